@@ -1,0 +1,68 @@
+"""jointune: any text encoder and any image encoder, fine-tuned jointly into one classifier of posts.
+
+Public names are imported when they are first used, so that ``import jointune`` takes milliseconds.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from jointune.classifier import JointClassifier
+    from jointune.errors import (
+        BundleError,
+        EncoderError,
+        InterruptedTraining,
+        JointuneError,
+        MissingExtraError,
+        OutputError,
+        PostsError,
+        SettingsError,
+    )
+    from jointune.evaluation.metrics import Metrics
+    from jointune.posts.post import Post, Posts
+    from jointune.posts.read import read_posts
+
+_HOME = {
+    "JointClassifier": "jointune.classifier",
+    "Metrics": "jointune.evaluation.metrics",
+    "Post": "jointune.posts.post",
+    "Posts": "jointune.posts.post",
+    "read_posts": "jointune.posts.read",
+    "BundleError": "jointune.errors",
+    "EncoderError": "jointune.errors",
+    "InterruptedTraining": "jointune.errors",
+    "JointuneError": "jointune.errors",
+    "MissingExtraError": "jointune.errors",
+    "OutputError": "jointune.errors",
+    "PostsError": "jointune.errors",
+    "SettingsError": "jointune.errors",
+}
+
+__all__ = [
+    "BundleError",
+    "EncoderError",
+    "InterruptedTraining",
+    "JointClassifier",
+    "JointuneError",
+    "Metrics",
+    "MissingExtraError",
+    "OutputError",
+    "Post",
+    "Posts",
+    "PostsError",
+    "SettingsError",
+    "__version__",
+    "read_posts",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'jointune' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

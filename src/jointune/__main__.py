@@ -1,0 +1,5 @@
+"""``python -m jointune``."""
+
+from jointune.cli import main
+
+main()

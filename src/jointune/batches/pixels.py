@@ -1,0 +1,58 @@
+"""Pictures to pixels: resize and crop, as the image encoder was trained."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+
+@dataclass(frozen=True)
+class ImagePreprocessor:
+    """How a picture becomes an encoder's input; normalisation happens in the encoder, on the device.
+
+    Attributes:
+        size: height and width of the encoder's input, in pixels.
+        resize: height and width that a picture is resized to before the crop.
+        fit: ``crop`` keeps the aspect ratio and cuts the centre square, ``squash`` does not keep it and cuts nothing.
+        resample: Pillow's filter, such as ``Image.Resampling.BICUBIC``.
+        mean: per channel, of pixel values between 0 and 1.
+        std: per channel, of pixel values between 0 and 1.
+    """
+
+    size: tuple[int, int]
+    resize: tuple[int, int]
+    fit: Literal["crop", "squash"] = "crop"
+    resample: int = Image.Resampling.BICUBIC
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+
+    def prepare(self, picture: Image.Image) -> np.ndarray:
+        """An RGB picture to uint8 [resize height, resize width, 3], from which training crops at random."""
+        height, width = self.resize
+        box = None
+        if self.fit == "crop":
+            # Only the part that is kept is resized: a 12,000 x 9 picture would otherwise grow to 87 million pixels.
+            scale = min(picture.width / width, picture.height / height)
+            kept_width, kept_height = width * scale, height * scale
+            left, top = (picture.width - kept_width) / 2, (picture.height - kept_height) / 2
+            box = (left, top, left + kept_width, top + kept_height)
+        resized = picture.resize((width, height), Image.Resampling(self.resample), box=box)
+        return np.asarray(resized)
+
+    def crop(self, pixels: np.ndarray, offset: tuple[float, float] = (0.5, 0.5)) -> np.ndarray:
+        """Cut ``size`` out of what ``prepare`` gave; ``offset`` is 0 at the top and left, 1 at the bottom and right."""
+        height, width = self.size
+        top = round((pixels.shape[0] - height) * offset[0])
+        left = round((pixels.shape[1] - width) * offset[1])
+        return pixels[top : top + height, left : left + width]
+
+    def config(self) -> dict[str, Any]:
+        """The attributes as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "ImagePreprocessor":
+        """What ``config`` returned, read back."""
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in config.items()}
+        return cls(**values)

@@ -1,0 +1,93 @@
+"""Every picture of a training run, decoded and resized once."""
+
+import tempfile
+from collections.abc import Hashable
+from dataclasses import replace
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from jointune.batches.pixels import ImagePreprocessor
+from jointune.errors import OutputError
+from jointune.posts.decode import decode_posts
+from jointune.posts.post import Post, Posts
+from jointune.posts.problems import OnBadImage, Problem, raise_problems
+from jointune.progress import Bar
+
+
+class PictureStore:
+    """Prepared pictures on disk, mapped into memory: an epoch reads them at the speed of a copy.
+
+    The file has no name and vanishes with the process, however that ends.
+    """
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        self._shape = shape
+        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="jointune-pictures-")  # noqa: SIM115
+        self._count = 0
+        self._pixels: np.ndarray | None = None
+
+    def append(self, pixels: np.ndarray) -> int:
+        """Store uint8 [H, W, 3]; its index.
+
+        Raises:
+            OutputError: the disk is full.
+        """
+        try:
+            # Written, not mapped: a full disk is then an error that can be caught, not a signal.
+            self._file.write(np.ascontiguousarray(pixels).data)
+        except OSError as reason:
+            raise OutputError(
+                f"no room for the resized pictures in {tempfile.gettempdir()}: {reason.strerror}; "
+                "free some, or point TMPDIR to a larger disk"
+            ) from reason
+        self._count += 1
+        return self._count - 1
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        if self._pixels is None:
+            self._file.flush()
+            self._pixels = np.memmap(self._file, dtype=np.uint8, mode="r", shape=(self._count, *self._shape))
+        return self._pixels[index]
+
+
+def store_pictures(
+    posts: Posts, preprocessor: ImagePreprocessor, store: PictureStore, policy: OnBadImage, bar: Bar
+) -> tuple[Posts, list[int | None], list[Problem]]:
+    """Decode the pictures of ``posts`` into ``store``, each distinct file once.
+
+    Returns:
+        The posts that remain, the index in the store of each one's picture, and what was wrong with the others.
+
+    Raises:
+        PostsError: a post cannot be used and ``policy`` does not say how to go on.
+        OutputError: the disk is full.
+    """
+
+    def source(post: Post) -> Hashable:
+        return post.image if isinstance(post.image, Path) and not post.problem else id(post)
+
+    distinct = {source(post): post for post in reversed(posts)}
+    found: dict[Hashable, int | Problem | None] = {}
+    height, width = preprocessor.resize
+    bar.start(len(distinct))
+    for post, pixels, problem in decode_posts(reversed(distinct.values()), preprocessor.prepare, (width, height)):
+        found[source(post)] = problem or (None if pixels is None else store.append(pixels))
+        bar.advance()
+
+    kept: list[Post] = []
+    places: list[int | None] = []
+    problems: list[Problem] = []
+    for post in posts:
+        outcome = found[source(post)]
+        if not isinstance(outcome, Problem):
+            kept.append(post)
+            places.append(outcome)
+            continue
+        problems.append(replace(outcome, where=post.where))
+        if policy == "missing" and outcome.about_image and post.text is not None:
+            kept.append(post)
+            places.append(None)
+    raise_problems([problem for problem in problems if policy == "error" or not problem.about_image], posts.name)
+    return Posts(kept, posts.name), places, problems

@@ -1,0 +1,99 @@
+"""The posts of a training run as arrays, and the batches of each epoch."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from jointune.batches.batch import Batch, collate
+from jointune.batches.pixels import ImagePreprocessor
+from jointune.batches.store import PictureStore
+from jointune.batches.tokens import TextPreprocessor
+
+_POOL = 16
+"""Batches whose posts are sorted by length together: long enough to save padding, short enough to stay random."""
+
+
+class TrainingSet:
+    """Tokens, pictures and labels of N posts.
+
+    Args:
+        tokens: token ids of each text, or None.
+        places: index in ``store`` of each picture, or None.
+        store: the prepared pictures.
+        labels: class numbers, int64 [N].
+        text: pads the tokens.
+        image: crops the pictures.
+    """
+
+    def __init__(
+        self,
+        tokens: Sequence[np.ndarray | None],
+        places: Sequence[int | None],
+        store: PictureStore,
+        labels: np.ndarray,
+        text: TextPreprocessor,
+        image: ImagePreprocessor,
+    ) -> None:
+        self.tokens, self.places, self.store, self.labels = tokens, places, store, labels
+        self.text, self.image = text, image
+        self._lengths = np.array([0 if row is None else len(row) for row in tokens])
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def in_order(self, batch_size: int) -> Iterator[Batch]:
+        """Every post once, shortest texts first, pictures cropped at the centre."""
+        order = np.argsort(self._lengths, kind="stable")
+        for start in range(0, len(order), batch_size):
+            chosen = order[start : start + batch_size]
+            yield self._collate(chosen, [self._tokens(i) for i in chosen], [self._pixels(i) for i in chosen])
+
+    def epoch_order(self, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+        """The post numbers of each batch of an epoch: shuffled, with texts of like length together."""
+        random = np.random.default_rng([seed, epoch])
+        shuffled = random.permutation(len(self))
+        pool = batch_size * _POOL
+        sorted_pools = [
+            part[np.argsort(self._lengths[part], kind="stable")]
+            for part in (shuffled[start : start + pool] for start in range(0, len(shuffled), pool))
+        ]
+        order = np.concatenate(sorted_pools)
+        batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+        return [batches[index] for index in random.permutation(len(batches))]
+
+    def training_batch(self, chosen: np.ndarray, seed: int, step: int, modality_dropout: float) -> Batch:
+        """A batch with pictures cropped and mirrored at random, and now and then a modality left out.
+
+        Args:
+            chosen: post numbers [B].
+            seed: with ``step``, decides every draw.
+            step: number of the training step.
+            modality_dropout: the chance that a post which has both loses one of them, either with equal chance.
+        """
+        random = np.random.default_rng([seed, step, 1])
+        tokens, pixels = [], []
+        for index in chosen:
+            row, picture = self._tokens(index), self._pixels(index, random)
+            if row is not None and picture is not None and random.random() < modality_dropout:
+                row, picture = (None, picture) if random.random() < 0.5 else (row, None)
+            tokens.append(row)
+            pixels.append(picture)
+        return self._collate(chosen, tokens, pixels)
+
+    def _tokens(self, index: int) -> np.ndarray | None:
+        return self.tokens[index]
+
+    def _pixels(self, index: int, random: np.random.Generator | None = None) -> np.ndarray | None:
+        place = self.places[index]
+        if place is None:
+            return None
+        if random is None:
+            return self.image.crop(self.store[place])
+        vertical, horizontal, mirror = random.random(3)
+        cropped = self.image.crop(self.store[place], (vertical, horizontal))
+        return cropped[:, ::-1] if mirror < 0.5 else cropped
+
+    def _collate(
+        self, chosen: np.ndarray, tokens: Sequence[np.ndarray | None], pixels: Sequence[np.ndarray | None]
+    ) -> Batch:
+        return collate(chosen, tokens, pixels, self.text, self.labels[chosen])

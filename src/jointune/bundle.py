@@ -1,0 +1,170 @@
+"""The folder that training writes: everything that scoring needs, nothing executable, verified when it is read."""
+
+import json
+import platform
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_model, save_model
+
+from jointune import __version__
+from jointune.batches.pixels import ImagePreprocessor
+from jointune.batches.tokens import TextPreprocessor
+from jointune.encoders.huggingface import build_image_encoder, build_text_encoder
+from jointune.errors import BundleError
+from jointune.files import atomic_folder, refuse_existing, sha256
+from jointune.fusion.choice import FusionFactory, make_fusion
+from jointune.model import JointModel
+from jointune.report.card import model_card
+
+FORMAT = 1
+"""Raised when an older jointune could no longer read the bundle."""
+
+_VERIFIED = ("config.json", "labels.json", "model.safetensors", "preprocessor_config.json", "tokenizer.json")
+
+
+@dataclass
+class Bundle:
+    """What a bundle holds, in memory.
+
+    Attributes:
+        model: the trained model.
+        text: its text preprocessing.
+        image: its image preprocessing.
+        labels: label names, in the order of the logits.
+        encoders: ``text`` and ``image`` to the description that builds the encoder again.
+        fusion: the fusion's name, or the class name of one's own.
+        settings: the classifier's arguments.
+        data: counts of training and validation posts by label.
+        metrics: scores by part, such as ``validation``.
+        log: the training log.
+    """
+
+    model: JointModel
+    text: TextPreprocessor
+    image: ImagePreprocessor
+    labels: list[str]
+    encoders: dict[str, dict[str, Any]]
+    fusion: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, dict[str, int]] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    log: list[dict[str, Any]] = field(default_factory=list)
+
+
+def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
+    """Write a bundle, whole or not at all.
+
+    Raises:
+        OutputError: ``path`` exists and ``force`` is off, or it cannot be written.
+    """
+    refuse_existing(path, force)
+    with atomic_folder(path) as folder:
+        config = {
+            "format": FORMAT,
+            "jointune_version": __version__,
+            "text_encoder": bundle.encoders["text"],
+            "image_encoder": bundle.encoders["image"],
+            "fusion": bundle.fusion,
+            "text_preprocessing": bundle.text.config(),
+            "settings": bundle.settings,
+            "data": bundle.data,
+        }
+        _write_json(folder / "config.json", config)
+        _write_json(folder / "labels.json", bundle.labels)
+        _write_json(folder / "preprocessor_config.json", bundle.image.config())
+        bundle.text.tokenizer.save(str(folder / "tokenizer.json"))
+        save_model(bundle.model, str(folder / "model.safetensors"))
+        _write_json(folder / "metrics.json", bundle.metrics)
+        _write_json(folder / "versions.json", versions())
+        lines = [json.dumps(entry) + "\n" for entry in bundle.log]
+        (folder / "training_log.jsonl").write_text("".join(lines), encoding="utf-8")
+        (folder / "README.md").write_text(model_card(bundle, path.name), encoding="utf-8")
+        _write_json(folder / "manifest.json", {name: sha256(folder / name) for name in _VERIFIED})
+
+
+def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
+    """Read a bundle. Needs no network and no encoder package, and leaves the global random state alone.
+
+    Args:
+        path: the bundle's folder.
+        fusion: one's own fusion, where the bundle was trained with one.
+
+    Raises:
+        BundleError: a file is missing or altered, or the bundle was written by a newer jointune.
+    """
+    config = _verified_config(path)
+    labels = _read_json(path / "labels.json")
+    text = TextPreprocessor.load(path / "tokenizer.json", config["text_preprocessing"])
+    image = ImagePreprocessor.from_config(_read_json(path / "preprocessor_config.json"))
+    if fusion is None and config["fusion"].startswith("custom:"):
+        name = config["fusion"].removeprefix("custom:")
+        raise BundleError(f"{path} was trained with the fusion {name}: give it, as load(path, fusion={name})")
+    with torch.random.fork_rng(devices=[]):
+        text_encoder = build_text_encoder(config["text_encoder"], text)
+        image_encoder = build_image_encoder(config["image_encoder"], image)
+        made = make_fusion(fusion or config["fusion"], text_encoder.dim, image_encoder.dim)
+        model = JointModel(text_encoder, image_encoder, made, len(labels))
+    try:
+        load_model(model, str(path / "model.safetensors"))
+    except RuntimeError as reason:
+        raise BundleError(
+            f"{path}: the weights do not fit the model that this jointune {__version__} builds; "
+            f"it was written by {config['jointune_version']} ({str(reason).splitlines()[0]})"
+        ) from reason
+    encoders = {"text": config["text_encoder"], "image": config["image_encoder"]}
+    metrics = _read_json(path / "metrics.json") if (path / "metrics.json").exists() else {}
+    log_file = path / "training_log.jsonl"
+    lines = log_file.read_text(encoding="utf-8").splitlines() if log_file.exists() else []
+    log = [json.loads(line) for line in lines]
+    model.eval()
+    return Bundle(
+        model, text, image, labels, encoders, config["fusion"], config["settings"], config["data"], metrics, log
+    )
+
+
+def versions() -> dict[str, str]:
+    """The versions that numbers depend on."""
+    found = {"python": platform.python_version(), "platform": platform.platform(), "jointune": __version__}
+    for package in ("torch", "transformers", "tokenizers", "accelerate", "numpy", "pillow"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _verified_config(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise BundleError(f"{path}: no such bundle")
+    if not (path / "config.json").is_file() or not (path / "manifest.json").is_file():
+        raise BundleError(f"{path} is not a jointune bundle: config.json or manifest.json is missing")
+    config = _read_json(path / "config.json")
+    if not isinstance(config, dict) or not isinstance(config.get("format"), int):
+        raise BundleError(f"{path} is not a jointune bundle: its config.json names no format")
+    if config["format"] > FORMAT:
+        raise BundleError(
+            f"{path} has the bundle format {config['format']}, written by jointune {config.get('jointune_version')}; "
+            f"this is {__version__}, which reads up to {FORMAT}: pip install --upgrade jointune"
+        )
+    manifest = _read_json(path / "manifest.json")
+    for name in _VERIFIED:
+        if not (path / name).is_file():
+            raise BundleError(f"{path}: {name} is missing; copy the whole bundle again")
+        if sha256(path / name) != manifest.get(name):
+            raise BundleError(f"{path}: {name} was altered after training (its SHA-256 differs); copy the bundle again")
+    return config
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as reason:
+        raise BundleError(f"{path} is not readable: {reason}; copy the whole bundle again") from reason
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,471 @@
+"""JointClassifier: the face of the library."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import NotFittedError
+
+from jointune import __version__
+from jointune.batches.batch import Batch
+from jointune.batches.pixels import ImagePreprocessor
+from jointune.batches.store import PictureStore, store_pictures
+from jointune.batches.tokens import TextPreprocessor
+from jointune.batches.training_set import TrainingSet
+from jointune.bundle import Bundle, load_bundle, save_bundle
+from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
+from jointune.errors import PostsError, SettingsError
+from jointune.evaluation.metrics import Metrics, compute_metrics
+from jointune.fusion.choice import FusionFactory, make_fusion
+from jointune.model import JointModel
+from jointune.posts.check import label_problems
+from jointune.posts.post import Post, Posts
+from jointune.posts.problems import OnBadImage, Problem, raise_problems, valid_policy
+from jointune.posts.read import as_posts
+from jointune.posts.split import split_posts
+from jointune.progress import progress_bar
+from jointune.scoring import Scored, score_posts
+from jointune.training.checkpoint import Checkpoints
+from jointune.training.inference import probabilities, supports_bf16
+from jointune.training.loop import Recipe, fine_tune
+from jointune.training.tracking import check_trackers
+
+METRICS = ("accuracy", "macro_f1", "weighted_f1", "log_loss")
+
+
+class JointClassifier(ClassifierMixin, BaseEstimator):
+    """A classifier of posts: a text encoder and an image encoder, fine-tuned jointly with a fusion and a head.
+
+    After de Toledo and Marcacini (2022), arXiv 2210.05790. In scikit-learn's manner: arguments are kept as given,
+    ``fit`` learns attributes that end in an underscore, ``clone`` and ``get_params`` work.
+
+    Args:
+        text_encoder: a built-in name (``minilm-l6``), a folder, or a Hugging Face id.
+        image_encoder: a built-in name (``efficientnet-lite0``, ``efficientnet-lite2``), a folder, a Hugging Face id, or
+            ``timm:NAME``.
+        fusion: ``concat``, ``paper``, ``gated``, ``cross-attention``, or a fusion's class.
+        epochs: most passes over the training posts.
+        batch_size: posts a step, on each device.
+        encoder_lr: AdamW's peak rate for both encoders.
+        head_lr: AdamW's peak rate for fusion, head and the embeddings of missing modalities.
+        weight_decay: AdamW's decoupled decay, of matrices only.
+        warmup: share of all steps over which the rates rise.
+        max_grad_norm: gradients are scaled down to this norm.
+        label_smoothing: share of the target that is spread over all labels.
+        class_weight: ``balanced``, a weight by label, or None for equal weights.
+        modality_dropout: chance that a training post with both modalities loses one of them for a step.
+        evaluations_per_epoch: how often an epoch the validation posts are scored.
+        patience: training stops after this many epochs without a better score.
+        metric: which validation score chooses the best weights: ``accuracy``, ``macro_f1``, ``weighted_f1`` or
+            ``log_loss``.
+        max_tokens: length that texts are cut to; 128, or less where the encoder allows less, by default.
+        precision: of training: ``bf16``, ``fp32``, or ``auto`` for bf16 where the device has it. Prediction is fp32.
+        on_bad_image: what to do about a picture that cannot be read: ``error``, ``skip`` the post, or go on as if it
+            were ``missing``; affected rows are then in ``problems_``.
+        track: a tracker of Accelerate: ``tensorboard``, ``mlflow``, ``wandb`` or ``trackio``.
+        device: such as ``cpu`` or ``cuda:1``; by default what Accelerate finds. Only used when loading for prediction.
+        seed: of every random draw.
+        progress: whether to show bars on standard error.
+
+    Attributes:
+        classes_: label names, str [C], in the order of the probabilities' columns.
+        model_: the trained ``JointModel``.
+        log_: the training log, one entry a validation.
+        metrics_: ``Metrics`` on the validation posts.
+        problems_: posts that ``on_bad_image`` skipped or stripped of their picture.
+    """
+
+    def __init__(
+        self,
+        text_encoder: str = "minilm-l6",
+        image_encoder: str = "efficientnet-lite0",
+        fusion: str | FusionFactory = "concat",
+        *,
+        epochs: int = 4,
+        batch_size: int = 32,
+        encoder_lr: float = 1e-4,
+        head_lr: float = 1e-3,
+        weight_decay: float = 0.01,
+        warmup: float = 0.1,
+        max_grad_norm: float = 1.0,
+        label_smoothing: float = 0.0,
+        class_weight: Literal["balanced"] | dict[str, float] | None = None,
+        modality_dropout: float = 0.2,
+        evaluations_per_epoch: int = 2,
+        patience: int = 2,
+        metric: str = "accuracy",
+        max_tokens: int | None = None,
+        precision: str = "auto",
+        on_bad_image: OnBadImage = "error",
+        track: str | None = None,
+        device: str | None = None,
+        seed: int = 0,
+        progress: bool = True,
+    ) -> None:
+        self.text_encoder = text_encoder
+        self.image_encoder = image_encoder
+        self.fusion = fusion
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.encoder_lr = encoder_lr
+        self.head_lr = head_lr
+        self.weight_decay = weight_decay
+        self.warmup = warmup
+        self.max_grad_norm = max_grad_norm
+        self.label_smoothing = label_smoothing
+        self.class_weight = class_weight
+        self.modality_dropout = modality_dropout
+        self.evaluations_per_epoch = evaluations_per_epoch
+        self.patience = patience
+        self.metric = metric
+        self.max_tokens = max_tokens
+        self.precision = precision
+        self.on_bad_image = on_bad_image
+        self.track = track
+        self.device = device
+        self.seed = seed
+        self.progress = progress
+
+    def fit(
+        self,
+        posts: Any,
+        labels: Iterable[Any] | None = None,
+        *,
+        validation: Any = 0.1,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+    ) -> "JointClassifier":
+        """Fine-tune on labelled posts.
+
+        Args:
+            posts: ``Posts``, a path, a list of mappings with ``text``, ``image`` and ``label``, or a data frame.
+            labels: one a post, in place of the posts' own.
+            validation: posts to choose the best weights on, or a fraction of ``posts`` for that; the fraction is
+                stratified and shares no picture and no text with the rest.
+            checkpoint: folder for the state of the run, kept up to date so that it can be resumed.
+            resume: go on from ``checkpoint``; the result is that of an uninterrupted run.
+
+        Returns:
+            Itself.
+
+        Raises:
+            PostsError: posts that cannot be learned from.
+            SettingsError: an argument out of range.
+            EncoderError: an encoder that cannot be loaded.
+            InterruptedTraining: Ctrl-C; with ``checkpoint``, the state was saved first.
+        """
+        self._check_settings()
+        posts = as_posts(posts, labels)
+        fraction = validation if isinstance(validation, float) else None
+        held = Posts([]) if fraction is not None else as_posts(validation)
+        if not posts:
+            raise PostsError(f"{posts.name}: no posts to learn from")
+        if fraction is None and not held:
+            raise PostsError(f"{held.name}: no validation posts")
+        _check_labels(posts, held)
+
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            text_encoder, text, text_description = load_text_encoder(self.text_encoder, self.max_tokens)
+            image_encoder, image, image_description = load_image_encoder(self.image_encoder)
+            store = PictureStore((*image.resize, 3))
+            with progress_bar("reading pictures", "pictures", self.progress) as bar:
+                posts, places, self.problems_ = store_pictures(posts, image, store, self.on_bad_image, bar)
+                held, held_places, more = store_pictures(held, image, store, self.on_bad_image, bar)
+                self.problems_ += more
+            if fraction is not None:
+                learned, checked = split_posts(posts, fraction, self.seed)
+                posts, held = posts.take(learned), posts.take(checked)
+                places, held_places = [places[i] for i in learned], [places[i] for i in checked]
+            _check_labels(posts, held)
+
+            self.classes_ = np.array(sorted(set(posts.labels)), dtype=object)
+            training = self._arrays(posts, places, store, text, image)
+            checking = self._arrays(held, held_places, store, text, image)
+            fusion = make_fusion(self.fusion, text_encoder.dim, image_encoder.dim)
+            model = JointModel(text_encoder, image_encoder, fusion, len(self.classes_))
+            accelerator = Accelerator(log_with=self.track, project_dir="." if self.track else None)
+            if self.track:
+                accelerator.init_trackers("jointune", config=_loggable(self.get_params()))
+            fingerprint = self._fingerprint(posts, held)
+            with progress_bar("training", "steps", self.progress and accelerator.is_main_process) as bar:
+                self.log_ = fine_tune(
+                    model,
+                    training,
+                    lambda current: self._validate(current, checking, accelerator.device),
+                    self._recipe(accelerator.device),
+                    accelerator,
+                    self._class_weights(training.labels),
+                    Checkpoints(Path(checkpoint), fingerprint) if checkpoint else None,
+                    resume,
+                    bar,
+                )
+            if self.track:
+                accelerator.end_training()
+
+        self._adopt(model, text, image, {"text": text_description, "image": image_description}, accelerator.device)
+        self.data_ = {"training": dict(Counter(posts.labels)), "validation": dict(Counter(held.labels))}
+        scores = probabilities(model, checking.in_order(self.batch_size), len(held), self._device)
+        self.metrics_ = compute_metrics(checking.labels, scores, self.classes_.tolist())
+        return self
+
+    def predict_proba(self, posts: Any) -> np.ndarray:
+        """Probabilities, float32 [N, C], columns in the order of ``classes_``.
+
+        Args:
+            posts: as for ``fit``; labels are not needed.
+
+        Raises:
+            PostsError: a post cannot be used. (With ``on_bad_image="missing"`` a bad picture counts as none; ``"skip"``
+                is for streams and stops here, since every post needs its row.)
+        """
+        posts = as_posts(posts)
+        policy: OnBadImage = "missing" if self.on_bad_image == "missing" else "error"
+        self.problems_ = []
+        rows = [scored.probabilities for scored in self.score_stream(posts, policy, self.problems_, posts.name)]
+        return np.stack(rows) if rows else np.zeros((0, len(self._fitted().classes_)), dtype=np.float32)
+
+    def predict(self, posts: Any) -> np.ndarray:
+        """The most probable label of each post, str [N]; raises what ``predict_proba`` raises."""
+        return self._fitted().classes_[self.predict_proba(posts).argmax(1)]
+
+    def score_stream(
+        self,
+        posts: Iterable[Post],
+        on_bad_image: OnBadImage = "error",
+        problems: list[Problem] | None = None,
+        name: str = "posts",
+    ) -> Iterator[Scored]:
+        """Score any number of posts in bounded memory; see ``jointune.scoring.score_posts``."""
+        model = self._fitted().model_
+
+        def run(batches: Iterable[Batch], count: int) -> np.ndarray:
+            return probabilities(model, batches, count, self._device)
+
+        return score_posts(posts, run, self.text_, self.image_, on_bad_image, problems, self.batch_size, name)
+
+    def evaluate(self, posts: Any, labels: Iterable[Any] | None = None) -> Metrics:
+        """Score the classifier on labelled posts.
+
+        Raises:
+            PostsError: a post cannot be used, has no label, or has one that was not in training.
+        """
+        posts = as_posts(posts, labels)
+        if not posts:
+            raise PostsError(f"{posts.name}: no posts to evaluate on")
+        _check_known(posts, self._fitted().classes_.tolist())
+        self.problems_ = []
+        scored = list(self.score_stream(posts, self.on_bad_image, self.problems_, posts.name))
+        if not scored:
+            raise PostsError(f"{posts.name}: no post is left to evaluate on")
+        truth = self._numbers(Posts(entry.post for entry in scored))
+        return compute_metrics(truth, np.stack([entry.probabilities for entry in scored]), self.classes_.tolist())
+
+    def score(self, posts: Any, labels: Iterable[Any] | None = None, sample_weight: None = None) -> float:
+        """Accuracy, for scikit-learn's tools."""
+        return self.evaluate(posts, labels).accuracy
+
+    def save(self, path: str | Path, force: bool = False) -> None:
+        """Write a bundle.
+
+        Args:
+            path: its folder, which must not exist.
+            force: replace an existing one.
+
+        Raises:
+            OutputError: it exists, or cannot be written.
+        """
+        save_bundle(self._bundle(), Path(path), force)
+
+    @classmethod
+    def load(
+        cls, path: str | Path, *, fusion: FusionFactory | None = None, device: str | None = None
+    ) -> "JointClassifier":
+        """Read a bundle; with the network off where ``path`` is a folder.
+
+        Args:
+            path: a bundle's folder, or a hub id such as ``name/model``.
+            fusion: one's own fusion, where the bundle was trained with one.
+            device: such as ``cpu`` or ``cuda:1``; a GPU by default where there is one.
+
+        Raises:
+            BundleError: the bundle is incomplete, altered, or written by a newer jointune.
+        """
+        from jointune.hub import local_folder
+
+        bundle = load_bundle(local_folder(path), fusion)
+        made = cls(**(bundle.settings | {"device": device} | ({"fusion": fusion} if fusion else {})))
+        made.classes_ = np.array(bundle.labels, dtype=object)
+        made.data_, made.log_ = bundle.data, bundle.log
+        made.loaded_metrics_ = bundle.metrics
+        target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        made._adopt(bundle.model, bundle.text, bundle.image, bundle.encoders, target)
+        return made
+
+    def push_to_hub(self, repository: str, private: bool = True, message: str = "Upload a jointune bundle") -> str:
+        """Upload the bundle to the Hugging Face hub; its address.
+
+        Args:
+            repository: such as ``name/model``; made where it does not exist.
+            private: whether a new repository is private.
+            message: of the commit.
+        """
+        from jointune.hub import upload
+
+        return upload(self._bundle(), repository, private, message)
+
+    def _fitted(self) -> "JointClassifier":
+        if not hasattr(self, "model_"):
+            raise NotFittedError("this JointClassifier is not trained: call fit, or JointClassifier.load")
+        return self
+
+    def _adopt(
+        self,
+        model: JointModel,
+        text: TextPreprocessor,
+        image: ImagePreprocessor,
+        encoders: dict[str, dict[str, Any]],
+        device: torch.device,
+    ) -> None:
+        self.model_, self.text_, self.image_, self.encoders_ = model.to(device).eval(), text, image, encoders
+        self._device = device
+
+    def _bundle(self) -> Bundle:
+        self._fitted()
+        settings = self.get_params()
+        fusion = settings["fusion"]
+        if not isinstance(fusion, str):
+            fusion = f"custom:{getattr(fusion, '__name__', type(fusion).__name__)}"
+        # Where a bundle was trained is no concern of whoever loads it.
+        settings |= {"fusion": fusion, "device": None, "track": None}
+        metrics = {"validation": self.metrics_.to_dict()} if hasattr(self, "metrics_") else self.loaded_metrics_
+        return Bundle(
+            self.model_,
+            self.text_,
+            self.image_,
+            self.classes_.tolist(),
+            self.encoders_,
+            fusion,
+            settings,
+            self.data_,
+            metrics,
+            self.log_,
+        )
+
+    def _check_settings(self) -> None:
+        valid_policy(self.on_bad_image)
+        bounds = {
+            "epochs": (1, None),
+            "batch_size": (1, None),
+            "encoder_lr": (0, None),
+            "head_lr": (0, None),
+            "weight_decay": (0, None),
+            "warmup": (0, 1),
+            "label_smoothing": (0, 1),
+            "modality_dropout": (0, 1),
+            "evaluations_per_epoch": (1, None),
+            "patience": (0, None),
+        }
+        for name, (low, high) in bounds.items():
+            value = getattr(self, name)
+            if not value >= low or (high is not None and value > high):
+                raise SettingsError(
+                    f"{name}={value}: it must be {f'between {low} and {high}' if high else f'at least {low}'}"
+                )
+        if self.max_grad_norm <= 0:
+            raise SettingsError(f"max_grad_norm={self.max_grad_norm}: it must be more than 0")
+        if self.metric not in METRICS:
+            raise SettingsError(f"metric={self.metric!r}: choose one of {', '.join(METRICS)}")
+        if self.precision not in ("auto", "bf16", "fp32"):
+            raise SettingsError(f"precision={self.precision!r}: choose auto, bf16 or fp32")
+        check_trackers(self.track)
+
+    def _recipe(self, device: torch.device) -> Recipe:
+        names = Recipe.__dataclass_fields__
+        settings = {name: getattr(self, name) for name in names}
+        if self.precision == "auto":
+            settings["precision"] = "bf16" if supports_bf16(device) else "fp32"
+        return Recipe(**settings)
+
+    def _arrays(
+        self,
+        posts: Posts,
+        places: list[int | None],
+        store: PictureStore,
+        text: TextPreprocessor,
+        image: ImagePreprocessor,
+    ) -> TrainingSet:
+        encoded = iter(text.encode([post.text for post in posts if post.text is not None]))
+        tokens = [None if post.text is None else next(encoded) for post in posts]
+        return TrainingSet(tokens, places, store, self._numbers(posts), text, image)
+
+    def _numbers(self, posts: Posts) -> np.ndarray:
+        number = {label: index for index, label in enumerate(self.classes_)}
+        return np.array([number[label] for label in posts.labels], dtype=np.int64)
+
+    def _class_weights(self, truth: np.ndarray) -> np.ndarray | None:
+        if self.class_weight is None:
+            return None
+        if self.class_weight == "balanced":
+            return len(truth) / (len(self.classes_) * np.bincount(truth, minlength=len(self.classes_)))
+        if not isinstance(self.class_weight, dict) or set(self.class_weight) - set(self.classes_):
+            raise SettingsError(
+                f"class_weight={self.class_weight!r}: give 'balanced', or a weight for labels of the posts"
+            )
+        return np.array([self.class_weight.get(label, 1.0) for label in self.classes_])
+
+    def _validate(
+        self, model: JointModel, checking: TrainingSet, device: torch.device
+    ) -> tuple[float, dict[str, float]]:
+        precision = self._recipe(device).precision
+        scores = probabilities(model, checking.in_order(self.batch_size), len(checking), device, precision)
+        found = asdict(compute_metrics(checking.labels, scores, self.classes_.tolist()))
+        logged = {name: found[name] for name in METRICS}
+        return (-logged["log_loss"] if self.metric == "log_loss" else logged[self.metric]), logged
+
+    def _fingerprint(self, posts: Posts, held: Posts) -> dict[str, Any]:
+        settings = _loggable(self.get_params())
+        for name in ("progress", "track", "device"):
+            settings.pop(name)
+        digests = {}
+        for part, chosen in (("training posts", posts), ("validation posts", held)):
+            digest = hashlib.sha256()
+            for post in chosen:
+                image = str(post.image) if isinstance(post.image, Path) else ""
+                digest.update(repr((post.text, image, post.label)).encode())
+            digests[part] = digest.hexdigest()
+        return settings | digests | {"jointune version": __version__, "torch version": str(torch.__version__)}
+
+
+def _loggable(settings: dict[str, Any]) -> dict[str, Any]:
+    plain = (str, int, float, bool)
+    return {name: value if isinstance(value, plain) else str(value) for name, value in settings.items()}
+
+
+def _check_labels(posts: Posts, held: Posts) -> None:
+    raise_problems(list(label_problems(posts)), posts.name)
+    if held:
+        _check_known(held, sorted({label for label in posts.labels if label is not None}))
+
+
+def _check_known(posts: Posts, known: list[str]) -> None:
+    problems = [
+        Problem(post.where, "label", "the post has no label", "label it or remove the row")
+        if post.label is None
+        else Problem(
+            post.where,
+            "label",
+            f"{post.label!r} is not a label of the training posts ({', '.join(known)})",
+            "correct or remove it",
+        )
+        for post in posts
+        if post.label not in known
+    ]
+    raise_problems(problems, posts.name)

@@ -1,0 +1,62 @@
+"""The command line: one table, command to function."""
+
+import sys
+import warnings
+from collections.abc import Callable
+
+import typer
+from rich.console import Console
+
+from jointune import __version__
+from jointune.commands.check import check
+from jointune.commands.demo import demo
+from jointune.commands.evaluate import evaluate
+from jointune.commands.predict import predict
+from jointune.commands.train import train
+from jointune.errors import InterruptedTraining, JointuneError
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "check": check,
+    "train": train,
+    "evaluate": evaluate,
+    "predict": predict,
+    "demo": demo,
+}
+
+app = typer.Typer(
+    help="Fine-tune a text encoder and an image encoder jointly into one classifier of posts.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for name, function in COMMANDS.items():
+    app.command(name)(function)
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    context: typer.Context, version: bool = typer.Option(False, "--version", help="Show the version and exit.")
+) -> None:
+    if version:
+        typer.echo(f"jointune {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main() -> None:
+    """Run a command; print an error of ours in one message and exit with 2, 130 after Ctrl-C."""
+    warnings.filterwarnings("ignore")  # other packages' warnings are not for the user of a command
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        app()
+    except InterruptedTraining as error:
+        console.print(f"{error}; go on with the same command and --resume", markup=False, style="yellow")
+        sys.exit(130)
+    except JointuneError as error:
+        console.print(f"error: {error}", markup=False, style="red")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        console.print("interrupted", style="yellow")
+        sys.exit(130)

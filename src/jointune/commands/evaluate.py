@@ -1,0 +1,78 @@
+"""jointune evaluate."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jointune.commands.options import (
+    BundleArgument,
+    Device,
+    Encoding,
+    Force,
+    ImageColumn,
+    ImageRoot,
+    LabelColumn,
+    OnBad,
+    PostsArgument,
+    Quiet,
+    SplitColumn,
+    TextColumn,
+    columns,
+    out,
+)
+from jointune.commands.train import say_affected, sentence
+from jointune.errors import PostsError
+from jointune.files import atomic_file, refuse_existing
+from jointune.posts.problems import valid_policy
+from jointune.posts.read import PostsFile
+
+
+def evaluate(
+    bundle: BundleArgument,
+    posts: PostsArgument,
+    path: Annotated[
+        Path | None, typer.Option("--out", metavar="metrics.json", help="Where to write the scores.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Only posts whose --split-column says this.")] = None,
+    text_column: TextColumn = "text",
+    image_column: ImageColumn = "image",
+    label_column: LabelColumn = "label",
+    split_column: SplitColumn = None,
+    image_root: ImageRoot = None,
+    encoding: Encoding = None,
+    on_bad_image: OnBad = "error",
+    device: Device = None,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score a bundle on labelled posts, with 95 % bootstrap intervals."""
+    if path:
+        refuse_existing(path, force)
+    policy = valid_policy(on_bad_image)
+    split_column = split_column or ("split" if split else None)
+    use = columns(text_column, image_column, label_column, split_column, image_root)
+    labelled = PostsFile(posts, use, encoding).read()
+    if split:
+        labelled = labelled.in_split(split)
+        if not labelled:
+            raise PostsError(f"{posts.name}: no post whose {split_column} is {split!r}")
+
+    from jointune.classifier import JointClassifier
+
+    classifier = JointClassifier.load(bundle, device=device)
+    classifier.set_params(on_bad_image=policy, progress=not quiet)
+    metrics = classifier.evaluate(labelled)
+    say_affected(classifier.problems_, policy)
+    out.print(sentence(metrics))
+    for label, scores in metrics.per_class.items():
+        out.print(
+            f"  {label}: precision {scores.precision:.3f}, recall {scores.recall:.3f}, F1 {scores.f1:.3f}, "
+            f"{scores.support:,} posts",
+            markup=False,
+        )
+    if path:
+        with atomic_file(path) as temporary:
+            temporary.write_text(json.dumps(metrics.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        out.print(f"wrote {path}")

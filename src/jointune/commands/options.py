@@ -1,0 +1,56 @@
+"""Options that several commands share, and how messages are printed."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from jointune.posts.read import Columns
+
+PostsArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="POSTS",
+        help="CSV, TSV, JSONL or Parquet file, a folder of such files, or a saved Hugging Face dataset.",
+        show_default=False,
+    ),
+]
+BundleArgument = Annotated[
+    str, typer.Argument(metavar="BUNDLE", help="Folder that training wrote, or a hub id.", show_default=False)
+]
+TextColumn = Annotated[str, typer.Option(help="Column of the texts; '' for none.", rich_help_panel="Columns")]
+ImageColumn = Annotated[
+    str, typer.Option(help="Column of the pictures: paths, or bytes; '' for none.", rich_help_panel="Columns")
+]
+LabelColumn = Annotated[str, typer.Option(help="Column of the labels.", rich_help_panel="Columns")]
+SplitColumn = Annotated[
+    str | None, typer.Option(help="Column that says train, validation or test.", rich_help_panel="Columns")
+]
+ImageRoot = Annotated[
+    Path | None,
+    typer.Option(help="Folder that picture paths are relative to and may not leave.", rich_help_panel="Columns"),
+]
+Encoding = Annotated[
+    str | None, typer.Option(help="Character encoding of the file; UTF-8 by default.", rich_help_panel="Columns")
+]
+OnBad = Annotated[
+    str,
+    typer.Option(
+        "--on-bad-image",
+        metavar="error|skip|missing",
+        help="A picture that cannot be read: stop, leave its post out, or go on without the picture.",
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
+Device = Annotated[str | None, typer.Option(help="Such as cpu or cuda:1; a GPU by default where there is one.")]
+
+out = Console(highlight=False, soft_wrap=True)
+
+
+def columns(
+    text: str, image: str, label: str | None, split: str | None = None, image_root: Path | None = None
+) -> Columns:
+    """What the column options say."""
+    return Columns(text or None, image or None, label or None, split or None, image_root)

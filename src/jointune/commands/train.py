@@ -1,0 +1,162 @@
+"""jointune train."""
+
+import inspect
+import shutil
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jointune.commands.options import (
+    Encoding,
+    Force,
+    ImageColumn,
+    ImageRoot,
+    LabelColumn,
+    OnBad,
+    PostsArgument,
+    Quiet,
+    SplitColumn,
+    TextColumn,
+    columns,
+    out,
+)
+from jointune.errors import OutputError, PostsError, SettingsError
+from jointune.files import refuse_existing
+from jointune.posts.check import label_problems
+from jointune.posts.post import Posts
+from jointune.posts.problems import raise_problems
+from jointune.posts.read import PostsFile
+
+
+def train(
+    posts: PostsArgument,
+    bundle: Annotated[Path, typer.Option("--out", metavar="BUNDLE", help="Folder to write.", show_default=False)],
+    text_encoder: Annotated[str, typer.Option(help="minilm-l6, a folder, or a Hugging Face id.")] = "minilm-l6",
+    image_encoder: Annotated[
+        str,
+        typer.Option(help="efficientnet-lite0, efficientnet-lite2, a folder, a Hugging Face id, or timm:NAME."),
+    ] = "efficientnet-lite0",
+    fusion: Annotated[str, typer.Option(metavar="concat|paper|gated|cross-attention")] = "concat",
+    validation: Annotated[
+        str, typer.Option(metavar="FILE|FRACTION", help="Validation posts, where no split column names them.")
+    ] = "0.1",
+    text_column: TextColumn = "text",
+    image_column: ImageColumn = "image",
+    label_column: LabelColumn = "label",
+    split_column: SplitColumn = None,
+    image_root: ImageRoot = None,
+    encoding: Encoding = None,
+    on_bad_image: OnBad = "error",
+    epochs: Annotated[int, typer.Option(help="Most passes over the posts.", rich_help_panel="Recipe")] = 4,
+    batch_size: Annotated[int, typer.Option(help="Posts a step.", rich_help_panel="Recipe")] = 32,
+    encoder_lr: Annotated[float, typer.Option(help="Peak rate of both encoders.", rich_help_panel="Recipe")] = 1e-4,
+    head_lr: Annotated[float, typer.Option(help="Peak rate of fusion and head.", rich_help_panel="Recipe")] = 1e-3,
+    weight_decay: Annotated[float, typer.Option(help="AdamW's decay.", rich_help_panel="Recipe")] = 0.01,
+    warmup: Annotated[float, typer.Option(help="Share of steps of rising rates.", rich_help_panel="Recipe")] = 0.1,
+    max_grad_norm: Annotated[float, typer.Option(help="Gradient clipping.", rich_help_panel="Recipe")] = 1.0,
+    label_smoothing: Annotated[
+        float, typer.Option(help="Share spread over all labels.", rich_help_panel="Recipe")
+    ] = 0.0,
+    balanced: Annotated[
+        bool, typer.Option("--balanced", help="Weigh labels by their rarity.", rich_help_panel="Recipe")
+    ] = False,
+    modality_dropout: Annotated[
+        float, typer.Option(help="Chance to hide one modality of a post.", rich_help_panel="Recipe")
+    ] = 0.2,
+    evaluations_per_epoch: Annotated[int, typer.Option(help="Validations an epoch.", rich_help_panel="Recipe")] = 2,
+    patience: Annotated[
+        int, typer.Option(help="Stop after so many epochs without a better score.", rich_help_panel="Recipe")
+    ] = 2,
+    metric: Annotated[
+        str,
+        typer.Option(
+            metavar="accuracy|macro_f1|weighted_f1|log_loss", help="What chooses the best.", rich_help_panel="Recipe"
+        ),
+    ] = "accuracy",
+    max_tokens: Annotated[
+        int | None, typer.Option(help="Cut texts to this many tokens; 128 by default.", rich_help_panel="Recipe")
+    ] = None,
+    precision: Annotated[str, typer.Option(metavar="auto|bf16|fp32", rich_help_panel="Recipe")] = "auto",
+    seed: Annotated[int, typer.Option(help="Of every random draw.", rich_help_panel="Recipe")] = 0,
+    track: Annotated[
+        str | None, typer.Option(metavar="tensorboard|mlflow|wandb|trackio", help="Log to a tracker.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after an interrupt or a kill.")] = False,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fine-tune a text and an image encoder jointly, and write a bundle.
+
+    The state of an unfinished run is kept beside BUNDLE, as BUNDLE.partial: --resume goes on from it, --force discards
+    it.
+    """
+    arguments = dict(locals())
+    refuse_existing(bundle, force)
+    partial = bundle.with_name(bundle.name + ".partial")
+    if partial.exists() and not resume:
+        if not force:
+            raise OutputError(f"{partial} holds an unfinished run: go on with --resume, or discard it with --force")
+        shutil.rmtree(partial)
+    use = columns(text_column, image_column, label_column, split_column, image_root)
+    learned = PostsFile(posts, use, encoding).read()
+    if split_column is None and "split" in learned[0].fields:
+        out.print("note: the column 'split' is not used; --split-column split would.", style="yellow")
+    learned, held, test = _parts(learned, split_column, validation, use, encoding)
+
+    from jointune.classifier import JointClassifier
+
+    settings = _settings(JointClassifier, arguments)
+    classifier = JointClassifier(**settings, class_weight="balanced" if balanced else None, progress=not quiet)
+    classifier.fit(learned, validation=held, checkpoint=partial, resume=resume)
+    say_affected(classifier.problems_, on_bad_image)
+    if test:
+        classifier.test_metrics_ = classifier.evaluate(test)
+    classifier.save(bundle, force)
+    shutil.rmtree(partial, ignore_errors=True)
+    for part, scores in (("validation", classifier.metrics_), ("test", getattr(classifier, "test_metrics_", None))):
+        if scores:
+            out.print(f"{part}: {sentence(scores)}")
+    out.print(f"wrote {bundle}")
+
+
+def _parts(
+    posts: Posts, split_column: str | None, validation: str, use: Any, encoding: str | None
+) -> tuple[Posts, Posts | float, Posts]:
+    """Training posts, validation posts or the fraction of them, and test posts."""
+    if split_column:
+        raise_problems(list(label_problems(posts, split=True)), posts.name)
+        return posts.in_split("train"), posts.in_split("validation"), posts.in_split("test")
+    try:
+        return posts, float(validation), Posts([])
+    except ValueError:
+        file = Path(validation)
+    if not file.exists():
+        raise SettingsError(f"--validation {validation}: neither a fraction nor a file")
+    held = PostsFile(file, use, encoding).read()
+    if not held:
+        raise PostsError(f"{file.name}: no validation posts")
+    return posts, held, Posts([])
+
+
+def _settings(classifier: Any, arguments: dict[str, Any]) -> dict[str, Any]:
+    names = inspect.signature(classifier.__init__).parameters
+    return {name: value for name, value in arguments.items() if name in names}
+
+
+def say_affected(problems: list[Any], policy: str) -> None:
+    """List and count the posts that --on-bad-image skipped or stripped of their picture."""
+    if problems:
+        for problem in problems:
+            out.print(f"{policy}: {problem}", markup=False, style="yellow")
+        what = "left out" if policy == "skip" else "used without their picture"
+        out.print(f"{len(problems)} posts were {what} (--on-bad-image {policy}).", style="yellow")
+
+
+def sentence(scores: Any) -> str:
+    """The main scores in one line."""
+    parts = []
+    for name in ("accuracy", "macro_f1", "weighted_f1"):
+        low, high = getattr(scores, f"{name}_ci")
+        parts.append(f"{name.replace('_f1', ' F1')} {getattr(scores, name):.3f} ({low:.3f} to {high:.3f})")
+    return ", ".join(parts) + f" on {scores.n:,} posts"

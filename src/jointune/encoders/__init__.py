@@ -1,0 +1,1 @@
+"""Pre-trained encoders of any family behind one contract: inputs in, ``States`` out."""

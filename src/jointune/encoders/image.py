@@ -1,0 +1,51 @@
+"""An image encoder: pixels to states."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from jointune.batches.pixels import ImagePreprocessor
+from jointune.encoders.states import States
+
+
+class ImageEncoder(nn.Module):
+    """Any Hugging Face image model, convolutional or transformer.
+
+    Args:
+        model: the model, or the vision tower of a dual encoder.
+        preprocessor: where its mean and deviation come from.
+        dim: the width of its states.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: Any, preprocessor: ImagePreprocessor, dim: int) -> None:
+        super().__init__()
+        self.model = model
+        self.dim = dim
+        # [3, 1, 1], of pixel values between 0 and 255; not weights, so not in the state dict
+        self.register_buffer("mean", torch.tensor(preprocessor.mean).view(3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(preprocessor.std).view(3, 1, 1) * 255, persistent=False)
+
+    def forward(self, pixels: Tensor) -> States:
+        """uint8 [B, H, W, 3] to states with D = ``dim``, one for each patch or place of the feature map."""
+        # The permuted view of rows of RGB is what torch calls channels_last: no copy, and the fast layout.
+        normalised = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        output = self.model(pixel_values=normalised)
+        tokens = output.last_hidden_state
+        pooled = getattr(output, "pooler_output", None)
+        if tokens.dim() == 4:
+            tokens = tokens.flatten(2).transpose(1, 2)
+        if pooled is not None:
+            pooled = pooled.flatten(1)
+        elif _has_class_token(self.model):
+            pooled = tokens[:, 0]
+        else:
+            pooled = tokens.mean(1)
+        return States(tokens, tokens.new_ones(tokens.shape[:2], dtype=torch.bool), pooled)
+
+
+def _has_class_token(model: Any) -> bool:
+    return getattr(getattr(model, "embeddings", None), "cls_token", None) is not None

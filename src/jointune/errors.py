@@ -1,0 +1,33 @@
+"""The errors a user can meet: each message says what happened, where, and what to do about it."""
+
+
+class JointuneError(Exception):
+    """Base of every error that jointune raises on purpose; the command line prints it and exits with 2."""
+
+
+class PostsError(JointuneError):
+    """Posts that cannot be used: the message names file, row, reason and remedy."""
+
+
+class EncoderError(JointuneError):
+    """A pre-trained encoder that cannot be found, verified or loaded."""
+
+
+class BundleError(JointuneError):
+    """A bundle that is missing, incomplete, altered or written by a newer jointune."""
+
+
+class OutputError(JointuneError):
+    """An output that exists already, cannot be written, or no longer fits on the disk."""
+
+
+class SettingsError(JointuneError, ValueError):
+    """An argument outside what jointune accepts."""
+
+
+class MissingExtraError(JointuneError, ImportError):
+    """An optional package is not installed; the message holds the pip command that brings it."""
+
+
+class InterruptedTraining(JointuneError):  # noqa: N818 - nothing went wrong
+    """Training was stopped by Ctrl-C after its state was saved."""

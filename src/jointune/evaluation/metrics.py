@@ -1,0 +1,127 @@
+"""Scores of a classifier with their uncertainty."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from jointune.evaluation.intervals import bootstrap_confusions, f1_scores
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """Precision, recall and F1 of one label, and how many posts have it."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """What ``evaluate`` finds.
+
+    Attributes:
+        n: number of posts.
+        accuracy: share of posts predicted rightly.
+        accuracy_ci: its 95 % bootstrap interval.
+        macro_f1: mean F1 over the labels that occur in truth or prediction.
+        macro_f1_ci: its 95 % bootstrap interval.
+        weighted_f1: mean F1 weighted by how often each label is true.
+        weighted_f1_ci: its 95 % bootstrap interval.
+        log_loss: mean negative log-likelihood, in nats.
+        ece: expected calibration error over 15 bins of equal width (Guo et al., arXiv 1706.04599).
+        auroc: area under the ROC curve, one label against the rest, mean over labels; None where a label is absent.
+        per_class: scores of each label.
+        confusion_matrix: counts; rows are true labels, columns predictions, both in the order of ``labels``.
+        labels: the labels, in the order of the model's columns.
+    """
+
+    n: int
+    accuracy: float
+    accuracy_ci: tuple[float, float]
+    macro_f1: float
+    macro_f1_ci: tuple[float, float]
+    weighted_f1: float
+    weighted_f1_ci: tuple[float, float]
+    log_loss: float
+    ece: float
+    auroc: float | None
+    per_class: dict[str, ClassScores]
+    confusion_matrix: list[list[int]]
+    labels: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+
+def compute_metrics(truth: np.ndarray, probabilities: np.ndarray, labels: Sequence[str], seed: int = 0) -> Metrics:
+    """Score probabilities against the truth.
+
+    Args:
+        truth: class numbers, int [N], N at least 1.
+        probabilities: float [N, C], rows sum to one.
+        labels: C label names.
+        seed: of the bootstrap.
+    """
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
+
+    classes = np.arange(len(labels))
+    predicted = probabilities.argmax(1)
+    confusion = confusion_matrix(truth, predicted, labels=classes)
+    precision, recall, f1, support = precision_recall_fscore_support(truth, predicted, labels=classes, zero_division=0)
+    macro, weighted = (float(score[0]) for score in f1_scores(confusion[None]))
+    resampled = bootstrap_confusions(confusion, seed)
+    macro_draws, weighted_draws = f1_scores(resampled)
+    accuracy_draws = np.trace(resampled, axis1=1, axis2=2) / len(truth)
+    auroc = None
+    if len(np.unique(truth)) == len(labels):
+        auroc = float(
+            roc_auc_score(truth, probabilities[:, 1])
+            if len(labels) == 2
+            else roc_auc_score(
+                truth, probabilities / probabilities.sum(1, keepdims=True), multi_class="ovr", labels=classes
+            )
+        )
+    chosen = np.clip(probabilities[np.arange(len(truth)), truth].astype(np.float64), 1e-12, 1)
+    return Metrics(
+        n=len(truth),
+        accuracy=float((predicted == truth).mean()),
+        accuracy_ci=_interval(accuracy_draws),
+        macro_f1=macro,
+        macro_f1_ci=_interval(macro_draws),
+        weighted_f1=weighted,
+        weighted_f1_ci=_interval(weighted_draws),
+        log_loss=float(-np.log(chosen).mean()),
+        ece=expected_calibration_error(probabilities.max(1), predicted == truth),
+        auroc=auroc,
+        per_class={
+            label: ClassScores(float(precision[i]), float(recall[i]), float(f1[i]), int(support[i]))
+            for i, label in enumerate(labels)
+        },
+        confusion_matrix=confusion.tolist(),
+        labels=list(labels),
+    )
+
+
+def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
+    """Mean distance of confidence from accuracy over bins of equal width, weighted by their size.
+
+    Equation 3 of Guo et al. (2017), arXiv 1706.04599.
+
+    Args:
+        confidence: the highest probability of each post, float [N].
+        right: whether the prediction was right, bool [N].
+        bins: their number.
+    """
+    bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    distance = np.bincount(bin_of, weights=confidence - right, minlength=bins)
+    return float(np.abs(distance).sum() / len(confidence))
+
+
+def _interval(draws: np.ndarray) -> tuple[float, float]:
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return float(low), float(high)

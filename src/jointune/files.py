@@ -1,0 +1,107 @@
+"""Writing files so that they appear whole or not at all, and never over something a user made."""
+
+import errno
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from jointune.errors import OutputError
+
+
+def refuse_existing(path: Path, force: bool) -> None:
+    """Refuse an output that exists, and one whose folder cannot be written, before any work is done.
+
+    Raises:
+        OutputError: ``path`` exists and ``force`` is off, or its folder is missing or read-only.
+    """
+    if path.exists() and not force:
+        raise OutputError(f"{path} exists already: choose another --out, or replace it with --force")
+    folder = path.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir():
+        raise OutputError(f"{path} cannot be written: {folder} is a file, not a folder")
+    # A probe file is the one test that also holds for root, read-only mounts and quotas.
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as reason:
+        raise OutputError(f"{path} cannot be written: {_why(reason)}; choose another --out") from reason
+
+
+@contextmanager
+def clear_write_errors(path: Path) -> Iterator[None]:
+    """Turn a full disk, a lost permission and their like into one clear error that names ``path``."""
+    try:
+        yield
+    except OSError as reason:
+        raise OutputError(f"{path} could not be written: {_why(reason)}; nothing was left half-written") from reason
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; it takes the name ``path`` when the block ends without an error."""
+    with clear_write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            _flush(temporary)
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside ``path``; it replaces ``path`` when the block ends without an error."""
+    with clear_write_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        try:
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    _flush(file)
+            temporary.chmod(0o777 & ~_umask())
+            if path.exists():
+                old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+                path.replace(old / path.name)
+                temporary.replace(path)
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                temporary.replace(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def _why(reason: OSError) -> str:
+    if reason.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full"
+    if reason.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "permission denied"
+    return reason.strerror or str(reason)

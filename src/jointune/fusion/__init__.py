@@ -1,0 +1,1 @@
+"""What turns the states of both encoders into one joint vector: one file each."""

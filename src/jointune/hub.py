@@ -1,0 +1,43 @@
+"""Bundles on the Hugging Face hub."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jointune.errors import BundleError
+
+if TYPE_CHECKING:
+    from jointune.bundle import Bundle
+
+
+def local_folder(path: str | Path) -> Path:
+    """The folder itself, or the downloaded copy of a hub id such as ``name/model``.
+
+    Raises:
+        BundleError: there is no such folder, and no such id could be downloaded.
+    """
+    folder = Path(path).expanduser()
+    parts = str(path).split("/")
+    if folder.exists() or len(parts) != 2 or not all(parts) or isinstance(path, Path):
+        return folder
+    import huggingface_hub
+
+    try:
+        return Path(huggingface_hub.snapshot_download(str(path)))
+    except Exception as reason:  # the hub's client raises its transport's errors too
+        first = str(reason).strip().splitlines()[0]
+        raise BundleError(f"{path}: no such folder, and not to be had from the hub: {first}") from reason
+
+
+def upload(bundle: "Bundle", repository: str, private: bool, message: str) -> str:
+    """Write the bundle to a temporary folder and upload it; its address."""
+    import huggingface_hub
+
+    from jointune.bundle import save_bundle
+
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / repository.split("/")[-1]
+        save_bundle(bundle, folder)
+        address = huggingface_hub.create_repo(repository, private=private, exist_ok=True)
+        huggingface_hub.upload_folder(repo_id=repository, folder_path=folder, commit_message=message)
+    return str(address)

@@ -1,0 +1,1 @@
+"""What users bring: reading, checking, splitting and writing posts, without torch."""

@@ -1,0 +1,88 @@
+"""Everything that would stop training or scoring, found beforehand and all at once."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from PIL import Image
+
+from jointune.posts.decode import decode_posts
+from jointune.posts.post import Post
+from jointune.posts.problems import Problem
+
+SPLITS = ("train", "validation", "test")
+
+
+def check_posts(posts: Iterable[Post], labelled: bool = True, split: bool = False) -> Iterator[Problem]:
+    """Open every picture and look at every label.
+
+    Args:
+        posts: the posts; streamed, their pictures are not kept.
+        labelled: whether each post needs a label, as for training and evaluation.
+        split: whether each post needs a split.
+
+    Yields:
+        Each problem, as soon as it is known.
+    """
+    seen: list[Post] = []
+    for post, _, problem in decode_posts(posts, _nothing):
+        if problem:
+            yield problem
+        if labelled:
+            seen.append(Post(label=post.label, split=post.split, where=post.where))
+    if labelled:
+        yield from label_problems(seen, split)
+
+
+def _nothing(_: Image.Image) -> np.ndarray:
+    """Decoding is the check; nothing of the picture is kept."""
+    return np.empty(0)
+
+
+def label_problems(posts: Iterable[Post], split: bool = False) -> Iterator[Problem]:
+    """What is wrong with labels and splits: missing, unknown, only one, or too few posts for one.
+
+    Args:
+        posts: the posts.
+        split: whether each post needs a split.
+
+    Yields:
+        Each problem.
+    """
+    by_label: dict[str, list[Post]] = defaultdict(list)
+    splits: Counter[str | None] = Counter()
+    first: Post | None = None
+    for post in posts:
+        first = first or post
+        splits[post.split] += 1
+        if split and post.split not in SPLITS:
+            said = "the split is empty" if post.split is None else f"the split is {post.split!r}"
+            yield Problem(post.where, "split", said, f"use one of {', '.join(SPLITS)}")
+        if post.label is None:
+            yield Problem(post.where, "label", "the post has no label", "label it or remove the row")
+        else:
+            by_label[post.label].append(post)
+    if first is None:
+        return
+    if split and not splits["train"]:
+        yield Problem(first.where, "split", "no post is marked train", "mark the posts to learn from as train")
+    if split and not splits["validation"]:
+        yield Problem(
+            first.where, "split", "no post is marked validation", "mark some, or choose a fraction with --validation"
+        )
+    if len(by_label) == 1:
+        (label,) = by_label
+        yield Problem(first.where, "label", f"every post is labelled {label!r}", "add posts with another label")
+    for label, group in by_label.items():
+        learned = [post for post in group if not split or post.split == "train"]
+        if split and not learned:
+            yield Problem(
+                group[0].where, "label", f"no training post is labelled {label!r}", "add some or remove these posts"
+            )
+        elif len(group) == 1:
+            yield Problem(
+                group[0].where,
+                "label",
+                f"the only post labelled {label!r}",
+                "two are needed, one to learn from and one to check on: add posts or merge the label into another",
+            )

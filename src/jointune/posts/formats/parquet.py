@@ -1,0 +1,54 @@
+"""Parquet, one record batch in memory at a time."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from jointune.errors import PostsError
+from jointune.extras import require
+from jointune.posts.formats.table import Row
+
+
+class ParquetTable:
+    """A Parquet file.
+
+    Raises:
+        MissingExtraError: pyarrow is not installed.
+        PostsError: the file is not Parquet, or damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file  # noqa: B018 - a damaged file is named at once
+        self.columns: list[str] = list(self._file.schema_arrow.names)
+
+    @cached_property
+    def _file(self) -> Any:
+        parquet = require("pyarrow.parquet", "train", "reading Parquet")
+        try:
+            return parquet.ParquetFile(self.path)
+        except (OSError, ValueError) as reason:  # pyarrow's own errors derive from these
+            raise PostsError(f"{self.path.name}: not readable as Parquet: {reason}; write the file again") from reason
+
+    @property
+    def schema(self) -> Any:
+        """The columns' types, as a ``pyarrow.Schema``."""
+        return self._file.schema_arrow
+
+    def rows(self) -> Iterator[Row]:
+        """Each row in file order; see ``Table.rows``."""
+        number = 0
+        try:
+            for batch in self._file.iter_batches(batch_size=256):
+                for values in batch.to_pylist():
+                    number += 1
+                    yield Row(f"{self.path.name} row {number}", values)
+        except (OSError, ValueError) as reason:
+            raise PostsError(
+                f"{self.path.name}: damaged after row {number}: {reason}; write the file again"
+            ) from reason
+
+    def count(self) -> int:
+        """The number of rows, from the file's footer."""
+        return int(self._file.metadata.num_rows)

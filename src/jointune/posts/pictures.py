@@ -1,0 +1,120 @@
+"""The one place where picture files are opened: any picture people have, to 8-bit RGB, or the reason why not."""
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from jointune.posts.post import Picture
+
+MAX_PIXELS = 178_956_970
+"""The largest picture that is opened, 0.5 GiB in RGB: Pillow's own bound against decompression bombs."""
+
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "ICO", "AVIF")
+"""Raster formats only: nothing that runs an interpreter or another program."""
+
+
+class PictureError(Exception):
+    """A picture that cannot be used.
+
+    Attributes:
+        file: the picture's name for messages.
+        reason: what is wrong with it.
+        remedy: what to do about it.
+    """
+
+    def __init__(self, file: str, reason: str, remedy: str) -> None:
+        super().__init__(f"{file}: {reason}; {remedy}")
+        self.file = file
+        self.reason = reason
+        self.remedy = remedy
+
+
+def open_picture(source: Picture, at_least: tuple[int, int] | None = None) -> Image.Image:
+    """Decode the first frame of a picture as 8-bit RGB, upright, transparency laid on white.
+
+    Args:
+        source: a path, the bytes of a picture file, or an opened picture.
+        at_least: width and height below which a JPEG need not be decoded; larger ones are then decoded at a
+            half, quarter or eighth of their size, which is several times faster.
+
+    Raises:
+        PictureError: the picture is missing, empty, damaged, too large or no picture at all.
+    """
+    if isinstance(source, Image.Image):
+        return _to_rgb(source)
+    file = str(source) if isinstance(source, Path) else "picture bytes"
+    content = _content(source, file)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the bound below is the one that counts
+            picture = Image.open(io.BytesIO(content), formats=FORMATS)
+            if picture.width * picture.height > MAX_PIXELS:
+                raise Image.DecompressionBombError
+            if at_least:
+                picture.draft("RGB", at_least)
+            picture.load()
+            return _to_rgb(picture)
+    except Image.DecompressionBombError as reason:
+        raise PictureError(
+            file, f"more than {MAX_PIXELS:,} pixels, too large to open safely", "save it smaller or remove the row"
+        ) from reason
+    except UnidentifiedImageError as reason:
+        raise PictureError(
+            file, f"not a picture in a known format ({', '.join(FORMATS)})", "convert it or remove the row"
+        ) from reason
+    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, MemoryError) as reason:
+        # Pillow's decoders raise all of these on damaged input.
+        raise PictureError(file, f"damaged or cut off ({reason})", "restore the file or remove the row") from reason
+
+
+def picture_bytes(source: Picture) -> bytes:
+    """What identifies a picture: the bytes of its file, or its pixels.
+
+    Raises:
+        PictureError: the file is missing, empty or not readable.
+    """
+    if isinstance(source, Image.Image):
+        return f"{source.mode} {source.size} ".encode() + source.tobytes()
+    return _content(source, str(source) if isinstance(source, Path) else "picture bytes")
+
+
+def _content(source: Path | bytes, file: str) -> bytes:
+    if isinstance(source, bytes):
+        content = source
+    else:
+        try:
+            content = source.read_bytes()
+        except FileNotFoundError as reason:
+            raise PictureError(file, "no such file", "correct the path or leave the picture empty") from reason
+        except IsADirectoryError as reason:
+            raise PictureError(file, "a folder, not a picture", "name a file or leave the picture empty") from reason
+        except (OSError, ValueError) as reason:
+            why = getattr(reason, "strerror", None) or reason
+            raise PictureError(file, f"not readable: {why}", "correct the path or its permissions") from reason
+    if not content:
+        raise PictureError(file, "an empty file of 0 bytes", "restore the file or remove the row")
+    return content
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
+    picture = ImageOps.exif_transpose(picture)
+    if picture.mode.startswith(("I", "F")):
+        picture = _to_eight_bits(picture)
+    if picture.has_transparency_data:
+        layer = picture.convert("RGBA")
+        ground = Image.new("RGBA", layer.size, "white")
+        return Image.alpha_composite(ground, layer).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _to_eight_bits(picture: Image.Image) -> Image.Image:
+    # Pillow's own conversion clips 16-bit values at 255, which turns nearly every such picture white.
+    values = np.asarray(picture).astype(np.float64)
+    low, high = (0.0, 65535.0) if values.min() >= 0 and 255 < values.max() <= 65535 else (values.min(), values.max())
+    if values.min() >= 0 and values.max() <= 255 and picture.mode != "F":
+        low, high = 0.0, 255.0
+    scaled = (values - low) / (high - low or 1.0) * 255
+    return Image.fromarray(scaled.round().astype(np.uint8), "L")

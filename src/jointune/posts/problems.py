@@ -1,0 +1,68 @@
+"""Why a post cannot be used, in one line a person can act on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from jointune.errors import PostsError, SettingsError
+
+OnBadImage = Literal["error", "skip", "missing"]
+"""What to do about a picture that cannot be read: stop, leave the post out, or go on as if it had no picture."""
+
+_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One unusable row.
+
+    Attributes:
+        where: the row, such as ``posts.csv row 7 (line 8)``.
+        what: the file or column it is about.
+        reason: what is wrong.
+        remedy: what to do about it.
+        about_image: whether the post would be usable without its picture.
+    """
+
+    where: str
+    what: str
+    reason: str
+    remedy: str
+    about_image: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}: {self.reason}; {self.remedy}"
+
+
+def raise_problems(problems: Sequence[Problem], name: str) -> None:
+    """Raise one error that lists the first problems and counts all of them.
+
+    Raises:
+        PostsError: there is at least one problem.
+    """
+    if not problems:
+        return
+    if len(problems) == 1:
+        raise PostsError(str(problems[0]) + _policy_hint(problems))
+    lines = [f"{len(problems)} posts of {name} cannot be used:"]
+    lines += [f"  {problem}" for problem in problems[:_SHOWN]]
+    if len(problems) > _SHOWN:
+        lines.append(f"  and {len(problems) - _SHOWN} more; `jointune check` lists them all")
+    raise PostsError("\n".join(lines) + _policy_hint(problems))
+
+
+def _policy_hint(problems: Sequence[Problem]) -> str:
+    if all(problem.about_image for problem in problems):
+        return "\n(--on-bad-image skip leaves such posts out, --on-bad-image missing goes on without their pictures)"
+    return ""
+
+
+def valid_policy(policy: str) -> OnBadImage:
+    """``policy`` itself, if it is one.
+
+    Raises:
+        SettingsError: it is not.
+    """
+    if policy not in ("error", "skip", "missing"):
+        raise SettingsError(f"on_bad_image={policy!r}: choose error, skip or missing")
+    return policy  # type: ignore[return-value]

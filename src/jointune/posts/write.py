@@ -1,0 +1,148 @@
+"""Scored rows to CSV, TSV, JSONL or Parquet, as a stream, appearing whole or not at all."""
+
+import csv
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from jointune.errors import OutputError
+from jointune.extras import require
+from jointune.files import atomic_file
+from jointune.posts.formats.table import Table
+
+ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
+_PART = 1024
+"""Rows of a Parquet row group, and so in memory."""
+
+
+class Writer(Protocol):
+    """Takes rows one by one."""
+
+    def write(self, values: Mapping[str, object]) -> None:
+        """Write one row."""
+
+
+def added_columns(labels: Sequence[str]) -> list[str]:
+    """The columns that scoring adds: ``prediction``, ``confidence`` and one ``p_<label>`` each."""
+    return ["prediction", "confidence", *(f"p_{label}" for label in labels)]
+
+
+def check_output(path: Path, columns: Sequence[str], added: Sequence[str]) -> None:
+    """See to it that the rows can be written, before any is scored.
+
+    Raises:
+        OutputError: the ending is not known, or the posts have a column of an added name already.
+        MissingExtraError: Parquet is asked for and pyarrow is not installed.
+    """
+    if path.suffix.lower() not in ENDINGS:
+        raise OutputError(f"{path}: the ending {path.suffix or '(none)'} is not known; use one of {', '.join(ENDINGS)}")
+    clash = [name for name in added if name in columns]
+    if clash:
+        raise OutputError(f"the posts have a column {clash[0]!r} already, which scoring adds: rename it first")
+    if path.suffix.lower() == ".parquet":
+        require("pyarrow", "train", "writing Parquet")
+
+
+@contextmanager
+def open_writer(path: Path, table: Table, added: Sequence[str]) -> Iterator[Writer]:
+    """Write the rows of ``table`` with ``added`` columns; ``path`` appears when the block ends without an error.
+
+    Args:
+        path: ends in .csv, .tsv, .jsonl or .parquet.
+        table: gives the columns and, for Parquet, their types.
+        added: names of the added columns, the first a string, the others numbers.
+
+    Raises:
+        OutputError: the disk is full or the like, or a value does not fit the format.
+    """
+    ending = path.suffix.lower()
+    with atomic_file(path) as temporary:
+        if ending == ".parquet":
+            with _parquet_writer(temporary, table, added) as writer:
+                yield writer
+        elif ending == ".jsonl":
+            with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+                yield _JsonlWriter(file)
+        else:
+            with open(temporary, "w", encoding="utf-8", newline="") as file:
+                yield _DelimitedWriter(file, [*table.columns, *added], "\t" if ending == ".tsv" else ",")
+
+
+class _DelimitedWriter:
+    def __init__(self, file: Any, columns: Sequence[str], delimiter: str) -> None:
+        self._writer = csv.DictWriter(file, columns, delimiter=delimiter, lineterminator="\n")
+        self._writer.writeheader()
+
+    def write(self, values: Mapping[str, object]) -> None:
+        self._writer.writerow({name: _cell(name, value) for name, value in values.items()})
+
+
+class _JsonlWriter:
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def write(self, values: Mapping[str, object]) -> None:
+        self._file.write(json.dumps(values, ensure_ascii=False, default=_jsonable) + "\n")
+
+
+class _ParquetWriter:
+    def __init__(self, writer: Any, schema: Any, arrow: Any) -> None:
+        self._writer, self._schema, self._arrow = writer, schema, arrow
+        self._rows: list[dict[str, object]] = []
+        self._as_text = {field.name for field in schema if arrow.types.is_string(field.type)}
+
+    def write(self, values: Mapping[str, object]) -> None:
+        self._rows.append({name: self._fitted(name, value) for name, value in values.items()})
+        if len(self._rows) == _PART:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._rows:
+            self._writer.write_table(self._arrow.Table.from_pylist(self._rows, schema=self._schema))
+            self._rows = []
+
+    def _fitted(self, name: str, value: object) -> object:
+        if name in self._as_text and value is not None and not isinstance(value, str):
+            return json.dumps(value, ensure_ascii=False, default=_jsonable)
+        return value
+
+
+@contextmanager
+def _parquet_writer(path: Path, table: Table, added: Sequence[str]) -> Iterator[Writer]:
+    arrow = require("pyarrow", "train", "writing Parquet")
+    parquet = require("pyarrow.parquet", "train", "writing Parquet")
+    fields = list(getattr(table, "schema", None) or _inferred(table, arrow))
+    numbers = [arrow.field(name, arrow.float32()) for name in added[1:]]
+    schema = arrow.schema([*fields, arrow.field(added[0], arrow.string()), *numbers])
+    with parquet.ParquetWriter(path, schema) as file:
+        writer = _ParquetWriter(file, schema, arrow)
+        yield writer
+        writer.flush()
+
+
+def _inferred(table: Table, arrow: Any) -> list[Any]:
+    """A type for each column that all its values fit: one more pass over the file, but never a surprise at its end."""
+    kinds: dict[str, set[type]] = {name: set() for name in table.columns}
+    for _, values in table.rows():
+        for name, value in values.items():
+            if value is not None:
+                kinds[name].add(type(value))
+    types = {frozenset({bool}): arrow.bool_(), frozenset({int}): arrow.int64(), frozenset({bytes}): arrow.binary()}
+    types |= {frozenset({float}): arrow.float64(), frozenset({int, float}): arrow.float64()}
+    return [arrow.field(name, types.get(frozenset(found), arrow.string())) for name, found in kinds.items()]
+
+
+def _cell(name: str, value: object) -> object:
+    if isinstance(value, bytes) or (isinstance(value, Mapping) and isinstance(value.get("bytes"), bytes)):
+        raise OutputError(f"column {name!r} holds pictures as bytes, which a text file cannot: write to .parquet")
+    if isinstance(value, Mapping | list):
+        return json.dumps(value, ensure_ascii=False, default=_jsonable)
+    return value
+
+
+def _jsonable(value: object) -> object:
+    if isinstance(value, bytes):
+        raise OutputError("the posts hold pictures as bytes, which JSON cannot: write to .parquet")
+    return str(value)

@@ -1,0 +1,1 @@
+"""The recipe: one training loop, its checkpoints, and inference."""

@@ -1,0 +1,56 @@
+"""Batches through the model."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+
+from jointune.batches.batch import Batch
+from jointune.model import Inputs, JointModel
+
+
+def to_inputs(batch: Batch, device: torch.device) -> Inputs:
+    """A batch as tensors on ``device``."""
+
+    def tensor(array: np.ndarray) -> torch.Tensor:
+        made = torch.from_numpy(array)
+        return made.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else made.to(device)
+
+    return Inputs(
+        tensor(batch.present),
+        None if batch.text is None else {name: tensor(values) for name, values in batch.text.items()},
+        None if batch.pixels is None else tensor(batch.pixels),
+    )
+
+
+def supports_bf16(device: torch.device) -> bool:
+    """Whether ``device`` computes in bfloat16 natively, so that it is faster there."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Mixed precision for ``precision`` ``bf16``, a no-op for ``fp32``."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def probabilities(
+    model: JointModel, batches: Iterable[Batch], count: int, device: torch.device, precision: str = "fp32"
+) -> np.ndarray:
+    """Probabilities in the order of the batches' indices, float32 [count, C]; the model's mode is kept."""
+    rows: np.ndarray | None = None
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode(), autocast(device, precision):
+            for batch in batches:
+                # Softmax in double, so that rounding never makes a row sum to anything but one.
+                scores = model(to_inputs(batch, device)).double().softmax(-1).cpu().numpy()
+                if rows is None:
+                    rows = np.zeros((count, scores.shape[1]), dtype=np.float32)
+                rows[batch.indices] = scores
+    finally:
+        model.train(training)
+    assert rows is not None, "there are batches"
+    return rows

@@ -1,0 +1,221 @@
+"""Joint fine-tuning: the one training loop."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from jointune.batches.batch import Batch
+from jointune.batches.prefetch import prefetch
+from jointune.batches.training_set import TrainingSet
+from jointune.errors import InterruptedTraining
+from jointune.model import JointModel
+from jointune.progress import Bar
+from jointune.training.checkpoint import Checkpoints
+from jointune.training.inference import autocast, to_inputs
+from jointune.training.interrupt import Interrupt
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train; see ``JointClassifier`` for what each setting means."""
+
+    epochs: int
+    batch_size: int
+    encoder_lr: float
+    head_lr: float
+    weight_decay: float
+    warmup: float
+    max_grad_norm: float
+    label_smoothing: float
+    modality_dropout: float
+    evaluations_per_epoch: int
+    patience: int
+    precision: str
+    seed: int
+
+
+Validate = Callable[[JointModel], tuple[float, dict[str, float]]]
+"""Scores a model on the validation posts: the number to maximise, and what to log."""
+
+
+def fine_tune(
+    model: JointModel,
+    training: TrainingSet,
+    validate: Validate,
+    recipe: Recipe,
+    accelerator: Accelerator,
+    class_weights: np.ndarray | None = None,
+    checkpoints: Checkpoints | None = None,
+    resume: bool = False,
+    bar: Bar | None = None,
+) -> list[dict[str, Any]]:
+    """Train encoders, fusion and head together, and leave the best validated weights in ``model``.
+
+    AdamW (arXiv 1711.05101) with linear warm-up and cosine decay. Every random draw follows from the seed and the step
+    number alone, so that a resumed run repeats an uninterrupted one. The caller's random state must be guarded by it.
+
+    Args:
+        model: trained in place.
+        training: the posts to learn from.
+        validate: scores the model several times an epoch; training stops when it has not improved for
+            ``recipe.patience`` epochs.
+        recipe: rates, schedule and the like.
+        accelerator: places the model on one or several devices, and holds the trackers.
+        class_weights: weight of each class in the loss, float [C].
+        checkpoints: where the state is kept after every validation and on an interrupt.
+        resume: whether to go on from there.
+        bar: shows steps, loss and the best score.
+
+    Returns:
+        The training log: one entry a validation.
+
+    Raises:
+        InterruptedTraining: Ctrl-C; the state was saved first.
+        OutputError: the disk is full.
+        BundleError: the saved state is damaged or of another run.
+    """
+    device = accelerator.device
+    model.to(device)
+    optimizer = torch.optim.AdamW(_parameter_groups(model, recipe), fused=device.type in ("cuda", "cpu"))
+    wrapped, optimizer = accelerator.prepare(model, optimizer)
+    weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32, device=device)
+    loss_function = nn.CrossEntropyLoss(weights, label_smoothing=recipe.label_smoothing)
+
+    steps_per_epoch = len(_batches_of(training, recipe, 0, accelerator))
+    total = steps_per_epoch * recipe.epochs
+    evaluate_at = _evaluation_steps(steps_per_epoch, recipe.evaluations_per_epoch)
+    state: dict[str, Any] = {
+        "step": 0, "best_score": -math.inf, "best_step": 0, "best": None, "log": [], "loss_sum": 0.0, "loss_count": 0,
+    }  # fmt: skip
+    saved = checkpoints.load() if checkpoints and resume else None
+    if saved is not None:
+        model.load_state_dict(saved.pop("model"))
+        optimizer.load_state_dict(saved.pop("optimizer"))
+        state |= saved
+    if bar:
+        bar.start(total)
+        bar.advance(state["step"])
+
+    def save() -> None:
+        if checkpoints and accelerator.is_main_process:
+            checkpoints.save(state | {"model": model.state_dict(), "optimizer": optimizer.state_dict()})
+
+    began = time.monotonic()
+    wrapped.train()
+    with Interrupt() as interrupt:
+        for batch in prefetch(_stream(training, recipe, state["step"], total, accelerator)):
+            step = state["step"]
+            for group in optimizer.param_groups:
+                group["lr"] = group["peak_lr"] * _schedule(step, total, recipe.warmup)
+            torch.manual_seed(recipe.seed * 1_000_003 + step * 101 + accelerator.process_index)
+            with autocast(device, recipe.precision):
+                logits = wrapped(to_inputs(batch, device))
+            loss = loss_function(logits.float(), torch.from_numpy(batch.labels).to(device))
+            accelerator.backward(loss)
+            accelerator.clip_grad_norm_(wrapped.parameters(), recipe.max_grad_norm)
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+            state["step"] = step = step + 1
+            state["loss_sum"] += float(loss.detach())
+            state["loss_count"] += 1
+            if bar:
+                best = f", best {state['best_score']:.4f}" if state["best"] is not None else ""
+                bar.note(f"loss {state['loss_sum'] / state['loss_count']:.4f}{best}")
+                bar.advance()
+
+            stop = False
+            within = step % steps_per_epoch or steps_per_epoch
+            if within in evaluate_at:
+                score, scores = validate(model)
+                entry = {
+                    "step": step,
+                    "epoch": step / steps_per_epoch,
+                    "loss": state["loss_sum"] / state["loss_count"],
+                    "learning_rate": optimizer.param_groups[0]["lr"],
+                    "seconds": round(time.monotonic() - began, 1),
+                } | scores
+                state["log"].append(entry)
+                state["loss_sum"], state["loss_count"] = 0.0, 0
+                if score > state["best_score"]:
+                    # bf16 and fp32 weights alike: a copy, since training goes on in place
+                    best_weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+                    state |= {"best_score": score, "best_step": step, "best": best_weights}
+                stop = step - state["best_step"] >= recipe.patience * steps_per_epoch
+                accelerator.log({name: value for name, value in entry.items() if name != "seconds"}, step=step)
+                save()
+                if bar:
+                    bar.line(_sentence(entry, state))
+            if interrupt.asked:
+                save()
+                raise InterruptedTraining("training was interrupted" + ("; its state is saved" if checkpoints else ""))
+            if stop:
+                break
+    if state["best"] is not None:
+        model.load_state_dict(state["best"])
+    log: list[dict[str, Any]] = state["log"]
+    return log
+
+
+def _parameter_groups(model: JointModel, recipe: Recipe) -> list[dict[str, Any]]:
+    """Encoders and head at their own rates; no decay for biases, norms and embeddings of what is missing."""
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((name.startswith(("text_encoder.", "image_encoder.")), parameter.dim() > 1), []).append(
+                parameter
+            )
+    return [
+        {
+            "params": parameters,
+            "peak_lr": recipe.encoder_lr if encoder else recipe.head_lr,
+            "weight_decay": recipe.weight_decay if decays else 0.0,
+        }
+        for (encoder, decays), parameters in groups.items()
+    ]
+
+
+def _schedule(step: int, total: int, warmup: float) -> float:
+    """Linear from 0 to 1 over the first ``warmup`` of the steps, then half a cosine down to 0."""
+    rising = max(1, round(total * warmup))
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, total - rising)))
+
+
+def _evaluation_steps(steps_per_epoch: int, evaluations: int) -> set[int]:
+    return {math.ceil(steps_per_epoch * (k + 1) / evaluations) for k in range(evaluations)}
+
+
+def _batches_of(training: TrainingSet, recipe: Recipe, epoch: int, accelerator: Accelerator) -> list[np.ndarray]:
+    """This process's share of an epoch, the same number of batches for each process."""
+    batches = training.epoch_order(recipe.batch_size, recipe.seed, epoch)
+    world = accelerator.num_processes
+    while len(batches) % world:
+        batches.append(batches[len(batches) % world])
+    return batches[accelerator.process_index :: world]
+
+
+def _stream(training: TrainingSet, recipe: Recipe, first: int, total: int, accelerator: Accelerator) -> Iterator[Batch]:
+    """The batches of all steps from ``first`` on."""
+    step, epoch = 0, 0
+    while step < total:
+        for chosen in _batches_of(training, recipe, epoch, accelerator):
+            if step >= first:
+                seed = recipe.seed * 1009 + accelerator.process_index
+                yield training.training_batch(chosen, seed, step, recipe.modality_dropout)
+            step += 1
+        epoch += 1
+
+
+def _sentence(entry: dict[str, Any], state: dict[str, Any]) -> str:
+    scores = "  ".join(f"{name} {entry[name]:.4f}" for name in ("accuracy", "macro_f1", "log_loss") if name in entry)
+    best = "  (best so far)" if state["best_step"] == entry["step"] else ""
+    return f"epoch {entry['epoch']:.1f}  loss {entry['loss']:.4f}  validation: {scores}{best}"

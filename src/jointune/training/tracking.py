@@ -1,0 +1,20 @@
+"""Experiment trackers, all through Accelerate."""
+
+from jointune.errors import SettingsError
+from jointune.extras import require
+
+_PACKAGES = {"tensorboard": "tensorboard", "mlflow": "mlflow", "wandb": "wandb", "trackio": "trackio"}
+
+
+def check_trackers(track: str | None) -> None:
+    """See to it that the tracker is known and installed, before any work is done.
+
+    Raises:
+        SettingsError: it is not known.
+        MissingExtraError: it is not installed.
+    """
+    if track is None:
+        return
+    if track not in _PACKAGES:
+        raise SettingsError(f"track={track!r}: choose one of {', '.join(_PACKAGES)}")
+    require(_PACKAGES[track], track, f"--track {track}")

@@ -1,0 +1,185 @@
+"""Tiny random encoders, tiny posts, and one tiny trained bundle, all made once a session and without a network."""
+
+import csv
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+import pytest
+from PIL import Image, ImageDraw
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.processors import TemplateProcessing
+
+SHARED = Path(__file__).parents[2] / "shared"
+MVSA = SHARED / "data" / "mvsa" / "posts.csv"
+WORDS = "good bad fine awful happy sad lunch train sun rain the a we my today it was is and but so very not".split()  # noqa: SIM905
+
+needs_mvsa = pytest.mark.skipif(not MVSA.exists(), reason=f"the real posts are not at {MVSA}")
+
+
+def make_tokenizer_folder(folder: Path) -> None:
+    """A word-level tokenizer in the layout of a Hugging Face folder."""
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {word: index for index, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS])}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_max_length=64,
+    ).save_pretrained(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with a random BERT of one layer."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("encoders") / "tiny-bert"
+    make_tokenizer_folder(folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = BertConfig(
+            vocab_size=40,
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=32,
+            max_position_embeddings=64,
+        )
+        BertModel(config).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_image(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with a random ViT of one layer that takes 32 x 32 pixels."""
+    import torch
+    from transformers import ViTConfig, ViTImageProcessorPil, ViTModel
+
+    folder = tmp_path_factory.mktemp("encoders") / "tiny-vit"
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = ViTConfig(
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=32,
+            image_size=32,
+            patch_size=8,
+        )
+        ViTModel(config, add_pooling_layer=False).save_pretrained(folder)
+    ViTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return str(folder)
+
+
+def draw(path: Path, colour: str, number: int) -> None:
+    """A small picture in one colour; ``number`` makes its content unique."""
+    picture = Image.new("RGB", (40, 36), colour)
+    ImageDraw.Draw(picture).rectangle(
+        (number % 7, number % 11, number % 7 + 4, number % 11 + 4), fill=(number % 256, 0, 0)
+    )
+    picture.save(path)
+
+
+def write_rows(path: Path, rows: list[dict[str, object]]) -> Path:
+    """A CSV file of ``rows``."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def make_posts(folder: Path, count: int = 48) -> Path:
+    """``posts.csv`` with pictures beside it: the words and the colour tell the label; the split column is filled."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows: list[dict[str, object]] = []
+    for number in range(count):
+        good = number % 2 == 0
+        words = (
+            f"{'good happy' if good else 'bad awful'} {WORDS[6 + number % 10]} {WORDS[10 + number // 2 % 12]} {number}"
+        )
+        name = f"{number}.png"
+        draw(folder / name, "yellow" if good else "navy", number)
+        split = ("train", "train", "train", "train", "validation", "test")[number // 2 % 6]
+        rows.append(
+            {"id": number, "text": words, "image": name, "label": "positive" if good else "negative", "split": split}
+        )
+    return write_rows(folder / "posts.csv", rows)
+
+
+@pytest.fixture(scope="session")
+def posts_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """48 tiny posts with two labels; read only."""
+    return make_posts(tmp_path_factory.mktemp("posts"))
+
+
+@pytest.fixture
+def fresh_posts(tmp_path: Path) -> Callable[..., Path]:
+    """Makes posts that a test may change: ``fresh_posts(count=48)``."""
+    return lambda count=48: make_posts(tmp_path / "posts", count)
+
+
+@pytest.fixture(scope="session")
+def tiny_settings(tiny_text: str, tiny_image: str) -> dict[str, object]:
+    """Arguments of a classifier that trains in a second."""
+    return {
+        "text_encoder": tiny_text,
+        "image_encoder": tiny_image,
+        "epochs": 2,
+        "batch_size": 8,
+        "encoder_lr": 1e-3,
+        "head_lr": 1e-2,
+        "precision": "fp32",
+        "progress": False,
+    }
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tiny_settings: dict[str, object], posts_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle trained on ``posts_csv``; read only."""
+    from jointune import JointClassifier, read_posts
+
+    posts = read_posts(posts_csv, split_column="split")
+    classifier = JointClassifier(**tiny_settings)
+    classifier.fit(posts.in_split("train"), validation=posts.in_split("validation"))
+    folder = tmp_path_factory.mktemp("bundles") / "tiny"
+    classifier.save(folder)
+    return folder
+
+
+@pytest.fixture
+def jointune() -> Callable[..., tuple[int, str]]:
+    """Runs the command line in this process: ``code, said = jointune("check", path)``."""
+    from contextlib import redirect_stderr, redirect_stdout
+    from io import StringIO
+    from unittest.mock import patch
+
+    from jointune.cli import main
+
+    def run(*arguments: object) -> tuple[int, str]:
+        said = StringIO()
+        code = 0
+        with patch("sys.argv", ["jointune", *map(str, arguments)]), redirect_stdout(said), redirect_stderr(said):
+            try:
+                main()
+            except SystemExit as end:
+                code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+        return code, said.getvalue()
+
+    return run
