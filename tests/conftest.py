@@ -183,3 +183,20 @@ def jointune() -> Callable[..., tuple[int, str]]:
         return code, said.getvalue()
 
     return run
+
+
+@pytest.fixture
+def refused(jointune: Callable[..., tuple[int, str]]) -> Callable[..., str]:
+    """Runs a command that must fail with a clear message: ``refused("check", path, code=1, says=["row 3", "empty"])``.
+
+    Any error that is not one of ours passes through the command line and fails the test by itself.
+    """
+
+    def run(*arguments: object, says: tuple[str, ...] | list[str], code: int = 2) -> str:
+        got, said = jointune(*arguments)
+        assert got == code, said
+        assert "Traceback" not in said
+        assert not [part for part in says if part not in said], said
+        return said
+
+    return run

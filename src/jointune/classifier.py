@@ -423,12 +423,14 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
 
     def _validate(
         self, model: JointModel, checking: TrainingSet, device: torch.device
-    ) -> tuple[float, dict[str, float]]:
+    ) -> tuple[tuple[float, ...], dict[str, float]]:
         precision = self._recipe(device).precision
         scores = probabilities(model, checking.in_order(self.batch_size), len(checking), device, precision)
         found = asdict(compute_metrics(checking.labels, scores, self.classes_.tolist()))
         logged = {name: found[name] for name in METRICS}
-        return (-logged["log_loss"] if self.metric == "log_loss" else logged[self.metric]), logged
+        # Small validation parts tie often; the likelihood then tells who is the surer of what is right.
+        likelihood = -logged["log_loss"]
+        return ((likelihood,) if self.metric == "log_loss" else (logged[self.metric], likelihood)), logged
 
     def _fingerprint(self, posts: Posts, held: Posts) -> dict[str, Any]:
         settings = _loggable(self.get_params())

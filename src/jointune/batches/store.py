@@ -1,5 +1,7 @@
 """Every picture of a training run, decoded and resized once."""
 
+import math
+import os
 import tempfile
 from collections.abc import Hashable
 from dataclasses import replace
@@ -17,16 +19,15 @@ from jointune.progress import Bar
 
 
 class PictureStore:
-    """Prepared pictures on disk, mapped into memory: an epoch reads them at the speed of a copy.
+    """Prepared pictures in a file: an epoch reads them at the speed of a copy, and memory does not grow with them.
 
     The file has no name and vanishes with the process, however that ends.
     """
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
         self._shape = shape
-        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="jointune-pictures-")  # noqa: SIM115
+        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="jointune-pictures-", buffering=0)  # noqa: SIM115
         self._count = 0
-        self._pixels: np.ndarray | None = None
 
     def append(self, pixels: np.ndarray) -> int:
         """Store uint8 [H, W, 3]; its index.
@@ -46,10 +47,12 @@ class PictureStore:
         return self._count - 1
 
     def __getitem__(self, index: int) -> np.ndarray:
-        if self._pixels is None:
-            self._file.flush()
-            self._pixels = np.memmap(self._file, dtype=np.uint8, mode="r", shape=(self._count, *self._shape))
-        return self._pixels[index]
+        if not 0 <= index < self._count:
+            raise IndexError(index)
+        # A positioned read copies from the page cache as a memory map would, without counting towards the process.
+        size = math.prod(self._shape)
+        content = os.pread(self._file.fileno(), size, index * size)
+        return np.frombuffer(content, dtype=np.uint8).reshape(self._shape)
 
 
 def store_pictures(

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from jointune.batches.batch import Batch
+from jointune.memory import trim_heap
 from jointune.model import Inputs, JointModel
 
 
@@ -52,5 +53,6 @@ def probabilities(
                 rows[batch.indices] = scores
     finally:
         model.train(training)
+        trim_heap()
     assert rows is not None, "there are batches"
     return rows

@@ -15,11 +15,16 @@ from jointune.batches.batch import Batch
 from jointune.batches.prefetch import prefetch
 from jointune.batches.training_set import TrainingSet
 from jointune.errors import InterruptedTraining
+from jointune.memory import trim_heap
 from jointune.model import JointModel
 from jointune.progress import Bar
 from jointune.training.checkpoint import Checkpoints
 from jointune.training.inference import autocast, to_inputs
 from jointune.training.interrupt import Interrupt
+
+
+_TRIM_EVERY = 16
+"""Steps between two calls of ``trim_heap``."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +46,9 @@ class Recipe:
     seed: int
 
 
-Validate = Callable[[JointModel], tuple[float, dict[str, float]]]
-"""Scores a model on the validation posts: the number to maximise, and what to log."""
+Validate = Callable[[JointModel], tuple[tuple[float, ...], dict[str, float]]]
+"""Scores a model on the validation posts: what to maximise, where the first of its numbers that differs decides, and
+what to log."""
 
 
 def fine_tune(
@@ -92,7 +98,7 @@ def fine_tune(
     total = steps_per_epoch * recipe.epochs
     evaluate_at = _evaluation_steps(steps_per_epoch, recipe.evaluations_per_epoch)
     state: dict[str, Any] = {
-        "step": 0, "best_score": -math.inf, "best_step": 0, "best": None, "log": [], "loss_sum": 0.0, "loss_count": 0,
+        "step": 0, "best_score": (-math.inf,), "best_step": 0, "best": None, "log": [], "loss_sum": 0.0, "loss_count": 0,
     }  # fmt: skip
     saved = checkpoints.load() if checkpoints and resume else None
     if saved is not None:
@@ -127,10 +133,12 @@ def fine_tune(
             state["loss_sum"] += float(loss.detach())
             state["loss_count"] += 1
             if bar:
-                best = f", best {state['best_score']:.4f}" if state["best"] is not None else ""
+                best = f", best {abs(state['best_score'][0]):.4f}" if state["best"] is not None else ""
                 bar.note(f"loss {state['loss_sum'] / state['loss_count']:.4f}{best}")
                 bar.advance()
 
+            if step % _TRIM_EVERY == 0:
+                trim_heap()
             stop = False
             within = step % steps_per_epoch or steps_per_epoch
             if within in evaluate_at:

@@ -1,0 +1,101 @@
+"""Encoders, fusion and head as one module."""
+
+import pytest
+import torch
+
+from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
+from jointune.encoders.states import States
+from jointune.fusion.choice import NAMED, make_fusion
+from jointune.model import Inputs, JointModel
+
+
+@pytest.fixture(params=list(NAMED))
+def model(request, tiny_text, tiny_image) -> JointModel:
+    text, image = load_text_encoder(tiny_text)[0], load_image_encoder(tiny_image)[0]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        made = JointModel(text, image, make_fusion(request.param, text.dim, image.dim), 3)
+        torch.nn.init.normal_(made.missing_text)
+        torch.nn.init.normal_(made.missing_image)
+    return made.eval()
+
+
+def inputs(present: list[list[bool]]) -> Inputs:
+    """Post i always has the same text and the same picture, where it has one."""
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(5, 30, (len(present), 6), generator=generator)
+    pixels = torch.randint(0, 256, (len(present), 32, 32, 3), dtype=torch.uint8, generator=generator)
+    mask = torch.tensor(present)
+    text, image = ids[mask[:, 0]], pixels[mask[:, 1]]
+    tokens = {"input_ids": text, "attention_mask": torch.ones_like(text), "token_type_ids": torch.zeros_like(text)}
+    return Inputs(mask, tokens if len(text) else None, image if len(image) else None)
+
+
+def test_each_post_meets_its_own_text_and_picture(model):
+    """Whatever its neighbours lack, a post's logits are those it has alone with them complete."""
+    with torch.no_grad():
+        whole = model(inputs([[True, True]] * 4))
+        mixed = model(inputs([[True, True], [False, True], [True, True], [True, False]]))
+        other = model(inputs([[True, False], [False, True], [False, False], [True, False]]))
+    torch.testing.assert_close(mixed[[0, 2]], whole[[0, 2]])
+    torch.testing.assert_close(mixed[[1, 3]], other[[1, 3]])
+    assert not torch.allclose(mixed[1], whole[1])
+    assert not torch.allclose(mixed[3], whole[3])
+
+
+def test_a_batch_in_which_nobody_has_a_modality(model):
+    with torch.no_grad():
+        texts = model(inputs([[True, False]] * 2))
+        pictures = model(inputs([[False, True]] * 2))
+        mixed = model(inputs([[True, False], [False, True]]))
+    torch.testing.assert_close(mixed[0], texts[0])
+    torch.testing.assert_close(mixed[1], pictures[1])
+
+
+def test_what_stands_in_is_learned(model):
+    model.train()
+    model(inputs([[True, False], [False, True]])).sum().backward()
+    assert model.missing_text.grad.abs().sum() > 0
+    assert model.missing_image.grad.abs().sum() > 0
+
+
+def test_padding_is_not_attended_to(tiny_text, tiny_image):
+    generator = torch.Generator().manual_seed(0)
+    fusion = make_fusion("cross-attention", 16, 16).eval()
+    tokens, other = torch.randn(2, 1, 5, 16, generator=generator)
+    image = States(torch.randn(1, 4, 16, generator=generator), torch.ones(1, 4, dtype=torch.bool), torch.zeros(1, 16))
+    mask = torch.tensor([[True, True, True, False, False]])
+    padded = torch.where(mask.unsqueeze(-1), tokens, other)
+    present = torch.ones(1, 2, dtype=torch.bool)
+    pooled = torch.zeros(1, 16)
+    with torch.no_grad():
+        first = fusion(States(tokens, mask, pooled), image, present)
+        second = fusion(States(padded, mask, pooled), image, present)
+    torch.testing.assert_close(first, second)
+
+
+def test_the_papers_architecture_layer_for_layer():
+    """arXiv 2210.05790: 32 units each, one transformer layer of 64 with 8 heads, 128 units before the last layer."""
+    fusion = make_fusion("paper", 384, 1280)
+    assert fusion.text[0].out_features == fusion.image[0].out_features == 32
+    assert fusion.layer.self_attn.embed_dim == 64
+    assert fusion.layer.self_attn.num_heads == 8
+    assert fusion.layer.dropout.p == 0.4
+    assert fusion.out[1].in_features == 64
+    assert fusion.dim == fusion.out[1].out_features == 128
+
+
+def test_batch_normalisation_keeps_its_statistics(tmp_path):
+    import transformers
+
+    network = transformers.ResNetModel(transformers.ResNetConfig(embedding_size=8, hidden_sizes=[8], depths=[1]))
+    network.save_pretrained(tmp_path)
+    transformers.ConvNextImageProcessorPil(size={"shortest_edge": 32}).save_pretrained(tmp_path)
+    encoder = load_image_encoder(str(tmp_path))[0]
+    text = torch.nn.Identity()
+    text.dim = 16
+    model = JointModel(text, encoder, make_fusion("concat", 16, encoder.dim), 2).train()
+    before = {name: values.clone() for name, values in encoder.state_dict().items() if "running" in name}
+    model(inputs([[False, True]] * 4))
+    assert before
+    assert all(torch.equal(encoder.state_dict()[name], values) for name, values in before.items())

@@ -1,0 +1,135 @@
+"""What the training loop promises."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jointune import JointClassifier, SettingsError, read_posts
+from jointune.training.loop import _schedule
+
+
+@pytest.fixture(scope="module")
+def parts(posts_csv):
+    posts = read_posts(posts_csv, split_column="split")
+    return posts.in_split("train"), posts.in_split("validation"), posts.in_split("test")
+
+
+def test_a_seed_gives_the_same_numbers_twice_and_another_seed_others(parts, tiny_settings):
+    training, held, test = parts
+    first, second, other = (
+        JointClassifier(**tiny_settings | {"seed": seed}).fit(training, validation=held).predict_proba(test)
+        for seed in (3, 3, 4)
+    )
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, other)
+
+
+def test_training_and_predicting_leave_the_global_random_state_alone(parts, tiny_settings):
+    import random
+
+    training, held, test = parts
+    torch.manual_seed(5)
+    np.random.seed(5)  # noqa: NPY002 - the state that must not be touched
+    random.seed(5)
+    before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
+    JointClassifier(**tiny_settings).fit(training, validation=held).predict(test)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
+    assert before[2] == random.getstate()
+
+
+def test_both_encoders_fusion_and_head_are_trained(parts, tiny_settings):
+    from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
+
+    training, held, _ = parts
+    model = JointClassifier(**tiny_settings).fit(training, validation=held).model_
+    for encoder, load, name in (
+        (model.text_encoder, load_text_encoder, "text_encoder"),
+        (model.image_encoder, load_image_encoder, "image_encoder"),
+    ):
+        before = load(tiny_settings[name])[0].state_dict()
+        changed = [not torch.equal(values, before[key]) for key, values in encoder.state_dict().items()]
+        assert sum(changed) > len(changed) / 2
+    assert model.missing_text.abs().sum() > 0
+    assert model.missing_image.abs().sum() > 0
+
+
+def test_the_best_validated_weights_are_kept(parts, tiny_settings):
+    training, held, _ = parts
+    classifier = JointClassifier(**tiny_settings | {"epochs": 5, "head_lr": 0.05}).fit(training, validation=held)
+    best = max(entry["accuracy"] for entry in classifier.log_)
+    assert classifier.metrics_.accuracy == pytest.approx(best)
+
+
+def test_training_stops_when_validation_no_longer_improves(parts, tiny_settings):
+    training, held, _ = parts
+    patient = JointClassifier(**tiny_settings | {"epochs": 30, "patience": 1, "encoder_lr": 0.0, "head_lr": 0.0})
+    patient.fit(training, validation=held)
+    assert patient.log_[-1]["epoch"] <= 2
+
+
+def test_class_weights_move_the_predictions(parts, tiny_settings):
+    training, held, _ = parts
+    weights = {"positive": 100.0, "negative": 0.01}
+    classifier = JointClassifier(**tiny_settings | {"class_weight": weights, "metric": "log_loss", "epochs": 1})
+    classifier.fit(training, validation=held)
+    assert (classifier.predict(held) == "positive").mean() > 0.9
+    balanced = JointClassifier(**tiny_settings | {"class_weight": "balanced"}).fit(training, validation=held)
+    assert set(balanced.predict(held)) == {"positive", "negative"}
+
+
+@given(total=st.integers(1, 5000), warmup=st.floats(0, 1))
+def test_the_schedule_rises_then_falls_and_stays_between_0_and_1(total, warmup):
+    rates = [_schedule(step, total, warmup) for step in range(total)]
+    assert all(0 <= rate <= 1 for rate in rates)
+    peak = int(np.argmax(rates))
+    assert all(math.isclose(a, b) or a < b for a, b in zip(rates[:peak], rates[1 : peak + 1], strict=True))
+    assert all(a >= b - 1e-12 for a, b in zip(rates[peak:], rates[peak + 1 :], strict=False))
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("epochs", 0),
+        ("batch_size", 0),
+        ("encoder_lr", -1.0),
+        ("head_lr", float("nan")),
+        ("warmup", 1.5),
+        ("max_grad_norm", 0.0),
+        ("metric", "accuracies"),
+        ("precision", "fp8"),
+        ("fusion", "sum"),
+        ("on_bad_image", "ignore"),
+        ("track", "notes"),
+        ("modality_dropout", 2.0),
+        ("class_weight", {"happy": 1.0}),
+    ],
+)
+def test_a_setting_out_of_range_is_named(parts, tiny_settings, setting, value):
+    with pytest.raises(SettingsError, match=setting):
+        JointClassifier(**tiny_settings | {setting: value}).fit(parts[0], validation=parts[1])
+
+
+def test_tensorboard_gets_the_log(parts, tiny_settings, tmp_path, monkeypatch):
+    pytest.importorskip("tensorboard")
+    monkeypatch.chdir(tmp_path)
+    JointClassifier(**tiny_settings | {"track": "tensorboard"}).fit(parts[0], validation=parts[1])
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found: set[str] = set()
+    for file in tmp_path.rglob("events.out*"):
+        accumulator = EventAccumulator(str(file))
+        accumulator.Reload()
+        found |= set(accumulator.Tags()["scalars"])
+    assert {"loss", "accuracy", "macro_f1", "learning_rate"} <= found
+
+
+def test_bf16_trains_too(parts, tiny_settings):
+    training, held, _ = parts
+    classifier = JointClassifier(**tiny_settings | {"precision": "bf16"}).fit(training, validation=held)
+    assert np.isfinite([entry["loss"] for entry in classifier.log_]).all()
+    assert all(parameter.dtype == torch.float32 for parameter in classifier.model_.parameters())

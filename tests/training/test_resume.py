@@ -1,0 +1,123 @@
+"""A run that was interrupted or killed ends with the same numbers as one that was not."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file
+
+from jointune import JointClassifier, read_posts
+from jointune.errors import BundleError, InterruptedTraining
+
+ARGUMENTS = ["--split-column", "split", "--epochs", "6", "--batch-size", "4", "--precision", "fp32", "--patience", "9"]
+RATES = ["--encoder-lr", "1e-3", "--head-lr", "1e-2"]
+
+
+def command(posts: Path, out: Path, settings: dict, *more: str) -> list[str]:
+    encoders = ["--text-encoder", settings["text_encoder"], "--image-encoder", settings["image_encoder"]]
+    return [
+        sys.executable,
+        "-m",
+        "jointune",
+        "train",
+        str(posts),
+        "--out",
+        str(out),
+        *encoders,
+        *ARGUMENTS,
+        *RATES,
+        *more,
+    ]
+
+
+def weights(bundle: Path) -> dict[str, bytes]:
+    return {name: values.tobytes() for name, values in load_file(bundle / "model.safetensors").items()}
+
+
+def log(bundle: Path) -> list[dict]:
+    entries = [json.loads(line) for line in (bundle / "training_log.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in entry.items() if name != "seconds"} for entry in entries]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory, posts_csv, tiny_settings) -> Path:
+    out = tmp_path_factory.mktemp("whole") / "bundle"
+    subprocess.run(command(posts_csv, out, tiny_settings), check=True, capture_output=True)
+    return out
+
+
+def test_killed_and_resumed(tmp_path, posts_csv, tiny_settings, uninterrupted):
+    out = tmp_path / "bundle"
+    state = tmp_path / "bundle.partial" / "state.pt"
+    process = subprocess.Popen(command(posts_csv, out, tiny_settings), stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not state.exists() and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    process.stderr.close()
+    assert state.exists()
+    assert not out.exists(), "killed too late to test anything"
+    done = subprocess.run(
+        command(posts_csv, out, tiny_settings, "--resume"), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert weights(out) == weights(uninterrupted)
+    assert log(out) == log(uninterrupted)
+    assert not state.parent.exists()
+
+
+def test_interrupted_in_the_middle_of_an_epoch_and_resumed(
+    tmp_path, posts_csv, tiny_settings, uninterrupted, monkeypatch
+):
+    posts = read_posts(posts_csv, split_column="split")
+    parts = {"validation": posts.in_split("validation"), "checkpoint": tmp_path / "state"}
+    settings = tiny_settings | {"epochs": 6, "batch_size": 4, "patience": 9}
+
+    from jointune.batches import training_set
+
+    made = training_set.TrainingSet.training_batch
+
+    def interrupting(self, chosen, seed, step, dropout):
+        if step == 13:
+            os.kill(os.getpid(), signal.SIGINT)
+        return made(self, chosen, seed, step, dropout)
+
+    monkeypatch.setattr(training_set.TrainingSet, "training_batch", interrupting)
+    with pytest.raises(InterruptedTraining, match="its state is saved"):
+        JointClassifier(**settings).fit(posts.in_split("train"), **parts)
+    monkeypatch.undo()
+    resumed = JointClassifier(**settings).fit(posts.in_split("train"), **parts, resume=True)
+    resumed.save(tmp_path / "bundle")
+    assert weights(tmp_path / "bundle") == weights(uninterrupted)
+    assert log(tmp_path / "bundle") == log(uninterrupted)
+
+
+def test_a_run_of_other_posts_or_settings_is_not_continued(tmp_path, posts_csv, tiny_settings):
+    posts = read_posts(posts_csv, split_column="split")
+    checkpoint = tmp_path / "state"
+    held = posts.in_split("validation")
+    JointClassifier(**tiny_settings).fit(posts.in_split("train"), validation=held, checkpoint=checkpoint)
+    with pytest.raises(BundleError, match="other head_lr"):
+        JointClassifier(**tiny_settings | {"head_lr": 0.5}).fit(
+            posts.in_split("train"), validation=held, checkpoint=checkpoint, resume=True
+        )
+    with pytest.raises(BundleError, match="other training posts"):
+        JointClassifier(**tiny_settings).fit(
+            posts.in_split("train")[1:], validation=held, checkpoint=checkpoint, resume=True
+        )
+
+
+def test_an_unfinished_run_is_not_thrown_away(tmp_path, posts_csv, tiny_settings, jointune):
+    out = tmp_path / "bundle"
+    (tmp_path / "bundle.partial").mkdir()
+    code, said = jointune(*command(posts_csv, out, tiny_settings)[3:])
+    assert code == 2
+    assert "--resume" in said
+    assert "--force" in said
+    assert (tmp_path / "bundle.partial").exists()
