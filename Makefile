@@ -39,7 +39,7 @@ format: setup  ## Put the code into shape
 bench: setup  ## Measure speed as ratios
 	$(BIN)/python benchmarks/encoders.py
 
-docs: setup  ## Write the command-line reference from the commands themselves
+docs: setup  ## Write the reference pages from the code itself
 	$(BIN)/python scripts/write_reference.py
 
 clean:  ## Remove what the targets made, .venv included

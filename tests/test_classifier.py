@@ -185,7 +185,10 @@ def test_importing_is_light():
     import subprocess
     import sys
 
-    code = "import sys, jointune, jointune.cli; print(*[m for m in ('torch', 'transformers', 'sklearn', 'pyarrow') if m in sys.modules])"
+    code = (
+        "import sys, jointune, jointune.cli\n"
+        "print(*[m for m in ('torch', 'transformers', 'sklearn', 'pyarrow') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
 
@@ -199,7 +202,8 @@ def test_rooms_without_torch_stay_so(room):
     code = (
         "import sys, pkgutil, importlib; sys.modules['torch'] = None; sys.modules['transformers'] = None\n"
         f"room = importlib.import_module('jointune.{room}')\n"
-        "[importlib.import_module(m.name) for m in pkgutil.walk_packages(getattr(room, '__path__', []), room.__name__ + '.')]"
+        "for module in pkgutil.walk_packages(getattr(room, '__path__', []), room.__name__ + '.'):\n"
+        "    importlib.import_module(module.name)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

@@ -1,13 +1,18 @@
 """The folder that training writes: everything that scoring needs, nothing executable, verified when it is read."""
 
+import errno
 import json
 import platform
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 
 from jointune import __version__
@@ -15,7 +20,7 @@ from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.tokens import TextPreprocessor
 from jointune.encoders.huggingface import build_image_encoder, build_text_encoder
 from jointune.errors import BundleError
-from jointune.files import atomic_folder, refuse_existing, sha256
+from jointune.files import BUNDLE_MARK, atomic_folder, refuse_existing, sha256
 from jointune.fusion.choice import FusionFactory, make_fusion
 from jointune.model import JointModel
 from jointune.report.card import model_card
@@ -61,7 +66,7 @@ def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
     Raises:
         OutputError: ``path`` exists and ``force`` is off, or it cannot be written.
     """
-    refuse_existing(path, force)
+    refuse_existing(path, force, BUNDLE_MARK)
     with atomic_folder(path) as folder:
         config = {
             "format": FORMAT,
@@ -76,12 +81,16 @@ def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
         _write_json(folder / "config.json", config)
         _write_json(folder / "labels.json", bundle.labels)
         _write_json(folder / "preprocessor_config.json", bundle.image.config())
-        bundle.text.tokenizer.save(str(folder / "tokenizer.json"))
-        save_model(bundle.model, str(folder / "model.safetensors"))
+        (folder / "tokenizer.json").write_text(bundle.text.tokenizer.to_str(pretty=True), encoding="utf-8")
+        try:
+            save_model(bundle.model, str(folder / "model.safetensors"))
+        except SafetensorError as reason:  # a full disk, most of all; its number is only in the text
+            number = re.search(r"os error (\d+)", str(reason))
+            raise OSError(int(number[1]) if number else errno.EIO, str(reason)) from reason
         _write_json(folder / "metrics.json", bundle.metrics)
         _write_json(folder / "versions.json", versions())
         lines = [json.dumps(entry) + "\n" for entry in bundle.log]
-        (folder / "training_log.jsonl").write_text("".join(lines), encoding="utf-8")
+        (folder / BUNDLE_MARK).write_text("".join(lines), encoding="utf-8")
         (folder / "README.md").write_text(model_card(bundle, path.name), encoding="utf-8")
         _write_json(folder / "manifest.json", {name: sha256(folder / name) for name in _VERIFIED})
 
@@ -117,9 +126,7 @@ def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
         ) from reason
     encoders = {"text": config["text_encoder"], "image": config["image_encoder"]}
     metrics = _read_json(path / "metrics.json") if (path / "metrics.json").exists() else {}
-    log_file = path / "training_log.jsonl"
-    lines = log_file.read_text(encoding="utf-8").splitlines() if log_file.exists() else []
-    log = [json.loads(line) for line in lines]
+    log = _read_log(path / BUNDLE_MARK) if (path / BUNDLE_MARK).exists() else []
     model.eval()
     return Bundle(
         model, text, image, labels, encoders, config["fusion"], config["settings"], config["data"], metrics, log
@@ -151,6 +158,8 @@ def _verified_config(path: Path) -> dict[str, Any]:
             f"this is {__version__}, which reads up to {FORMAT}: pip install --upgrade jointune"
         )
     manifest = _read_json(path / "manifest.json")
+    if not isinstance(manifest, dict):
+        raise BundleError(f"{path}: manifest.json was altered after training; copy the whole bundle again")
     for name in _VERIFIED:
         if not (path / name).is_file():
             raise BundleError(f"{path}: {name} is missing; copy the whole bundle again")
@@ -160,8 +169,19 @@ def _verified_config(path: Path) -> dict[str, Any]:
 
 
 def _read_json(path: Path) -> Any:
-    try:
+    with _clear_read_errors(path):
         return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _read_log(path: Path) -> list[dict[str, Any]]:
+    with _clear_read_errors(path):
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@contextmanager
+def _clear_read_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, ValueError) as reason:
         raise BundleError(f"{path} is not readable: {reason}; copy the whole bundle again") from reason
 

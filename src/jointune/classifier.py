@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 
@@ -25,7 +26,7 @@ from jointune.errors import PostsError, SettingsError
 from jointune.evaluation.metrics import Metrics, compute_metrics
 from jointune.fusion.choice import FusionFactory, make_fusion
 from jointune.model import JointModel
-from jointune.posts.check import label_problems
+from jointune.posts.check import check_posts, label_problems
 from jointune.posts.post import Post, Posts
 from jointune.posts.problems import OnBadImage, Problem, raise_problems, valid_policy
 from jointune.posts.read import as_posts
@@ -79,6 +80,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         model_: the trained ``JointModel``.
         log_: the training log, one entry a validation.
         metrics_: ``Metrics`` on the validation posts.
+        test_metrics_: ``Metrics`` on the test posts, where ``fit`` was given some.
+        is_main_process_: whether this process is the one that should save, where several train together.
         problems_: posts that ``on_bad_image`` skipped or stripped of their picture.
     """
 
@@ -139,6 +142,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         labels: Iterable[Any] | None = None,
         *,
         validation: Any = 0.1,
+        test: Any = None,
         checkpoint: str | Path | None = None,
         resume: bool = False,
     ) -> "JointClassifier":
@@ -149,6 +153,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             labels: one a post, in place of the posts' own.
             validation: posts to choose the best weights on, or a fraction of ``posts`` for that; the fraction is
                 stratified and shares no picture and no text with the rest.
+            test: posts that take no part in training, scored once at its end.
             checkpoint: folder for the state of the run, kept up to date so that it can be resumed.
             resume: go on from ``checkpoint``; the result is that of an uninterrupted run.
 
@@ -163,20 +168,34 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         """
         self._check_settings()
         posts = as_posts(posts, labels)
-        fraction = validation if isinstance(validation, float) else None
+        fraction = float(validation) if isinstance(validation, int | float) else None
         held = Posts([]) if fraction is not None else as_posts(validation)
         if not posts:
             raise PostsError(f"{posts.name}: no posts to learn from")
         if fraction is None and not held:
             raise PostsError(f"{held.name}: no validation posts")
         _check_labels(posts, held)
+        tested = as_posts(test) if test is not None else Posts([])
+        _check_known(tested, _known(posts))
+        if self.on_bad_image == "error":
+            # These pictures are opened again after training; one that cannot be would then cost all of it.
+            raise_problems(list(check_posts(tested, labelled=False)), tested.name)
 
+        # In a post without a text the text encoder gets no gradient, so that processes differ in what they use.
+        unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+        accelerator = Accelerator(
+            log_with=self.track, project_dir="." if self.track else None, kwargs_handlers=[unused]
+        )
+        self.is_main_process_ = accelerator.is_main_process
+        shown = self.progress and accelerator.is_main_process
+        if self.track:
+            accelerator.init_trackers("jointune", config=_loggable(self.get_params()))
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             text_encoder, text, text_description = load_text_encoder(self.text_encoder, self.max_tokens)
             image_encoder, image, image_description = load_image_encoder(self.image_encoder)
             store = PictureStore((*image.resize, 3))
-            with progress_bar("reading pictures", "pictures", self.progress) as bar:
+            with progress_bar("reading pictures", "pictures", shown) as bar:
                 posts, places, self.problems_ = store_pictures(posts, image, store, self.on_bad_image, bar)
                 held, held_places, more = store_pictures(held, image, store, self.on_bad_image, bar)
                 self.problems_ += more
@@ -191,11 +210,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             checking = self._arrays(held, held_places, store, text, image)
             fusion = make_fusion(self.fusion, text_encoder.dim, image_encoder.dim)
             model = JointModel(text_encoder, image_encoder, fusion, len(self.classes_))
-            accelerator = Accelerator(log_with=self.track, project_dir="." if self.track else None)
-            if self.track:
-                accelerator.init_trackers("jointune", config=_loggable(self.get_params()))
-            fingerprint = self._fingerprint(posts, held)
-            with progress_bar("training", "steps", self.progress and accelerator.is_main_process) as bar:
+            fingerprint = self._fingerprint(posts, held) | {"number of processes": accelerator.num_processes}
+            with progress_bar("training", "steps", shown) as bar:
                 self.log_ = fine_tune(
                     model,
                     training,
@@ -214,6 +230,11 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self.data_ = {"training": dict(Counter(posts.labels)), "validation": dict(Counter(held.labels))}
         scores = probabilities(model, checking.in_order(self.batch_size), len(held), self._device)
         self.metrics_ = compute_metrics(checking.labels, scores, self.classes_.tolist())
+        self.test_metrics_ = None
+        if tested:
+            found = self.problems_
+            self.test_metrics_ = self.evaluate(tested)
+            self.problems_ = found + self.problems_
         return self
 
     def predict_proba(self, posts: Any) -> np.ndarray:
@@ -345,7 +366,11 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             fusion = f"custom:{getattr(fusion, '__name__', type(fusion).__name__)}"
         # Where a bundle was trained is no concern of whoever loads it.
         settings |= {"fusion": fusion, "device": None, "track": None}
-        metrics = {"validation": self.metrics_.to_dict()} if hasattr(self, "metrics_") else self.loaded_metrics_
+        if hasattr(self, "metrics_"):
+            parts = {"validation": self.metrics_, "test": self.test_metrics_}
+            metrics = {part: scores.to_dict() for part, scores in parts.items() if scores is not None}
+        else:
+            metrics = self.loaded_metrics_
         return Bundle(
             self.model_,
             self.text_,
@@ -454,7 +479,11 @@ def _loggable(settings: dict[str, Any]) -> dict[str, Any]:
 def _check_labels(posts: Posts, held: Posts) -> None:
     raise_problems(list(label_problems(posts)), posts.name)
     if held:
-        _check_known(held, sorted({label for label in posts.labels if label is not None}))
+        _check_known(held, _known(posts))
+
+
+def _known(posts: Posts) -> list[str]:
+    return sorted({label for label in posts.labels if label is not None})
 
 
 def _check_known(posts: Posts, known: list[str]) -> None:

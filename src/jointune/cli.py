@@ -3,6 +3,7 @@
 import sys
 import warnings
 from collections.abc import Callable
+from io import TextIOWrapper
 
 import typer
 from rich.console import Console
@@ -48,14 +49,17 @@ def _options(
 def main() -> None:
     """Run a command; print an error of ours in one message and exit with 2, 130 after Ctrl-C."""
     warnings.filterwarnings("ignore")  # other packages' warnings are not for the user of a command
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a label or a path that the terminal cannot show
+    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
     try:
         app()
     except InterruptedTraining as error:
-        console.print(f"{error}; go on with the same command and --resume", markup=False, style="yellow")
+        console.print(f"{error}; go on with the same command and --resume", style="yellow")
         sys.exit(130)
     except JointuneError as error:
-        console.print(f"error: {error}", markup=False, style="red")
+        console.print(f"error: {error}", style="red")
         sys.exit(2)
     except KeyboardInterrupt:
         console.print("interrupted", style="yellow")

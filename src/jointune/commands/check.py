@@ -60,9 +60,9 @@ def check(
 
             for problem in check_posts(counted(), labelled=bool(label_column), split=bool(split_column)):
                 found += 1
-                out.print(str(problem), markup=False)
+                out.print(str(problem))
     except PostsError as error:
-        out.print(f"error: {error}", markup=False, style="red")
+        out.print(f"error: {error}", style="red")
         raise typer.Exit(1) from error
     if found:
         out.print(f"{found} problem{'s' if found > 1 else ''} in {total:,} posts.")
@@ -71,5 +71,4 @@ def check(
     out.print(
         f"{total:,} posts, all usable: {parts['text']:,} with a text, {parts['picture']:,} with a picture"
         + (f"; labels: {counts}." if counts else "."),
-        markup=False,
     )

@@ -26,7 +26,7 @@ def demo(
     from jointune.commands.predict import predict
     from jointune.demo import POSTS
 
-    refuse_existing(path, force)
+    refuse_existing(path, force, mark="report.json")
     with atomic_folder(path) as folder:
         _say("1. Check the demo posts", "check", str(POSTS), "--split-column", "split")
         check(POSTS, split_column="split", quiet=True)
@@ -73,7 +73,7 @@ def demo(
         (folder / "report.md").write_text(report, encoding="utf-8")
         facts = {name: metrics.to_dict() for name, metrics in scores.items()}
         (folder / "report.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    out.print("\n[bold]5. The report[/bold]")
+    out.print("\n5. The report", style="bold")
     out.print(Markdown(report))
     out.print(
         f"\nEverything is in {path}: model/ (the bundle, with its model card), metrics.json, scored.csv, report.md.\n"
@@ -82,7 +82,8 @@ def demo(
 
 
 def _say(what: str, *command: str) -> None:
-    out.print(f"\n[bold]{what}[/bold]\n[dim]$ jointune {shlex.join(command)}[/dim]")
+    out.print(f"\n{what}", style="bold")
+    out.print(f"$ jointune {shlex.join(command)}", style="dim")
 
 
 def _test_table(posts: Path) -> str:

@@ -49,7 +49,7 @@ def evaluate(
 ) -> None:
     """Score a bundle on labelled posts, with 95 % bootstrap intervals."""
     if path:
-        refuse_existing(path, force)
+        refuse_existing(path, force, source=posts)
     policy = valid_policy(on_bad_image)
     split_column = split_column or ("split" if split else None)
     use = columns(text_column, image_column, label_column, split_column, image_root)
@@ -70,7 +70,6 @@ def evaluate(
         out.print(
             f"  {label}: precision {scores.precision:.3f}, recall {scores.recall:.3f}, F1 {scores.f1:.3f}, "
             f"{scores.support:,} posts",
-            markup=False,
         )
     if path:
         with atomic_file(path) as temporary:

@@ -44,11 +44,11 @@ def predict(
     quiet: Quiet = False,
 ) -> None:
     """Add a prediction, its confidence and the probability of each label to every row, in order."""
-    refuse_existing(path, force)
+    refuse_existing(path, force, source=posts)
     policy = valid_policy(on_bad_image)
     file = PostsFile(posts, columns(text_column, image_column, None, None, image_root), encoding)
     check_output(path, file.columns, added_columns([]))
-    total = file.count()
+    total = file.count(strict=True)
     if not total:
         raise PostsError(f"{posts.name}: no posts: the file has a header but no rows")
 

@@ -22,7 +22,7 @@ from jointune.commands.options import (
     out,
 )
 from jointune.errors import OutputError, PostsError, SettingsError
-from jointune.files import refuse_existing
+from jointune.files import BUNDLE_MARK, refuse_existing
 from jointune.posts.check import label_problems
 from jointune.posts.post import Posts
 from jointune.posts.problems import raise_problems
@@ -92,29 +92,29 @@ def train(
     it.
     """
     arguments = dict(locals())
-    refuse_existing(bundle, force)
-    partial = bundle.with_name(bundle.name + ".partial")
-    if partial.exists() and not resume:
-        if not force:
-            raise OutputError(f"{partial} holds an unfinished run: go on with --resume, or discard it with --force")
-        shutil.rmtree(partial)
+    refuse_existing(bundle, force, BUNDLE_MARK, posts)
+    partial = bundle.parent / f"{bundle.name}.partial"
+    if partial.exists() and not resume and not force:
+        raise OutputError(f"{partial} holds an unfinished run: go on with --resume, or discard it with --force")
     use = columns(text_column, image_column, label_column, split_column, image_root)
     learned = PostsFile(posts, use, encoding).read()
     if split_column is None and "split" in learned[0].fields:
         out.print("note: the column 'split' is not used; --split-column split would.", style="yellow")
     learned, held, test = _parts(learned, split_column, validation, use, encoding)
+    if partial.exists() and not resume:
+        shutil.rmtree(partial)
 
     from jointune.classifier import JointClassifier
 
     settings = _settings(JointClassifier, arguments)
     classifier = JointClassifier(**settings, class_weight="balanced" if balanced else None, progress=not quiet)
-    classifier.fit(learned, validation=held, checkpoint=partial, resume=resume)
+    classifier.fit(learned, validation=held, test=test or None, checkpoint=partial, resume=resume)
+    if not classifier.is_main_process_:
+        return
     say_affected(classifier.problems_, on_bad_image)
-    if test:
-        classifier.test_metrics_ = classifier.evaluate(test)
     classifier.save(bundle, force)
     shutil.rmtree(partial, ignore_errors=True)
-    for part, scores in (("validation", classifier.metrics_), ("test", getattr(classifier, "test_metrics_", None))):
+    for part, scores in (("validation", classifier.metrics_), ("test", classifier.test_metrics_)):
         if scores:
             out.print(f"{part}: {sentence(scores)}")
     out.print(f"wrote {bundle}")
@@ -148,7 +148,7 @@ def say_affected(problems: list[Any], policy: str) -> None:
     """List and count the posts that --on-bad-image skipped or stripped of their picture."""
     if problems:
         for problem in problems:
-            out.print(f"{policy}: {problem}", markup=False, style="yellow")
+            out.print(f"{policy}: {problem}", style="yellow")
         what = "left out" if policy == "skip" else "used without their picture"
         out.print(f"{len(problems)} posts were {what} (--on-bad-image {policy}).", style="yellow")
 

@@ -16,7 +16,7 @@ class ConcatFusion(nn.Module):
         dropout: on the joint vector.
     """
 
-    def __init__(self, text_dim: int, image_dim: int, dim: int = 256, dropout: float = 0.2) -> None:
+    def __init__(self, text_dim: int, image_dim: int, dim: int = 256, dropout: float = 0.3) -> None:
         super().__init__()
         self.text = nn.Sequential(nn.LayerNorm(text_dim), nn.Linear(text_dim, dim), nn.GELU())
         self.image = nn.Sequential(nn.LayerNorm(image_dim), nn.Linear(image_dim, dim), nn.GELU())

@@ -19,7 +19,7 @@ class CrossAttentionFusion(nn.Module):
         dropout: in attention and on the joint vector.
     """
 
-    def __init__(self, text_dim: int, image_dim: int, dim: int = 256, heads: int = 8, dropout: float = 0.2) -> None:
+    def __init__(self, text_dim: int, image_dim: int, dim: int = 256, heads: int = 8, dropout: float = 0.3) -> None:
         super().__init__()
         self.text = nn.Sequential(nn.LayerNorm(text_dim), nn.Linear(text_dim, dim))
         self.image = nn.Sequential(nn.LayerNorm(image_dim), nn.Linear(image_dim, dim))

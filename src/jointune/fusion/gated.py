@@ -18,7 +18,7 @@ class GatedFusion(nn.Module):
         dropout: on the joint vector.
     """
 
-    def __init__(self, text_dim: int, image_dim: int, dim: int = 256, dropout: float = 0.2) -> None:
+    def __init__(self, text_dim: int, image_dim: int, dim: int = 256, dropout: float = 0.3) -> None:
         super().__init__()
         self.text_norm = nn.LayerNorm(text_dim)
         self.image_norm = nn.LayerNorm(image_dim)

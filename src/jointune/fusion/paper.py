@@ -10,9 +10,10 @@ class PaperFusion(nn.Module):
     """The paper's architecture, layer for layer.
 
     Each encoder's pooled vector is projected to 32 units with ReLU; the two are concatenated to 64 and pass one
-    transformer encoder layer with 8 heads and dropout 0.4, then Dropout, Linear(128) and ReLU; the paper's last Dropout
-    and Linear follow as the head. The transformer layer's attention sees a single position, the concatenated vector:
-    its softmax is over one element and always 1, so the layer is a residual feed-forward block and attends to nothing.
+    transformer encoder layer with 8 heads and dropout 0.4, then Dropout, Linear(128), ReLU and Dropout; the paper's
+    last Linear is the head. The rate of those two dropouts, which the paper does not give, is 0.5 as in the authors'
+    published code. The transformer layer's attention sees a single position, the concatenated vector: its softmax is
+    over one element and always 1, so the layer is a residual feed-forward block and attends to nothing.
 
     Args:
         text_dim: width of the text encoder's states.
@@ -24,7 +25,7 @@ class PaperFusion(nn.Module):
         self.text = nn.Sequential(nn.Linear(text_dim, 32), nn.ReLU())
         self.image = nn.Sequential(nn.Linear(image_dim, 32), nn.ReLU())
         self.layer = nn.TransformerEncoderLayer(d_model=64, nhead=8, dropout=0.4, batch_first=True)
-        self.out = nn.Sequential(nn.Dropout(0.4), nn.Linear(64, 128), nn.ReLU(), nn.Dropout(0.4))
+        self.out = nn.Sequential(nn.Dropout(0.5), nn.Linear(64, 128), nn.ReLU(), nn.Dropout(0.5))
         self.dim = 128
 
     def forward(self, text: States, image: States, present: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ def check_posts(posts: Iterable[Post], labelled: bool = True, split: bool = Fals
     for post, _, problem in decode_posts(posts, _nothing):
         if problem:
             yield problem
-        if labelled:
+        if labelled and (problem is None or problem.about_image):
             seen.append(Post(label=post.label, split=post.split, where=post.where))
     if labelled:
         yield from label_problems(seen, split)

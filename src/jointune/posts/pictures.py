@@ -2,10 +2,11 @@
 
 import io
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from jointune.posts.post import Picture
 
@@ -14,6 +15,17 @@ MAX_PIXELS = 178_956_970
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "ICO", "AVIF")
 """Raster formats only: nothing that runs an interpreter or another program."""
+
+# ImageOps.exif_transpose also writes the EXIF anew, and fails on every tag that a camera filled wrongly.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 class PictureError(Exception):
@@ -43,17 +55,17 @@ def open_picture(source: Picture, at_least: tuple[int, int] | None = None) -> Im
     Raises:
         PictureError: the picture is missing, empty, damaged, too large or no picture at all.
     """
-    if isinstance(source, Image.Image):
-        return _to_rgb(source)
-    file = str(source) if isinstance(source, Path) else "picture bytes"
-    content = _content(source, file)
+    file = _name(source)
+    content = b"" if isinstance(source, Image.Image) else _content(source, file)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the bound below is the one that counts
-            picture = Image.open(io.BytesIO(content), formats=FORMATS)
+            picture = source if isinstance(source, Image.Image) else Image.open(io.BytesIO(content), formats=FORMATS)
             if picture.width * picture.height > MAX_PIXELS:
                 raise Image.DecompressionBombError
-            if at_least:
+            if not picture.width * picture.height:
+                raise ValueError("it has no pixels")
+            if at_least and picture is not source:
                 picture.draft("RGB", at_least)
             picture.load()
             return _to_rgb(picture)
@@ -65,9 +77,8 @@ def open_picture(source: Picture, at_least: tuple[int, int] | None = None) -> Im
         raise PictureError(
             file, f"not a picture in a known format ({', '.join(FORMATS)})", "convert it or remove the row"
         ) from reason
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, MemoryError) as reason:
-        # Pillow's decoders raise all of these on damaged input.
-        raise PictureError(file, f"damaged or cut off ({reason})", "restore the file or remove the row") from reason
+    except Exception as reason:  # whatever a decoder stumbles over in damaged input
+        raise _damaged(file, reason) from reason
 
 
 def picture_bytes(source: Picture) -> bytes:
@@ -76,9 +87,22 @@ def picture_bytes(source: Picture) -> bytes:
     Raises:
         PictureError: the file is missing, empty or not readable.
     """
-    if isinstance(source, Image.Image):
+    if not isinstance(source, Image.Image):
+        return _content(source, _name(source))
+    try:
         return f"{source.mode} {source.size} ".encode() + source.tobytes()
-    return _content(source, str(source) if isinstance(source, Path) else "picture bytes")
+    except Exception as reason:  # as in open_picture: an opened file is decoded only now
+        raise _damaged(_name(source), reason) from reason
+
+
+def _damaged(file: str, reason: Exception) -> PictureError:
+    return PictureError(file, f"damaged or cut off ({reason})", "restore the file or remove the row")
+
+
+def _name(source: Picture) -> str:
+    if isinstance(source, Path):
+        return str(source)
+    return "picture bytes" if isinstance(source, bytes) else getattr(source, "filename", "") or "opened picture"
 
 
 def _content(source: Path | bytes, file: str) -> bytes:
@@ -86,6 +110,8 @@ def _content(source: Path | bytes, file: str) -> bytes:
         content = source
     else:
         try:
+            if source.exists() and not source.is_file() and not source.is_dir():
+                raise ValueError("a device or a pipe, not a file")  # reading it might never end
             content = source.read_bytes()
         except FileNotFoundError as reason:
             raise PictureError(file, "no such file", "correct the path or leave the picture empty") from reason
@@ -100,7 +126,11 @@ def _content(source: Path | bytes, file: str) -> bytes:
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:
-    picture = ImageOps.exif_transpose(picture)
+    turn = None
+    with suppress(Exception):  # EXIF beyond reading leaves the pixels good
+        turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    if turn is not None:
+        picture = picture.transpose(turn)
     if picture.mode.startswith(("I", "F")):
         picture = _to_eight_bits(picture)
     if picture.has_transparency_data:
@@ -112,7 +142,7 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
 
 def _to_eight_bits(picture: Image.Image) -> Image.Image:
     # Pillow's own conversion clips 16-bit values at 255, which turns nearly every such picture white.
-    values = np.asarray(picture).astype(np.float64)
+    values = np.nan_to_num(np.asarray(picture).astype(np.float64), posinf=0.0, neginf=0.0)
     low, high = (0.0, 65535.0) if values.min() >= 0 and 255 < values.max() <= 65535 else (values.min(), values.max())
     if values.min() >= 0 and values.max() <= 255 and picture.mode != "F":
         low, high = 0.0, 255.0

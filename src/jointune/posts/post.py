@@ -13,6 +13,11 @@ Picture = Path | bytes | Image.Image
 Modality = Literal["text", "image"]
 
 
+def encodable(text: str) -> str:
+    """``text`` with a question mark for each lone surrogate: half an emoji, escaped in JSON, has no UTF-8 form."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 @dataclass(frozen=True, slots=True)
 class Post:
     """One example: a text, a picture (either may be missing), and perhaps a label.

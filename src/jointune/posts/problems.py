@@ -31,7 +31,9 @@ class Problem:
     about_image: bool = False
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}: {self.reason}; {self.remedy}"
+        line = f"{self.where}: {self.what}: {self.reason}; {self.remedy}"
+        # Names come from the user's file: line ends and escape codes in them must not reach the terminal as such.
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line)
 
 
 def raise_problems(problems: Sequence[Problem], name: str) -> None:

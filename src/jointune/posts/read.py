@@ -1,6 +1,8 @@
 """Files, folders and Python records to posts; the one place that knows which column means what."""
 
+import codecs
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +18,8 @@ from jointune.posts.formats.jsonl import JsonlTable
 from jointune.posts.formats.parquet import ParquetTable
 from jointune.posts.formats.saved_dataset import SavedDataset, is_saved_dataset
 from jointune.posts.formats.table import Row, Table
-from jointune.posts.post import Picture, Post, Posts
-from jointune.posts.problems import Problem
+from jointune.posts.post import Picture, Post, Posts, encodable
+from jointune.posts.problems import Problem, raise_problems
 
 _ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
 
@@ -61,8 +63,13 @@ class PostsFile:
     def __init__(self, path: str | Path, columns: Columns | None = None, encoding: str | None = None) -> None:
         self.path = Path(path).expanduser()
         self.use = columns or Columns()
-        self.table = _open_table(self.path, encoding, self.use.named())
-        self.columns = self.table.columns
+        try:
+            self.table = _open_table(self.path, _known_encoding(encoding), self.use.named())
+            self.columns = self.table.columns
+        except OSError as reason:
+            raise PostsError(
+                f"{self.path}: not readable: {reason.strerror}; correct the path or its permissions"
+            ) from reason
         for name, option in _options(self.use).items():
             if name not in self.columns:
                 raise PostsError(
@@ -75,19 +82,29 @@ class PostsFile:
         for row in self.table.rows():
             yield _post(row, self.use, self.path if self.path.is_dir() else self.path.parent)
 
-    def count(self) -> int:
-        """The number of posts; reads and checks the whole file, but no picture."""
+    def count(self, strict: bool = False) -> int:
+        """The number of posts; reads the whole file, but no picture.
+
+        Args:
+            strict: whether a malformed row is an error.
+
+        Raises:
+            PostsError: the file is damaged, or ``strict`` and a row of it is.
+        """
+        if strict:
+            raise_problems([row.problem for row in self.table.rows() if row.problem], self.path.name)
         return self.table.count()
 
     def read(self) -> Posts:
         """All posts, in memory.
 
         Raises:
-            PostsError: the file holds no post, or is damaged.
+            PostsError: the file holds no post, or is damaged, or a row of it is of no use even without its picture.
         """
         posts = Posts(self, self.path.name)
         if not posts:
             raise PostsError(f"{self.path.name}: no posts: the file has a header but no rows")
+        raise_problems([post.problem for post in posts if post.problem and not post.problem.about_image], posts.name)
         return posts
 
 
@@ -171,7 +188,17 @@ def _options(use: Columns) -> dict[str, str]:
     return {name: option for name, option in named.items() if name}
 
 
-def _open_table(path: Path, encoding: str | None, wanted: list[str]) -> Table:
+def _known_encoding(encoding: str | None) -> str:
+    """The name to open files with; UTF-8, asked for or not, then allows a byte-order mark."""
+    try:
+        "".encode(encoding or "utf-8")
+    except LookupError as reason:
+        raise PostsError(f"{reason}; give --encoding a name that Python knows, such as cp1252") from reason
+    name = codecs.lookup(encoding or "utf-8").name
+    return "utf-8-sig" if name == "utf-8" else name
+
+
+def _open_table(path: Path, encoding: str, wanted: list[str]) -> Table:
     if path.is_dir():
         if is_saved_dataset(path):
             return SavedDataset(path)
@@ -186,45 +213,51 @@ def _open_table(path: Path, encoding: str | None, wanted: list[str]) -> Table:
             f"{path}: no such file; give a {', '.join(_ENDINGS)} file, a folder of them or a saved dataset"
         )
     ending = path.suffix.lower()
-    try:
-        if ending in (".csv", ".tsv"):
-            return DelimitedTable(path, encoding, wanted)
-        if ending == ".jsonl":
-            return JsonlTable(path, encoding)
-        if ending == ".parquet":
-            return ParquetTable(path)
-    except PermissionError as reason:
-        raise PostsError(f"{path}: permission denied; correct the file's permissions") from reason
-    except LookupError as reason:
-        raise PostsError(f"{path.name}: {reason}; give --encoding a name that Python knows, such as cp1252") from reason
-    raise PostsError(f"{path.name}: the ending {ending or '(none)'} is not known; use one of {', '.join(_ENDINGS)}")
+    table: Table
+    if ending in (".csv", ".tsv"):
+        table = DelimitedTable(path, encoding, wanted)
+    elif ending == ".jsonl":
+        table = JsonlTable(path, encoding)
+    elif ending == ".parquet":
+        table = ParquetTable(path)
+    else:
+        raise PostsError(f"{path.name}: the ending {ending or '(none)'} is not known; use one of {', '.join(_ENDINGS)}")
+    names = table.columns
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise PostsError(f"{path.name}: two columns are named {repeated!r}; rename one of them")
+    return table
 
 
 def _post(row: Row, use: Columns, base: Path) -> Post:
-    where, values = row
-    problem: Problem | None = None
-    text: str | None = None
+    where, values, problem = row
+    if problem:
+        return Post(problem=problem, where=where)
+    read: list[str | None] = []
+    for column, convert in ((use.text, _text), (use.label, _label), (use.split, _label)):
+        try:
+            read.append(convert(values.get(column)) if column else None)
+        except TypeError as reason:
+            read.append(None)
+            problem = Problem(where, f"column {column!r}", str(reason), "give a text or a number, or nothing")
+    text, label, split = read
     image: Picture | None = None
-    try:
-        text = _text(values.get(use.text)) if use.text else None
-    except TypeError as reason:
-        remedy = "give a text, or nothing"
-        problem = Problem(where, f"column {use.text!r}", str(reason), remedy)
     try:
         image = _image(values.get(use.image), use.image_root, base) if use.image else None
     except (TypeError, ValueError) as reason:
         remedy = "give the path of a picture file, or nothing"
-        problem = Problem(where, str(values.get(use.image or ""))[:200], str(reason), remedy, about_image=True)
+        what = str(values.get(use.image or ""))[:200]
+        # A post that is of no use without its picture either stays so whatever --on-bad-image says.
+        problem = problem or Problem(where, what, str(reason), remedy, about_image=True)
     if problem is None and text is None and image is None:
         problem = Problem(where, "the post", "has neither text nor picture", "give it one of them or remove the row")
-    label = _label(values.get(use.label)) if use.label else None
-    split = _label(values.get(use.split)) if use.split else None
     return Post(text, image, label, split, problem, where, values)
 
 
 def _absent(value: Any) -> bool:
     return (
         value is None
+        or type(value).__name__ in ("NAType", "NaTType")  # pandas' own; it is not imported for that
         or (isinstance(value, float) and math.isnan(value))
         or (isinstance(value, str) and not value.strip())
     )
@@ -234,8 +267,7 @@ def _text(value: Any) -> str | None:
     if _absent(value):
         return None
     if isinstance(value, str):
-        # A lone surrogate (half an emoji, escaped in JSON) has no UTF-8 form and would stop the tokenizer.
-        return value.encode("utf-8", "replace").decode("utf-8")
+        return encodable(value)
     if isinstance(value, bool | int | float | np.number):
         return str(value)
     raise TypeError(f"a {type(value).__name__} where a text is needed")
@@ -244,9 +276,11 @@ def _text(value: Any) -> str | None:
 def _label(value: Any) -> str | None:
     if _absent(value):
         return None
+    if isinstance(value, Mapping | list | tuple | set | bytes | np.ndarray):
+        raise TypeError(f"a {type(value).__name__} where a label is needed")
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))  # whole numbers become floats wherever a column has gaps
-    return str(value).strip()
+    return encodable(str(value).strip())
 
 
 def _image(value: Any, root: Path | None, base: Path) -> Picture | None:
@@ -260,14 +294,18 @@ def _image(value: Any, root: Path | None, base: Path) -> Picture | None:
         return None
     if not isinstance(value, str | Path):
         raise TypeError(f"a {type(value).__name__} where a picture's path is needed")
-    if isinstance(value, str) and value.strip().lower().startswith(("http://", "https://")):
-        raise ValueError("an address on the web, which is not fetched; download the picture first")
+    if isinstance(value, str) and re.match(r"\s*([a-z][a-z0-9+.-]+://|data:)", value, re.IGNORECASE):
+        raise ValueError("an address, not a path, and nothing is fetched")
     if "\0" in str(value):
         raise ValueError("the path holds a NUL character")
     path = Path(str(value).strip() if isinstance(value, str) else value)
     if root is None:
         return base / path
     inside = root / path
-    if not inside.resolve().is_relative_to(root.resolve()):
+    try:
+        leaves = not inside.resolve().is_relative_to(root.resolve())
+    except RuntimeError as reason:  # Python 3.11 and 3.12 raise it
+        raise ValueError("a loop of symbolic links") from reason
+    if leaves:
         raise ValueError(f"leads outside --image-root {root}")
     return inside

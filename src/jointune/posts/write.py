@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from jointune.errors import OutputError
 from jointune.extras import require
 from jointune.files import atomic_file
 from jointune.posts.formats.table import Table
+from jointune.posts.post import encodable
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
 _PART = 1024
@@ -63,20 +65,25 @@ def open_writer(path: Path, table: Table, added: Sequence[str]) -> Iterator[Writ
             with _parquet_writer(temporary, table, added) as writer:
                 yield writer
         elif ending == ".jsonl":
-            with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+            # A lone surrogate has no UTF-8 form, but this escape is the one that JSON knows.
+            with open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
                 yield _JsonlWriter(file)
         else:
-            with open(temporary, "w", encoding="utf-8", newline="") as file:
+            with open(temporary, "w", encoding="utf-8", errors="replace", newline="") as file:
                 yield _DelimitedWriter(file, [*table.columns, *added], "\t" if ending == ".tsv" else ",")
 
 
 class _DelimitedWriter:
     def __init__(self, file: Any, columns: Sequence[str], delimiter: str) -> None:
         self._writer = csv.DictWriter(file, columns, delimiter=delimiter, lineterminator="\n")
+        self._quoting = csv.DictWriter(file, columns, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
         self._writer.writeheader()
 
     def write(self, values: Mapping[str, object]) -> None:
-        self._writer.writerow({name: _cell(name, value) for name, value in values.items()})
+        row = {name: _cell(name, value) for name, value in values.items()}
+        # Python 3.11 and 3.12 leave a lone carriage return unquoted, which readers take for the end of the row.
+        returns = any(isinstance(value, str) and "\r" in value for value in row.values())
+        (self._quoting if returns else self._writer).writerow(row)
 
 
 class _JsonlWriter:
@@ -104,9 +111,9 @@ class _ParquetWriter:
             self._rows = []
 
     def _fitted(self, name: str, value: object) -> object:
-        if name in self._as_text and value is not None and not isinstance(value, str):
-            return json.dumps(value, ensure_ascii=False, default=_jsonable)
-        return value
+        if name not in self._as_text or value is None:
+            return value
+        return encodable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=_jsonable))
 
 
 @contextmanager
@@ -124,14 +131,30 @@ def _parquet_writer(path: Path, table: Table, added: Sequence[str]) -> Iterator[
 
 def _inferred(table: Table, arrow: Any) -> list[Any]:
     """A type for each column that all its values fit: one more pass over the file, but never a surprise at its end."""
-    kinds: dict[str, set[type]] = {name: set() for name in table.columns}
-    for _, values in table.rows():
-        for name, value in values.items():
+    kinds: dict[str, set[str]] = {name: set() for name in table.columns}
+    for row in table.rows():
+        for name, value in row.values.items():
             if value is not None:
-                kinds[name].add(type(value))
-    types = {frozenset({bool}): arrow.bool_(), frozenset({int}): arrow.int64(), frozenset({bytes}): arrow.binary()}
-    types |= {frozenset({float}): arrow.float64(), frozenset({int, float}): arrow.float64()}
-    return [arrow.field(name, types.get(frozenset(found), arrow.string())) for name, found in kinds.items()]
+                kinds[name].add(_kind(value))
+    types = [
+        ({"bool"}, arrow.bool_()),
+        ({"int", "int64"}, arrow.int64()),
+        ({"int", "float"}, arrow.float64()),
+        ({"bytes"}, arrow.binary()),
+        ({"picture"}, arrow.struct({"bytes": arrow.binary(), "path": arrow.string()})),
+    ]
+    return [
+        arrow.field(name, next((type_ for fitting, type_ in types if found and found <= fitting), arrow.string()))
+        for name, found in kinds.items()
+    ]
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, Mapping) and value.keys() == {"bytes", "path"}:
+        return "picture"  # how datasets keeps one
+    if type(value) is int and abs(value) > 2**53:  # no float holds it
+        return "int64" if abs(value) < 2**63 else "long"
+    return type(value).__name__
 
 
 def _cell(name: str, value: object) -> object:
@@ -139,7 +162,8 @@ def _cell(name: str, value: object) -> object:
         raise OutputError(f"column {name!r} holds pictures as bytes, which a text file cannot: write to .parquet")
     if isinstance(value, Mapping | list):
         return json.dumps(value, ensure_ascii=False, default=_jsonable)
-    return value
+    # csv would write "nan", which is a text like any other when the file is read.
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _jsonable(value: object) -> object:

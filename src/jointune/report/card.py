@@ -53,7 +53,7 @@ def model_card(bundle: "Bundle", name: str) -> str:
         "- The validation posts chose the best checkpoint, so scores on them are slightly optimistic; a test part "
         "that took no part in training is the fairer measure.",
         "- Probabilities are the model's own and not calibrated; `ece` above says how far off they are.",
-        "- Labels are opinions of annotators; the model repeats their biases and those of both encoders' training data.",
+        "- Labels are opinions of annotators; the model repeats theirs and both encoders' biases.",
         "- Not to be used to judge persons.",
         "",
     ]

@@ -1,14 +1,14 @@
 """Joint fine-tuning: the one training loop."""
 
 import math
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch import nn
 
 from jointune.batches.batch import Batch
@@ -17,11 +17,12 @@ from jointune.batches.training_set import TrainingSet
 from jointune.errors import InterruptedTraining
 from jointune.memory import trim_heap
 from jointune.model import JointModel
-from jointune.progress import Bar
+from jointune.progress import Bar, QuietBar
 from jointune.training.checkpoint import Checkpoints
 from jointune.training.inference import autocast, to_inputs
 from jointune.training.interrupt import Interrupt
 
+T = TypeVar("T")
 
 _TRIM_EVERY = 16
 """Steps between two calls of ``trim_heap``."""
@@ -60,7 +61,7 @@ def fine_tune(
     class_weights: np.ndarray | None = None,
     checkpoints: Checkpoints | None = None,
     resume: bool = False,
-    bar: Bar | None = None,
+    bar: Bar = QuietBar(),  # noqa: B008 - it has no state
 ) -> list[dict[str, Any]]:
     """Train encoders, fusion and head together, and leave the best validated weights in ``model``.
 
@@ -97,30 +98,24 @@ def fine_tune(
     steps_per_epoch = len(_batches_of(training, recipe, 0, accelerator))
     total = steps_per_epoch * recipe.epochs
     evaluate_at = _evaluation_steps(steps_per_epoch, recipe.evaluations_per_epoch)
-    state: dict[str, Any] = {
-        "step": 0, "best_score": (-math.inf,), "best_step": 0, "best": None, "log": [], "loss_sum": 0.0, "loss_count": 0,
-    }  # fmt: skip
-    saved = checkpoints.load() if checkpoints and resume else None
-    if saved is not None:
+    run = RunState()
+    if checkpoints and resume and (saved := checkpoints.load()):
         model.load_state_dict(saved.pop("model"))
         optimizer.load_state_dict(saved.pop("optimizer"))
-        state |= saved
-    if bar:
-        bar.start(total)
-        bar.advance(state["step"])
+        run = RunState(**saved)
+    bar.start(total)
+    bar.advance(run.step)
 
     def save() -> None:
         if checkpoints and accelerator.is_main_process:
-            checkpoints.save(state | {"model": model.state_dict(), "optimizer": optimizer.state_dict()})
+            checkpoints.save(vars(run) | {"model": model.state_dict(), "optimizer": optimizer.state_dict()})
 
-    began = time.monotonic()
     wrapped.train()
     with Interrupt() as interrupt:
-        for batch in prefetch(_stream(training, recipe, state["step"], total, accelerator)):
-            step = state["step"]
+        for batch in prefetch(_stream(training, recipe, run.step, total, accelerator)):
             for group in optimizer.param_groups:
-                group["lr"] = group["peak_lr"] * _schedule(step, total, recipe.warmup)
-            torch.manual_seed(recipe.seed * 1_000_003 + step * 101 + accelerator.process_index)
+                group["lr"] = group["peak_lr"] * _schedule(run.step, total, recipe.warmup)
+            torch.manual_seed(recipe.seed * 1_000_003 + run.step * 101 + accelerator.process_index)
             with autocast(device, recipe.precision):
                 logits = wrapped(to_inputs(batch, device))
             loss = loss_function(logits.float(), torch.from_numpy(batch.labels).to(device))
@@ -129,47 +124,84 @@ def fine_tune(
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
 
-            state["step"] = step = step + 1
-            state["loss_sum"] += float(loss.detach())
-            state["loss_count"] += 1
-            if bar:
-                best = f", best {abs(state['best_score'][0]):.4f}" if state["best"] is not None else ""
-                bar.note(f"loss {state['loss_sum'] / state['loss_count']:.4f}{best}")
-                bar.advance()
-
-            if step % _TRIM_EVERY == 0:
+            run.stepped(float(loss.detach()))
+            bar.note(str(run))
+            bar.advance()
+            if run.step % _TRIM_EVERY == 0:
                 trim_heap()
-            stop = False
-            within = step % steps_per_epoch or steps_per_epoch
-            if within in evaluate_at:
-                score, scores = validate(model)
-                entry = {
-                    "step": step,
-                    "epoch": step / steps_per_epoch,
-                    "loss": state["loss_sum"] / state["loss_count"],
-                    "learning_rate": optimizer.param_groups[0]["lr"],
-                    "seconds": round(time.monotonic() - began, 1),
-                } | scores
-                state["log"].append(entry)
-                state["loss_sum"], state["loss_count"] = 0.0, 0
-                if score > state["best_score"]:
-                    # bf16 and fp32 weights alike: a copy, since training goes on in place
-                    best_weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
-                    state |= {"best_score": score, "best_step": step, "best": best_weights}
-                stop = step - state["best_step"] >= recipe.patience * steps_per_epoch
-                accelerator.log({name: value for name, value in entry.items() if name != "seconds"}, step=step)
+            if (run.step % steps_per_epoch or steps_per_epoch) in evaluate_at:
+                score, scores = _on_main(lambda: validate(model), accelerator)
+                run.validated(score, scores, model, run.step / steps_per_epoch, optimizer.param_groups[0]["lr"])
+                accelerator.log(run.log[-1], step=run.step)
+                bar.line(_sentence(run))
                 save()
-                if bar:
-                    bar.line(_sentence(entry, state))
-            if interrupt.asked:
+                if run.step - run.best_step >= recipe.patience * steps_per_epoch:
+                    break
+            if _anywhere(interrupt.asked, accelerator):
                 save()
                 raise InterruptedTraining("training was interrupted" + ("; its state is saved" if checkpoints else ""))
-            if stop:
-                break
-    if state["best"] is not None:
-        model.load_state_dict(state["best"])
-    log: list[dict[str, Any]] = state["log"]
-    return log
+    if run.best is not None:
+        model.load_state_dict(run.best)
+    return run.log
+
+
+@dataclass
+class RunState:
+    """How far a run is; with weights and optimizer, all that a resumed one needs.
+
+    Attributes:
+        step: steps done.
+        best_score: of the best validation so far.
+        best_step: when that was.
+        best: the weights then, on the CPU.
+        log: one entry a validation.
+        loss_sum: training losses since the last validation, added up.
+        loss_count: their number.
+    """
+
+    step: int = 0
+    best_score: tuple[float, ...] = (-math.inf,)
+    best_step: int = 0
+    best: dict[str, torch.Tensor] | None = None
+    log: list[dict[str, Any]] = field(default_factory=list)
+    loss_sum: float = 0.0
+    loss_count: int = 0
+
+    def stepped(self, loss: float) -> None:
+        """Count one step."""
+        self.step += 1
+        self.loss_sum += loss
+        self.loss_count += 1
+
+    def validated(
+        self, score: tuple[float, ...], scores: dict[str, float], model: JointModel, epoch: float, rate: float
+    ) -> None:
+        """Log a validation, and keep the weights if they are the best."""
+        loss = self.loss_sum / self.loss_count
+        self.log.append({"step": self.step, "epoch": epoch, "loss": loss, "learning_rate": rate} | scores)
+        self.loss_sum, self.loss_count = 0.0, 0
+        if score > self.best_score:
+            self.best_score, self.best_step = score, self.step
+            self.best = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+
+    def __str__(self) -> str:
+        best = f", best {abs(self.best_score[0]):.4f}" if self.best else ""
+        return f"loss {self.loss_sum / self.loss_count:.4f}{best}"
+
+
+def _on_main(work: Callable[[], T], accelerator: Accelerator) -> T:
+    """Do ``work`` in one process and give the result to all, so that they decide alike."""
+    found = [work() if accelerator.is_main_process else None]
+    broadcast_object_list(found)
+    result: Any = found[0]
+    return result
+
+
+def _anywhere(flag: bool, accelerator: Accelerator) -> bool:
+    """Whether any process says so: Ctrl-C reaches them at different steps."""
+    if accelerator.num_processes == 1:
+        return flag
+    return bool(accelerator.reduce(torch.tensor(float(flag), device=accelerator.device)) > 0)
 
 
 def _parameter_groups(model: JointModel, recipe: Recipe) -> list[dict[str, Any]]:
@@ -223,7 +255,8 @@ def _stream(training: TrainingSet, recipe: Recipe, first: int, total: int, accel
         epoch += 1
 
 
-def _sentence(entry: dict[str, Any], state: dict[str, Any]) -> str:
+def _sentence(run: RunState) -> str:
+    entry = run.log[-1]
     scores = "  ".join(f"{name} {entry[name]:.4f}" for name in ("accuracy", "macro_f1", "log_loss") if name in entry)
-    best = "  (best so far)" if state["best_step"] == entry["step"] else ""
+    best = "  (best so far)" if run.best_step == run.step else ""
     return f"epoch {entry['epoch']:.1f}  loss {entry['loss']:.4f}  validation: {scores}{best}"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from jointune.errors import PostsError
 from jointune.posts.formats.table import Row
+from jointune.posts.problems import Problem
 
 _DELIMITERS = {".csv": ",;\t|", ".tsv": "\t"}
 
@@ -15,16 +16,16 @@ class DelimitedTable:
 
     Args:
         path: the file; ``.csv`` may be separated by comma, semicolon, tab or bar, ``.tsv`` by tabs.
-        encoding: the file's character encoding; UTF-8 with or without a byte-order mark by default.
+        encoding: the file's character encoding.
         wanted: columns that the caller needs, which decide between separators.
 
     Raises:
-        PostsError: the file is empty, its header repeats a name, or its bytes are not in ``encoding``.
+        PostsError: the file is empty, or its header is not in ``encoding``.
     """
 
-    def __init__(self, path: Path, encoding: str | None = None, wanted: Sequence[str] = ()) -> None:
+    def __init__(self, path: Path, encoding: str, wanted: Sequence[str] = ()) -> None:
         self.path = path
-        self.encoding = encoding or "utf-8-sig"
+        self.encoding = encoding
         # The module's default of 131,072 characters would refuse a long text.
         csv.field_size_limit(2**31 - 1)
         self._delimiter, self.columns = self._read_header(wanted)
@@ -36,20 +37,20 @@ class DelimitedTable:
             if number == 0:
                 continue
             where = f"{self.path.name} row {number} (line {line})"
-            if len(values) != width:
-                raise PostsError(
-                    f"{where}: the row has {len(values)} fields and the header {width}; "
-                    f"quote fields that contain {self._delimiter!r} or line ends"
-                )
-            yield Row(where, dict(zip(self.columns, values, strict=True)))
+            if len(values) == width:
+                yield Row(where, dict(zip(self.columns, values, strict=True)))
+            else:
+                remedy = f"quote fields that contain {self._delimiter!r} or line ends, or remove the row"
+                reason = f"it has {len(values)} fields and the header {width}"
+                yield Row(where, {}, Problem(where, "the row", reason, remedy))
 
     def count(self) -> int:
         """The number of rows; reads and checks the whole file."""
         return sum(1 for _ in self.rows())
 
-    def _records(self) -> Iterator[tuple[int, list[str]]]:
+    def _records(self, errors: str = "strict") -> Iterator[tuple[int, list[str]]]:
         try:
-            with open(self.path, encoding=self.encoding, newline="") as file:
+            with open(self.path, encoding=self.encoding, errors=errors, newline="") as file:
                 reader = csv.reader(file, delimiter=self._delimiter, strict=False)
                 start = 1
                 for values in reader:
@@ -65,21 +66,21 @@ class DelimitedTable:
         headers = {}
         for delimiter in _DELIMITERS.get(self.path.suffix.lower(), ","):
             self._delimiter = delimiter
-            _, headers[delimiter] = next(self._records(), (1, []))
+            # The file is read in blocks: a byte far below the header must not keep it from being read.
+            _, headers[delimiter] = next(self._records("replace"), (1, []))
         # The first separator wins unless another one brings more of the wanted columns to light.
         delimiter = max(headers, key=lambda candidate: sum(name in headers[candidate] for name in wanted))
         header = headers[delimiter]
         if not header:
             raise PostsError(f"{self.path.name}: the file is empty; its first line must name the columns")
-        header = [name.strip() for name in header]
-        repeated = sorted({name for name in header if header.count(name) > 1})
-        if repeated:
-            raise PostsError(f"{self.path.name}: the header names the column {repeated[0]!r} twice; rename one of them")
-        return delimiter, header
+        self._delimiter = delimiter
+        if any("\ufffd" in name for name in header):
+            next(self._records(), None)  # names the byte
+        return delimiter, [name.strip() for name in header]
 
     def _undecodable(self, reason: UnicodeDecodeError) -> str:
         remedy = "save the file as UTF-8, or name its encoding, such as --encoding cp1252"
-        if self.encoding.replace("_", "-").lower() not in ("utf-8", "utf-8-sig"):
+        if self.encoding != "utf-8-sig":
             return f"{self.path.name}: the file is not {self.encoding}: {reason.reason}; {remedy}"
         # Read again with undecodable bytes kept as lone surrogates, to name the row that holds the first of them.
         with open(self.path, encoding="utf-8", errors="surrogateescape", newline="") as file:

@@ -7,19 +7,31 @@ from pathlib import Path
 
 from jointune.errors import PostsError
 from jointune.posts.formats.table import Row
+from jointune.posts.problems import Problem
 
 
 class JsonlTable:
     """A file with one JSON object a line; a key that a line lacks is a missing value."""
 
-    def __init__(self, path: Path, encoding: str | None = None) -> None:
+    def __init__(self, path: Path, encoding: str) -> None:
         self.path = path
-        self.encoding = encoding or "utf-8-sig"
+        self.encoding = encoding
 
     @cached_property
     def columns(self) -> list[str]:
-        """Every key of any line, in order of first appearance; reads the whole file."""
-        return list(dict.fromkeys(key for _, values in self.rows() for key in values))
+        """Every key of any line, in order of first appearance; reads the whole file.
+
+        Raises:
+            PostsError: there is no object in the file, or what ``rows`` raises.
+        """
+        keys: dict[str, None] = {}
+        problem: object = f"{self.path.name}: the file is empty; write one JSON object a line"
+        for row in self.rows():
+            keys |= dict.fromkeys(row.values)
+            problem = row.problem or problem
+        if not keys:
+            raise PostsError(str(problem))
+        return list(keys)
 
     def rows(self) -> Iterator[Row]:
         """Each row in file order; see ``Table.rows``."""
@@ -36,14 +48,16 @@ class JsonlTable:
                     ) from reason
                 if not text.strip():
                     continue
+                number += 1
                 try:
                     values = json.loads(text)
-                except ValueError as reason:
-                    raise PostsError(f"{where}: not JSON: {reason}; write one object a line") from reason
-                if not isinstance(values, dict):
-                    raise PostsError(f"{where}: a JSON {type(values).__name__} where an object is needed")
-                number += 1
-                yield Row(where, values)
+                    if not isinstance(values, dict):
+                        raise ValueError(f"a {type(values).__name__} where an object is needed")
+                except (ValueError, RecursionError) as reason:
+                    remedy = "write one JSON object a line, or remove the row"
+                    yield Row(where, {}, Problem(where, "the row", f"not a JSON object: {reason}", remedy))
+                else:
+                    yield Row(where, values)
 
     def count(self) -> int:
         """The number of rows; reads and checks the whole file."""

@@ -29,7 +29,9 @@ class ParquetTable:
         try:
             return parquet.ParquetFile(self.path)
         except (OSError, ValueError) as reason:  # pyarrow's own errors derive from these
-            raise PostsError(f"{self.path.name}: not readable as Parquet: {reason}; write the file again") from reason
+            raise PostsError(
+                f"{self.path.name}: not readable as Parquet: {_one_line(reason)}; write the file again"
+            ) from reason
 
     @property
     def schema(self) -> Any:
@@ -46,9 +48,13 @@ class ParquetTable:
                     yield Row(f"{self.path.name} row {number}", values)
         except (OSError, ValueError) as reason:
             raise PostsError(
-                f"{self.path.name}: damaged after row {number}: {reason}; write the file again"
+                f"{self.path.name}: damaged after row {number}: {_one_line(reason)}; write the file again"
             ) from reason
 
     def count(self) -> int:
         """The number of rows, from the file's footer."""
         return int(self._file.metadata.num_rows)
+
+
+def _one_line(reason: Exception) -> str:
+    return " ".join(str(reason).split())

@@ -25,8 +25,8 @@ class SavedDataset:
         datasets = require("datasets", "datasets", "reading a Hugging Face dataset")
         try:
             loaded = datasets.load_from_disk(str(path))
-        except (OSError, ValueError) as reason:
-            raise PostsError(f"{path}: not readable as a saved dataset: {reason}") from reason
+        except Exception as reason:  # damaged JSON makes it raise nearly anything
+            raise PostsError(f"{path}: not readable as a saved dataset: {reason}; save it again") from reason
         parts = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {None: loaded}
         self._parts = {name: self._undecoded(part, datasets) for name, part in parts.items()}
         first = next(iter(self._parts.values()))
@@ -47,8 +47,9 @@ class SavedDataset:
             classes = {column: feature for column, feature in part.features.items() if hasattr(feature, "int2str")}
             for number, values in enumerate(part, 1):
                 for column, feature in classes.items():
-                    if values[column] is not None and values[column] >= 0:
-                        values[column] = feature.int2str(values[column])
+                    number_of_class = values[column]
+                    unlabelled = number_of_class is None or number_of_class < 0  # -1 by the habit of ``datasets``
+                    values[column] = None if unlabelled else feature.int2str(number_of_class)
                 where = f"{self.path.name} row {number}" + (f" of {name}" if name else "")
                 yield Row(where, values if name is None else {"split": name} | values)
 

@@ -4,12 +4,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from jointune.posts.problems import Problem
+
 
 class Row(NamedTuple):
-    """One row: how messages name it, and its values by column."""
+    """One row: how messages name it, its values by column, and why they could not be read, if so."""
 
     where: str
     values: Mapping[str, object]
+    problem: Problem | None = None
 
 
 class Table(Protocol):
@@ -23,10 +26,10 @@ class Table(Protocol):
         ...
 
     def rows(self) -> Iterator[Row]:
-        """Each row in file order.
+        """Each row in file order; one that is malformed on its own has a problem instead of values.
 
         Raises:
-            PostsError: the file is damaged; the message names the first bad row.
+            PostsError: the file is damaged from here on; the message names the first bad row.
         """
         ...
 

@@ -1,0 +1,106 @@
+"""Outputs appear whole or not at all, and never over something a user made."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from jointune.errors import OutputError
+from jointune.files import atomic_file, atomic_folder, refuse_existing, sha256
+
+
+def test_a_file_appears_whole_with_the_usual_rights(tmp_path):
+    path = tmp_path / "new" / "out.csv"
+    with atomic_file(path) as temporary:
+        temporary.write_text("content")
+        assert not path.exists()
+        assert temporary.suffix == ".csv"
+    assert path.read_text() == "content"
+    umask = os.umask(0)
+    os.umask(umask)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_error_leaves_nothing_and_spares_what_was_there(tmp_path):
+    path = tmp_path / "out.csv"
+    path.write_text("of yesterday")
+    with pytest.raises(KeyboardInterrupt), atomic_file(path) as temporary:  # noqa: PT012
+        temporary.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "of yesterday"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_replaces_another_only_when_it_is_whole(tmp_path):
+    path = tmp_path / "bundle"
+    path.mkdir()
+    (path / "old").write_text("old")
+    with pytest.raises(ZeroDivisionError), atomic_folder(path) as temporary:  # noqa: PT012
+        (temporary / "new").write_text("new")
+        1 / 0  # noqa: B018
+    assert [file.name for file in path.iterdir()] == ["old"]
+    with atomic_folder(path) as temporary:
+        (temporary / "new").write_text("new")
+    assert [file.name for file in path.iterdir()] == ["new"]
+    assert [file.name for file in tmp_path.iterdir()] == ["bundle"]
+
+
+@pytest.mark.parametrize(
+    ("number", "why"), [(errno.ENOSPC, "the disk is full"), (errno.EACCES, "permission denied"), (errno.EIO, "Input/o")]
+)
+def test_what_goes_wrong_on_the_disk_is_one_clear_error(tmp_path, number, why):
+    for write in (atomic_file, atomic_folder):
+        expected = f"out could not be written: {why}.*nothing was left half-written"
+        with pytest.raises(OutputError, match=expected), write(tmp_path / "out"):
+            raise OSError(number, os.strerror(number))
+        assert not list(tmp_path.iterdir())
+
+
+def test_an_existing_output_needs_force(tmp_path):
+    path = tmp_path / "out.csv"
+    refuse_existing(path, force=False)
+    path.write_text("mine")
+    with pytest.raises(OutputError, match="exists already: choose another --out, or replace it with --force"):
+        refuse_existing(path, force=False)
+    refuse_existing(path, force=True)
+
+
+def test_force_never_replaces_what_the_command_does_not_write(tmp_path):
+    ours, theirs, empty, file = (tmp_path / name for name in ("ours", "theirs", "empty", "file.csv"))
+    for folder in (ours, theirs, empty):
+        folder.mkdir()
+    (ours / "mark").touch()
+    (theirs / "holiday.jpg").touch()
+    file.touch()
+    for path in (ours, empty):
+        refuse_existing(path, force=True, mark="mark")
+    for path, mark in ((theirs, "mark"), (file, "mark"), (ours, None), (empty, None)):
+        with pytest.raises(OutputError, match="not what this command writes, so --force spares it"):
+            refuse_existing(path, force=True, mark=mark)
+
+
+def test_the_posts_themselves_are_never_an_output(tmp_path):
+    posts, link = tmp_path / "posts.csv", tmp_path / "link.csv"
+    posts.touch()
+    link.symlink_to(posts)
+    (tmp_path / "mark").touch()
+    for path in (posts, link, tmp_path):
+        with pytest.raises(OutputError, match="is or holds the posts themselves: choose another --out"):
+            refuse_existing(path, force=True, mark="mark" if path == tmp_path else None, source=posts)
+
+
+def test_an_output_below_a_file_or_in_a_place_that_takes_none(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="file is a file, not a folder"):
+        refuse_existing(tmp_path / "file" / "out.csv", force=False)
+    if Path("/proc/version").exists():
+        with pytest.raises(OutputError, match=r"/proc/out\.csv cannot be written: .*choose another --out"):
+            refuse_existing(Path("/proc/out.csv"), force=False)
+
+
+def test_sha256(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
