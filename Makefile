@@ -37,7 +37,7 @@ format: setup  ## Put the code into shape
 	$(BIN)/ruff format
 
 bench: setup  ## Measure speed as ratios
-	$(BIN)/python benchmarks/encoders.py
+	$(BIN)/python benchmarks/training.py
 
 docs: setup  ## Write the reference pages from the code itself
 	$(BIN)/python scripts/write_reference.py

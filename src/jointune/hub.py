@@ -25,7 +25,7 @@ def local_folder(path: str | Path) -> Path:
     try:
         return Path(huggingface_hub.snapshot_download(str(path)))
     except Exception as reason:  # the hub's client raises its transport's errors too
-        first = str(reason).strip().splitlines()[0]
+        first = next(iter(str(reason).strip().splitlines()), type(reason).__name__)
         raise BundleError(f"{path}: no such folder, and not to be had from the hub: {first}") from reason
 
 

@@ -12,7 +12,7 @@ from jointune.batches.prefetch import prefetch
 from jointune.batches.tokens import TextPreprocessor
 from jointune.posts.decode import decode_posts
 from jointune.posts.post import Post
-from jointune.posts.problems import OnBadImage, Problem, raise_problems
+from jointune.posts.problems import OnBadImage, Problem, raise_problems, stops
 
 _CHUNK = 512
 """Posts in memory at a time; sorted by length among themselves before they are put into batches."""
@@ -76,9 +76,9 @@ def _chunks(
     height, width = image.resize
     decoded = decode_posts(posts, lambda picture: image.crop(image.prepare(picture)), (width, height))
     while chunk := list(islice(decoded, _CHUNK)):
-        found = [problem for _, _, problem in chunk if problem]
-        raise_problems([problem for problem in found if policy == "error" or not problem.about_image], name)
-        affected += found
+        found = [(post, problem) for post, _, problem in chunk if problem]
+        raise_problems([problem for post, problem in found if stops(problem, post.text is not None, policy)], name)
+        affected += [problem for _, problem in found]
         kept = [(post, pixels) for post, pixels, problem in chunk if problem is None or policy == "missing"]
         encoded = iter(text.encode([post.text for post, _ in kept if post.text is not None]))
         tokens = [None if post.text is None else next(encoded) for post, _ in kept]

@@ -174,3 +174,12 @@ def test_prefetch_keeps_order_hands_on_errors_and_stops_early():
         if item == 5:
             break
     assert len(made) <= 10
+
+
+def test_a_picture_without_text_is_nothing_without_its_picture(tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"not a picture")
+    posts = as_posts([{"image": tmp_path / "bad.png"}, {"text": "good", "image": tmp_path / "bad.png"}])
+    with pytest.raises(PostsError, match=r"post 1: .*bad.png.*\n\(--on-bad-image skip"):
+        store_pictures(posts, SQUARE, PictureStore((10, 10, 3)), "missing", QuietBar())
+    kept, _, _ = store_pictures(posts, SQUARE, PictureStore((10, 10, 3)), "skip", QuietBar())
+    assert len(kept) == 0

@@ -63,7 +63,7 @@ def test_what_people_have_is_scored(jointune, tiny_bundle, tmp_path):
 
 @pytest.fixture
 def some_bad(tmp_path):
-    """Posts with a bad picture in every third row; one of them has no text, one leads outside the image root."""
+    """Posts with a bad picture in every third row; one leads outside the image root."""
     good = list(usable(tmp_path / "pictures" / "good").values())
     rows, bad = [], {}
     kinds = [str(path.relative_to(tmp_path / "pictures")) for path, _ in unusable(tmp_path / "pictures").values()]
@@ -75,7 +75,6 @@ def some_bad(tmp_path):
         ]
         rows.append({"id": 3 * number + 2, "text": f"bad rain {number}", "image": kind})
         bad[3 * number + 2] = kind
-    rows[2]["text"] = ""
     return write_jsonl(tmp_path / "posts.jsonl", rows), bad, tmp_path / "pictures"
 
 
@@ -108,11 +107,21 @@ def test_bad_pictures_are_counted_and_listed_and_no_row_gets_the_scores_of_anoth
     assert [row["id"] for row in scored] == [post["id"] for post in expected]
     assert f"wrote {tmp_path / 's.jsonl'}: {len(expected):,} posts" in said
     for post, row in zip(expected, scored, strict=True):
-        if not post["text"]:
-            continue
         image = None if post["id"] in bad else root / post["image"]
         (alone,) = classifier.predict_proba([{"text": post["text"], "image": image}])
         np.testing.assert_allclose([row[f"p_{label}"] for label in classifier.classes_], alone, atol=1e-5)
+
+
+def test_a_bad_picture_without_a_text_is_skipped_but_never_scored_from_nothing(
+    jointune, refused, tiny_bundle, tmp_path
+):
+    (tmp_path / "p.csv").write_text("text,image\n,nowhere.png\ngood,nowhere.png\n")
+    command = ("predict", tiny_bundle, tmp_path / "p.csv", "--out", tmp_path / "s.csv", "--on-bad-image")
+    refused(*command, "missing", says=["p.csv row 1 (line 2)", "nowhere.png", "no such file", "--on-bad-image skip"])
+    code, said = jointune(*command, "skip")
+    assert code == 0, said
+    assert "2 posts were left out" in said
+    assert rows_of(tmp_path / "s.csv") == []
 
 
 def test_a_malformed_row_is_named_before_the_model_is_loaded(refused, tmp_path):

@@ -147,11 +147,12 @@ def test_an_output_that_exists_or_cannot_be(refused, tiny, tiny_bundle, fresh_po
     assert sorted(path.parent.iterdir()) == before
     partial = tmp_path / "new.partial"
     partial.mkdir()
+    (partial / "state.pt").touch()
     refused("train", path, "--out", tmp_path / "new", *tiny, says=["unfinished run", "--resume", "--force"])
     # Not even --force discards an unfinished run for posts that turn out to be unusable.
     path.write_text("text,image,label\n")
     refused("train", path, "--out", tmp_path / "new", "--force", *tiny, says=["no posts"])
-    assert partial.exists()
+    assert (partial / "state.pt").exists()
 
 
 def test_force_replaces_a_bundle(jointune, tiny, posts_csv, tmp_path):

@@ -176,6 +176,8 @@ def test_python_records_and_data_frames(tmp_path):
     frame = pd.DataFrame({"text": ["a", None], "image": [None, "b.png"], "label": ["x", None]}).astype("string")
     assert [(post.text, post.label, post.problem) for post in as_posts(frame)] == [("a", "x", None), (None, None, None)]
     assert as_posts(frame, labels=[1, 2]).labels == ["1", "2"]
+    gap = as_posts([{"text": pd.NA, "image": "b.png", "label": pd.NaT}])[0]
+    assert (gap.text, gap.label, gap.problem) == (None, None, None)
     assert as_posts(Posts([])).labels == []
 
 

@@ -116,8 +116,27 @@ def test_a_run_of_other_posts_or_settings_is_not_continued(tmp_path, posts_csv, 
 def test_an_unfinished_run_is_not_thrown_away(tmp_path, posts_csv, tiny_settings, jointune):
     out = tmp_path / "bundle"
     (tmp_path / "bundle.partial").mkdir()
+    (tmp_path / "bundle.partial" / "state.pt").write_bytes(b"an hour of work")
     code, said = jointune(*command(posts_csv, out, tiny_settings)[3:])
     assert code == 2
     assert "--resume" in said
     assert "--force" in said
-    assert (tmp_path / "bundle.partial").exists()
+    assert (tmp_path / "bundle.partial" / "state.pt").read_bytes() == b"an hour of work"
+
+
+def test_a_disk_that_is_full_when_the_state_is_saved(tmp_path, posts_csv, tiny_settings, jointune, monkeypatch):
+    import torch
+
+    def full(*_: object) -> None:
+        raise RuntimeError("PytorchStreamWriter failed writing file: unexpected pos")
+
+    monkeypatch.setattr(torch, "save", full)
+    out = tmp_path / "bundle"
+    code, said = jointune(*command(posts_csv, out, tiny_settings)[3:])
+    assert code == 2
+    assert "state.pt could not be written: the disk is full" in said
+    assert "Traceback" not in said
+    assert not out.exists()
+    monkeypatch.undo()
+    code, said = jointune(*command(posts_csv, out, tiny_settings)[3:])
+    assert code == 0, "no half-written state stands in the way of the next try"

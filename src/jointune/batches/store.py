@@ -1,5 +1,6 @@
 """Every picture of a training run, decoded and resized once."""
 
+import errno
 import math
 import os
 import tempfile
@@ -14,7 +15,7 @@ from jointune.batches.pixels import ImagePreprocessor
 from jointune.errors import OutputError
 from jointune.posts.decode import decode_posts
 from jointune.posts.post import Post, Posts
-from jointune.posts.problems import OnBadImage, Problem, raise_problems
+from jointune.posts.problems import OnBadImage, Problem, raise_problems, stops
 from jointune.progress import Bar
 
 
@@ -37,7 +38,9 @@ class PictureStore:
         """
         try:
             # Written, not mapped: a full disk is then an error that can be caught, not a signal.
-            self._file.write(np.ascontiguousarray(pixels).data)
+            content = np.ascontiguousarray(pixels).tobytes()
+            if self._file.write(content) < len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as reason:
             raise OutputError(
                 f"no room for the resized pictures in {tempfile.gettempdir()}: {reason.strerror}; "
@@ -82,15 +85,19 @@ def store_pictures(
     kept: list[Post] = []
     places: list[int | None] = []
     problems: list[Problem] = []
+    fatal: list[Problem] = []
     for post in posts:
         outcome = found[source(post)]
         if not isinstance(outcome, Problem):
             kept.append(post)
             places.append(outcome)
             continue
-        problems.append(replace(outcome, where=post.where))
-        if policy == "missing" and outcome.about_image and post.text is not None:
+        problem = replace(outcome, where=post.where)
+        if stops(problem, post.text is not None, policy):
+            fatal.append(problem)
+        elif policy == "missing":
             kept.append(post)
             places.append(None)
-    raise_problems([problem for problem in problems if policy == "error" or not problem.about_image], posts.name)
+        problems.append(problem)
+    raise_problems(fatal, posts.name)
     return Posts(kept, posts.name), places, problems

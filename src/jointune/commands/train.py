@@ -94,7 +94,7 @@ def train(
     arguments = dict(locals())
     refuse_existing(bundle, force, BUNDLE_MARK, posts)
     partial = bundle.parent / f"{bundle.name}.partial"
-    if partial.exists() and not resume and not force:
+    if partial.exists() and any(partial.iterdir()) and not resume and not force:
         raise OutputError(f"{partial} holds an unfinished run: go on with --resume, or discard it with --force")
     use = columns(text_column, image_column, label_column, split_column, image_root)
     learned = PostsFile(posts, use, encoding).read()

@@ -21,7 +21,7 @@ class Problem:
         what: the file or column it is about.
         reason: what is wrong.
         remedy: what to do about it.
-        about_image: whether the post would be usable without its picture.
+        about_image: whether it is only the picture that is wrong.
     """
 
     where: str
@@ -55,8 +55,23 @@ def raise_problems(problems: Sequence[Problem], name: str) -> None:
 
 def _policy_hint(problems: Sequence[Problem]) -> str:
     if all(problem.about_image for problem in problems):
-        return "\n(--on-bad-image skip leaves such posts out, --on-bad-image missing goes on without their pictures)"
+        return (
+            "\n(--on-bad-image skip leaves such posts out, "
+            "--on-bad-image missing goes on without the picture where there is a text)"
+        )
     return ""
+
+
+def stops(problem: Problem, has_text: bool, policy: OnBadImage) -> bool:
+    """Whether a problem is an error under ``policy``.
+
+    Args:
+        problem: what is wrong with a post.
+        has_text: whether the post has a text, and so is something without its picture.
+        policy: what to do about pictures that cannot be read.
+    """
+    allowed = {"error": False, "skip": True, "missing": has_text}
+    return not (problem.about_image and allowed[policy])
 
 
 def valid_policy(policy: str) -> OnBadImage:

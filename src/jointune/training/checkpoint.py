@@ -1,5 +1,6 @@
 """The state of a training run on disk, so that it can go on after an interrupt or a kill."""
 
+import errno
 import json
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,10 @@ class Checkpoints:
             OutputError: the disk is full.
         """
         with atomic_file(self.folder / "state.pt") as path:
-            torch.save({"fingerprint": self.fingerprint, "state": state}, path)
+            try:
+                torch.save({"fingerprint": self.fingerprint, "state": state}, path)
+            except RuntimeError as reason:  # what torch makes of a write that failed
+                raise OSError(errno.ENOSPC, str(reason)) from reason
 
     def load(self) -> dict[str, Any] | None:
         """The saved state, or None where there is none yet.
