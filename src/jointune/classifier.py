@@ -51,7 +51,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         text_encoder: a built-in name (``minilm-l6``), a folder, or a Hugging Face id.
         image_encoder: a built-in name (``efficientnet-lite0``, ``efficientnet-lite2``), a folder, a Hugging Face id, or
             ``timm:NAME``.
-        fusion: ``concat``, ``paper``, ``gated``, ``cross-attention``, or a fusion's class.
+        fusion: ``gated``, ``concat``, ``paper``, ``cross-attention``, or a fusion's class.
         epochs: most passes over the training posts.
         batch_size: posts a step, on each device.
         encoder_lr: AdamW's peak rate for both encoders.
@@ -89,7 +89,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self,
         text_encoder: str = "minilm-l6",
         image_encoder: str = "efficientnet-lite0",
-        fusion: str | FusionFactory = "concat",
+        fusion: str | FusionFactory = "gated",
         *,
         epochs: int = 4,
         batch_size: int = 32,

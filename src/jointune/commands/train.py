@@ -37,7 +37,7 @@ def train(
         str,
         typer.Option(help="efficientnet-lite0, efficientnet-lite2, a folder, a Hugging Face id, or timm:NAME."),
     ] = "efficientnet-lite0",
-    fusion: Annotated[str, typer.Option(metavar="concat|paper|gated|cross-attention")] = "concat",
+    fusion: Annotated[str, typer.Option(metavar="concat|paper|gated|cross-attention")] = "gated",
     validation: Annotated[
         str, typer.Option(metavar="FILE|FRACTION", help="Validation posts, where no split column names them.")
     ] = "0.1",

@@ -271,7 +271,7 @@ def _timm(name: str) -> tuple[nn.Module, ImagePreprocessor, str]:
         config = transformers.TimmWrapperConfig(architecture=name, do_pooling=True)
         model = AutoModel.from_config(config)
         pretrained = timm.create_model(name, pretrained=True, num_classes=0)
-        model.timm_model.load_state_dict(pretrained.state_dict(), strict=False)
+        model.timm_model.load_state_dict(pretrained.state_dict())
         data = timm.data.resolve_model_data_config(pretrained)
     height, width = data["input_size"][1:]
     resize = (round(height / data["crop_pct"]), round(width / data["crop_pct"]))
