@@ -91,8 +91,14 @@ def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
         _write_json(folder / "versions.json", versions())
         lines = [json.dumps(entry) + "\n" for entry in bundle.log]
         (folder / BUNDLE_MARK).write_text("".join(lines), encoding="utf-8")
-        (folder / "README.md").write_text(model_card(bundle, path.name), encoding="utf-8")
+        (folder / "README.md").write_text(_card(bundle, path.name), encoding="utf-8")
         _write_json(folder / "manifest.json", {name: sha256(folder / name) for name in _VERIFIED})
+
+
+def _card(bundle: Bundle, name: str) -> str:
+    height, width = bundle.image.size
+    preprocessing = f"Texts are cut to {bundle.text.max_tokens} tokens, pictures brought to {width} x {height} pixels."
+    return model_card(name, bundle.labels, bundle.encoders, preprocessing, bundle.fusion, bundle.data, bundle.metrics)
 
 
 def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:

@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,11 +34,10 @@ from jointune.posts.split import split_posts
 from jointune.progress import progress_bar
 from jointune.scoring import Scored, score_posts
 from jointune.training.checkpoint import Checkpoints
-from jointune.training.inference import probabilities, supports_bf16
-from jointune.training.loop import Recipe, fine_tune
+from jointune.training.inference import probabilities
+from jointune.training.loop import fine_tune
+from jointune.training.recipe import METRICS, Recipe
 from jointune.training.tracking import check_trackers
-
-METRICS = ("accuracy", "macro_f1", "weighted_f1", "log_loss")
 
 
 class JointClassifier(ClassifierMixin, BaseEstimator):
@@ -166,7 +165,9 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             EncoderError: an encoder that cannot be loaded.
             InterruptedTraining: Ctrl-C; with ``checkpoint``, the state was saved first.
         """
-        self._check_settings()
+        recipe = self._recipe()
+        valid_policy(self.on_bad_image)
+        check_trackers(self.track)
         posts = as_posts(posts, labels)
         fraction = float(validation) if isinstance(validation, int | float) else None
         held = Posts([]) if fraction is not None else as_posts(validation)
@@ -216,7 +217,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
                     model,
                     training,
                     lambda current: self._validate(current, checking, accelerator.device),
-                    self._recipe(accelerator.device),
+                    recipe,
                     accelerator,
                     self._class_weights(training.labels),
                     Checkpoints(Path(checkpoint), fingerprint) if checkpoint else None,
@@ -384,40 +385,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             self.log_,
         )
 
-    def _check_settings(self) -> None:
-        valid_policy(self.on_bad_image)
-        bounds = {
-            "epochs": (1, None),
-            "batch_size": (1, None),
-            "encoder_lr": (0, None),
-            "head_lr": (0, None),
-            "weight_decay": (0, None),
-            "warmup": (0, 1),
-            "label_smoothing": (0, 1),
-            "modality_dropout": (0, 1),
-            "evaluations_per_epoch": (1, None),
-            "patience": (0, None),
-        }
-        for name, (low, high) in bounds.items():
-            value = getattr(self, name)
-            if not value >= low or (high is not None and value > high):
-                raise SettingsError(
-                    f"{name}={value}: it must be {f'between {low} and {high}' if high else f'at least {low}'}"
-                )
-        if self.max_grad_norm <= 0:
-            raise SettingsError(f"max_grad_norm={self.max_grad_norm}: it must be more than 0")
-        if self.metric not in METRICS:
-            raise SettingsError(f"metric={self.metric!r}: choose one of {', '.join(METRICS)}")
-        if self.precision not in ("auto", "bf16", "fp32"):
-            raise SettingsError(f"precision={self.precision!r}: choose auto, bf16 or fp32")
-        check_trackers(self.track)
-
-    def _recipe(self, device: torch.device) -> Recipe:
-        names = Recipe.__dataclass_fields__
-        settings = {name: getattr(self, name) for name in names}
-        if self.precision == "auto":
-            settings["precision"] = "bf16" if supports_bf16(device) else "fp32"
-        return Recipe(**settings)
+    def _recipe(self) -> Recipe:
+        return Recipe(**{field.name: getattr(self, field.name) for field in fields(Recipe)})
 
     def _arrays(
         self,
@@ -449,8 +418,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
     def _validate(
         self, model: JointModel, checking: TrainingSet, device: torch.device
     ) -> tuple[tuple[float, ...], dict[str, float]]:
-        precision = self._recipe(device).precision
-        scores = probabilities(model, checking.in_order(self.batch_size), len(checking), device, precision)
+        scores = probabilities(model, checking.in_order(self.batch_size), len(checking), device, self.precision)
         found = asdict(compute_metrics(checking.labels, scores, self.classes_.tolist()))
         logged = {name: found[name] for name in METRICS}
         # Small validation parts tie often; the likelihood then tells who is the surer of what is right.

@@ -1,16 +1,33 @@
 """The model card that goes with every bundle."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from jointune import __version__
-
-if TYPE_CHECKING:
-    from jointune.bundle import Bundle
+from jointune.report.markdown import table
 
 
-def model_card(bundle: "Bundle", name: str) -> str:
-    """A bundle's README.md, in Markdown: data, encoders and licences, scores with intervals, use and limits."""
-    text, image = bundle.encoders["text"], bundle.encoders["image"]
+def model_card(
+    name: str,
+    labels: Sequence[str],
+    encoders: Mapping[str, Mapping[str, Any]],
+    preprocessing: str,
+    fusion: str,
+    data: Mapping[str, Mapping[str, int]],
+    metrics: Mapping[str, Mapping[str, Any]],
+) -> str:
+    """A bundle's README.md, in Markdown: data, encoders and licences, scores with intervals, use and limits.
+
+    Args:
+        name: of the bundle.
+        labels: in the order of the model's columns.
+        encoders: ``text`` and ``image`` to a description with ``name`` and ``licence``.
+        preprocessing: what happens to texts and pictures, in a sentence.
+        fusion: its name.
+        data: part, such as ``training``, to the number of posts by label.
+        metrics: part, such as ``validation``, to its ``Metrics`` as a dictionary.
+    """
+    text, image = encoders["text"], encoders["image"]
     lines = [
         "---",
         "library_name: jointune",
@@ -21,26 +38,26 @@ def model_card(bundle: "Bundle", name: str) -> str:
         f"# {name}",
         "",
         "A classifier of posts that carry a text, a picture or both, made by jointly fine-tuning two unimodal encoders "
-        f"with jointune {__version__}. It gives a probability for each label: {', '.join(bundle.labels)}.",
+        f"with jointune {__version__}. It gives a probability for each label: {', '.join(labels)}.",
         "",
         "## Encoders",
         "",
-        "| modality | encoder | licence |",
-        "| --- | --- | --- |",
-        f"| text | {text['name']} | {text['licence']} |",
-        f"| picture | {image['name']} | {image['licence']} |",
+        *table(
+            ["modality", "encoder", "licence"],
+            "lll",
+            [["text", text["name"], text["licence"]], ["picture", image["name"], image["licence"]]],
+        ),
         "",
-        f"Fusion: {bundle.fusion}. Texts are cut to {bundle.text.max_tokens} tokens, pictures brought to "
-        f"{bundle.image.size[0]} x {bundle.image.size[1]} pixels.",
+        f"Fusion: {fusion}. {preprocessing}",
         "",
         "## Data",
         "",
-        *_data_table(bundle),
+        *_data_table(labels, data),
         "",
         "## Scores",
         "",
     ]
-    for part, scores in bundle.metrics.items():
+    for part, scores in metrics.items():
         lines += [*_scores(part, scores), ""]
     lines += [
         "## Intended use",
@@ -60,29 +77,27 @@ def model_card(bundle: "Bundle", name: str) -> str:
     return "\n".join(lines)
 
 
-def _data_table(bundle: "Bundle") -> list[str]:
-    parts = list(bundle.data)
-    lines = ["| label | " + " | ".join(parts) + " |", "| --- |" + " ---: |" * len(parts)]
-    lines += [
-        f"| {label} | " + " | ".join(f"{bundle.data[part].get(label, 0):,}" for part in parts) + " |"
-        for label in bundle.labels
-    ]
-    totals = (f"{sum(bundle.data[part].values()):,}" for part in parts)
-    return [*lines, "| **posts** | " + " | ".join(totals) + " |"]
+def _data_table(labels: Sequence[str], data: Mapping[str, Mapping[str, int]]) -> list[str]:
+    rows = [[label, *(f"{counts.get(label, 0):,}" for counts in data.values())] for label in labels]
+    rows.append(["**posts**", *(f"{sum(counts.values()):,}" for counts in data.values())])
+    return table(["label", *data], "l" + "r" * len(data), rows)
 
 
-def _scores(part: str, scores: dict[str, Any]) -> list[str]:
-    lines = [f"On the {scores['n']:,} {part} posts:", "", "| measure | value | 95 % interval |", "| --- | ---: | --- |"]
+def _scores(part: str, scores: Mapping[str, Any]) -> list[str]:
+    measures = []
     for measure in ("accuracy", "macro_f1", "weighted_f1"):
         low, high = scores[f"{measure}_ci"]
-        lines.append(f"| {measure.replace('_', ' ')} | {scores[measure]:.3f} | {low:.3f} to {high:.3f} |")
-    lines.append(f"| log loss | {scores['log_loss']:.3f} | |")
-    lines.append(f"| ece | {scores['ece']:.3f} | |")
-    if scores["auroc"] is not None:
-        lines.append(f"| auroc | {scores['auroc']:.3f} | |")
-    lines += ["", "| label | precision | recall | F1 | posts |", "| --- | ---: | ---: | ---: | ---: |"]
-    for label, row in scores["per_class"].items():
-        lines.append(
-            f"| {label} | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} | {row['support']:,} |"
-        )
-    return lines
+        measures.append([measure.replace("_", " "), f"{scores[measure]:.3f}", f"{low:.3f} to {high:.3f}"])
+    plain = [measure for measure in ("log_loss", "ece", "auroc") if scores[measure] is not None]
+    measures += [[measure.replace("_", " "), f"{scores[measure]:.3f}", ""] for measure in plain]
+    classes = [
+        [label, *(f"{row[score]:.3f}" for score in ("precision", "recall", "f1")), f"{row['support']:,}"]
+        for label, row in scores["per_class"].items()
+    ]
+    return [
+        f"On the {scores['n']:,} {part} posts:",
+        "",
+        *table(["measure", "value", "95 % interval"], "lrl", measures),
+        "",
+        *table(["label", "precision", "recall", "F1", "posts"], "lrrrr", classes),
+    ]

@@ -6,6 +6,7 @@ import numpy as np
 
 from jointune.evaluation.metrics import Metrics
 from jointune.posts.post import Posts
+from jointune.report.markdown import table
 
 
 def demo_report(
@@ -22,6 +23,25 @@ def demo_report(
     """
     joint = next(iter(scores.values()))
     labels = joint.labels
+    seen = [
+        [
+            shown_as,
+            f"{metrics.accuracy:.3f}",
+            "{:.3f} to {:.3f}".format(*metrics.accuracy_ci),
+            f"{metrics.macro_f1:.3f}",
+        ]
+        for shown_as, metrics in scores.items()
+    ]
+    predictions = []
+    for index in shown:
+        post, row = posts[index], probabilities[index]
+        picture = post.fields.get("image", "")
+        predictions.append([post.text or "", picture, post.label, labels[row.argmax()], f"{row.max():.2f}"])
+    confusions = [[f"**{label}**", *counts] for label, counts in zip(labels, joint.confusion_matrix, strict=True)]
+    classes = [
+        [label, f"{row.precision:.2f}", f"{row.recall:.2f}", f"{row.f1:.2f}", row.support]
+        for label, row in joint.per_class.items()
+    ]
     lines = [
         "# jointune demo: report",
         "",
@@ -32,35 +52,18 @@ def demo_report(
         "",
         "In demo posts, as in many real ones, the text alone or the picture alone is often ambiguous.",
         "",
-        "| the model sees | accuracy | 95 % interval | macro F1 |",
-        "| --- | ---: | --- | ---: |",
-    ]
-    for shown_as, metrics in scores.items():
-        low, high = metrics.accuracy_ci
-        lines.append(f"| {shown_as} | {metrics.accuracy:.3f} | {low:.3f} to {high:.3f} | {metrics.macro_f1:.3f} |")
-    lines += [
+        *table(["the model sees", "accuracy", "95 % interval", "macro F1"], "lrlr", seen),
         "",
         "## Some predictions",
         "",
-        "| text | picture | label | prediction | confidence |",
-        "| --- | --- | --- | --- | ---: |",
-    ]
-    for index in shown:
-        post, row = posts[index], probabilities[index]
-        picture = str(post.fields.get("image", ""))
-        lines.append(f"| {post.text or ''} | {picture} | {post.label} | {labels[row.argmax()]} | {row.max():.2f} |")
-    lines += [
+        *table(["text", "picture", "label", "prediction", "confidence"], "llllr", predictions),
         "",
         "## Which labels are confused",
         "",
         "Rows are true labels, columns predictions.",
         "",
-        "| | " + " | ".join(labels) + " |",
-        "| --- |" + " ---: |" * len(labels),
+        *table(["", *labels], "l" + "r" * len(labels), confusions),
+        "",
+        *table(["label", "precision", "recall", "F1", "posts"], "lrrrr", classes),
     ]
-    for label, counts in zip(labels, joint.confusion_matrix, strict=True):
-        lines.append(f"| **{label}** | " + " | ".join(map(str, counts)) + " |")
-    lines += ["", "| label | precision | recall | F1 | posts |", "| --- | ---: | ---: | ---: | ---: |"]
-    for label, row in joint.per_class.items():
-        lines.append(f"| {label} | {row.precision:.2f} | {row.recall:.2f} | {row.f1:.2f} | {row.support} |")
     return "\n".join(lines) + "\n"

@@ -32,8 +32,9 @@ def supports_bf16(device: torch.device) -> bool:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """Mixed precision for ``precision`` ``bf16``, a no-op for ``fp32``."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+    """Mixed precision for ``bf16``, nothing for ``fp32``, and for ``auto`` what is faster on ``device``."""
+    enabled = precision == "bf16" or (precision == "auto" and supports_bf16(device))
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
 
 
 def probabilities(

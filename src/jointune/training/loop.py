@@ -21,30 +21,12 @@ from jointune.progress import Bar, QuietBar
 from jointune.training.checkpoint import Checkpoints
 from jointune.training.inference import autocast, to_inputs
 from jointune.training.interrupt import Interrupt
+from jointune.training.recipe import Recipe
 
 T = TypeVar("T")
 
 _TRIM_EVERY = 16
 """Steps between two calls of ``trim_heap``."""
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train; see ``JointClassifier`` for what each setting means."""
-
-    epochs: int
-    batch_size: int
-    encoder_lr: float
-    head_lr: float
-    weight_decay: float
-    warmup: float
-    max_grad_norm: float
-    label_smoothing: float
-    modality_dropout: float
-    evaluations_per_epoch: int
-    patience: int
-    precision: str
-    seed: int
 
 
 Validate = Callable[[JointModel], tuple[tuple[float, ...], dict[str, float]]]

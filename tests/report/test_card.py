@@ -1,0 +1,27 @@
+"""The model card says what a bundle was made of and how good it is."""
+
+import re
+
+from jointune import JointClassifier, read_posts
+
+
+def test_the_card_holds_data_encoders_scores_use_and_limits(tiny_bundle, tiny_settings):
+    card = (tiny_bundle / "README.md").read_text(encoding="utf-8")
+    metrics = JointClassifier.load(tiny_bundle).loaded_metrics_["validation"]
+    for part in ("## Encoders", "## Data", "## Scores", "## Intended use", "## Limits"):
+        assert part in card
+    assert f"| text | {tiny_settings['text_encoder']} | not stated in its folder |" in card
+    assert "| positive | 16 | 4 |" in card
+    low, high = metrics["accuracy_ci"]
+    assert f"| accuracy | {metrics['accuracy']:.3f} | {low:.3f} to {high:.3f} |" in card
+
+
+def test_labels_that_look_like_markdown_do_not_break_its_tables(tiny_settings, posts_csv, tmp_path):
+    posts = read_posts(posts_csv)
+    labels = ["yes|no", "two\nlines"] * (len(posts) // 2)
+    JointClassifier(**tiny_settings | {"epochs": 1}).fit(posts, labels).save(tmp_path / "bundle")
+    card = (tmp_path / "bundle" / "README.md").read_text(encoding="utf-8")
+    data = card.split("## Data")[1].split("## Scores")[0]
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in data.splitlines() if line.startswith("|")} == {4}
+    assert r"yes\|no" in data
+    assert "two lines" in data
