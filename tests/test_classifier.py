@@ -193,6 +193,29 @@ def test_importing_is_light():
     assert done.stdout.strip() == ""
 
 
+def test_without_the_extra_each_command_names_it(posts_csv, tmp_path):
+    """With only the distribution's own dependencies, posts can be checked; what needs torch says how to get it."""
+    import subprocess
+    import sys
+
+    def run(*arguments):
+        code = (
+            "import sys; sys.argv[0] = 'jointune'\n"
+            "for name in ('torch', 'transformers', 'accelerate', 'sklearn', 'pyarrow', 'safetensors'):\n"
+            "    sys.modules[name] = None\n"
+            "from jointune.cli import main; main()"
+        )
+        return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+
+    checked = run("check", str(posts_csv))
+    assert checked.returncode == 0, checked.stderr
+    trained = run("train", str(posts_csv), "--out", str(tmp_path / "bundle"))
+    assert trained.returncode == 2
+    assert "pip install 'jointune[train]'" in trained.stderr
+    assert "Traceback" not in trained.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("room", ["posts", "batches", "evaluation", "report", "scoring"])
 def test_rooms_without_torch_stay_so(room):
     """What a service without torch will need never imports it."""

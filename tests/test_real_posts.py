@@ -5,6 +5,7 @@ import pytest
 
 from conftest import MVSA, needs_mvsa
 from jointune import JointClassifier, read_posts
+from jointune.encoders import builtin
 
 pytestmark = [pytest.mark.slow, needs_mvsa]
 
@@ -15,7 +16,7 @@ def test_every_real_post_can_be_used(jointune):
     assert "4,061 posts, all usable" in said
 
 
-def test_a_few_steps_on_real_posts_beat_the_label_counts(tmp_path):
+def test_a_few_steps_on_real_posts_beat_the_label_counts(tmp_path, monkeypatch):
     """Two passes over 320 posts: the likelihood of held-out posts is better than that of always naming the shares."""
     posts = read_posts(MVSA, split_column="split")
     training, held = posts.in_split("train")[:320], posts.in_split("validation")[:160]
@@ -25,5 +26,7 @@ def test_a_few_steps_on_real_posts_beat_the_label_counts(tmp_path):
     assert classifier.metrics_.log_loss < chance - 0.05
     assert classifier.metrics_.auroc > 0.6
     classifier.save(tmp_path / "bundle")
+    # Neither a network nor the encoders' packages are needed from here on.
+    monkeypatch.setattr(builtin.BuiltIn, "locate", lambda self: pytest.fail("the encoder's package was looked for"))
     loaded = JointClassifier.load(tmp_path / "bundle")
     np.testing.assert_array_equal(loaded.predict_proba(held[:40]), classifier.predict_proba(held[:40]))

@@ -59,9 +59,16 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
+    if name not in _HOME:
+        raise AttributeError(f"module 'jointune' has no attribute {name!r}")
+    try:
         return getattr(import_module(_HOME[name]), name)
-    raise AttributeError(f"module 'jointune' has no attribute {name!r}")
+    except ModuleNotFoundError as reason:
+        if reason.name is None or reason.name.split(".")[0] == "jointune":
+            raise
+        from jointune.errors import MissingExtraError
+
+        raise MissingExtraError(f"{name} needs the package {reason.name}: pip install 'jointune[train]'") from reason
 
 
 def __dir__() -> list[str]:

@@ -53,6 +53,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         fusion: ``gated``, ``concat``, ``paper``, ``cross-attention``, or a fusion's class.
         epochs: most passes over the training posts.
         batch_size: posts a step, on each device.
+        micro_batch_size: posts that go through the model at once; the gradients of several such parts make a step. Less
+            takes less memory and changes the result by rounding only, apart from which posts a draw hits.
         encoder_lr: AdamW's peak rate for both encoders.
         head_lr: AdamW's peak rate for fusion, head and the embeddings of missing modalities.
         weight_decay: AdamW's decoupled decay, of matrices only.
@@ -92,6 +94,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         *,
         epochs: int = 4,
         batch_size: int = 32,
+        micro_batch_size: int = 16,
         encoder_lr: float = 1e-4,
         head_lr: float = 1e-3,
         weight_decay: float = 0.01,
@@ -116,6 +119,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self.fusion = fusion
         self.epochs = epochs
         self.batch_size = batch_size
+        self.micro_batch_size = micro_batch_size
         self.encoder_lr = encoder_lr
         self.head_lr = head_lr
         self.weight_decay = weight_decay
@@ -233,6 +237,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self.metrics_ = compute_metrics(checking.labels, scores, self.classes_.tolist())
         self.test_metrics_ = None
         if tested:
+            self.data_["test"] = dict(Counter(tested.labels))
             found = self.problems_
             self.test_metrics_ = self.evaluate(tested)
             self.problems_ = found + self.problems_

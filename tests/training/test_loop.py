@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from itertools import pairwise
 
 import numpy as np
@@ -155,3 +156,28 @@ def test_several_processes_train_together(posts_csv, tiny_settings, tmp_path):
     steps = json.loads((out / "training_log.jsonl").read_text().splitlines()[-1])["step"]
     assert steps == 8 * 4, "32 posts make 8 batches an epoch, 4 for each process"
     assert JointClassifier.load(out).evaluate(read_posts(posts_csv)).accuracy > 0.9
+
+
+def test_parts_of_a_batch_add_up_to_it(parts, tiny_settings, tmp_path):
+    """Where nothing is drawn at random, the gradients of four small parts are those of the whole."""
+    shutil.copytree(tiny_settings["text_encoder"], tmp_path / "bert")
+    config = json.loads((tmp_path / "bert" / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (tmp_path / "bert" / "config.json").write_text(json.dumps(config))
+
+    class Plain(torch.nn.Module):
+        def __init__(self, text_dim, image_dim):
+            super().__init__()
+            self.text, self.image = torch.nn.Linear(text_dim, 8), torch.nn.Linear(image_dim, 8)
+            self.dim = 8
+
+        def forward(self, text, image, present):
+            return self.text(text.pooled) + self.image(image.pooled)
+
+    training, held, test = (posts.without("image") for posts in parts)
+    settings = tiny_settings | {"text_encoder": str(tmp_path / "bert"), "fusion": Plain, "modality_dropout": 0.0}
+    whole, split = (
+        JointClassifier(**settings | {"micro_batch_size": size}).fit(training, validation=held) for size in (8, 2)
+    )
+    assert split.log_[-1]["loss"] == pytest.approx(whole.log_[-1]["loss"], rel=1e-4)
+    np.testing.assert_allclose(split.predict_proba(test), whole.predict_proba(test), atol=1e-3)

@@ -83,10 +83,10 @@ def test_interrupted_in_the_middle_of_an_epoch_and_resumed(
 
     made = training_set.TrainingSet.training_batch
 
-    def interrupting(self, chosen, seed, step, dropout):
+    def interrupting(self, chosen, seed, step, *rest):
         if step == 13:
             os.kill(os.getpid(), signal.SIGINT)
-        return made(self, chosen, seed, step, dropout)
+        return made(self, chosen, seed, step, *rest)
 
     monkeypatch.setattr(training_set.TrainingSet, "training_batch", interrupting)
     with pytest.raises(InterruptedTraining, match="its state is saved"):

@@ -61,7 +61,7 @@ class TrainingSet:
         batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
         return [batches[index] for index in random.permutation(len(batches))]
 
-    def training_batch(self, chosen: np.ndarray, seed: int, step: int, modality_dropout: float) -> Batch:
+    def training_batch(self, chosen: np.ndarray, seed: int, step: int, modality_dropout: float, part: int = 0) -> Batch:
         """A batch with pictures cropped and mirrored at random, and now and then a modality left out.
 
         Args:
@@ -69,8 +69,9 @@ class TrainingSet:
             seed: with ``step``, decides every draw.
             step: number of the training step.
             modality_dropout: the chance that a post which has both loses one of them, either with equal chance.
+            part: tells apart the batches of one step.
         """
-        random = np.random.default_rng([seed, step, 1])
+        random = np.random.default_rng([seed, step, 1 + part])
         tokens, pixels = [], []
         for index in chosen:
             row, picture = self._tokens(index), self._pixels(index, random)

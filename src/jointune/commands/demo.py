@@ -31,7 +31,7 @@ def demo(
         _say("1. Check the demo posts", "check", str(POSTS), "--split-column", "split")
         check(POSTS, split_column="split", quiet=True)
 
-        from jointune.classifier import JointClassifier
+        from jointune import JointClassifier
         from jointune.posts.read import read_posts
         from jointune.report.demo import demo_report
 

@@ -59,7 +59,7 @@ def evaluate(
         if not labelled:
             raise PostsError(f"{posts.name}: no post whose {split_column} is {split!r}")
 
-    from jointune.classifier import JointClassifier
+    from jointune import JointClassifier
 
     classifier = JointClassifier.load(bundle, device=device)
     classifier.set_params(on_bad_image=policy, progress=not quiet)

@@ -52,7 +52,7 @@ def predict(
     if not total:
         raise PostsError(f"{posts.name}: no posts: the file has a header but no rows")
 
-    from jointune.classifier import JointClassifier
+    from jointune import JointClassifier
 
     classifier = JointClassifier.load(bundle, device=device)
     labels = classifier.classes_.tolist()

@@ -50,6 +50,9 @@ def train(
     on_bad_image: OnBad = "error",
     epochs: Annotated[int, typer.Option(help="Most passes over the posts.", rich_help_panel="Recipe")] = 4,
     batch_size: Annotated[int, typer.Option(help="Posts a step.", rich_help_panel="Recipe")] = 32,
+    micro_batch_size: Annotated[
+        int, typer.Option(help="Posts at once; less takes less memory.", rich_help_panel="Recipe")
+    ] = 16,
     encoder_lr: Annotated[float, typer.Option(help="Peak rate of both encoders.", rich_help_panel="Recipe")] = 1e-4,
     head_lr: Annotated[float, typer.Option(help="Peak rate of fusion and head.", rich_help_panel="Recipe")] = 1e-3,
     weight_decay: Annotated[float, typer.Option(help="AdamW's decay.", rich_help_panel="Recipe")] = 0.01,
@@ -104,7 +107,7 @@ def train(
     if partial.exists() and not resume:
         shutil.rmtree(partial)
 
-    from jointune.classifier import JointClassifier
+    from jointune import JointClassifier
 
     settings = _settings(JointClassifier, arguments)
     classifier = JointClassifier(**settings, class_weight="balanced" if balanced else None, progress=not quiet)

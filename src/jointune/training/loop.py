@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -94,19 +95,16 @@ def fine_tune(
 
     wrapped.train()
     with Interrupt() as interrupt:
-        for batch in prefetch(_stream(training, recipe, run.step, total, accelerator)):
+        for parts in prefetch(_stream(training, recipe, run.step, total, accelerator)):
             for group in optimizer.param_groups:
                 group["lr"] = group["peak_lr"] * _schedule(run.step, total, recipe.warmup)
             torch.manual_seed(recipe.seed * 1_000_003 + run.step * 101 + accelerator.process_index)
-            with autocast(device, recipe.precision):
-                logits = wrapped(to_inputs(batch, device))
-            loss = loss_function(logits.float(), torch.from_numpy(batch.labels).to(device))
-            accelerator.backward(loss)
+            loss = _backward(wrapped, parts, loss_function, recipe.precision, accelerator)
             accelerator.clip_grad_norm_(wrapped.parameters(), recipe.max_grad_norm)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
 
-            run.stepped(float(loss.detach()))
+            run.stepped(loss)
             bar.note(str(run))
             bar.advance()
             if run.step % _TRIM_EVERY == 0:
@@ -171,6 +169,25 @@ class RunState:
         return f"loss {self.loss_sum / self.loss_count:.4f}{best}"
 
 
+def _backward(
+    model: nn.Module, parts: list[Batch], loss_function: nn.Module, precision: str, accelerator: Accelerator
+) -> float:
+    """Add up the gradients of the parts of one step; its mean loss."""
+    posts = sum(len(part.indices) for part in parts)
+    total = 0.0
+    for number, part in enumerate(parts, 1):
+        # Processes exchange gradients once a step: one may have fewer parts than another.
+        exchange = nullcontext() if number == len(parts) else accelerator.no_sync(model)
+        with exchange:
+            with autocast(accelerator.device, precision):
+                logits = model(to_inputs(part, accelerator.device))
+            labels = torch.from_numpy(part.labels).to(accelerator.device)
+            loss = loss_function(logits.float(), labels) * (len(part.indices) / posts)
+            accelerator.backward(loss)
+        total += float(loss.detach())
+    return total
+
+
 def _on_main(work: Callable[[], T], accelerator: Accelerator) -> T:
     """Do ``work`` in one process and give the result to all, so that they decide alike."""
     found = [work() if accelerator.is_main_process else None]
@@ -225,14 +242,21 @@ def _batches_of(training: TrainingSet, recipe: Recipe, epoch: int, accelerator: 
     return batches[accelerator.process_index :: world]
 
 
-def _stream(training: TrainingSet, recipe: Recipe, first: int, total: int, accelerator: Accelerator) -> Iterator[Batch]:
-    """The batches of all steps from ``first`` on."""
+def _stream(
+    training: TrainingSet, recipe: Recipe, first: int, total: int, accelerator: Accelerator
+) -> Iterator[list[Batch]]:
+    """The batches of all steps from ``first`` on, each in parts that go through the model one after the other."""
     step, epoch = 0, 0
     while step < total:
         for chosen in _batches_of(training, recipe, epoch, accelerator):
             if step >= first:
                 seed = recipe.seed * 1009 + accelerator.process_index
-                yield training.training_batch(chosen, seed, step, recipe.modality_dropout)
+                size = recipe.micro_batch_size
+                parts = [chosen[start : start + size] for start in range(0, len(chosen), size)]
+                yield [
+                    training.training_batch(part, seed, step, recipe.modality_dropout, number)
+                    for number, part in enumerate(parts)
+                ]
             step += 1
         epoch += 1
 

@@ -10,6 +10,7 @@ METRICS = ("accuracy", "macro_f1", "weighted_f1", "log_loss")
 _BOUNDS: dict[str, tuple[float, float | None]] = {
     "epochs": (1, None),
     "batch_size": (1, None),
+    "micro_batch_size": (1, None),
     "encoder_lr": (0, None),
     "head_lr": (0, None),
     "weight_decay": (0, None),
@@ -32,6 +33,7 @@ class Recipe:
 
     epochs: int
     batch_size: int
+    micro_batch_size: int
     encoder_lr: float
     head_lr: float
     weight_decay: float
