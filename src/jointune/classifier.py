@@ -90,6 +90,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self,
         text_encoder: str = "minilm-l6",
         image_encoder: str = "efficientnet-lite0",
+        # The best of three on the validation posts of MVSA-Single, with one seed each; accuracy and macro F1: gated
+        # 0.784 and 0.689, concat 0.769 and 0.676, cross-attention 0.758 and 0.650. One standard error is 0.02.
         fusion: str | FusionFactory = "gated",
         *,
         epochs: int = 4,

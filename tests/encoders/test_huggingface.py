@@ -177,6 +177,8 @@ def test_an_encoder_that_is_not_there_is_named(load, tmp_path):
         load("nobody/nothing")
     with pytest.raises(EncoderError, match="cannot be loaded"):
         load(str(tmp_path))
+    with pytest.raises(EncoderError, match="no such folder"):
+        load(str(tmp_path / "nowhere"))
 
 
 def test_a_built_in_name_of_the_other_modality_is_explained():

@@ -95,6 +95,9 @@ def _source(name: str, built_in: dict[str, builtin.BuiltIn], inside: str) -> tup
     folder = Path(name).expanduser()
     if folder.is_dir():
         return str(folder), _stated_licence(folder)
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        # A path, not an id: the hub need not be asked, which takes a minute without a network.
+        raise EncoderError(f"{name}: no such folder with an encoder in it")
     known = sorted([*builtin.TEXT, *builtin.IMAGE])
     if name in known:
         raise EncoderError(f"{name} is not an encoder of this modality; built in: {', '.join(known)}")
