@@ -3,6 +3,8 @@
 import json
 import shlex
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -59,9 +61,11 @@ def demo(
             f"{path}/test.csv",
             f"--out={path}/metrics.json",
         )
-        evaluate(str(folder / "model"), table, folder / "metrics.json", quiet=True)
+        with _as_if_in(path, folder):
+            evaluate(str(folder / "model"), table, folder / "metrics.json", quiet=True)
         _say("4. Predict", "predict", f"{path}/model", f"{path}/test.csv", f"--out={path}/scored.csv")
-        predict(str(folder / "model"), table, folder / "scored.csv", quiet=True)
+        with _as_if_in(path, folder):
+            predict(str(folder / "model"), table, folder / "scored.csv", quiet=True)
 
         loaded = JointClassifier.load(folder / "model")
         scores = {
@@ -79,6 +83,14 @@ def demo(
         f"\nEverything is in {path}: model/ (the bundle, with its model card), metrics.json, scored.csv, report.md.\n"
         "Your own posts next: jointune train posts.csv --out my-model"
     )
+
+
+@contextmanager
+def _as_if_in(path: Path, folder: Path) -> Iterator[None]:
+    """Let messages name the folder that everything will be in, not the temporary one that it is made in."""
+    with out.capture() as said:
+        yield
+    out.print(said.get().replace(str(folder), str(path)), end="", markup=False)
 
 
 def _say(what: str, *command: str) -> None:
