@@ -9,6 +9,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 import pytest
+import torch
 from PIL import Image, ImageDraw
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -20,6 +21,18 @@ MVSA = SHARED / "data" / "mvsa" / "posts.csv"
 WORDS = "good bad fine awful happy sad lunch train sun rain the a we my today it was is and but so very not".split()  # noqa: SIM905
 
 needs_mvsa = pytest.mark.skipif(not MVSA.exists(), reason=f"the real posts are not at {MVSA}")
+
+
+class SumFusion(torch.nn.Module):
+    """A fusion of one's own, without anything random."""
+
+    def __init__(self, text_dim, image_dim):
+        super().__init__()
+        self.text, self.image = torch.nn.Linear(text_dim, 8), torch.nn.Linear(image_dim, 8)
+        self.dim = 8
+
+    def forward(self, text, image, present):
+        return self.text(text.pooled) + self.image(image.pooled)
 
 
 def make_tokenizer_folder(folder: Path) -> None:
@@ -46,7 +59,6 @@ def make_tokenizer_folder(folder: Path) -> None:
 @pytest.fixture(scope="session")
 def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A folder with a random BERT of one layer."""
-    import torch
     from transformers import BertConfig, BertModel
 
     folder = tmp_path_factory.mktemp("encoders") / "tiny-bert"
@@ -68,7 +80,6 @@ def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="session")
 def tiny_image(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A folder with a random ViT of one layer that takes 32 x 32 pixels."""
-    import torch
     from transformers import ViTConfig, ViTImageProcessorPil, ViTModel
 
     folder = tmp_path_factory.mktemp("encoders") / "tiny-vit"

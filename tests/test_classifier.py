@@ -5,6 +5,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
+from conftest import SumFusion
 from jointune import JointClassifier, Metrics, PostsError, read_posts
 
 
@@ -146,15 +147,6 @@ def test_a_fusion_of_ones_own(tiny_settings, posts_csv, tmp_path):
 
     from jointune import BundleError, SettingsError
 
-    class SumFusion(torch.nn.Module):
-        def __init__(self, text_dim, image_dim):
-            super().__init__()
-            self.text, self.image = torch.nn.Linear(text_dim, 8), torch.nn.Linear(image_dim, 8)
-            self.dim = 8
-
-        def forward(self, text, image, present):
-            return self.text(text.pooled) + self.image(image.pooled)
-
     posts = read_posts(posts_csv)
     classifier = JointClassifier(**tiny_settings | {"fusion": SumFusion}).fit(posts)
     classifier.save(tmp_path / "bundle")
@@ -257,3 +249,15 @@ def test_a_hub_id_that_is_not_to_be_had_is_named():
 
     with pytest.raises(BundleError, match="nobody/nothing"):
         JointClassifier.load("nobody/nothing")
+
+
+def test_a_test_post_that_cannot_be_scored_is_named_before_training(tiny_settings, posts_csv, tmp_path):
+    """Under ``missing`` too: without its picture such a post has nothing left, and would stop the run at its end."""
+    (tmp_path / "bad.png").write_bytes(b"not a picture")
+    test = [{"image": tmp_path / "bad.png", "label": "positive"}]
+    for policy in ("error", "missing"):
+        with pytest.raises(PostsError, match=r"bad\.png"):
+            JointClassifier(**tiny_settings | {"on_bad_image": policy}).fit(
+                read_posts(posts_csv), test=test, checkpoint=tmp_path / "state"
+            )
+        assert not (tmp_path / "state").exists()

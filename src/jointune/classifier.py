@@ -184,9 +184,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         _check_labels(posts, held)
         tested = as_posts(test) if test is not None else Posts([])
         _check_known(tested, _known(posts))
-        if self.on_bad_image == "error":
-            # These pictures are opened again after training; one that cannot be would then cost all of it.
-            raise_problems(list(check_posts(tested, labelled=False)), tested.name)
+        # These pictures are opened again after training; one that cannot be would then cost all of it.
+        raise_problems(list(check_posts(tested, labelled=False, policy=self.on_bad_image)), tested.name)
 
         # In a post without a text the text encoder gets no gradient, so that processes differ in what they use.
         unused = DistributedDataParallelKwargs(find_unused_parameters=True)

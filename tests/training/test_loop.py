@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conftest import SumFusion
 from jointune import JointClassifier, SettingsError, read_posts
 from jointune.training.loop import _schedule
 
@@ -165,17 +166,8 @@ def test_parts_of_a_batch_add_up_to_it(parts, tiny_settings, tmp_path):
     config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     (tmp_path / "bert" / "config.json").write_text(json.dumps(config))
 
-    class Plain(torch.nn.Module):
-        def __init__(self, text_dim, image_dim):
-            super().__init__()
-            self.text, self.image = torch.nn.Linear(text_dim, 8), torch.nn.Linear(image_dim, 8)
-            self.dim = 8
-
-        def forward(self, text, image, present):
-            return self.text(text.pooled) + self.image(image.pooled)
-
     training, held, test = (posts.without("image") for posts in parts)
-    settings = tiny_settings | {"text_encoder": str(tmp_path / "bert"), "fusion": Plain, "modality_dropout": 0.0}
+    settings = tiny_settings | {"text_encoder": str(tmp_path / "bert"), "fusion": SumFusion, "modality_dropout": 0.0}
     whole, split = (
         JointClassifier(**settings | {"micro_batch_size": size}).fit(training, validation=held) for size in (8, 2)
     )

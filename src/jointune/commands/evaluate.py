@@ -21,8 +21,9 @@ from jointune.commands.options import (
     TextColumn,
     columns,
     out,
+    say_affected,
+    sentence,
 )
-from jointune.commands.train import say_affected, sentence
 from jointune.errors import PostsError
 from jointune.files import atomic_file, refuse_existing
 from jointune.posts.problems import valid_policy

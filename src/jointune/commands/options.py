@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from jointune.evaluation.metrics import Metrics
+from jointune.posts.problems import Problem
 from jointune.posts.read import Columns
 
 PostsArgument = Annotated[
@@ -55,3 +57,21 @@ def columns(
 ) -> Columns:
     """What the column options say."""
     return Columns(text or None, image or None, label or None, split or None, image_root)
+
+
+def say_affected(problems: list[Problem], policy: str) -> None:
+    """List and count the posts that --on-bad-image skipped or stripped of their picture."""
+    if problems:
+        for problem in problems:
+            out.print(f"{policy}: {problem}", style="yellow")
+        what = "left out" if policy == "skip" else "used without their picture"
+        out.print(f"{len(problems)} posts were {what} (--on-bad-image {policy}).", style="yellow")
+
+
+def sentence(scores: Metrics) -> str:
+    """The main scores in one line."""
+    parts = []
+    for name in ("accuracy", "macro_f1", "weighted_f1"):
+        low, high = getattr(scores, f"{name}_ci")
+        parts.append(f"{name.replace('_f1', ' F1')} {getattr(scores, name):.3f} ({low:.3f} to {high:.3f})")
+    return ", ".join(parts) + f" on {scores.n:,} posts"

@@ -18,8 +18,8 @@ from jointune.commands.options import (
     TextColumn,
     columns,
     out,
+    say_affected,
 )
-from jointune.commands.train import say_affected
 from jointune.errors import PostsError
 from jointune.files import refuse_existing
 from jointune.posts.problems import Problem, valid_policy

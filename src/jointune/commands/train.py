@@ -20,6 +20,8 @@ from jointune.commands.options import (
     TextColumn,
     columns,
     out,
+    say_affected,
+    sentence,
 )
 from jointune.errors import OutputError, PostsError, SettingsError
 from jointune.files import BUNDLE_MARK, refuse_existing
@@ -145,21 +147,3 @@ def _parts(
 def _settings(classifier: Any, arguments: dict[str, Any]) -> dict[str, Any]:
     names = inspect.signature(classifier.__init__).parameters
     return {name: value for name, value in arguments.items() if name in names}
-
-
-def say_affected(problems: list[Any], policy: str) -> None:
-    """List and count the posts that --on-bad-image skipped or stripped of their picture."""
-    if problems:
-        for problem in problems:
-            out.print(f"{policy}: {problem}", style="yellow")
-        what = "left out" if policy == "skip" else "used without their picture"
-        out.print(f"{len(problems)} posts were {what} (--on-bad-image {policy}).", style="yellow")
-
-
-def sentence(scores: Any) -> str:
-    """The main scores in one line."""
-    parts = []
-    for name in ("accuracy", "macro_f1", "weighted_f1"):
-        low, high = getattr(scores, f"{name}_ci")
-        parts.append(f"{name.replace('_f1', ' F1')} {getattr(scores, name):.3f} ({low:.3f} to {high:.3f})")
-    return ", ".join(parts) + f" on {scores.n:,} posts"

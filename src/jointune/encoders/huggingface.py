@@ -1,6 +1,7 @@
 """The only module that talks to transformers: loading any checkpoint, and building it again from a bundle."""
 
 import contextlib
+import inspect
 import json
 import logging
 from collections.abc import Iterator
@@ -150,8 +151,6 @@ def _from_config(config: dict[str, Any]) -> Any:
 
 def _without_pooler(config: Any) -> dict[str, bool]:
     """Leave out BERT's and ViT's pooler, a layer for another task that many checkpoints lack."""
-    import inspect
-
     model_class = transformers.models.auto.modeling_auto.MODEL_MAPPING.get(type(config), None)
     takes = model_class is not None and "add_pooling_layer" in inspect.signature(model_class.__init__).parameters
     return {"add_pooling_layer": False} if takes else {}

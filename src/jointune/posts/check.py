@@ -8,25 +8,28 @@ from PIL import Image
 
 from jointune.posts.decode import decode_posts
 from jointune.posts.post import Post
-from jointune.posts.problems import Problem
+from jointune.posts.problems import OnBadImage, Problem, stops
 
 SPLITS = ("train", "validation", "test")
 
 
-def check_posts(posts: Iterable[Post], labelled: bool = True, split: bool = False) -> Iterator[Problem]:
+def check_posts(
+    posts: Iterable[Post], labelled: bool = True, split: bool = False, policy: OnBadImage = "error"
+) -> Iterator[Problem]:
     """Open every picture and look at every label.
 
     Args:
         posts: the posts; streamed, their pictures are not kept.
         labelled: whether each post needs a label, as for training and evaluation.
         split: whether each post needs a split.
+        policy: pictures that it lets pass are no problem.
 
     Yields:
         Each problem, as soon as it is known.
     """
     seen: list[Post] = []
     for post, _, problem in decode_posts(posts, _nothing):
-        if problem:
+        if problem and stops(problem, post.text is not None, policy):
             yield problem
         if labelled and (problem is None or problem.about_image):
             seen.append(Post(label=post.label, split=post.split, where=post.where))

@@ -4,7 +4,7 @@ import codecs
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -173,8 +173,6 @@ def _from_python(number: int, entry: Any) -> Post:
 
 
 def _with_label(post: Post, label: Any) -> Post:
-    from dataclasses import replace
-
     return replace(post, label=_label(label))
 
 

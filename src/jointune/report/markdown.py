@@ -12,7 +12,7 @@ def table(header: Sequence[str], align: str, rows: Iterable[Sequence[object]]) -
         rows: cells.
     """
     rule = ["---:" if letter == "r" else "---" for letter in align]
-    return [_line(header), _line(rule), *(_line(map(_cell, row)) for row in rows)]
+    return [_line(map(_cell, header)), _line(rule), *(_line(map(_cell, row)) for row in rows)]
 
 
 def _cell(value: object) -> str:
