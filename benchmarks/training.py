@@ -18,8 +18,7 @@ from jointune.batches.store import PictureStore, store_pictures
 from jointune.batches.training_set import TrainingSet
 from jointune.demo import POSTS
 from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
-from jointune.fusion.choice import make_fusion
-from jointune.model import JointModel
+from jointune.model import make_model
 from jointune.posts.pictures import open_picture
 from jointune.posts.read import read_posts
 from jointune.progress import QuietBar
@@ -33,7 +32,7 @@ def main(path: Path) -> None:
     posts = read_posts(path)
     text_encoder, text, _ = load_text_encoder("minilm-l6")
     image_encoder, image, _ = load_image_encoder("efficientnet-lite0")
-    model = JointModel(text_encoder, image_encoder, make_fusion("concat", 384, 1280), 3).train()
+    model = make_model(text_encoder, image_encoder, "concat", 3).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, fused=True)
     store = PictureStore((*image.resize, 3))
     posts, places, _ = store_pictures(posts, image, store, "skip", QuietBar())
@@ -60,7 +59,7 @@ def main(path: Path) -> None:
         for step in range(STEPS):
             batch = batch_of(step)
             with autocast(torch.device("cpu"), precision):
-                logits = model(to_inputs(batch, torch.device("cpu")))
+                logits = model(to_inputs(batch, torch.device("cpu"))).logits
             torch.nn.functional.cross_entropy(logits.float(), torch.from_numpy(batch.labels)).backward()
             optimizer.step()
             optimizer.zero_grad()

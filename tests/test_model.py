@@ -6,7 +6,7 @@ import torch
 from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
 from jointune.encoders.states import States
 from jointune.fusion.choice import NAMED, make_fusion
-from jointune.model import Inputs, JointModel
+from jointune.model import Inputs, JointModel, make_model
 
 
 @pytest.fixture(params=list(NAMED))
@@ -14,7 +14,7 @@ def model(request, tiny_text, tiny_image) -> JointModel:
     text, image = load_text_encoder(tiny_text)[0], load_image_encoder(tiny_image)[0]
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        made = JointModel(text, image, make_fusion(request.param, text.dim, image.dim), 3)
+        made = make_model(text, image, request.param, 3)
         torch.nn.init.normal_(made.missing_text)
         torch.nn.init.normal_(made.missing_image)
     return made.eval()
@@ -34,9 +34,9 @@ def inputs(present: list[list[bool]]) -> Inputs:
 def test_each_post_meets_its_own_text_and_picture(model):
     """Whatever its neighbours lack, a post's logits are those it has alone with them complete."""
     with torch.no_grad():
-        whole = model(inputs([[True, True]] * 4))
-        mixed = model(inputs([[True, True], [False, True], [True, True], [True, False]]))
-        other = model(inputs([[True, False], [False, True], [False, False], [True, False]]))
+        whole = model(inputs([[True, True]] * 4)).logits
+        mixed = model(inputs([[True, True], [False, True], [True, True], [True, False]])).logits
+        other = model(inputs([[True, False], [False, True], [False, False], [True, False]])).logits
     torch.testing.assert_close(mixed[[0, 2]], whole[[0, 2]])
     torch.testing.assert_close(mixed[[1, 3]], other[[1, 3]])
     assert not torch.allclose(mixed[1], whole[1])
@@ -45,16 +45,16 @@ def test_each_post_meets_its_own_text_and_picture(model):
 
 def test_a_batch_in_which_nobody_has_a_modality(model):
     with torch.no_grad():
-        texts = model(inputs([[True, False]] * 2))
-        pictures = model(inputs([[False, True]] * 2))
-        mixed = model(inputs([[True, False], [False, True]]))
+        texts = model(inputs([[True, False]] * 2)).logits
+        pictures = model(inputs([[False, True]] * 2)).logits
+        mixed = model(inputs([[True, False], [False, True]])).logits
     torch.testing.assert_close(mixed[0], texts[0])
     torch.testing.assert_close(mixed[1], pictures[1])
 
 
 def test_what_stands_in_is_learned(model):
     model.train()
-    model(inputs([[True, False], [False, True]])).sum().backward()
+    model(inputs([[True, False], [False, True]])).logits.sum().backward()
     assert model.missing_text.grad.abs().sum() > 0
     assert model.missing_image.grad.abs().sum() > 0
 
@@ -94,7 +94,7 @@ def test_batch_normalisation_keeps_its_statistics(tmp_path):
     encoder = load_image_encoder(str(tmp_path))[0]
     text = torch.nn.Identity()
     text.dim = 16
-    model = JointModel(text, encoder, make_fusion("concat", 16, encoder.dim), 2).train()
+    model = make_model(text, encoder, "concat", 2).train()
     before = {name: values.clone() for name, values in encoder.state_dict().items() if "running" in name}
     model(inputs([[False, True]] * 4))
     assert before

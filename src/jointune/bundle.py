@@ -21,8 +21,8 @@ from jointune.batches.tokens import TextPreprocessor
 from jointune.encoders.huggingface import build_image_encoder, build_text_encoder
 from jointune.errors import BundleError
 from jointune.files import BUNDLE_MARK, atomic_folder, refuse_existing, sha256
-from jointune.fusion.choice import FusionFactory, make_fusion
-from jointune.model import JointModel
+from jointune.fusion.choice import FusionFactory
+from jointune.model import JointModel, make_model
 from jointune.report.card import model_card
 
 FORMAT = 1
@@ -121,8 +121,7 @@ def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
     with torch.random.fork_rng(devices=[]):
         text_encoder = build_text_encoder(config["text_encoder"], text)
         image_encoder = build_image_encoder(config["image_encoder"], image)
-        made = make_fusion(fusion or config["fusion"], text_encoder.dim, image_encoder.dim)
-        model = JointModel(text_encoder, image_encoder, made, len(labels))
+        model = make_model(text_encoder, image_encoder, fusion or config["fusion"], len(labels))
     try:
         load_model(model, str(path / "model.safetensors"))
     except RuntimeError as reason:

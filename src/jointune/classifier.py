@@ -24,8 +24,8 @@ from jointune.bundle import Bundle, load_bundle, save_bundle
 from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
 from jointune.errors import PostsError, SettingsError
 from jointune.evaluation.metrics import Metrics, compute_metrics
-from jointune.fusion.choice import FusionFactory, make_fusion
-from jointune.model import JointModel
+from jointune.fusion.choice import FusionFactory
+from jointune.model import JointModel, make_model
 from jointune.posts.check import check_posts, label_problems
 from jointune.posts.post import Post, Posts
 from jointune.posts.problems import OnBadImage, Problem, raise_problems, valid_policy
@@ -214,8 +214,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             self.classes_ = np.array(sorted(set(posts.labels)), dtype=object)
             training = self._arrays(posts, places, store, text, image)
             checking = self._arrays(held, held_places, store, text, image)
-            fusion = make_fusion(self.fusion, text_encoder.dim, image_encoder.dim)
-            model = JointModel(text_encoder, image_encoder, fusion, len(self.classes_))
+            model = make_model(text_encoder, image_encoder, self.fusion, len(self.classes_))
             fingerprint = self._fingerprint(posts, held) | {"number of processes": accelerator.num_processes}
             with progress_bar("training", "steps", shown) as bar:
                 self.log_ = fine_tune(

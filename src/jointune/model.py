@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from jointune.encoders.image import ImageEncoder
 from jointune.encoders.states import States
 from jointune.encoders.text import TextEncoder
+from jointune.fusion.choice import FusionFactory, make_fusion
+from jointune.fusion.fused import Fused
 
 
 class Inputs(NamedTuple):
@@ -23,6 +25,18 @@ class Inputs(NamedTuple):
     present: Tensor
     text: Mapping[str, Tensor] | None
     pixels: Tensor | None
+
+
+class Outputs(NamedTuple):
+    """What the model says of B posts.
+
+    Attributes:
+        logits: float [B, labels].
+        loss: the fusion's own loss, a scalar; None where it has none.
+    """
+
+    logits: Tensor
+    loss: Tensor | None = None
 
 
 class JointModel(nn.Module):
@@ -42,14 +56,17 @@ class JointModel(nn.Module):
         self.missing_text = nn.Parameter(torch.zeros(text.dim))
         self.missing_image = nn.Parameter(torch.zeros(image.dim))
 
-    def forward(self, inputs: Inputs) -> Tensor:
-        """Logits, float [B, labels]."""
+    def forward(self, inputs: Inputs) -> Outputs:
+        """Logits, and the fusion's own loss where it has one."""
         has_text, has_image = inputs.present.unbind(1)
         text = self.text_encoder(inputs.text) if inputs.text is not None else None
         image = self.image_encoder(inputs.pixels) if inputs.pixels is not None else None
         text = _stand_in(text, has_text, self.missing_text)
         image = _stand_in(image, has_image, self.missing_image)
-        return self.head(self.fusion(text, image, inputs.present))
+        fused = self.fusion(text, image, inputs.present)
+        if isinstance(fused, Fused):
+            return Outputs(self.head(fused.vectors), fused.loss)
+        return Outputs(self.head(fused))
 
     def train(self, mode: bool = True) -> "JointModel":
         """Training mode for all but batch normalisation."""
@@ -58,6 +75,21 @@ class JointModel(nn.Module):
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
         return self
+
+
+def make_model(text: TextEncoder, image: ImageEncoder, fusion: str | FusionFactory, labels: int) -> JointModel:
+    """Put a model together.
+
+    Args:
+        text: the text encoder.
+        image: the image encoder.
+        fusion: its name, or one's own factory.
+        labels: their number.
+
+    Raises:
+        SettingsError: there is no such fusion, or what the factory made is none.
+    """
+    return JointModel(text, image, make_fusion(fusion, text.dim, image.dim), labels)
 
 
 def _stand_in(states: States | None, present: Tensor, missing: Tensor) -> States:

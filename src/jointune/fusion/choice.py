@@ -9,6 +9,7 @@ from jointune.encoders.states import States
 from jointune.errors import SettingsError
 from jointune.fusion.concat import ConcatFusion
 from jointune.fusion.cross_attention import CrossAttentionFusion
+from jointune.fusion.fused import Fused
 from jointune.fusion.gated import GatedFusion
 from jointune.fusion.paper import PaperFusion
 
@@ -18,8 +19,11 @@ class Fusion(Protocol):
 
     dim: int
 
-    def __call__(self, text: States, image: States, present: Tensor) -> Tensor:
-        """Two states and ``present``, bool [B, 2] (text, image), to joint vectors [B, ``dim``]."""
+    def __call__(self, text: States, image: States, present: Tensor) -> Tensor | Fused:
+        """Two states and ``present``, bool [B, 2] (text, image), to joint vectors [B, ``dim``].
+
+        With a loss of its own, such as one that keeps modalities apart, it gives ``Fused``.
+        """
         ...
 
 

@@ -48,7 +48,7 @@ def probabilities(
         with torch.inference_mode(), autocast(device, precision):
             for batch in batches:
                 # Softmax in double, so that rounding never makes a row sum to anything but one.
-                scores = model(to_inputs(batch, device)).double().softmax(-1).cpu().numpy()
+                scores = model(to_inputs(batch, device)).logits.double().softmax(-1).cpu().numpy()
                 if rows is None:
                     rows = np.zeros((count, scores.shape[1]), dtype=np.float32)
                 rows[batch.indices] = scores

@@ -180,9 +180,12 @@ def _backward(
         exchange = nullcontext() if number == len(parts) else accelerator.no_sync(model)
         with exchange:
             with autocast(accelerator.device, precision):
-                logits = model(to_inputs(part, accelerator.device))
+                output = model(to_inputs(part, accelerator.device))
             labels = torch.from_numpy(part.labels).to(accelerator.device)
-            loss = loss_function(logits.float(), labels) * (len(part.indices) / posts)
+            loss = loss_function(output.logits.float(), labels)
+            if output.loss is not None:
+                loss = loss + output.loss.float()
+            loss = loss * (len(part.indices) / posts)
             accelerator.backward(loss)
         total += float(loss.detach())
     return total
