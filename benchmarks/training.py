@@ -41,7 +41,7 @@ def main(path: Path) -> None:
     chosen = training.epoch_order(BATCH, 0, 0)
 
     def stored(step: int) -> Batch:
-        return training.training_batch(chosen[step % len(chosen)], 0, step, 0.0)
+        return training.training_batch(chosen[step % len(chosen)], 0, step, 0.0, True)
 
     def decoded(step: int) -> Batch:
         indices = chosen[step % len(chosen)]

@@ -153,6 +153,7 @@ def tiny_settings(tiny_text: str, tiny_image: str) -> dict[str, object]:
         "text_encoder": tiny_text,
         "image_encoder": tiny_image,
         "epochs": 2,
+        "epoch_steps": 1,
         "batch_size": 8,
         "encoder_lr": 1e-3,
         "head_lr": 1e-2,

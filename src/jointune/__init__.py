@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from jointune.classifier import JointClassifier
+    from jointune.comparison.run import compare
     from jointune.errors import (
         BundleError,
         EncoderError,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "JointClassifier": "jointune.classifier",
+    "compare": "jointune.comparison.run",
     "Metrics": "jointune.evaluation.metrics",
     "Post": "jointune.posts.post",
     "Posts": "jointune.posts.post",
@@ -54,6 +56,7 @@ __all__ = [
     "PostsError",
     "SettingsError",
     "__version__",
+    "compare",
     "read_posts",
 ]
 

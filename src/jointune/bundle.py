@@ -98,6 +98,8 @@ def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
 def _card(bundle: Bundle, name: str) -> str:
     height, width = bundle.image.size
     preprocessing = f"Texts are cut to {bundle.text.max_tokens} tokens, pictures brought to {width} x {height} pixels."
+    if bundle.settings.get("read_image_text"):
+        preprocessing += " The text in pictures is read too, by RapidOCR."
     return model_card(name, bundle.labels, bundle.encoders, preprocessing, bundle.fusion, bundle.data, bundle.metrics)
 
 
@@ -121,7 +123,9 @@ def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
     with torch.random.fork_rng(devices=[]):
         text_encoder = build_text_encoder(config["text_encoder"], text)
         image_encoder = build_image_encoder(config["image_encoder"], image)
-        model = make_model(text_encoder, image_encoder, fusion or config["fusion"], len(labels))
+        model = make_model(
+            text_encoder, image_encoder, fusion or config["fusion"], len(labels), config["settings"].get("probe", False)
+        )
     try:
         load_model(model, str(path / "model.safetensors"))
     except RuntimeError as reason:
@@ -141,7 +145,7 @@ def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
 def versions() -> dict[str, str]:
     """The versions that numbers depend on."""
     found = {"python": platform.python_version(), "platform": platform.platform(), "jointune": __version__}
-    for package in ("torch", "transformers", "tokenizers", "accelerate", "numpy", "pillow"):
+    for package in ("torch", "transformers", "tokenizers", "accelerate", "numpy", "pillow", "rapidocr-onnxruntime"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:

@@ -18,15 +18,19 @@ from jointune import __version__
 from jointune.batches.batch import Batch
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.store import PictureStore, store_pictures
+from jointune.batches.texts import encode_posts
 from jointune.batches.tokens import TextPreprocessor
 from jointune.batches.training_set import TrainingSet
 from jointune.bundle import Bundle, load_bundle, save_bundle
 from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
+from jointune.encoders.pairs import check_pairs
 from jointune.errors import PostsError, SettingsError
 from jointune.evaluation.metrics import Metrics, compute_metrics
 from jointune.fusion.choice import FusionFactory
 from jointune.model import JointModel, make_model
+from jointune.posts import ocr
 from jointune.posts.check import check_posts, label_problems
+from jointune.posts.image_text import read_image_text, unread
 from jointune.posts.post import Post, Posts
 from jointune.posts.problems import OnBadImage, Problem, raise_problems, valid_policy
 from jointune.posts.read import as_posts
@@ -36,6 +40,7 @@ from jointune.scoring import Scored, score_posts
 from jointune.training.checkpoint import Checkpoints
 from jointune.training.inference import probabilities
 from jointune.training.loop import fine_tune
+from jointune.training.probe import fit_probe, pooled_features, start_from
 from jointune.training.recipe import METRICS, Recipe
 from jointune.training.tracking import check_trackers
 
@@ -50,25 +55,32 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         text_encoder: a built-in name (``minilm-l6``), a folder, or a Hugging Face id.
         image_encoder: a built-in name (``efficientnet-lite0``, ``efficientnet-lite2``), a folder, a Hugging Face id, or
             ``timm:NAME``.
-        fusion: ``gated``, ``concat``, ``paper``, ``cross-attention``, or a fusion's class.
+        fusion: ``gated``, ``concat``, ``paper``, ``cross-attention``, ``mual``, ``splitting``, ``dual``,
+            ``single-stream``, one of these with another width, such as ``gated:512``, or a fusion's class.
+        probe: whether training starts from a linear probe on the frozen encoders, which stays beside fusion and head.
         epochs: most passes over the training posts.
+        epoch_steps: an epoch has this many steps at least: posts that make fewer are passed several times.
         batch_size: posts a step, on each device.
         micro_batch_size: posts that go through the model at once; the gradients of several such parts make a step. Less
             takes less memory and changes the result by rounding only, apart from which posts a draw hits.
         encoder_lr: AdamW's peak rate for both encoders.
         head_lr: AdamW's peak rate for fusion, head and the embeddings of missing modalities.
         weight_decay: AdamW's decoupled decay, of matrices only.
+        schedule: how the rates fall after the warm-up: ``cosine`` to zero, or ``exponential``, by 0.9 an epoch.
         warmup: share of all steps over which the rates rise.
         max_grad_norm: gradients are scaled down to this norm.
         label_smoothing: share of the target that is spread over all labels.
         class_weight: ``balanced``, a weight by label, or None for equal weights.
         modality_dropout: chance that a training post with both modalities loses one of them for a step.
+        augment: whether training crops and mirrors pictures at random; they are cropped at the centre otherwise.
         evaluations_per_epoch: how often an epoch the validation posts are scored.
         patience: training stops after this many epochs without a better score.
         metric: which validation score chooses the best weights: ``accuracy``, ``macro_f1``, ``weighted_f1`` or
             ``log_loss``.
         max_tokens: length that texts are cut to; 128, or less where the encoder allows less, by default.
         precision: of training: ``bf16``, ``fp32``, or ``auto`` for bf16 where the device has it. Prediction is fp32.
+        read_image_text: whether the text encoder also reads the text in the picture, as a second segment; needs the
+            extra ``ocr``. Texts that come too long are cut from the longer of both.
         on_bad_image: what to do about a picture that cannot be read: ``error``, ``skip`` the post, or go on as if it
             were ``missing``; affected rows are then in ``problems_``.
         track: a tracker of Accelerate: ``tensorboard``, ``mlflow``, ``wandb`` or ``trackio``.
@@ -82,6 +94,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         log_: the training log, one entry a validation.
         metrics_: ``Metrics`` on the validation posts.
         test_metrics_: ``Metrics`` on the test posts, where ``fit`` was given some.
+        trained_parameters_: number of weights that training could change.
         is_main_process_: whether this process is the one that should save, where several train together.
         problems_: posts that ``on_bad_image`` skipped or stripped of their picture.
     """
@@ -94,22 +107,27 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         # 0.784 and 0.689, concat 0.769 and 0.676, cross-attention 0.758 and 0.650. One standard error is 0.02.
         fusion: str | FusionFactory = "gated",
         *,
+        probe: bool = True,
         epochs: int = 4,
+        epoch_steps: int = 8,
         batch_size: int = 32,
         micro_batch_size: int = 16,
         encoder_lr: float = 1e-4,
         head_lr: float = 1e-3,
         weight_decay: float = 0.01,
+        schedule: str = "cosine",
         warmup: float = 0.1,
         max_grad_norm: float = 1.0,
         label_smoothing: float = 0.0,
         class_weight: Literal["balanced"] | dict[str, float] | None = None,
         modality_dropout: float = 0.2,
+        augment: bool = True,
         evaluations_per_epoch: int = 2,
         patience: int = 2,
         metric: str = "accuracy",
         max_tokens: int | None = None,
         precision: str = "auto",
+        read_image_text: bool = False,
         on_bad_image: OnBadImage = "error",
         track: str | None = None,
         device: str | None = None,
@@ -119,22 +137,27 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self.text_encoder = text_encoder
         self.image_encoder = image_encoder
         self.fusion = fusion
+        self.probe = probe
         self.epochs = epochs
+        self.epoch_steps = epoch_steps
         self.batch_size = batch_size
         self.micro_batch_size = micro_batch_size
         self.encoder_lr = encoder_lr
         self.head_lr = head_lr
         self.weight_decay = weight_decay
+        self.schedule = schedule
         self.warmup = warmup
         self.max_grad_norm = max_grad_norm
         self.label_smoothing = label_smoothing
         self.class_weight = class_weight
         self.modality_dropout = modality_dropout
+        self.augment = augment
         self.evaluations_per_epoch = evaluations_per_epoch
         self.patience = patience
         self.metric = metric
         self.max_tokens = max_tokens
         self.precision = precision
+        self.read_image_text = read_image_text
         self.on_bad_image = on_bad_image
         self.track = track
         self.device = device
@@ -168,12 +191,15 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         Raises:
             PostsError: posts that cannot be learned from.
             SettingsError: an argument out of range.
-            EncoderError: an encoder that cannot be loaded.
+            EncoderError: an encoder that cannot be loaded, or that cannot take in what ``read_image_text`` brings.
+            MissingExtraError: a package is needed that is not installed.
             InterruptedTraining: Ctrl-C; with ``checkpoint``, the state was saved first.
         """
-        recipe = self._recipe()
+        recipe = self.recipe()
         valid_policy(self.on_bad_image)
         check_trackers(self.track)
+        if self.read_image_text:
+            ocr.load_ocr()
         posts = as_posts(posts, labels)
         fraction = float(validation) if isinstance(validation, int | float) else None
         held = Posts([]) if fraction is not None else as_posts(validation)
@@ -200,11 +226,17 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             torch.manual_seed(self.seed)
             text_encoder, text, text_description = load_text_encoder(self.text_encoder, self.max_tokens)
             image_encoder, image, image_description = load_image_encoder(self.image_encoder)
+            if self.read_image_text:
+                check_pairs(text_encoder, text, self.text_encoder)
             store = PictureStore((*image.resize, 3))
             with progress_bar("reading pictures", "pictures", shown) as bar:
                 posts, places, self.problems_ = store_pictures(posts, image, store, self.on_bad_image, bar)
                 held, held_places, more = store_pictures(held, image, store, self.on_bad_image, bar)
                 self.problems_ += more
+            if self.read_image_text:
+                # Those of the test posts too: what fails only after training costs all of it.
+                parts = (Posts(self._with_image_text(part, shown), part.name) for part in (posts, held, tested))
+                posts, held, tested = parts
             if fraction is not None:
                 learned, checked = split_posts(posts, fraction, self.seed)
                 posts, held = posts.take(learned), posts.take(checked)
@@ -214,8 +246,23 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             self.classes_ = np.array(sorted(set(posts.labels)), dtype=object)
             training = self._arrays(posts, places, store, text, image)
             checking = self._arrays(held, held_places, store, text, image)
-            model = make_model(text_encoder, image_encoder, self.fusion, len(self.classes_))
+            model = make_model(text_encoder, image_encoder, self.fusion, len(self.classes_), self.probe)
             fingerprint = self._fingerprint(posts, held) | {"number of processes": accelerator.num_processes}
+            weights = self._class_weights(training.labels)
+
+            def start(untrained: JointModel) -> None:
+                found = [
+                    pooled_features(
+                        untrained, part.in_order(self.batch_size), len(part), accelerator.device, self.precision
+                    )
+                    for part in (training, checking)
+                ]
+                classes, text_dim = len(self.classes_), text_encoder.dim
+                truth, dropout = (training.labels, checking.labels), self.modality_dropout
+                start_from(
+                    untrained, fit_probe(found[0], truth[0], found[1], truth[1], text_dim, classes, weights, dropout)
+                )
+
             with progress_bar("training", "steps", shown) as bar:
                 self.log_ = fine_tune(
                     model,
@@ -223,14 +270,16 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
                     lambda current: self._validate(current, checking, accelerator.device),
                     recipe,
                     accelerator,
-                    self._class_weights(training.labels),
+                    weights,
                     Checkpoints(Path(checkpoint), fingerprint) if checkpoint else None,
                     resume,
+                    start if self.probe else None,
                     bar,
                 )
             if self.track:
                 accelerator.end_training()
 
+        self.trained_parameters_ = self._trained_parameters(model, training)
         self._adopt(model, text, image, {"text": text_description, "image": image_description}, accelerator.device)
         self.data_ = {"training": dict(Counter(posts.labels)), "validation": dict(Counter(held.labels))}
         scores = probabilities(model, checking.in_order(self.batch_size), len(held), self._device)
@@ -276,7 +325,11 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         def run(batches: Iterable[Batch], count: int) -> np.ndarray:
             return probabilities(model, batches, count, self._device)
 
-        return score_posts(posts, run, self.text_, self.image_, on_bad_image, problems, self.batch_size, name)
+        use = self.read_image_text
+        if use:
+            ocr.load_ocr()  # what is missing is said now, not when the first result is asked for
+            posts = self._with_image_text(posts, self.progress)
+        return score_posts(posts, run, self.text_, self.image_, on_bad_image, problems, self.batch_size, name, use)
 
     def evaluate(self, posts: Any, labels: Iterable[Any] | None = None) -> Metrics:
         """Score the classifier on labelled posts.
@@ -348,6 +401,16 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
 
         return upload(self._bundle(), repository, private, message)
 
+    def recipe(self) -> Recipe:
+        """The settings that training follows.
+
+        Raises:
+            SettingsError: one of them is out of range.
+        """
+        if not self.epochs and not self.probe:
+            raise SettingsError("epochs=0 without a probe: nothing would be trained")
+        return Recipe(**{field.name: getattr(self, field.name) for field in fields(Recipe)})
+
     def _fitted(self) -> "JointClassifier":
         if not hasattr(self, "model_"):
             raise NotFittedError("this JointClassifier is not trained: call fit, or JointClassifier.load")
@@ -369,7 +432,10 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         settings = self.get_params()
         fusion = settings["fusion"]
         if not isinstance(fusion, str):
-            fusion = f"custom:{getattr(fusion, '__name__', type(fusion).__name__)}"
+            # A factory that only gives a fusion of jointune's own another start is not needed to read the bundle.
+            built_in = getattr(fusion, "built_in", None)
+            name = getattr(fusion, "__name__", type(fusion).__name__)
+            fusion = built_in(self.model_.fusion) if built_in else f"custom:{name}"
         # Where a bundle was trained is no concern of whoever loads it.
         settings |= {"fusion": fusion, "device": None, "track": None}
         if hasattr(self, "metrics_"):
@@ -390,8 +456,12 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             self.log_,
         )
 
-    def _recipe(self) -> Recipe:
-        return Recipe(**{field.name: getattr(self, field.name) for field in fields(Recipe)})
+    def _with_image_text(self, posts: Iterable[Post], shown: bool) -> Iterator[Post]:
+        """The posts with the text in their pictures; with a bar where their number is known."""
+        count = sum(map(unread, posts)) if isinstance(posts, Posts) else 0
+        with progress_bar("reading text in pictures", "pictures", shown and count > 0) as bar:
+            bar.start(count)
+            yield from read_image_text(posts, bar)
 
     def _arrays(
         self,
@@ -401,9 +471,13 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         text: TextPreprocessor,
         image: ImagePreprocessor,
     ) -> TrainingSet:
-        encoded = iter(text.encode([post.text for post in posts if post.text is not None]))
-        tokens = [None if post.text is None else next(encoded) for post in posts]
-        return TrainingSet(tokens, places, store, self._numbers(posts), text, image)
+        tokens = encode_posts(posts, text, self.read_image_text)
+        hidden = {}
+        if self.read_image_text:
+            # A post that loses a modality for a step is what `without` makes of it.
+            hidden["tokens_without_image"] = encode_posts(posts.without("image"), text)
+            hidden["tokens_without_text"] = encode_posts(posts.without("text"), text, True)
+        return TrainingSet(tokens, places, store, self._numbers(posts), text, image, **hidden)
 
     def _numbers(self, posts: Posts) -> np.ndarray:
         number = {label: index for index, label in enumerate(self.classes_)}
@@ -419,6 +493,20 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
                 f"class_weight={self.class_weight!r}: give 'balanced', or a weight for labels of the posts"
             )
         return np.array([self.class_weight.get(label, 1.0) for label in self.classes_])
+
+    def _trained_parameters(self, model: JointModel, training: TrainingSet) -> int:
+        """Without epochs, only the probe is; and an encoder is not, whose modality no training post has."""
+        trained = ("probe.",) if not self.epochs else ("",)
+        unseen = tuple(
+            prefix
+            for prefix, seen in (("text_encoder.", training.tokens), ("image_encoder.", training.places))
+            if all(entry is None for entry in seen)
+        )
+        return sum(
+            parameter.numel()
+            for name, parameter in model.named_parameters()
+            if parameter.requires_grad and name.startswith(trained) and not name.startswith(unseen)
+        )
 
     def _validate(
         self, model: JointModel, checking: TrainingSet, device: torch.device
@@ -439,7 +527,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             digest = hashlib.sha256()
             for post in chosen:
                 image = str(post.image) if isinstance(post.image, Path) else ""
-                digest.update(repr((post.text, image, post.label)).encode())
+                read = (post.image_text,) if self.read_image_text else ()
+                digest.update(repr((post.text, image, post.label, *read)).encode())
             digests[part] = digest.hexdigest()
         return settings | digests | {"jointune version": __version__, "torch version": str(torch.__version__)}
 

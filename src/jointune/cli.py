@@ -10,17 +10,21 @@ from rich.console import Console
 
 from jointune import __version__
 from jointune.commands.check import check
+from jointune.commands.compare import compare
 from jointune.commands.demo import demo
 from jointune.commands.evaluate import evaluate
+from jointune.commands.import_ import import_
 from jointune.commands.predict import predict
 from jointune.commands.train import train
 from jointune.errors import InterruptedTraining, JointuneError
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "import": import_,
     "check": check,
     "train": train,
     "evaluate": evaluate,
     "predict": predict,
+    "compare": compare,
     "demo": demo,
 }
 

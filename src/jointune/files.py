@@ -14,6 +14,9 @@ from jointune.errors import OutputError
 BUNDLE_MARK = "training_log.jsonl"
 """The file by which to know a bundle."""
 
+COMPARISON_MARK = "comparison.json"
+"""The file by which to know a comparison's folder."""
+
 
 def refuse_existing(path: Path, force: bool, mark: str | None = None, source: Path | None = None) -> None:
     """Refuse an output that exists, and one whose folder cannot be written, before any work is done.

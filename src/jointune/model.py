@@ -11,6 +11,7 @@ from jointune.encoders.states import States
 from jointune.encoders.text import TextEncoder
 from jointune.fusion.choice import FusionFactory, make_fusion
 from jointune.fusion.fused import Fused
+from jointune.fusion.single_stream import SingleStreamFusion
 
 
 class Inputs(NamedTuple):
@@ -39,6 +40,31 @@ class Outputs(NamedTuple):
     loss: Tensor | None = None
 
 
+class LinearProbe(nn.Module):
+    """Logits straight from both pooled vectors, beside what fusion and head say.
+
+    ``training/probe.py`` finds its weights with frozen encoders, so that fine-tuning starts from there rather than
+    from a random head, which would distort the encoders (Kumar et al., 2022, arXiv 2202.10054).
+
+    Args:
+        dim: width of both pooled vectors together.
+        labels: their number.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, dim: int, labels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("scale", torch.ones(dim))
+        self.linear = nn.Linear(dim, labels)
+
+    def forward(self, text: Tensor, image: Tensor) -> Tensor:
+        """Pooled vectors [B, text dim] and [B, image dim] to logits [B, labels]."""
+        return self.linear((torch.cat([text, image], dim=-1) - self.mean) / self.scale)
+
+
 class JointModel(nn.Module):
     """A text encoder, an image encoder, a fusion and a linear head, trained end to end.
 
@@ -47,12 +73,13 @@ class JointModel(nn.Module):
     other posts of its batch.
     """
 
-    def __init__(self, text: TextEncoder, image: ImageEncoder, fusion: Any, labels: int) -> None:
+    def __init__(self, text: TextEncoder, image: ImageEncoder, fusion: Any, labels: int, probe: bool = False) -> None:
         super().__init__()
         self.text_encoder = text
         self.image_encoder = image
         self.fusion = fusion
         self.head = nn.Linear(fusion.dim, labels)
+        self.probe = LinearProbe(text.dim + image.dim, labels) if probe else None
         self.missing_text = nn.Parameter(torch.zeros(text.dim))
         self.missing_image = nn.Parameter(torch.zeros(image.dim))
 
@@ -64,9 +91,11 @@ class JointModel(nn.Module):
         text = _stand_in(text, has_text, self.missing_text)
         image = _stand_in(image, has_image, self.missing_image)
         fused = self.fusion(text, image, inputs.present)
-        if isinstance(fused, Fused):
-            return Outputs(self.head(fused.vectors), fused.loss)
-        return Outputs(self.head(fused))
+        vectors, loss = fused if isinstance(fused, Fused) else (fused, None)
+        logits = self.head(vectors)
+        if self.probe is not None:
+            logits = logits + self.probe(text.pooled, image.pooled)
+        return Outputs(logits, loss)
 
     def train(self, mode: bool = True) -> "JointModel":
         """Training mode for all but batch normalisation."""
@@ -77,7 +106,36 @@ class JointModel(nn.Module):
         return self
 
 
-def make_model(text: TextEncoder, image: ImageEncoder, fusion: str | FusionFactory, labels: int) -> JointModel:
+class SingleStreamModel(JointModel):
+    """The same, but pictures enter the layers of the text encoder as tokens: see ``fusion/single_stream.py``.
+
+    With a probe, texts also pass the text encoder alone, since the probe knows no other states of them.
+    """
+
+    def __init__(self, text: TextEncoder, image: ImageEncoder, labels: int, probe: bool = False) -> None:
+        fusion = SingleStreamFusion(text.dim, image.dim, text.word_dim, text.picture_dim)
+        super().__init__(text, image, fusion, labels, probe)
+
+    def forward(self, inputs: Inputs) -> Outputs:
+        """Logits; this fusion has no loss of its own."""
+        has_text, has_image = inputs.present.unbind(1)
+        words = self.text_encoder.embed(inputs.text) if inputs.text is not None else None
+        image = self.image_encoder(inputs.pixels) if inputs.pixels is not None else None
+        words = _stand_in(words, has_text, self.fusion.missing_word(self.missing_text))
+        image = _stand_in(image, has_image, self.missing_image)
+        picture = self.fusion.picture_tokens(image)
+        joined = self.text_encoder.forward_with_picture(words, picture, image.mask)
+        logits = self.head(self.fusion(joined))
+        if self.probe is not None:
+            text = self.text_encoder(inputs.text) if inputs.text is not None else None
+            text = _stand_in(text, has_text, self.missing_text)
+            logits = logits + self.probe(text.pooled, image.pooled)
+        return Outputs(logits)
+
+
+def make_model(
+    text: TextEncoder, image: ImageEncoder, fusion: str | FusionFactory, labels: int, probe: bool = False
+) -> JointModel:
     """Put a model together.
 
     Args:
@@ -85,11 +143,15 @@ def make_model(text: TextEncoder, image: ImageEncoder, fusion: str | FusionFacto
         image: the image encoder.
         fusion: its name, or one's own factory.
         labels: their number.
+        probe: whether a linear probe stands beside fusion and head.
 
     Raises:
         SettingsError: there is no such fusion, or what the factory made is none.
+        EncoderError: the fusion is single-stream, and the text encoder takes no picture tokens.
     """
-    return JointModel(text, image, make_fusion(fusion, text.dim, image.dim), labels)
+    if fusion in ("single-stream", SingleStreamFusion):
+        return SingleStreamModel(text, image, labels, probe)
+    return JointModel(text, image, make_fusion(fusion, text.dim, image.dim), labels, probe)
 
 
 def _stand_in(states: States | None, present: Tensor, missing: Tensor) -> States:

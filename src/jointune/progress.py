@@ -10,8 +10,8 @@ from typing import Protocol
 class Bar(Protocol):
     """The progress of one piece of work."""
 
-    def start(self, total: int) -> None:
-        """Say how many steps there are."""
+    def start(self, total: int, done: int = 0) -> None:
+        """Say how many steps there are, and how many of them an earlier run did."""
 
     def advance(self, steps: int = 1) -> None:
         """Say that ``steps`` more are done."""
@@ -26,7 +26,7 @@ class Bar(Protocol):
 class QuietBar:
     """Shows nothing."""
 
-    def start(self, total: int) -> None:
+    def start(self, total: int, done: int = 0) -> None:
         """See ``Bar``."""
 
     def advance(self, steps: int = 1) -> None:
@@ -44,30 +44,37 @@ class LineBar:
 
     def __init__(self, what: str, unit: str, every_seconds: float = 15.0) -> None:
         self._what, self._unit, self._every = what, unit, every_seconds
-        self._total = self._done = 0
+        self._total = self._done = self._earlier = 0
         self._note = ""
         self._began = self._said = time.monotonic()
 
-    def start(self, total: int) -> None:
+    def start(self, total: int, done: int = 0) -> None:
         """See ``Bar``."""
-        self._total = total
+        self._total, self._done, self._earlier = total, done, done
+        self._began = self._said = time.monotonic()
 
     def advance(self, steps: int = 1) -> None:
         """See ``Bar``."""
         self._done += steps
-        now = time.monotonic()
-        if now - self._said >= self._every:
-            self._said = now
-            rate = self._done / (now - self._began)
-            left = (self._total - self._done) / rate if self._total else 0
-            self.line(
-                f"{self._what}: {self._done}/{self._total or '?'} {self._unit}, {rate:.1f}/s, "
-                f"{left:.0f} s left{'; ' + self._note if self._note else ''}"
-            )
+        self._say_after(self._every)
 
     def note(self, text: str) -> None:
         """See ``Bar``."""
         self._note = text
+        self._say_after(4 * self._every)  # a step may take long
+
+    def _say_after(self, seconds: float) -> None:
+        now = time.monotonic()
+        if now - self._said < seconds:
+            return
+        self._said = now
+        parts = [f"{self._what}: {self._done}/{self._total or '?'} {self._unit}"]
+        if done := self._done - self._earlier:
+            rate = done / (now - self._began)
+            parts.append(f"{rate:.1f}/s" if rate >= 0.1 else f"{60 * rate:.1f}/min")
+            if self._total:
+                parts.append(f"{(self._total - self._done) / rate:.0f} s left")
+        self.line(", ".join(parts) + (f"; {self._note}" if self._note else ""))
 
     def line(self, text: str) -> None:
         """See ``Bar``."""
@@ -102,9 +109,9 @@ class TerminalBar:
         self._unit = unit
         self._task = self.progress.add_task(what, total=None, rate="", note="")
 
-    def start(self, total: int) -> None:
+    def start(self, total: int, done: int = 0) -> None:
         """See ``Bar``."""
-        self.progress.update(self._task, total=total)
+        self.progress.update(self._task, total=total, completed=done)
 
     def advance(self, steps: int = 1) -> None:
         """See ``Bar``."""

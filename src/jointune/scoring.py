@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, takewhile
+from threading import Event
 
 import numpy as np
 
 from jointune.batches.batch import Batch, collate
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.prefetch import prefetch
+from jointune.batches.texts import encode_posts
 from jointune.batches.tokens import TextPreprocessor
 from jointune.posts.decode import decode_posts
 from jointune.posts.post import Post
@@ -16,6 +18,9 @@ from jointune.posts.problems import OnBadImage, Problem, raise_problems, stops
 
 _CHUNK = 512
 """Posts in memory at a time; sorted by length among themselves before they are put into batches."""
+
+_SLOW_CHUNK = 64
+"""The same where each picture is read for its text, which takes long: results and progress come a chunk at a time."""
 
 Probabilities = Callable[[Iterable[Batch], int], np.ndarray]
 """Batches and the number of their posts to probabilities, float32 [N, C], by the batches' indices."""
@@ -38,6 +43,7 @@ def score_posts(
     problems: list[Problem] | None = None,
     batch_size: int = 32,
     name: str = "posts",
+    with_image_text: bool = False,
 ) -> Iterator[Scored]:
     """Score posts as a stream.
 
@@ -50,6 +56,7 @@ def score_posts(
         problems: takes what was wrong with posts that were skipped or scored without their picture.
         batch_size: posts a batch.
         name: what messages call the posts.
+        with_image_text: whether the text encoder reads the posts' ``image_text`` too.
 
     Yields:
         Each post that can be used, in order.
@@ -58,7 +65,10 @@ def score_posts(
         PostsError: a post cannot be used and ``policy`` does not say how to go on.
     """
     affected = problems if problems is not None else []
-    for kept, batches in prefetch(_chunks(posts, text, image, policy, affected, batch_size, name), ahead=1):
+    closed = Event()
+    wanted = takewhile(lambda _: not closed.is_set(), posts)
+    chunks = _chunks(wanted, text, image, policy, affected, batch_size, name, with_image_text)
+    for kept, batches in prefetch(chunks, 1, closed):
         if kept:
             rows = probabilities(batches, len(kept))
             yield from (Scored(post, row) for post, row in zip(kept, rows, strict=True))
@@ -72,16 +82,16 @@ def _chunks(
     affected: list[Problem],
     batch_size: int,
     name: str,
+    with_image_text: bool,
 ) -> Iterator[tuple[list[Post], list[Batch]]]:
     height, width = image.resize
     decoded = decode_posts(posts, lambda picture: image.crop(image.prepare(picture)), (width, height))
-    while chunk := list(islice(decoded, _CHUNK)):
+    while chunk := list(islice(decoded, _SLOW_CHUNK if with_image_text else _CHUNK)):
         found = [(post, problem) for post, _, problem in chunk if problem]
         raise_problems([problem for post, problem in found if stops(problem, post.text is not None, policy)], name)
         affected += [problem for _, problem in found]
         kept = [(post, pixels) for post, pixels, problem in chunk if problem is None or policy == "missing"]
-        encoded = iter(text.encode([post.text for post, _ in kept if post.text is not None]))
-        tokens = [None if post.text is None else next(encoded) for post, _ in kept]
+        tokens = encode_posts((post for post, _ in kept), text, with_image_text)
         order = sorted(range(len(kept)), key=[0 if row is None else len(row) for row in tokens].__getitem__)
         batches = [
             collate(chosen, [tokens[i] for i in chosen], [kept[i][1] for i in chosen], text)

@@ -9,6 +9,7 @@ from PIL import Image
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.prefetch import prefetch
 from jointune.batches.store import PictureStore, store_pictures
+from jointune.batches.tokens import Tokens
 from jointune.batches.training_set import TrainingSet
 from jointune.errors import OutputError, PostsError
 from jointune.posts.read import as_posts
@@ -107,7 +108,7 @@ def training_set(count, tmp_path):
     store = PictureStore((10, 10, 3))
     random = np.random.default_rng(0)
     places = [store.append(random.integers(0, 256, (10, 10, 3), dtype=np.uint8)) for _ in range(count)]
-    tokens = [np.full(random.integers(1, 30), index % 7, dtype=np.int32) for index in range(count)]
+    tokens = [Tokens(np.full(random.integers(1, 30), index % 7, dtype=np.int32)) for index in range(count)]
     text = TextPreprocessor(Tokenizer(WordLevel({"a": 0}, unk_token="a")), 32)
     return TrainingSet(tokens, places, store, np.arange(count) % 3, text, SQUARE)
 
@@ -135,16 +136,18 @@ def test_epochs_differ_and_padding_is_saved(tmp_path):
 
 def test_modality_dropout_leaves_out_one_at_most_and_as_often_as_asked(tmp_path):
     training = training_set(256, tmp_path)
-    present = np.concatenate([training.training_batch(np.arange(256), 0, step, 0.4).present for step in range(20)])
+    present = np.concatenate(
+        [training.training_batch(np.arange(256), 0, step, 0.4, True).present for step in range(20)]
+    )
     assert present.any(1).all()
     assert (~present.all(1)).mean() == pytest.approx(0.4, abs=0.03)
     assert (~present[:, 0]).mean() == pytest.approx(0.2, abs=0.03)
-    assert training.training_batch(np.arange(256), 0, 0, 0.0).present.all()
+    assert training.training_batch(np.arange(256), 0, 0, 0.0, True).present.all()
 
 
 def test_texts_are_cut_padded_and_masked(tmp_path):
     training = training_set(8, tmp_path)
-    batch = training.text.pad([np.array([5, 6]), np.array([7, 8, 9])])
+    batch = training.text.pad([Tokens(np.array([5, 6])), Tokens(np.array([7, 8, 9]))])
     assert batch["input_ids"].tolist() == [[5, 6, 0], [7, 8, 9]]
     assert batch["attention_mask"].tolist() == [[1, 1, 0], [1, 1, 1]]
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from conftest import SumFusion
 from jointune import JointClassifier, SettingsError, read_posts
 from jointune.training.loop import _schedule
+from jointune.training.recipe import SCHEDULES
 
 
 @pytest.fixture(scope="module")
@@ -86,13 +87,19 @@ def test_class_weights_move_the_predictions(parts, tiny_settings):
     assert set(balanced.predict(held)) == {"positive", "negative"}
 
 
-@given(total=st.integers(1, 5000), warmup=st.floats(0, 1))
-def test_the_schedule_rises_then_falls_and_stays_between_0_and_1(total, warmup):
-    rates = [_schedule(step, total, warmup) for step in range(total)]
+@given(total=st.integers(1, 5000), warmup=st.floats(0, 1), schedule=st.sampled_from(SCHEDULES))
+def test_the_schedule_rises_then_falls_and_stays_between_0_and_1(total, warmup, schedule):
+    recipe = JointClassifier(warmup=warmup, schedule=schedule).recipe()
+    rates = [_schedule(step, total, max(1, total // 4), recipe) for step in range(total)]
     assert all(0 <= rate <= 1 for rate in rates)
-    peak = int(np.argmax(rates))
+    peak = round(total * warmup) - 1
     assert all(a <= b + 1e-12 for a, b in pairwise(rates[: peak + 1]))
-    assert all(a >= b - 1e-12 for a, b in pairwise(rates[peak:]))
+    assert all(a >= b - 1e-12 for a, b in pairwise(rates[max(peak, 0) :]))
+
+
+def test_the_exponential_schedule_is_that_of_the_paper():
+    recipe = JointClassifier(warmup=0.0, schedule="exponential").recipe()
+    assert [round(_schedule(step, 40, 10, recipe), 4) for step in (0, 9, 10, 25, 39)] == [1, 1, 0.9, 0.81, 0.729]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jointune.batches.tokens import TextPreprocessor
+from jointune.batches.tokens import TextPreprocessor, Tokens
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Batch:
 
 def collate(
     indices: Sequence[int] | np.ndarray,
-    tokens: Sequence[np.ndarray | None],
+    tokens: Sequence[Tokens | None],
     pixels: Sequence[np.ndarray | None],
     text: TextPreprocessor,
     labels: np.ndarray | None = None,

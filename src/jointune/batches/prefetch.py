@@ -8,15 +8,16 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def prefetch(items: Iterable[T], ahead: int = 2) -> Iterator[T]:
+def prefetch(items: Iterable[T], ahead: int = 2, closed: threading.Event | None = None) -> Iterator[T]:
     """The same items, made by a thread while the consumer is busy.
 
     Args:
         items: what to go through; an error in it is raised where the items are consumed.
         ahead: how many are made before they are asked for.
+        closed: set when the consumer stops early, so that an item that takes long need not be finished.
     """
     made: queue.Queue[T | BaseException | None] = queue.Queue(ahead)
-    closed = threading.Event()
+    closed = closed or threading.Event()
 
     def put(item: T | BaseException | None) -> bool:
         while not closed.is_set():

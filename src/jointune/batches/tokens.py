@@ -9,6 +9,22 @@ import numpy as np
 from tokenizers import Tokenizer
 
 
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """One text, or two that are read together.
+
+    Attributes:
+        ids: token ids, special ones included, int32 [L].
+        types: which segment each token belongs to, 0 or 1, int32 [L]; None where there is one segment.
+    """
+
+    ids: np.ndarray
+    types: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
 @dataclass(frozen=True)
 class TextPreprocessor:
     """A fast tokenizer with the way a text encoder wants its ids.
@@ -29,25 +45,46 @@ class TextPreprocessor:
 
     def __post_init__(self) -> None:
         self.tokenizer.no_padding()
-        self.tokenizer.enable_truncation(self.max_tokens)
+        # Of two segments the longer one is cut first: neither ever pushes the other out.
+        self.tokenizer.enable_truncation(self.max_tokens, strategy="longest_first")
 
-    def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """The token ids of each text: int32 arrays [L], L at most ``max_tokens``."""
+    def encode(self, texts: Sequence[str], seconds: Sequence[str | None] | None = None) -> list[Tokens]:
+        """Tokens of each text, ``max_tokens`` at most.
+
+        Args:
+            texts: the first segments, or all there is.
+            seconds: the second segment of each, as the tokenizer joins pairs; None where there is none.
+        """
+        pairs = zip(texts, seconds or [None] * len(texts), strict=True)
+        clipped = [
+            self._clip(text) if second is None else (self._clip(text), self._clip(second)) for text, second in pairs
+        ]
+        return [
+            Tokens(
+                np.array(encoded.ids, dtype=np.int32),
+                np.array(encoded.type_ids, dtype=np.int32) if isinstance(given, tuple) else None,
+            )
+            for given, encoded in zip(clipped, self.tokenizer.encode_batch(clipped), strict=True)
+        ]
+
+    def _clip(self, text: str) -> str:
         # Characters beyond this many cannot reach the cut, and tokenizing 100 kB to keep 128 tokens is slow.
-        clipped = [text[: 64 * self.max_tokens] for text in texts]
-        return [np.array(encoded.ids, dtype=np.int32) for encoded in self.tokenizer.encode_batch(clipped)]
+        return text[: 64 * self.max_tokens]
 
-    def pad(self, rows: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    def pad(self, rows: Sequence[Tokens]) -> dict[str, np.ndarray]:
         """A batch: ``input_ids`` int64 [B, L] and ``attention_mask`` int64 [B, L], and what else the encoder takes."""
         length = self.max_tokens if self.fixed_length else max(map(len, rows))
         ids = np.full((len(rows), length), self.pad_id, dtype=np.int64)
         mask = np.zeros((len(rows), length), dtype=np.int64)
         for row, tokens in enumerate(rows):
-            ids[row, : len(tokens)] = tokens
+            ids[row, : len(tokens)] = tokens.ids
             mask[row, : len(tokens)] = 1
         batch = {"input_ids": ids, "attention_mask": mask}
         if "token_type_ids" in self.inputs:
-            batch["token_type_ids"] = np.zeros_like(ids)
+            types = batch["token_type_ids"] = np.zeros_like(ids)
+            for row, tokens in enumerate(rows):
+                if tokens.types is not None:
+                    types[row, : len(tokens)] = tokens.types
         return batch
 
     def config(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import numpy as np
 from jointune.batches.batch import Batch, collate
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.store import PictureStore
-from jointune.batches.tokens import TextPreprocessor
+from jointune.batches.tokens import TextPreprocessor, Tokens
 
 _POOL = 16
 """Batches whose posts are sorted by length together: long enough to save padding, short enough to stay random."""
@@ -17,25 +17,32 @@ class TrainingSet:
     """Tokens, pictures and labels of N posts.
 
     Args:
-        tokens: token ids of each text, or None.
+        tokens: of each text, or None.
         places: index in ``store`` of each picture, or None.
         store: the prepared pictures.
         labels: class numbers, int64 [N].
         text: pads the tokens.
         image: crops the pictures.
+        tokens_without_image: ``tokens`` as they are while the picture is hidden, where that hides text too: the text in
+            the picture goes with the picture.
+        tokens_without_text: ``tokens`` as they are while the post's own text is hidden; None by default.
     """
 
     def __init__(
         self,
-        tokens: Sequence[np.ndarray | None],
+        tokens: Sequence[Tokens | None],
         places: Sequence[int | None],
         store: PictureStore,
         labels: np.ndarray,
         text: TextPreprocessor,
         image: ImagePreprocessor,
+        tokens_without_image: Sequence[Tokens | None] | None = None,
+        tokens_without_text: Sequence[Tokens | None] | None = None,
     ) -> None:
         self.tokens, self.places, self.store, self.labels = tokens, places, store, labels
         self.text, self.image = text, image
+        self.tokens_without_image = tokens if tokens_without_image is None else tokens_without_image
+        self.tokens_without_text = [None] * len(tokens) if tokens_without_text is None else tokens_without_text
         self._lengths = np.array([0 if row is None else len(row) for row in tokens])
 
     def __len__(self) -> int:
@@ -61,7 +68,9 @@ class TrainingSet:
         batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
         return [batches[index] for index in random.permutation(len(batches))]
 
-    def training_batch(self, chosen: np.ndarray, seed: int, step: int, modality_dropout: float, part: int = 0) -> Batch:
+    def training_batch(
+        self, chosen: np.ndarray, seed: int, step: int, modality_dropout: float, augment: bool, part: int = 0
+    ) -> Batch:
         """A batch with pictures cropped and mirrored at random, and now and then a modality left out.
 
         Args:
@@ -69,19 +78,21 @@ class TrainingSet:
             seed: with ``step``, decides every draw.
             step: number of the training step.
             modality_dropout: the chance that a post which has both loses one of them, either with equal chance.
+            augment: whether pictures are cropped and mirrored at random; cropped at the centre otherwise.
             part: tells apart the batches of one step.
         """
         random = np.random.default_rng([seed, step, 1 + part])
         tokens, pixels = [], []
         for index in chosen:
-            row, picture = self._tokens(index), self._pixels(index, random)
-            if row is not None and picture is not None and random.random() < modality_dropout:
-                row, picture = (None, picture) if random.random() < 0.5 else (row, None)
+            row, picture = self._tokens(index), self._pixels(index, random if augment else None)
+            own = self.tokens_without_image[index]
+            if own is not None and picture is not None and random.random() < modality_dropout:
+                row, picture = (self.tokens_without_text[index], picture) if random.random() < 0.5 else (own, None)
             tokens.append(row)
             pixels.append(picture)
         return self._collate(chosen, tokens, pixels)
 
-    def _tokens(self, index: int) -> np.ndarray | None:
+    def _tokens(self, index: int) -> Tokens | None:
         return self.tokens[index]
 
     def _pixels(self, index: int, random: np.random.Generator | None = None) -> np.ndarray | None:
@@ -95,6 +106,6 @@ class TrainingSet:
         return cropped[:, ::-1] if mirror < 0.5 else cropped
 
     def _collate(
-        self, chosen: np.ndarray, tokens: Sequence[np.ndarray | None], pixels: Sequence[np.ndarray | None]
+        self, chosen: np.ndarray, tokens: Sequence[Tokens | None], pixels: Sequence[np.ndarray | None]
     ) -> Batch:
         return collate(chosen, tokens, pixels, self.text, self.labels[chosen])

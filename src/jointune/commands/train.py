@@ -39,7 +39,13 @@ def train(
         str,
         typer.Option(help="efficientnet-lite0, efficientnet-lite2, a folder, a Hugging Face id, or timm:NAME."),
     ] = "efficientnet-lite0",
-    fusion: Annotated[str, typer.Option(metavar="concat|paper|gated|cross-attention")] = "gated",
+    fusion: Annotated[
+        str,
+        typer.Option(
+            metavar="gated|concat|paper|cross-attention|mual|splitting|dual|single-stream",
+            help="What makes one vector of both encoders' states.",
+        ),
+    ] = "gated",
     validation: Annotated[
         str, typer.Option(metavar="FILE|FRACTION", help="Validation posts, where no split column names them.")
     ] = "0.1",
@@ -49,8 +55,18 @@ def train(
     split_column: SplitColumn = None,
     image_root: ImageRoot = None,
     encoding: Encoding = None,
+    read_image_text: Annotated[
+        bool, typer.Option("--read-image-text", help="Read the text in pictures too; needs the extra ocr.")
+    ] = False,
     on_bad_image: OnBad = "error",
+    probe: Annotated[
+        bool, typer.Option(help="Start from a linear probe on the frozen encoders.", rich_help_panel="Recipe")
+    ] = True,
     epochs: Annotated[int, typer.Option(help="Most passes over the posts.", rich_help_panel="Recipe")] = 4,
+    epoch_steps: Annotated[
+        int,
+        typer.Option(help="Steps of an epoch at least; few posts are passed several times.", rich_help_panel="Recipe"),
+    ] = 16,
     batch_size: Annotated[int, typer.Option(help="Posts a step.", rich_help_panel="Recipe")] = 32,
     micro_batch_size: Annotated[
         int, typer.Option(help="Posts at once; less takes less memory.", rich_help_panel="Recipe")
@@ -58,6 +74,9 @@ def train(
     encoder_lr: Annotated[float, typer.Option(help="Peak rate of both encoders.", rich_help_panel="Recipe")] = 1e-4,
     head_lr: Annotated[float, typer.Option(help="Peak rate of fusion and head.", rich_help_panel="Recipe")] = 1e-3,
     weight_decay: Annotated[float, typer.Option(help="AdamW's decay.", rich_help_panel="Recipe")] = 0.01,
+    schedule: Annotated[
+        str, typer.Option(metavar="cosine|exponential", help="How the rates fall.", rich_help_panel="Recipe")
+    ] = "cosine",
     warmup: Annotated[float, typer.Option(help="Share of steps of rising rates.", rich_help_panel="Recipe")] = 0.1,
     max_grad_norm: Annotated[float, typer.Option(help="Gradient clipping.", rich_help_panel="Recipe")] = 1.0,
     label_smoothing: Annotated[
@@ -69,6 +88,7 @@ def train(
     modality_dropout: Annotated[
         float, typer.Option(help="Chance to hide one modality of a post.", rich_help_panel="Recipe")
     ] = 0.2,
+    augment: Annotated[bool, typer.Option(help="Crop and mirror pictures at random.", rich_help_panel="Recipe")] = True,
     evaluations_per_epoch: Annotated[int, typer.Option(help="Validations an epoch.", rich_help_panel="Recipe")] = 2,
     patience: Annotated[
         int, typer.Option(help="Stop after so many epochs without a better score.", rich_help_panel="Recipe")

@@ -18,6 +18,7 @@ from jointune.batches.tokens import TextPreprocessor
 from jointune.encoders import builtin
 from jointune.encoders.efficientnet_lite import EfficientNetLiteConfig, EfficientNetLiteModel
 from jointune.encoders.image import ImageEncoder
+from jointune.encoders.projections import Projections
 from jointune.encoders.text import TextEncoder
 from jointune.errors import EncoderError, SettingsError
 from jointune.extras import require
@@ -78,6 +79,29 @@ def load_image_encoder(name: str) -> tuple[ImageEncoder, ImagePreprocessor, dict
         preprocessor = _image_preprocessor(processor, name)
     description = {"name": name, "licence": licence, "config": _config(model, source)}
     return _image_encoder(model, preprocessor), preprocessor, description
+
+
+def load_projections(name: str) -> Projections:
+    """Load what a dual encoder puts on top of its towers, which ``load_text_encoder`` and its like leave out.
+
+    Args:
+        name: a local folder or a Hugging Face id of CLIP or SigLIP.
+
+    Raises:
+        EncoderError: it cannot be found or loaded, or is not a dual encoder of these families.
+    """
+    source, _ = _source(name, {}, "")
+    with _loading(name, "dual"):
+        model = _pretrained(source)
+    if not (hasattr(model, "text_model") and hasattr(model, "vision_model") and _pools(model)):
+        raise EncoderError(
+            f"{name!r} holds a {type(model).__name__}: a dual encoder is needed, CLIP or SigLIP, with both towers"
+        )
+    scale = float(model.logit_scale.detach().exp())
+    if hasattr(model, "text_projection"):
+        return Projections(model.text_projection.weight.detach(), model.visual_projection.weight.detach(), scale, 0.0)
+    same = torch.eye(model.config.vision_config.hidden_size)
+    return Projections(same, same.clone(), scale, float(model.logit_bias.detach()))
 
 
 def build_text_encoder(description: dict[str, Any], preprocessor: TextPreprocessor) -> TextEncoder:
@@ -191,6 +215,15 @@ def _text_preprocessor(name: str, tokenizer: Any, model: Any, max_tokens: int | 
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise EncoderError(f"the text encoder {name!r} has no fast tokenizer (tokenizer.json), which jointune needs")
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):
+        # transformers makes up an empty one where there is none: every word would be unknown.
+        whose = (
+            "google-bert/bert-base-uncased" if model.config.model_type == "visual_bert" else "the model it is made from"
+        )
+        raise EncoderError(
+            f"the text encoder {name!r} comes without a tokenizer: put tokenizer.json and tokenizer_config.json beside "
+            f"its weights in a folder and give that ({model.config.model_type}: those of {whose})"
+        )
     config = model.config
     limit = min(
         tokenizer.model_max_length,

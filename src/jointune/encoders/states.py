@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -17,3 +18,9 @@ class States(NamedTuple):
     tokens: Tensor
     mask: Tensor
     pooled: Tensor
+
+
+def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
+    """The mean over real tokens: float [B, L, D] and bool [B, L] to [B, D]; zeros where there are none."""
+    weights = mask.to(tokens.dtype).unsqueeze(-1)
+    return (tokens * weights).sum(1) / weights.sum(1).clamp(min=torch.finfo(tokens.dtype).tiny)

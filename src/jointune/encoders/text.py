@@ -1,12 +1,14 @@
 """A text encoder: token ids to states."""
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from jointune.encoders.states import States
+from jointune.encoders.states import States, masked_mean
+from jointune.errors import EncoderError
 
 
 class TextEncoder(nn.Module):
@@ -25,14 +27,97 @@ class TextEncoder(nn.Module):
         self.inputs = inputs
         self.own_pooling = own_pooling
         self.dim: int = model.config.hidden_size
+        self._arguments = frozenset(inspect.signature(model.forward).parameters)
 
     def forward(self, batch: Mapping[str, Tensor]) -> States:
         """int64 ``input_ids`` and ``attention_mask`` [B, L] to states with D = ``dim``."""
         output = self.model(**{name: batch[name] for name in self.inputs})
         tokens = output.last_hidden_state
         mask = batch["attention_mask"].bool()
-        if self.own_pooling:
-            return States(tokens, mask, output.pooler_output)
-        weights = mask.to(tokens.dtype).unsqueeze(-1)
-        pooled = (tokens * weights).sum(1) / weights.sum(1).clamp(min=torch.finfo(tokens.dtype).tiny)
-        return States(tokens, mask, pooled)
+        return States(tokens, mask, output.pooler_output if self.own_pooling else masked_mean(tokens, mask))
+
+    @property
+    def word_dim(self) -> int:
+        """The width of its word embeddings: ``dim`` in most models, less in ALBERT and the small ELECTRA."""
+        return int(self.model.get_input_embeddings().weight.shape[1])
+
+    @property
+    def picture_dim(self) -> int:
+        """The width of the picture tokens that ``forward_with_picture`` takes.
+
+        Raises:
+            EncoderError: the model takes none.
+        """
+        if self._is_visual:
+            return int(self.model.config.visual_embedding_dim)
+        # Where positions are counted inside the model, those of the words would depend on the number of patches.
+        own_positions = "position_ids" not in self._arguments and hasattr(self.model.config, "max_position_embeddings")
+        if "inputs_embeds" not in self._arguments or own_positions:
+            raise EncoderError(
+                f"the text encoder {type(self.model).__name__} takes words only, no picture tokens among them, as the "
+                "fusion single-stream needs; choose one of BERT's family (BERT, RoBERTa, DistilBERT, MPNet, "
+                "VisualBERT), or another fusion"
+            )
+        return self.word_dim
+
+    def embed(self, batch: Mapping[str, Tensor]) -> States:
+        """Token ids to word embeddings, D = ``word_dim``; the model adds positions to them."""
+        tokens, mask = self.model.get_input_embeddings()(batch["input_ids"]), batch["attention_mask"].bool()
+        segments = getattr(getattr(self.model, "embeddings", None), "token_type_embeddings", None)
+        if "token_type_ids" in self.inputs and segments is not None:
+            # The model will add the first segment's to every word: here is what the second's is more than that.
+            tokens = tokens + (segments(batch["token_type_ids"]) - segments.weight[0])
+        return States(tokens, mask, masked_mean(tokens, mask))
+
+    def forward_with_picture(self, words: States, picture: Tensor, mask: Tensor) -> States:
+        """Words and picture tokens through all layers together.
+
+        Picture tokens have no order: they share one position, that of padding where the model has one, otherwise the
+        first. The length of texts is bounded as ever, that of pictures is not. Where the model knows segments, they are
+        the second.
+
+        Args:
+            words: what ``embed`` gave, [B, L, ``word_dim``].
+            picture: picture tokens, float [B, P, ``picture_dim``].
+            mask: which of those are real, bool [B, P]; the first is, where any is.
+
+        Returns:
+            The states of the words, D = ``dim``, with their mean as the pooled vector.
+        """
+        if self._is_visual:
+            output = self.model(
+                inputs_embeds=words.tokens,
+                attention_mask=words.mask.long(),
+                visual_embeds=picture.to(words.tokens.dtype),
+                visual_attention_mask=mask.long(),
+                visual_token_type_ids=torch.ones_like(mask, dtype=torch.long),
+            )
+            tokens = output.last_hidden_state[:, : words.tokens.shape[1]]
+            return States(tokens, words.mask, masked_mean(tokens, words.mask))
+        # Relative positions (MPNet, T5) count places: the picture comes first and backwards, so that neither the
+        # padding of texts nor that of pictures lies between a text and its picture.
+        inputs = {
+            "inputs_embeds": torch.cat([picture.flip(1).to(words.tokens.dtype), words.tokens], dim=1),
+            "attention_mask": torch.cat([mask.flip(1), words.mask], dim=1).long(),
+        }
+        if "position_ids" in self._arguments:
+            inputs["position_ids"] = self._positions(words.mask, mask)
+        if "token_type_ids" in self._arguments and getattr(self.model.config, "type_vocab_size", 0) > 1:
+            segments = [torch.ones_like(mask), torch.zeros_like(words.mask)]
+            inputs["token_type_ids"] = torch.cat(segments, dim=1).long()
+        tokens = self.model(**inputs).last_hidden_state[:, mask.shape[1] :]
+        return States(tokens, words.mask, masked_mean(tokens, words.mask))
+
+    @property
+    def _is_visual(self) -> bool:
+        # A VisualBERT that bypasses its layers needs word ids; its layers take any tokens, though, as BERT's do.
+        return "visual_embeds" in self._arguments and not self.model.config.bypass_transformer
+
+    def _positions(self, words: Tensor, picture: Tensor) -> Tensor:
+        table = getattr(getattr(self.model, "embeddings", None), "position_embeddings", None)
+        # RoBERTa's family counts from the padding id on, whose own position is a vector of zeros.
+        padding = getattr(table, "padding_idx", None)
+        first = 0 if padding is None else padding + 1
+        counted = torch.arange(first, first + words.shape[1], device=words.device).expand(words.shape)
+        shared = torch.full_like(picture, 0 if padding is None else padding, dtype=torch.long)
+        return torch.cat([shared, counted], dim=1)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from jointune.encoders.states import States
+from jointune.encoders.states import States, masked_mean
 
 
 class CrossAttentionFusion(nn.Module):
@@ -36,14 +36,9 @@ class CrossAttentionFusion(nn.Module):
         seen_by_text, _ = self.text_to_image(t, i, i, key_padding_mask=~image.mask, need_weights=False)
         seen_by_image, _ = self.image_to_text(i, t, t, key_padding_mask=~text.mask, need_weights=False)
         vectors = [
-            _mean(self.text_norm(t + seen_by_text), text.mask),
-            _mean(self.image_norm(i + seen_by_image), image.mask),
+            masked_mean(self.text_norm(t + seen_by_text), text.mask),
+            masked_mean(self.image_norm(i + seen_by_image), image.mask),
             nn.functional.gelu(self.text(text.pooled)),
             nn.functional.gelu(self.image(image.pooled)),
         ]
         return self.dropout(torch.cat(vectors, dim=-1))
-
-
-def _mean(states: Tensor, mask: Tensor) -> Tensor:
-    weights = mask.to(states.dtype).unsqueeze(-1)
-    return (states * weights).sum(1) / weights.sum(1)

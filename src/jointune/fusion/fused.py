@@ -15,3 +15,16 @@ class Fused(NamedTuple):
 
     vectors: Tensor
     loss: Tensor
+
+
+def mean_over_pairs(losses: Tensor, present: Tensor) -> Tensor:
+    """The loss of a batch, counting only posts that have both modalities: zero, with a graph, where none has.
+
+    Args:
+        losses: one a post, float [B].
+        present: bool [B, 2].
+
+    Returns:
+        Their sum over the number of all posts, so that a batch in parts gives the same as a whole one.
+    """
+    return (losses * present.all(1)).mean()

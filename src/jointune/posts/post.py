@@ -30,6 +30,7 @@ class Post:
         problem: why the row cannot be used, where reading it found that out.
         where: how messages name this post, such as ``posts.csv row 7 (line 8)``.
         fields: the row as it was read, for the outputs that repeat it.
+        image_text: the text in its picture, empty where there is none; None where it was not read.
     """
 
     text: str | None = None
@@ -39,6 +40,7 @@ class Post:
     problem: Problem | None = None
     where: str = "post"
     fields: Mapping[str, object] = field(default_factory=dict, repr=False)
+    image_text: str | None = None
 
     @property
     def empty(self) -> bool:
@@ -82,11 +84,12 @@ class Posts(Sequence[Post]):
     def without(self, modality: Modality) -> "Posts":
         """The same posts with their text, or their picture, hidden: how text alone and picture alone are measured.
 
-        A post that is left with neither is kept, so that every method is scored on the same posts.
+        The text in a picture goes with the picture. A post that is left with neither is kept, so that every method is
+        scored on the same posts.
         """
         if modality == "text":
             return Posts((replace(post, text=None) for post in self._posts), self.name)
-        return Posts((replace(post, image=None) for post in self._posts), self.name)
+        return Posts((replace(post, image=None, image_text=None) for post in self._posts), self.name)
 
     @property
     def labels(self) -> list[str | None]:

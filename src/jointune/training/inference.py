@@ -4,10 +4,11 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
+from torch import nn
 
 from jointune.batches.batch import Batch
 from jointune.memory import trim_heap
-from jointune.model import Inputs, JointModel
+from jointune.model import Inputs
 
 
 def to_inputs(batch: Batch, device: torch.device) -> Inputs:
@@ -38,9 +39,17 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 def probabilities(
-    model: JointModel, batches: Iterable[Batch], count: int, device: torch.device, precision: str = "fp32"
+    model: nn.Module, batches: Iterable[Batch], count: int, device: torch.device, precision: str = "fp32"
 ) -> np.ndarray:
-    """Probabilities in the order of the batches' indices, float32 [count, C]; the model's mode is kept."""
+    """Probabilities in the order of the batches' indices, float32 [count, C]; the model's mode is kept.
+
+    Args:
+        model: from ``Inputs`` to ``Outputs``.
+        batches: of posts.
+        count: of posts in all of them.
+        device: where the model is.
+        precision: see ``autocast``.
+    """
     rows: np.ndarray | None = None
     training = model.training
     model.eval()

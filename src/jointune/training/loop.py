@@ -44,12 +44,14 @@ def fine_tune(
     class_weights: np.ndarray | None = None,
     checkpoints: Checkpoints | None = None,
     resume: bool = False,
+    start: Callable[[JointModel], None] | None = None,
     bar: Bar = QuietBar(),  # noqa: B008 - it has no state
 ) -> list[dict[str, Any]]:
     """Train encoders, fusion and head together, and leave the best validated weights in ``model``.
 
-    AdamW (arXiv 1711.05101) with linear warm-up and cosine decay. Every random draw follows from the seed and the step
-    number alone, so that a resumed run repeats an uninterrupted one. The caller's random state must be guarded by it.
+    AdamW (arXiv 1711.05101) with a linear warm-up, after which the rates fall. Every random draw follows from the seed
+    and the step number alone, so that a resumed run repeats an uninterrupted one. The caller's random state must be
+    guarded by it.
 
     Args:
         model: trained in place.
@@ -61,6 +63,7 @@ def fine_tune(
         class_weights: weight of each class in the loss, float [C].
         checkpoints: where the state is kept after every validation and on an interrupt.
         resume: whether to go on from there.
+        start: gives an untrained model weights that are worth validating before the first step.
         bar: shows steps, loss and the best score.
 
     Returns:
@@ -73,31 +76,43 @@ def fine_tune(
     """
     device = accelerator.device
     model.to(device)
+    saved = checkpoints.load() if checkpoints and resume else None
+    if start and not saved and accelerator.is_main_process:
+        start(model)  # the other processes are given these weights when the model is wrapped
     optimizer = torch.optim.AdamW(_parameter_groups(model, recipe), fused=device.type in ("cuda", "cpu"))
     wrapped, optimizer = accelerator.prepare(model, optimizer)
     weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32, device=device)
     loss_function = nn.CrossEntropyLoss(weights, label_smoothing=recipe.label_smoothing)
 
-    steps_per_epoch = len(_batches_of(training, recipe, 0, accelerator))
+    batches = len(_batches_of(training, recipe, 0, accelerator))
+    steps_per_epoch = batches * math.ceil(recipe.epoch_steps / batches)
     total = steps_per_epoch * recipe.epochs
     evaluate_at = _evaluation_steps(steps_per_epoch, recipe.evaluations_per_epoch)
     run = RunState()
-    if checkpoints and resume and (saved := checkpoints.load()):
+    if saved:
         model.load_state_dict(saved.pop("model"))
         optimizer.load_state_dict(saved.pop("optimizer"))
         run = RunState(**saved)
-    bar.start(total)
-    bar.advance(run.step)
+    bar.start(total, run.step)
 
     def save() -> None:
         if checkpoints and accelerator.is_main_process:
             checkpoints.save(vars(run) | {"model": model.state_dict(), "optimizer": optimizer.state_dict()})
 
+    def check() -> None:
+        score, scores = _on_main(lambda: validate(model), accelerator)
+        run.validated(score, scores, model, run.step / steps_per_epoch, optimizer.param_groups[0]["lr"])
+        accelerator.log({k: v for k, v in run.log[-1].items() if v is not None}, step=run.step)
+        bar.line(_sentence(run))
+        save()
+
     wrapped.train()
     with Interrupt() as interrupt:
+        if start and not saved:
+            check()
         for parts in prefetch(_stream(training, recipe, run.step, total, accelerator)):
             for group in optimizer.param_groups:
-                group["lr"] = group["peak_lr"] * _schedule(run.step, total, recipe.warmup)
+                group["lr"] = group["peak_lr"] * _schedule(run.step, total, steps_per_epoch, recipe)
             torch.manual_seed(recipe.seed * 1_000_003 + run.step * 101 + accelerator.process_index)
             loss = _backward(wrapped, parts, loss_function, recipe.precision, accelerator)
             accelerator.clip_grad_norm_(wrapped.parameters(), recipe.max_grad_norm)
@@ -110,11 +125,7 @@ def fine_tune(
             if run.step % _TRIM_EVERY == 0:
                 trim_heap()
             if (run.step % steps_per_epoch or steps_per_epoch) in evaluate_at:
-                score, scores = _on_main(lambda: validate(model), accelerator)
-                run.validated(score, scores, model, run.step / steps_per_epoch, optimizer.param_groups[0]["lr"])
-                accelerator.log(run.log[-1], step=run.step)
-                bar.line(_sentence(run))
-                save()
+                check()
                 if run.step - run.best_step >= recipe.patience * steps_per_epoch:
                     break
             if _anywhere(interrupt.asked, accelerator):
@@ -157,7 +168,7 @@ class RunState:
         self, score: tuple[float, ...], scores: dict[str, float], model: JointModel, epoch: float, rate: float
     ) -> None:
         """Log a validation, and keep the weights if they are the best."""
-        loss = self.loss_sum / self.loss_count
+        loss = self.loss_sum / self.loss_count if self.loss_count else None
         self.log.append({"step": self.step, "epoch": epoch, "loss": loss, "learning_rate": rate} | scores)
         self.loss_sum, self.loss_count = 0.0, 0
         if score > self.best_score:
@@ -206,14 +217,15 @@ def _anywhere(flag: bool, accelerator: Accelerator) -> bool:
     return bool(accelerator.reduce(torch.tensor(float(flag), device=accelerator.device)) > 0)
 
 
+_PRETRAINED = ("text_encoder.", "image_encoder.", "probe.")
+
+
 def _parameter_groups(model: JointModel, recipe: Recipe) -> list[dict[str, Any]]:
-    """Encoders and head at their own rates; no decay for biases, norms and embeddings of what is missing."""
+    """Two rates: encoders and probe come pre-trained, fusion and head do not. No decay for biases and the like."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            groups.setdefault((name.startswith(("text_encoder.", "image_encoder.")), parameter.dim() > 1), []).append(
-                parameter
-            )
+            groups.setdefault((name.startswith(_PRETRAINED), parameter.dim() > 1), []).append(parameter)
     return [
         {
             "params": parameters,
@@ -224,11 +236,16 @@ def _parameter_groups(model: JointModel, recipe: Recipe) -> list[dict[str, Any]]
     ]
 
 
-def _schedule(step: int, total: int, warmup: float) -> float:
-    """Linear from 0 to 1 over the first ``warmup`` of the steps, then half a cosine down to 0."""
-    rising = max(1, round(total * warmup))
+def _schedule(step: int, total: int, steps_per_epoch: int, recipe: Recipe) -> float:
+    """The share of the peak rate: rising linearly over the warm-up, then falling.
+
+    ``cosine``: half a cosine down to 0. ``exponential``: 0.9 to the power of the epochs done, as in arXiv 2210.05790.
+    """
+    rising = round(total * recipe.warmup)
     if step < rising:
         return (step + 1) / rising
+    if recipe.schedule == "exponential":
+        return float(0.9 ** (step // steps_per_epoch))
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, total - rising)))
 
 
@@ -257,7 +274,7 @@ def _stream(
                 size = recipe.micro_batch_size
                 parts = [chosen[start : start + size] for start in range(0, len(chosen), size)]
                 yield [
-                    training.training_batch(part, seed, step, recipe.modality_dropout, number)
+                    training.training_batch(part, seed, step, recipe.modality_dropout, recipe.augment, number)
                     for number, part in enumerate(parts)
                 ]
             step += 1
@@ -268,4 +285,5 @@ def _sentence(run: RunState) -> str:
     entry = run.log[-1]
     scores = "  ".join(f"{name} {entry[name]:.4f}" for name in ("accuracy", "macro_f1", "log_loss") if name in entry)
     best = "  (best so far)" if run.best_step == run.step else ""
-    return f"epoch {entry['epoch']:.1f}  loss {entry['loss']:.4f}  validation: {scores}{best}"
+    loss = "" if entry["loss"] is None else f"  loss {entry['loss']:.4f}"
+    return f"epoch {entry['epoch']:.1f}{loss}  validation: {scores}{best}"

@@ -7,8 +7,12 @@ from jointune.errors import SettingsError
 METRICS = ("accuracy", "macro_f1", "weighted_f1", "log_loss")
 """What may choose the best weights."""
 
+SCHEDULES = ("cosine", "exponential")
+"""How the rates fall after the warm-up."""
+
 _BOUNDS: dict[str, tuple[float, float | None]] = {
-    "epochs": (1, None),
+    "epochs": (0, None),
+    "epoch_steps": (1, None),
     "batch_size": (1, None),
     "micro_batch_size": (1, None),
     "encoder_lr": (0, None),
@@ -32,15 +36,18 @@ class Recipe:
     """
 
     epochs: int
+    epoch_steps: int
     batch_size: int
     micro_batch_size: int
     encoder_lr: float
     head_lr: float
     weight_decay: float
+    schedule: str
     warmup: float
     max_grad_norm: float
     label_smoothing: float
     modality_dropout: float
+    augment: bool
     evaluations_per_epoch: int
     patience: int
     metric: str
@@ -55,5 +62,7 @@ class Recipe:
                 raise SettingsError(f"{name}={value}: it must be {wanted}")
         if self.metric not in METRICS:
             raise SettingsError(f"metric={self.metric!r}: choose one of {', '.join(METRICS)}")
+        if self.schedule not in SCHEDULES:
+            raise SettingsError(f"schedule={self.schedule!r}: choose one of {', '.join(SCHEDULES)}")
         if self.precision not in ("auto", "bf16", "fp32"):
             raise SettingsError(f"precision={self.precision!r}: choose auto, bf16 or fp32")

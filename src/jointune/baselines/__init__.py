@@ -1,0 +1,1 @@
+"""What joint fine-tuning is compared with, each with the interface of ``JointClassifier``."""

@@ -1,0 +1,76 @@
+"""Late fusion: the probabilities of text alone and of picture alone, averaged with a weight."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from jointune.baselines.one_modality import OneModality
+from jointune.classifier import JointClassifier
+from jointune.posts.read import as_posts
+from jointune.posts.split import split_posts
+
+WEIGHTS = np.linspace(0, 1, 21)
+"""Of the text, to choose from."""
+
+
+def choose_weight(truth: np.ndarray, text: np.ndarray, image: np.ndarray) -> float:
+    """The weight of the text with the best accuracy on validation posts, and the least log loss among equals.
+
+    Args:
+        truth: class numbers, int [N].
+        text: probabilities of text alone, float [N, C].
+        image: probabilities of picture alone, float [N, C].
+    """
+
+    def score(weight: float) -> tuple[float, float]:
+        mixed = mix(text, image, weight)
+        return float((mixed.argmax(1) == truth).mean()), float(
+            np.log(mixed[np.arange(len(truth)), truth] + 1e-12).mean()
+        )
+
+    return float(max(WEIGHTS, key=score))
+
+
+def mix(text: np.ndarray, image: np.ndarray, weight: float) -> np.ndarray:
+    """``weight * text + (1 - weight) * image``, float [N, C]."""
+    return weight * text + (1 - weight) * image
+
+
+class LateFusion:
+    """Two classifiers trained apart, whose probabilities are averaged with a weight chosen on validation posts.
+
+    Args:
+        text: the recipe for text alone.
+        image: the recipe for picture alone.
+    """
+
+    def __init__(self, text: JointClassifier, image: JointClassifier) -> None:
+        self.text = OneModality(text, hidden="image")
+        self.image = OneModality(image, hidden="text")
+
+    def fit(self, posts: Any, *, validation: Any = 0.1) -> "LateFusion":
+        """See ``JointClassifier.fit``."""
+        posts = as_posts(posts)
+        if isinstance(validation, int | float):
+            learn, check = split_posts(posts, validation, self.text.classifier.seed)
+            posts, validation = posts.take(learn), posts.take(check)
+        validation = as_posts(validation)
+        for part in (self.text, self.image):
+            part.fit(posts, validation=validation)
+        self.classes_ = self.text.classes_
+        self.trained_parameters_ = self.text.trained_parameters_ + self.image.trained_parameters_
+        truth = class_numbers(validation.labels, self.classes_)
+        self.weight_ = choose_weight(truth, self.text.predict_proba(validation), self.image.predict_proba(validation))
+        return self
+
+    def predict_proba(self, posts: Any) -> np.ndarray:
+        """Probabilities, float32 [N, C]; see ``JointClassifier.predict_proba``."""
+        posts = as_posts(posts)
+        return mix(self.text.predict_proba(posts), self.image.predict_proba(posts), self.weight_).astype(np.float32)
+
+
+def class_numbers(labels: Sequence[str | None], classes: Sequence[str] | np.ndarray) -> np.ndarray:
+    """Each label's place in ``classes``, int64 [N]."""
+    number = {label: index for index, label in enumerate(classes)}
+    return np.array([number[label] for label in labels], dtype=np.int64)

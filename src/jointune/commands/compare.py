@@ -1,0 +1,136 @@
+"""jointune compare."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jointune.commands.options import (
+    Encoding,
+    Force,
+    ImageColumn,
+    ImageRoot,
+    LabelColumn,
+    OnBad,
+    PostsArgument,
+    Quiet,
+    SplitColumn,
+    TextColumn,
+    columns,
+    out,
+)
+from jointune.errors import SettingsError
+from jointune.posts.problems import valid_policy
+from jointune.posts.read import PostsFile
+
+_METHODS = "joint,joint-paper,frozen,text,image,late,clip,clip-zero-shot,visualbert,mual,splitting"
+
+
+def compare(
+    posts: PostsArgument,
+    report: Annotated[Path, typer.Option("--out", metavar="REPORT_DIR", help="Folder to write.", show_default=False)],
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            metavar=_METHODS, help="By default all but mual and splitting; the two of CLIP where --clip is given."
+        ),
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(help="Number of folds, 5 by default, where no split column is named.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Trainings of each method on each fold.")] = 1,
+    label_budgets: Annotated[
+        str, typer.Option(metavar="8,16,...,all", help="Numbers of training posts a label.")
+    ] = "all",
+    text_encoder: Annotated[str, typer.Option(help="minilm-l6, a folder, or a Hugging Face id.")] = "minilm-l6",
+    image_encoder: Annotated[
+        str,
+        typer.Option(help="efficientnet-lite0, efficientnet-lite2, a folder, a Hugging Face id, or timm:NAME."),
+    ] = "efficientnet-lite0",
+    fusion: Annotated[str, typer.Option(help="Of joint, frozen, text and image; see `jointune train`.")] = "gated",
+    clip: Annotated[str | None, typer.Option(help="A CLIP checkpoint: a folder, or a Hugging Face id.")] = None,
+    visualbert: Annotated[
+        str | None, typer.Option(help="A VisualBERT checkpoint; the text encoder by default.")
+    ] = None,
+    prompts: Annotated[
+        str | None,
+        typer.Option(metavar="TEMPLATE|FILE", help="For clip-zero-shot: with {label}, or JSON from label to prompt."),
+    ] = None,
+    metric: Annotated[
+        str, typer.Option(metavar="accuracy|macro_f1|weighted_f1|log_loss", help="What stops and selects.")
+    ] = "accuracy",
+    epochs: Annotated[int | None, typer.Option(help="Most passes over the posts, of all but joint-paper.")] = None,
+    read_image_text: Annotated[
+        bool, typer.Option("--read-image-text", help="Read the text in pictures (OCR).")
+    ] = False,
+    text_column: TextColumn = "text",
+    image_column: ImageColumn = "image",
+    label_column: LabelColumn = "label",
+    split_column: SplitColumn = None,
+    image_root: ImageRoot = None,
+    encoding: Encoding = None,
+    on_bad_image: OnBad = "error",
+    resume: Annotated[bool, typer.Option("--resume", help="Run only the cells that REPORT_DIR lacks.")] = False,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compare methods on the same posts, folds, seeds and label budgets, and write a report.
+
+    Every finished cell is stored at once. The exit code is 1 where a cell crashed; --resume tries those again.
+    """
+    if split_column and folds:
+        raise SettingsError("--folds and --split-column: the posts are divided by one or the other")
+    use = columns(text_column, image_column, label_column, split_column, image_root)
+    read = PostsFile(posts, use, encoding).read()
+    if split_column is None and "split" in read[0].fields:
+        out.print("note: the column 'split' is not used; --split-column split would.", style="yellow")
+
+    from jointune import compare as run
+
+    settings: dict[str, Any] = {"text_encoder": text_encoder, "image_encoder": image_encoder, "fusion": fusion}
+    settings |= {"metric": metric} | ({"epochs": epochs} if epochs is not None else {})
+    if read_image_text:
+        settings["read_image_text"] = True
+    comparison = run(
+        read,
+        methods=_list(methods) if methods is not None else None,
+        folds=None if split_column else folds or 5,
+        seeds=seeds,
+        label_budgets=_list(label_budgets),
+        out=report,
+        resume=resume,
+        force=force,
+        clip=clip,
+        visualbert=visualbert,
+        prompts=_prompts(prompts),
+        on_bad_image=valid_policy(on_bad_image),
+        progress=not quiet,
+        **settings,
+    )
+    if comparison.results:
+        out.print(str(comparison.summary()))
+    out.print(f"wrote {report / 'report.html'}")
+    if comparison.failures:
+        for failure in comparison.failures:
+            out.print(f"failed: {failure.cell}: {failure.reason}", style="red")
+        out.print(f"{len(comparison.failures)} cells crashed; --resume tries them again", style="red")
+        raise typer.Exit(1)
+
+
+def _list(values: str) -> list[str]:
+    return [value.strip() for value in values.split(",") if value.strip()]
+
+
+def _prompts(given: str | None) -> str | dict[str, str] | None:
+    if given is None or "{label}" in given:
+        return given
+    try:
+        prompts = json.loads(Path(given).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as reason:
+        raise SettingsError(
+            f"--prompts {given}: neither a template with {{label}} nor a JSON file: {reason}"
+        ) from reason
+    if not isinstance(prompts, dict):
+        raise SettingsError(f"--prompts {given}: the file must map each label to its prompt")
+    return prompts

@@ -1,0 +1,165 @@
+"""The cells of a comparison on disk: one file for each method, fold, seed and label budget."""
+
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from jointune.comparison.protocol import Budget
+from jointune.errors import OutputError
+from jointune.files import atomic_file
+
+RESULT, FAILURE = ".npz", ".failed.json"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One entry of the grid.
+
+    Attributes:
+        method: its name.
+        fold: its number.
+        seed: of training, and of the draw of the training posts.
+        budget: training posts a label, None for all.
+    """
+
+    method: str
+    fold: int
+    seed: int
+    budget: Budget
+
+    @property
+    def name(self) -> str:
+        """The name of its file."""
+        return f"{quote(self.method, safe='')}.fold-{self.fold}.seed-{self.seed}.labels-{self.budget or 'all'}"
+
+    def __str__(self) -> str:
+        labels = "all labels" if self.budget is None else f"{self.budget} labels a class"
+        return f"{self.method}, {labels}, fold {self.fold}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a cell took.
+
+    Attributes:
+        trained_parameters: their number; None where the method does not say.
+        train_seconds: wall time of ``fit``.
+        predict_seconds: wall time of ``predict_proba`` on the test posts.
+        peak_memory: of the process, in bytes; None where the system does not say.
+        peak_gpu_memory: of the accelerator, in bytes; None without one.
+    """
+
+    trained_parameters: int | None
+    train_seconds: float
+    predict_seconds: float
+    peak_memory: int | None
+    peak_gpu_memory: int | None = None
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """A finished cell.
+
+    Attributes:
+        cell: which.
+        learned: number of training posts.
+        check: numbers of the validation posts, int [M].
+        check_scores: their probabilities, float32 [M, C], in the comparison's order of labels.
+        test: numbers of the test posts, int [N].
+        test_scores: their probabilities, float32 [N, C].
+        cost: what it took.
+        log: the training log, where the method has one.
+        details: whatever else is worth knowing, as JSON values.
+    """
+
+    cell: Cell
+    learned: int
+    check: np.ndarray
+    check_scores: np.ndarray
+    test: np.ndarray
+    test_scores: np.ndarray
+    cost: Cost
+    log: list[dict[str, Any]]
+    details: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell that crashed: why, in a line, and the last it printed."""
+
+    cell: Cell
+    reason: str
+    trace: str
+
+
+def save_result(result: CellResult, folder: Path) -> None:
+    """Write a cell's file, whole or not at all; a record of an earlier failure goes.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    about = {
+        "cell": asdict(result.cell),
+        "learned": result.learned,
+        "cost": asdict(result.cost),
+        "log": result.log,
+        "details": result.details,
+    }
+    arrays = {name: getattr(result, name) for name in ("check", "check_scores", "test", "test_scores")}
+    with atomic_file(folder / f"{result.cell.name}{RESULT}") as path:
+        np.savez_compressed(path, about=np.array(json.dumps(about)), **arrays)
+    (folder / f"{result.cell.name}{FAILURE}").unlink(missing_ok=True)
+
+
+def save_failure(failure: Failure, folder: Path) -> None:
+    """Record a crash."""
+    with atomic_file(folder / f"{failure.cell.name}{FAILURE}") as path:
+        path.write_text(json.dumps(asdict(failure), indent=2) + "\n", encoding="utf-8")
+
+
+def load_result(cell: Cell, folder: Path) -> CellResult | None:
+    """A finished cell, or None where there is none yet.
+
+    Raises:
+        OutputError: its file is damaged.
+    """
+    path = folder / f"{cell.name}{RESULT}"
+    return _read(path) if path.exists() else None
+
+
+def stored_results(folder: Path) -> Iterator[CellResult]:
+    """All finished cells of a folder, in the order of their files' names."""
+    for path in sorted(folder.glob(f"*{RESULT}")):
+        if not path.name.startswith("."):
+            yield _read(path)
+
+
+def stored_failures(folder: Path) -> Iterator[Failure]:
+    """All recorded crashes of a folder."""
+    for path in sorted(folder.glob(f"*{FAILURE}")):
+        if not path.name.startswith("."):
+            values = json.loads(path.read_text(encoding="utf-8"))
+            yield Failure(Cell(**values["cell"]), values["reason"], values["trace"])
+
+
+def _read(path: Path) -> CellResult:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            about = json.loads(str(file["about"]))
+            arrays = {name: file[name] for name in ("check", "check_scores", "test", "test_scores")}
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as reason:
+        raise OutputError(f"{path} is damaged: {reason}; delete it and go on with --resume") from reason
+    return CellResult(
+        Cell(**about["cell"]),
+        about["learned"],
+        cost=Cost(**about["cost"]),
+        log=about["log"],
+        details=about["details"],
+        **arrays,
+    )

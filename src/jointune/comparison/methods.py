@@ -1,0 +1,174 @@
+"""The methods that a comparison knows, by name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from jointune.errors import SettingsError
+
+
+class Predictor(Protocol):
+    """What every method is: ``JointClassifier`` and all baselines."""
+
+    classes_: np.ndarray
+
+    def fit(self, posts: Any, *, validation: Any) -> Any:
+        """Learn from posts; ``validation`` is for early stopping and selection."""
+
+    def predict_proba(self, posts: Any) -> np.ndarray:
+        """Probabilities, float32 [N, C], columns in the order of ``classes_``."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What all methods of a comparison share.
+
+    Attributes:
+        settings: arguments of ``JointClassifier``: encoders, and what the user changed of the recipe.
+        clip: a CLIP checkpoint, for the methods that need one.
+        visualbert: a VisualBERT checkpoint, or any text encoder to start a single-stream model from.
+        prompts: what CLIP compares posts with: a template with ``{label}``, or a prompt for each label.
+    """
+
+    settings: dict[str, Any] = field(default_factory=dict)
+    clip: str | None = None
+    visualbert: str | None = None
+    prompts: str | dict[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Method:
+    """How to make a method anew for a run.
+
+    Attributes:
+        about: what it is, in a sentence for the report.
+        make: a setup and a seed to an untrained predictor.
+        needs: the setup's field without which it cannot be run.
+    """
+
+    about: str
+    make: Callable[[Setup, int], Predictor]
+    needs: str | None = None
+
+
+PAPER: dict[str, Any] = {
+    "fusion": "paper",
+    "probe": False,
+    "epochs": 30,
+    "epoch_steps": 1,
+    "batch_size": 32,
+    "encoder_lr": 3e-5,
+    "head_lr": 3e-5,
+    "schedule": "exponential",
+    "warmup": 0.0,
+    "modality_dropout": 0.0,
+    "augment": False,
+    "evaluations_per_epoch": 1,
+    "patience": 2,
+    "max_grad_norm": 1e9,
+}
+"""The settings of arXiv 2210.05790: AdamW at 3e-5, decay by 0.9 an epoch, batches of 32, 30 epochs at most, patience 2,
+pictures resized to 256 and cropped to 224 at the centre, as the built-in image encoders do. Not known from it
+and left at ours: weight decay, the length of texts, the score that stops training."""
+
+
+def _joint(**changes: Any) -> Callable[[Setup, int], Predictor]:
+    def make(setup: Setup, seed: int) -> Predictor:
+        from jointune.classifier import JointClassifier
+
+        return JointClassifier(**{**setup.settings, **changes, "seed": seed})
+
+    return make
+
+
+def _text(setup: Setup, seed: int) -> Predictor:
+    from jointune.baselines.one_modality import OneModality
+    from jointune.classifier import JointClassifier
+
+    return OneModality(JointClassifier(**setup.settings, seed=seed), hidden="image")
+
+
+def _image(setup: Setup, seed: int) -> Predictor:
+    from jointune.baselines.one_modality import OneModality
+    from jointune.classifier import JointClassifier
+
+    return OneModality(JointClassifier(**setup.settings, seed=seed), hidden="text")
+
+
+def _late(setup: Setup, seed: int) -> Predictor:
+    from jointune.baselines.late import LateFusion
+    from jointune.classifier import JointClassifier
+
+    return LateFusion(JointClassifier(**setup.settings, seed=seed), JointClassifier(**setup.settings, seed=seed))
+
+
+def _visualbert(setup: Setup, seed: int) -> Predictor:
+    from jointune.classifier import JointClassifier
+
+    changes = {"fusion": "single-stream", "probe": False, "seed": seed}
+    if setup.visualbert:
+        changes["text_encoder"] = setup.visualbert
+    return JointClassifier(**{**setup.settings, **changes})
+
+
+def _clip(setup: Setup, seed: int) -> Predictor:
+    from jointune.baselines.clip import clip_classifier
+
+    assert setup.clip is not None, "checked before"
+    rest = {k: v for k, v in setup.settings.items() if k not in ("text_encoder", "image_encoder", "fusion")}
+    return clip_classifier(setup.clip, **rest, seed=seed)
+
+
+def _clip_zero_shot(setup: Setup, _: int) -> Predictor:
+    from jointune.baselines.clip_zero_shot import ClipZeroShot
+
+    assert setup.clip is not None, "checked before"
+    return ClipZeroShot(setup.clip, setup.prompts)
+
+
+METHODS: dict[str, Method] = {
+    "joint": Method("both encoders fine-tuned together with a fusion and a head, by jointune's recipe", _joint()),
+    "joint-paper": Method(
+        "joint fine-tuning as published: architecture and settings of arXiv 2210.05790", _joint(**PAPER)
+    ),
+    "frozen": Method("logistic regression on what both encoders say, none of them trained", _joint(epochs=0)),
+    "text": Method("the same recipe with every picture hidden", _text),
+    "image": Method("the same recipe with every text hidden", _image),
+    "late": Method("the probabilities of text and image averaged, with a weight chosen on validation posts", _late),
+    "clip": Method("the two towers of a CLIP checkpoint fine-tuned together", _clip, needs="clip"),
+    "clip-zero-shot": Method(
+        "a CLIP checkpoint with a prompt for each label, not trained", _clip_zero_shot, needs="clip"
+    ),
+    "visualbert": Method("picture states enter the text encoder's layers as extra tokens (VisualBERT)", _visualbert),
+    "mual": Method("jointune's recipe with cross-modal attention and a difference loss (MuAL)", _joint(fusion="mual")),
+    "splitting": Method(
+        "jointune's recipe with shared and private parts of each modality (SFVE)", _joint(fusion="splitting")
+    ),
+}
+"""In the order in which reports list them."""
+
+
+def chosen_methods(names: list[str] | None, setup: Setup) -> dict[str, Method]:
+    """The methods of these names; by default all that have what they need, but the two other fusions.
+
+    Raises:
+        SettingsError: there is no method of such a name, or it needs a checkpoint that is not named.
+    """
+    if names is None:
+        named = [name for name in METHODS if name not in ("mual", "splitting")]
+        return {name: METHODS[name] for name in named if not _lacks(METHODS[name], setup)}
+    unknown = [name for name in names if name not in METHODS]
+    if unknown or not names:
+        raise SettingsError(f"methods={','.join(unknown) or None!r}: choose among {', '.join(METHODS)}")
+    for name in names:
+        if lacking := _lacks(METHODS[name], setup):
+            raise SettingsError(
+                f"the method {name} needs a checkpoint: name one with --{lacking} (a folder or a hub id)"
+            )
+    return {name: METHODS[name] for name in dict.fromkeys(names)}
+
+
+def _lacks(method: Method, setup: Setup) -> str | None:
+    return method.needs if method.needs and not getattr(setup, method.needs) else None

@@ -1,0 +1,33 @@
+"""How long the rest of a grid will take."""
+
+from collections.abc import Mapping
+from statistics import mean
+
+from jointune.comparison.cells import Cell
+
+
+def time_left(seconds: Mapping[Cell, float], sizes: Mapping[Cell, int]) -> str:
+    """A sentence on the time that the cells without a time will take, from the nearest that have one.
+
+    Args:
+        seconds: of each finished cell.
+        sizes: training posts of each cell of the grid.
+    """
+    left = sum(_expected(cell, seconds, sizes) for cell in sizes if cell not in seconds)
+    if not left:
+        return ""
+    minutes = left / 60
+    return f"; about {minutes:.0f} min left" if minutes < 120 else f"; about {minutes / 60:.1f} h left"
+
+
+def _expected(cell: Cell, seconds: Mapping[Cell, float], sizes: Mapping[Cell, int]) -> float:
+    """Of the same method and budget; else of the same method, or of any, in proportion to the training posts."""
+    alike = [took for c, took in seconds.items() if (c.method, c.budget) == (cell.method, cell.budget)]
+    if alike:
+        return mean(alike)
+    same = [c for c in seconds if c.method == cell.method] or list(seconds)
+    # Validation and test posts cost as well, however few there are to learn from.
+    return mean(seconds[c] * (sizes[cell] + _FIXED) / (sizes[c] + _FIXED) for c in same)
+
+
+_FIXED = 300

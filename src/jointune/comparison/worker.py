@@ -1,0 +1,104 @@
+"""One cell in a process of its own: what it holds of memory is its own, and if it crashes the others go on.
+
+Run as ``python -m jointune.comparison.worker JOB``.
+"""
+
+import pickle
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from jointune.comparison.cells import Cell, CellResult, Cost, save_result
+from jointune.comparison.methods import Predictor
+from jointune.memory import peak_memory
+from jointune.posts.post import Posts
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a cell needs.
+
+    Attributes:
+        cell: which.
+        make: the untrained method.
+        posts: a file with the pickled posts.
+        labels: of the whole comparison, in order.
+        learn: numbers of the training posts.
+        check: numbers of the validation posts.
+        test: numbers of the test posts.
+        folder: where the result goes.
+    """
+
+    cell: Cell
+    make: Callable[[], Predictor]
+    posts: Path
+    labels: tuple[str, ...]
+    learn: tuple[int, ...]
+    check: tuple[int, ...]
+    test: tuple[int, ...]
+    folder: Path
+
+
+def run_cell(job: Job) -> CellResult:
+    """Train and test a method once. What it predicts for, it is shown without labels."""
+    posts: Posts = pickle.loads(job.posts.read_bytes())
+    learn, check, test = (posts.take(part) for part in (job.learn, job.check, job.test))
+    predictor = job.make()
+    began = time.perf_counter()
+    predictor.fit(learn, validation=check)
+    trained = time.perf_counter()
+    test_scores = _scores(predictor, test, job.labels)
+    predicted = time.perf_counter()
+    check_scores = _scores(predictor, check, job.labels)
+    cost = Cost(
+        getattr(predictor, "trained_parameters_", None),
+        trained - began,
+        predicted - trained,
+        peak_memory(),
+        _peak_gpu_memory(),
+    )
+    return CellResult(
+        job.cell,
+        len(learn),
+        np.array(job.check),
+        check_scores,
+        np.array(job.test),
+        test_scores,
+        cost,
+        getattr(predictor, "log_", []),
+        {},
+    )
+
+
+def _scores(predictor: Predictor, posts: Posts, labels: tuple[str, ...]) -> np.ndarray:
+    """Probabilities in the comparison's order of labels; zero for one that the training posts did not have."""
+    unlabelled = Posts((replace(post, label=None) for post in posts), posts.name)
+    found = predictor.predict_proba(unlabelled)
+    columns = [labels.index(str(label)) for label in predictor.classes_]
+    if found.shape != (len(posts), len(columns)) or not np.isfinite(found).all():
+        raise ValueError(f"predict_proba gave {found.shape}, or values that are no numbers, for {len(posts)} posts")
+    scores = np.zeros((len(posts), len(labels)), dtype=np.float32)
+    scores[:, columns] = found
+    return scores
+
+
+def _peak_gpu_memory() -> int | None:
+    import torch
+
+    return int(torch.cuda.max_memory_allocated()) if torch.cuda.is_available() else None
+
+
+def main() -> None:
+    """Run the job of the file that is named on the command line."""
+    with open(sys.argv[1], "rb") as file:
+        sys.path.extend(pickle.load(file))  # the parent's, for methods of one's own
+        job: Job = pickle.load(file)
+    save_result(run_cell(job), job.folder)
+
+
+if __name__ == "__main__":
+    main()

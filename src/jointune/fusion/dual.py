@@ -1,0 +1,40 @@
+"""Two projections into one space, and their product and difference."""
+
+import torch
+from torch import Tensor, nn
+
+from jointune.encoders.states import States
+
+
+class DualFusion(nn.Module):
+    """How dual encoders such as CLIP (Radford et al., 2021, arXiv 2103.00020) are fine-tuned into one classifier.
+
+    Each pooled vector is projected, without a bias, into a space in which only directions count, as in CLIP; the joint
+    vector is ``[t, i, t * i, t - i]``, the heuristic matching of Mou et al. (2016, arXiv 1512.08422), in which
+    ``t * i`` says where both agree: its mean is their cosine. Decided here: vectors have the length ``sqrt(dim)``, not
+    1, which leaves the directions and gives the head, and the products above all, units of about 1 to learn from.
+
+    Args:
+        text_dim: width of the text encoder's states.
+        image_dim: width of the image encoder's states.
+        dim: width of the common space.
+        dropout: on the joint vector.
+    """
+
+    def __init__(self, text_dim: int, image_dim: int, dim: int = 256, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.text = nn.Linear(text_dim, dim, bias=False)
+        self.image = nn.Linear(image_dim, dim, bias=False)
+        self.dropout = nn.Dropout(dropout)
+        self.dim = 4 * dim
+
+    def forward(self, text: States, image: States, present: Tensor) -> Tensor:
+        """Two states and ``present``, bool [B, 2], to joint vectors [B, ``dim``]."""
+        t, i = _direction(self.text(text.pooled)), _direction(self.image(image.pooled))
+        return self.dropout(torch.cat([t, i, t * i, t - i], dim=-1))
+
+
+def _direction(vectors: Tensor) -> Tensor:
+    """Vectors [B, D] to the same directions at the length sqrt(D); a vector of zeros stays one."""
+    # The epsilon bounds the gradient of what stands in for a missing modality, which starts at zero.
+    return nn.functional.rms_norm(vectors.float(), vectors.shape[-1:], eps=1e-5)

@@ -1,0 +1,69 @@
+"""Cross-modal attention and a loss on how far the fused features are from those of each modality."""
+
+import torch
+from torch import Tensor, nn
+
+from jointune.encoders.states import States, masked_mean
+from jointune.fusion.fused import Fused, mean_over_pairs
+
+
+class MualFusion(nn.Module):
+    """After MuAL: cross-modal attention with a difference loss (Deng et al., 2024, DOI 10.1007/s13735-024-00340-w).
+
+    The paper's text was not at hand; its title and second-hand descriptions say that each modality attends to the
+    other, and that a difference loss narrows the gap between what is fused and what each modality says by itself. Its
+    layers, equations and weights are not known here and not claimed. Decided here: one attention layer a direction with
+    a residual; the fused vector ``f`` is a projection of both attended means; the loss is the mean of ``1 - cos(f, t)``
+    and ``1 - cos(f, i)`` with the projected pooled vectors ``t`` and ``i``, so that no scale is preferred; and the
+    joint vector is ``[f, t, i]``, so that the pooled vectors reach the head by themselves, as little data asks for.
+
+    Args:
+        text_dim: width of the text encoder's states.
+        image_dim: width of the image encoder's states.
+        dim: width of each projection.
+        heads: attention heads.
+        dropout: in attention and on the joint vector.
+        weight: of the difference loss.
+    """
+
+    def __init__(
+        self,
+        text_dim: int,
+        image_dim: int,
+        dim: int = 256,
+        heads: int = 8,
+        dropout: float = 0.3,
+        weight: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.text = nn.Sequential(nn.LayerNorm(text_dim), nn.Linear(text_dim, dim))
+        self.image = nn.Sequential(nn.LayerNorm(image_dim), nn.Linear(image_dim, dim))
+        self.text_to_image = nn.MultiheadAttention(dim, heads, dropout, batch_first=True)
+        self.image_to_text = nn.MultiheadAttention(dim, heads, dropout, batch_first=True)
+        self.text_norm = nn.LayerNorm(dim)
+        self.image_norm = nn.LayerNorm(dim)
+        self.fused = nn.Sequential(nn.Linear(2 * dim, dim), nn.GELU())
+        self.dropout = nn.Dropout(dropout)
+        self.weight = weight
+        self.dim = 3 * dim
+
+    def forward(self, text: States, image: States, present: Tensor) -> Fused:
+        """Two states and ``present``, bool [B, 2], to joint vectors [B, ``dim``] and the difference loss."""
+        t, i = self.text(text.tokens), self.image(image.tokens)
+        seen_by_text, _ = self.text_to_image(t, i, i, key_padding_mask=~image.mask, need_weights=False)
+        seen_by_image, _ = self.image_to_text(i, t, t, key_padding_mask=~text.mask, need_weights=False)
+        attended = [
+            masked_mean(self.text_norm(t + seen_by_text), text.mask),
+            masked_mean(self.image_norm(i + seen_by_image), image.mask),
+        ]
+        fused = self.fused(torch.cat(attended, dim=-1))
+        alone = [nn.functional.gelu(self.text(text.pooled)), nn.functional.gelu(self.image(image.pooled))]
+        loss = self.weight * mean_over_pairs(difference_loss(fused, *alone), present)
+        return Fused(self.dropout(torch.cat([fused, *alone], dim=-1)), loss)
+
+
+def difference_loss(fused: Tensor, text: Tensor, image: Tensor) -> Tensor:
+    """How far fused features are from those of each modality: [B, D] each to [B], 0 where they point the same way."""
+    to_text = torch.cosine_similarity(fused.float(), text.float(), dim=-1)
+    to_image = torch.cosine_similarity(fused.float(), image.float(), dim=-1)
+    return 1 - (to_text + to_image) / 2

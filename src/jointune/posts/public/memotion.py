@@ -1,0 +1,58 @@
+"""Memotion 7k (Sharma et al. 2020, SemEval-2020 task 8): memes with five labels each."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from jointune.errors import PostsError, SettingsError
+from jointune.posts.formats.delimited import DelimitedTable
+from jointune.posts.post import Post
+from jointune.posts.public.folder import SetFolder, read_text
+from jointune.posts.public.gather import Candidate, missing
+
+LABELS = "labels.csv"
+TASKS = ("overall_sentiment", "humour", "sarcasm", "offensive", "motivational")
+
+
+def load_memotion(folder: Path, task: str = "overall_sentiment", keep_very: bool = False) -> Iterator[Candidate]:
+    """The memes of ``labels.csv``, with their corrected texts and the pictures of ``images/``.
+
+    Args:
+        folder: as published.
+        task: which of the five labels is the post's, one of ``TASKS``.
+        keep_very: whether ``very_positive`` and ``very_negative`` are labels of their own; otherwise they are merged
+            into ``positive`` and ``negative``, as task A of SemEval-2020 does.
+
+    Yields:
+        Each post, with a column for each of the five labels as published.
+
+    Raises:
+        SettingsError: there is no such task.
+        PostsError: ``labels.csv`` is missing, empty or malformed; the message names the row.
+    """
+    if task not in TASKS:
+        raise SettingsError(f"task={task!r}: choose one of {', '.join(TASKS)}")
+    files = SetFolder(folder)
+    path = files.require(LABELS)
+    utf8 = read_text(path)[1]
+    table = DelimitedTable(path, "utf-8-sig" if utf8 else "latin-1")
+    lacking = {"image_name", "text_ocr", "text_corrected", *TASKS} - set(table.columns)
+    if lacking:
+        raise PostsError(f"{path.name}: there is no column {min(lacking)!r}; restore the file as it was published")
+    for where, values, problem in table.rows():
+        if problem:
+            raise PostsError(str(problem))
+        row = {name: str(value).strip() for name, value in values.items()}
+        name = row["image_name"]
+        label = row[task].casefold()
+        if task == "overall_sentiment" and not keep_very:
+            label = label.removeprefix("very_")
+        picture = files.find(f"images/{name}") if name else None
+        post = Post(
+            row["text_corrected"] or row["text_ocr"] or None,
+            picture,
+            label or None,
+            problem=None if picture else missing(where, f"images/{name}"),
+            where=where,
+            fields={"id": name, **{one: row[one] or None for one in TASKS}},
+        )
+        yield Candidate(post, f"no {task}", "" if utf8 else f"{path.name} is not UTF-8 and was read as Latin-1")

@@ -1,0 +1,159 @@
+"""The linear probe: logistic regression on what frozen encoders say of each post."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from jointune.batches.batch import Batch
+from jointune.memory import trim_heap
+from jointune.model import JointModel
+from jointune.training.inference import autocast, to_inputs
+
+STRENGTHS = tuple(float(10**power) for power in np.arange(-1.5, 2.1, 0.5))
+"""Inverse strengths of the L2 penalty (scikit-learn's C) to choose from."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A linear classifier of standardised features.
+
+    Attributes:
+        mean: of each feature over the training posts that have it, float32 [D].
+        scale: what each feature is divided by: its standard deviation times the root of the number of features of its
+            modality, so that both modalities weigh alike in the penalty, however wide their encoders are. float32 [D].
+        weight: float32 [C, D].
+        bias: float32 [C].
+        strength: the chosen C.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    weight: np.ndarray
+    bias: np.ndarray
+    strength: float
+
+    def probabilities(self, features: np.ndarray) -> np.ndarray:
+        """Features [N, D], NaN where a modality is missing, to probabilities, float32 [N, C]."""
+        logits = _standardise(features, self.mean, self.scale).astype(np.float64) @ self.weight.T + self.bias
+        scores = np.exp(logits - logits.max(1, keepdims=True))
+        return (scores / scores.sum(1, keepdims=True)).astype(np.float32)
+
+
+def pooled_features(
+    model: JointModel, batches: Iterable[Batch], count: int, device: torch.device, precision: str = "fp32"
+) -> np.ndarray:
+    """The pooled vectors of both encoders side by side, by the batches' indices; the model's mode is kept.
+
+    Returns:
+        float32 [count, text dim + image dim]; NaN for a modality that a post does not have.
+    """
+    text_dim = model.text_encoder.dim
+    features = np.full((count, text_dim + model.image_encoder.dim), np.nan, dtype=np.float32)
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode(), autocast(device, precision):
+            for batch in batches:
+                inputs = to_inputs(batch, device)
+                if inputs.text is not None:
+                    pooled = model.text_encoder(inputs.text).pooled
+                    features[batch.indices[batch.present[:, 0]], :text_dim] = pooled.float().cpu().numpy()
+                if inputs.pixels is not None:
+                    pooled = model.image_encoder(inputs.pixels).pooled
+                    features[batch.indices[batch.present[:, 1]], text_dim:] = pooled.float().cpu().numpy()
+    finally:
+        model.train(training)
+        trim_heap()
+    return features
+
+
+def fit_probe(
+    features: np.ndarray,
+    labels: np.ndarray,
+    held_features: np.ndarray,
+    held_labels: np.ndarray,
+    text_dim: int,
+    classes: int,
+    class_weights: np.ndarray | None = None,
+    modality_dropout: float = 0.0,
+) -> Probe:
+    """Multinomial logistic regression; the penalty is the one with the least log loss on held-out posts.
+
+    A missing modality counts as an average one. What ``modality_dropout`` does to fine-tuning by chance is done here
+    by weight: each post counts for that share without its picture, or without its text.
+
+    Args:
+        features: float [N, D], NaN where missing.
+        labels: class numbers, int [N], every class among them.
+        held_features: float [M, D].
+        held_labels: class numbers, int [M].
+        text_dim: how many of the features are the text's.
+        classes: C.
+        class_weights: float [C].
+        modality_dropout: share of the posts that have both modalities to be seen with one, either equally often.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import log_loss
+
+    present = ~np.isnan(features)
+    count = np.maximum(present.sum(0), 1)
+    mean = np.where(present, features, 0).sum(0) / count
+    std = np.sqrt(np.where(present, (features - mean) ** 2, 0).sum(0) / count)
+    width = np.where(np.arange(len(std)) < text_dim, text_dim, len(std) - text_dim)
+    scale = np.where(std > 1e-6, std, 1.0) * np.sqrt(width)
+    mean, scale = mean.astype(np.float32), scale.astype(np.float32)
+    learned = _standardise(features, mean, scale)
+    weights = np.ones(len(labels)) if class_weights is None else class_weights[labels]
+    both = np.flatnonzero(present[:, 0] & present[:, -1])
+    if modality_dropout and len(both):
+        text_only, image_only = learned[both].copy(), learned[both].copy()
+        text_only[:, text_dim:] = 0
+        image_only[:, :text_dim] = 0
+        shared = weights[both] * modality_dropout / 2
+        weights[both] *= 1 - modality_dropout
+        learned = np.concatenate([learned, text_only, image_only])
+        labels = np.concatenate([labels, labels[both], labels[both]])
+        weights = np.concatenate([weights, shared, shared])
+
+    best: tuple[float, Probe] | None = None
+    model = LogisticRegression(max_iter=300, warm_start=True)
+    for strength in STRENGTHS:
+        model.set_params(C=strength).fit(learned, labels, sample_weight=weights)
+        weight, bias = _one_row_a_class(model.coef_, model.intercept_, classes)
+        probe = Probe(mean, scale, weight, bias, strength)
+        loss = float(
+            log_loss(held_labels, probe.probabilities(held_features).astype(np.float64), labels=range(classes))
+        )
+        if best is None or loss < best[0]:
+            best = loss, probe
+    assert best is not None, "there are strengths"
+    return best[1]
+
+
+def start_from(model: JointModel, probe: Probe) -> None:
+    """Make the untrained model say what the probe says."""
+    assert model.probe is not None, "the model was made with a probe"
+    text_dim = model.text_encoder.dim
+    with torch.no_grad():
+        mean = torch.from_numpy(probe.mean)
+        model.missing_text.copy_(mean[:text_dim])
+        model.missing_image.copy_(mean[text_dim:])
+        model.probe.mean.copy_(mean)
+        model.probe.scale.copy_(torch.from_numpy(probe.scale))
+        model.probe.linear.weight.copy_(torch.from_numpy(probe.weight))
+        model.probe.linear.bias.copy_(torch.from_numpy(probe.bias))
+        model.head.weight.zero_()
+        model.head.bias.zero_()
+
+
+def _standardise(features: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    return np.nan_to_num((features - mean) / scale, nan=0.0)
+
+
+def _one_row_a_class(weight: np.ndarray, bias: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Two classes come as one row, for the second; half of it for each gives the same probabilities."""
+    if classes == 2:
+        weight, bias = np.concatenate([-weight / 2, weight / 2]), np.concatenate([-bias / 2, bias / 2])
+    return weight.astype(np.float32), bias.astype(np.float32)

@@ -1,0 +1,209 @@
+"""A whole comparison: the grid, its cells on disk, crashes and resumption."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import predictors
+from jointune import compare, read_posts
+from jointune.comparison.cells import stored_results
+from jointune.errors import InterruptedTraining, OutputError, PostsError, SettingsError
+
+QUICK = {"guess": predictors.Guess, "words": predictors.Words}
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def changed(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in (folder / "cells").iterdir()}
+
+
+@pytest.fixture(scope="module")
+def folds(posts_csv, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compare") / "report"
+    comparison = compare(
+        posts_csv, methods=QUICK, folds=3, seeds=2, label_budgets=[2, "all"], out=folder, progress=False
+    )
+    return comparison, folder
+
+
+def test_one_row_for_each_method_fold_seed_and_budget(folds):
+    table = folds[0].table()
+    keys = [(row["method"], row["fold"], row["seed"], row["labels_per_class"]) for row in table]
+    assert len(set(keys)) == len(keys) == 2 * 3 * 2 * 2
+    assert {row["training_posts"] for row in table if row["labels_per_class"] == 2} == {4}
+    for fold in range(3):
+        tested = {row["test_posts"] for row in table if row["fold"] == fold}
+        assert len(tested) == 1
+
+
+def test_the_scores_are_those_of_the_methods(folds):
+    comparison, _ = folds
+    for row in comparison.table():
+        if row["method"] == "words":
+            wrong = -(-row["test_posts"] // 5)
+            assert row["accuracy"] == pytest.approx(1 - wrong / row["test_posts"])
+    lines = {(line.method, line.budget): line for line in comparison.summary().lines}
+    assert lines["words", None].scores["accuracy"].value > 0.7 > lines["guess", None].scores["accuracy"].value
+
+
+def test_the_summary_says_what_can_be_told_apart(folds):
+    summary = folds[0].summary(reference="words")
+    line = next(line for line in summary.lines if (line.method, line.budget) == ("guess", None))
+    difference = line.differences["accuracy"]
+    assert difference.low <= difference.value <= difference.high
+    assert line.verdict("accuracy") in ("worse", "not distinguishable")
+    assert "words minus it" in str(summary)
+
+
+def test_the_report_is_there_in_all_forms(folds):
+    _, folder = folds
+    assert {path.suffix for path in folder.iterdir() if path.is_file()} >= {".html", ".md", ".csv", ".json"}
+    assert {row["method"] for row in rows_of(folder / "cells.csv")} == {"guess", "words"}
+
+
+def test_a_cell_that_crashes_is_recorded_and_the_rest_goes_on(posts_csv, tmp_path, monkeypatch):
+    methods = {"raising": predictors.Raising, "killed": predictors.Killed, "short": predictors.WrongShape, **QUICK}
+    settings = {"folds": 2, "out": tmp_path / "report", "progress": False}
+    comparison = compare(posts_csv, methods=methods, **settings)
+    assert {result.cell.method for result in comparison.results} == {"guess", "words"}
+    reasons = {failure.cell.method: failure.reason for failure in comparison.failures}
+    assert "the method has a fault" in reasons["raising"]
+    assert "killed by signal 9" in reasons["killed"]
+    assert "predict_proba gave" in reasons["short"]
+    assert "the method has a fault" in (tmp_path / "report" / "report.md").read_text()
+
+    before = changed(tmp_path / "report")
+    mended = tmp_path / "mended"
+    mended.touch()
+    monkeypatch.setenv("RAISING_IS_MENDED", str(mended))
+    again = compare(posts_csv, methods=methods, resume=True, **settings)
+    assert {failure.cell.method for failure in again.failures} == {"killed", "short"}
+    after = changed(tmp_path / "report")
+    kept = [name for name in before if name.endswith(".npz")]
+    assert len(kept) == 4
+    assert all(after[name] == before[name] for name in kept)
+
+
+def test_resume_runs_what_is_missing_and_takes_more_methods_and_budgets(posts_csv, tmp_path):
+    settings = {"folds": 2, "out": tmp_path / "report", "progress": False}
+    compare(posts_csv, methods={"guess": predictors.Guess}, **settings)
+    first = changed(tmp_path / "report")
+    comparison = compare(posts_csv, methods=QUICK, label_budgets=[3, "all"], resume=True, **settings)
+    assert len(comparison.table()) == 2 * 2 * 2
+    assert {name: changed(tmp_path / "report")[name] for name in first} == first
+
+
+def test_an_interrupt_keeps_what_is_finished(posts_csv, tmp_path, monkeypatch):
+    from jointune.comparison import run
+
+    settings = {"methods": QUICK, "folds": 2, "out": tmp_path / "report", "progress": False}
+    real, calls = run._run_apart, []
+
+    def stop_at_third(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise InterruptedTraining("the comparison was interrupted; finished cells are kept")
+        return real(*arguments)
+
+    monkeypatch.setattr(run, "_run_apart", stop_at_third)
+    with pytest.raises(InterruptedTraining):
+        compare(posts_csv, **settings)
+    assert len(list(stored_results(tmp_path / "report" / "cells"))) == 2
+    monkeypatch.setattr(run, "_run_apart", real)
+    assert len(compare(posts_csv, resume=True, **settings).table()) == 4
+
+
+def test_a_folder_of_other_posts_or_settings_is_neither_resumed_nor_overwritten(posts_csv, tmp_path):
+    folder = tmp_path / "report"
+    compare(posts_csv, methods=QUICK, folds=2, out=folder, progress=False)
+    with pytest.raises(OutputError, match="exists already"):
+        compare(posts_csv, methods=QUICK, folds=2, out=folder, progress=False)
+    with pytest.raises(OutputError, match="other protocol"):
+        compare(posts_csv, methods=QUICK, folds=3, out=folder, resume=True, progress=False)
+    with pytest.raises(OutputError, match="other posts and protocol"):
+        compare(read_posts(posts_csv)[:40], methods=QUICK, folds=2, out=folder, resume=True, progress=False)
+    with pytest.raises(OutputError, match="other setup"):
+        compare(posts_csv, methods=QUICK, folds=2, out=folder, resume=True, progress=False, epochs=3)
+    other = tmp_path / "mine"
+    other.mkdir()
+    (other / "thesis.txt").write_text("years of work")
+    with pytest.raises(OutputError, match="not what this command writes"):
+        compare(posts_csv, methods=QUICK, folds=2, out=other, force=True, progress=False)
+    assert (other / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_damaged_cell_is_named(posts_csv, tmp_path):
+    folder = tmp_path / "report"
+    compare(posts_csv, methods=QUICK, folds=2, out=folder, progress=False)
+    cell = next((folder / "cells").glob("*.npz"))
+    cell.write_bytes(cell.read_bytes()[:100])
+    with pytest.raises(OutputError, match=cell.name):
+        compare(posts_csv, methods=QUICK, folds=2, out=folder, resume=True, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"methods": ["joint", "magic"]}, "'magic': choose among"),
+        ({"methods": []}, "choose among"),
+        ({"methods": ["clip"]}, "--clip"),
+        ({"methods": {"mine": 3}}, "a function from a seed"),
+        ({"label_budgets": ["few"]}, "'few' is neither"),
+        ({"label_budgets": [0]}, "0 is neither"),
+        ({"label_budgets": []}, "one at least"),
+        ({"seeds": 0}, "seeds=0"),
+        ({"seed": 3}, "chooses the seeds itself"),
+        ({"folds": 1}, "folds=1"),
+        ({"colour": "red"}, "colour: no setting"),
+        ({"epochs": -1}, "epochs=-1"),
+    ],
+)
+def test_impossible_arguments_are_told_before_any_training(posts_csv, tmp_path, arguments, says):
+    with pytest.raises(SettingsError, match=says):
+        compare(posts_csv, out=tmp_path / "report", progress=False, **arguments)
+    assert not (tmp_path / "report").exists()
+
+
+def test_posts_that_cannot_be_used_are_told_or_left_out_for_all_alike(fresh_posts, tmp_path):
+    path = fresh_posts()
+    (path.parent / "7.png").write_bytes(b"no picture")
+    with pytest.raises(PostsError, match="row 8"):
+        compare(path, methods=QUICK, folds=2, progress=False)
+    skipped = compare(path, methods=QUICK, folds=2, on_bad_image="skip", progress=False)
+    assert sum(row["test_posts"] for row in skipped.table() if row["method"] == "guess") == 47
+    stripped = compare(path, methods=QUICK, folds=2, on_bad_image="missing", progress=False)
+    assert sum(row["test_posts"] for row in stripped.table() if row["method"] == "guess") == 48
+
+
+def test_our_own_methods_through_the_same_interface(posts_csv, tiny_settings, tmp_path):
+    """Those that take a code path of their own; late fusion trains nothing where its parts are at hand."""
+    posts = read_posts(posts_csv, split_column="split")
+    settings = {name: value for name, value in tiny_settings.items() if name not in ("progress",)}
+    methods = ["joint", "frozen", "text", "image", "late"]
+    comparison = compare(posts, methods=methods, folds=None, out=tmp_path / "report", progress=False, **settings)
+    assert not comparison.failures
+    found = {row["method"]: row for row in comparison.table()}
+    assert set(found) == set(methods)
+    assert found["joint"]["accuracy"] >= 0.75
+    assert (
+        found["frozen"]["trained_parameters"]
+        < found["text"]["trained_parameters"]
+        < found["joint"]["trained_parameters"]
+    )
+    assert found["late"]["train_seconds"] == pytest.approx(
+        found["text"]["train_seconds"] + found["image"]["train_seconds"]
+    )
+    assert all(row["peak_memory_mib"] > 50 and row["ms_per_post"] > 0 for row in found.values())
+    about = json.loads((tmp_path / "report" / "comparison.json").read_text())
+    assert about["posts"]["number"] == 48
+    results = {result.cell.method: result for result in comparison.results}
+    mixed = results["late"].details["weight of text"]
+    expected = mixed * results["text"].test_scores + (1 - mixed) * results["image"].test_scores
+    np.testing.assert_allclose(results["late"].test_scores, expected, atol=1e-6)

@@ -1,0 +1,34 @@
+"""Two projections into one space."""
+
+import torch
+
+from jointune.encoders.states import States
+from jointune.fusion.dual import DualFusion
+
+
+def pooled(vectors: torch.Tensor) -> States:
+    return States(vectors.unsqueeze(1), torch.ones(len(vectors), 1, dtype=torch.bool), vectors)
+
+
+def test_only_directions_count_and_products_sum_to_the_cosine():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        fusion = DualFusion(6, 5, dim=16).eval()
+        text, image = torch.randn(3, 6), torch.randn(3, 5)
+    present = torch.ones(3, 2, dtype=torch.bool)
+    with torch.no_grad():
+        joint = fusion(pooled(text), pooled(image), present)
+        torch.testing.assert_close(fusion(pooled(5 * text), pooled(3 * image), present), joint, rtol=1e-3, atol=1e-3)
+        cosines = torch.cosine_similarity(fusion.text(text), fusion.image(image))
+    t, i, product, difference = joint.chunk(4, dim=-1)
+    torch.testing.assert_close(product.mean(1), cosines, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(t.square().mean(1), torch.ones(3), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(difference, t - i)
+
+
+def test_what_stands_in_may_start_at_zero():
+    fusion = DualFusion(6, 5, dim=16)
+    missing = torch.zeros(2, 6, requires_grad=True)
+    fusion(pooled(missing), pooled(torch.ones(2, 5)), torch.tensor([[False, True]] * 2)).sum().backward()
+    assert missing.grad.isfinite().all()
+    assert missing.grad.abs().max() < 1e5

@@ -1,0 +1,241 @@
+"""The report of a comparison is complete, self-contained, honest about gaps, and holds no post where it must not."""
+
+import csv
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from jointune.posts.post import Posts
+from jointune.report.comparison import write_report
+from report.made_comparison import TEXT, made_comparison, made_posts
+
+SECTIONS = ("answer", "setting", "scores", "curve", "cost", "confusion", "calibration", "posts", "limits")
+HOSTILE = "<script>alert('x')</script> | $y_1$ *b* [c](d)\n\u202e &lt; \ud83d"
+
+
+class Page(HTMLParser):
+    """The tags of a page; fails where they are not nested."""
+
+    EMPTY = frozenset({"meta", "img", "br", "path", "use"})
+
+    def __init__(self, content: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(content)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag not in self.EMPTY:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        if tag not in self.EMPTY:
+            assert self.open.pop() == tag
+
+    def values(self, attribute):
+        return [attributes[attribute] for _, attributes in self.tags if attributes.get(attribute)]
+
+
+def report(comparison, folder, **arguments):
+    """Every file's content by its name."""
+    paths = write_report(comparison, folder, **arguments)
+    return {path.name: path.read_text(encoding="utf-8") for path in paths}
+
+
+def rows(content):
+    return list(csv.DictReader(content.splitlines()))
+
+
+@pytest.fixture(scope="module")
+def usual():
+    return made_comparison()
+
+
+@pytest.fixture(scope="module")
+def written(usual, tmp_path_factory):
+    return report(usual, tmp_path_factory.mktemp("report"))
+
+
+def test_it_has_all_files_and_sections(written):
+    assert set(written) == {"report.html", "report.md", "cells.csv", "summary.csv"}
+    page = Page(written["report.html"])
+    assert [attributes["id"] for tag, attributes in page.tags if tag == "section"] == list(SECTIONS)
+    assert written["report.md"].count("\n## ") == len(SECTIONS)
+
+
+def test_the_page_is_whole_by_itself(written):
+    page = Page(written["report.html"])
+    assert "http" not in re.sub(r"http-equiv", "", written["report.html"])
+    assert all(address.startswith("#") for address in page.values("href"))
+    assert all(source.startswith("data:image/jpeg;base64,") for source in page.values("src"))
+    assert not {"script", "link", "iframe", "object", "form"} & {tag for tag, _ in page.tags}
+    assert page.values("src"), "no picture"
+    names = page.values("id")
+    assert len(names) == len(set(names))
+    assert {address.removeprefix("#") for address in page.values("href")} <= set(names)
+
+
+def test_what_is_drawn_takes_the_page_s_colours_and_says_what_it_is(written):
+    drawings = re.findall(r"<svg.*?</svg>", written["report.html"], re.DOTALL)
+    assert drawings
+    for drawing in drawings:
+        assert re.match(r'<svg viewBox="[\d. ]+" role="img" aria-label="[^"]+"', drawing)
+        assert not re.search(r"#[0-9a-f]{6}", drawing)
+    assert all(text for text in Page(written["report.html"]).values("alt"))
+
+
+def test_the_answer_names_the_best_method_its_interval_seeds_budgets_and_seconds(written):
+    for content in (written["report.html"], written["report.md"]):
+        answer = content.split("The answer")[-1].split("What was run")[0]
+        for part in (
+            "joint has the highest macro F1",
+            "95 % interval",
+            "seeds 0 and 1",
+            "16 labels a class",
+            "seconds",
+        ):
+            assert part in answer
+
+
+def test_methods_that_cannot_be_told_apart_are_called_so(tmp_path):
+    found = report(made_comparison(methods=("joint", "text"), budgets=(None,), tested=12), tmp_path)
+    assert "joint is not distinguishable from text" in found["report.html"]
+    assert rows(found["summary.csv"])[1]["macro_f1_verdict"] == "not distinguishable"
+
+
+def test_tables_have_a_row_for_each_cell_and_for_each_method_and_budget(usual, written):
+    cells, summary = rows(written["cells.csv"]), rows(written["summary.csv"])
+    assert len(cells) == len(usual.results)
+    assert {(row["method"], row["labels_per_class"]) for row in summary} == {
+        (method, budget) for method in usual.methods for budget in ("16", "all")
+    }
+    first = next(row for row in summary if row["method"] == "text")
+    assert float(first["macro_f1_low"]) < float(first["macro_f1"]) < float(first["macro_f1_high"])
+    assert float(first["macro_f1_p"]) <= float(first["macro_f1_p_holm"])
+    assert first["macro_f1_verdict"] in ("better", "worse", "not distinguishable")
+
+
+def test_the_same_comparison_gives_the_same_bytes_in_place_of_an_earlier_report(tmp_path):
+    small = {"tested": 20, "learned": 40, "seeds": 1, "budgets": (4, None)}
+    first = report(made_comparison(**small), tmp_path)
+    report(made_comparison(methods=("text",), budgets=(None,), seeds=1), tmp_path)
+    assert report(made_comparison(**small), tmp_path) == first
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(first)
+
+
+def test_matplotlib_keeps_the_user_s_settings(usual, written, tmp_path):
+    import matplotlib as mpl
+
+    with mpl.rc_context({"font.size": 31, "axes.facecolor": "red", "svg.fonttype": "path"}):
+        assert report(usual, tmp_path) == written
+        assert mpl.rcParams["font.size"] == 31
+
+
+def test_markdown_holds_neither_texts_nor_pictures(usual, written):
+    assert TEXT in written["report.html"]
+    assert TEXT not in written["report.md"]
+    assert "data:" not in written["report.md"]
+    assert "| joint |" in written["report.md"]
+
+
+def test_whatever_users_bring_is_shown_as_text(tmp_path):
+    labels = (HOSTILE, "plain")
+    posts = Posts((replace(post, text=HOSTILE) for post in made_posts(40, labels)), HOSTILE)
+    found = report(
+        made_comparison(
+            (HOSTILE, "joint"), labels=labels, tested=20, posts=posts, crashed=((HOSTILE, 4),), budgets=(4, None)
+        ),
+        tmp_path,
+    )
+    page = Page(found["report.html"])
+    assert "script" not in {tag for tag, _ in page.tags}
+    assert "&lt;script&gt;" in found["report.html"]
+    assert "<b>line</b>" not in found["report.html"]
+    assert "<script" not in found["report.md"]
+    bars = [len(re.findall(r"(?<!\\)\|", line)) for line in found["report.md"].splitlines() if "plain" in line]
+    assert set(bars) <= {0, 4, 6}
+    assert {row["method"] for row in rows(found["summary.csv"])} >= {"joint"}
+
+
+def test_a_picture_that_is_gone_is_said_to_be(tmp_path):
+    posts = Posts(replace(post, image=tmp_path / f"{number}.png") for number, post in enumerate(made_posts(60, "ab")))
+    found = report(made_comparison(labels=("a", "b"), tested=40, posts=posts), tmp_path / "report")
+    assert "its picture can no longer be opened: no such file" in found["report.html"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"methods": ("joint",)},
+        {"methods": ("text",), "budgets": (None,)},
+        {"budgets": (None,), "seeds": 1},
+        {"labels": tuple(f"label number {number}" for number in range(30)), "tested": 60, "seeds": 1},
+        {"labels": ("no", "yes"), "tested": 1, "learned": 20},
+        {"methods": tuple(f"a method of one's own, number {number}" for number in range(14)), "seeds": 1, "tested": 20},
+        {"folds": 3, "tested": 20, "seeds": 1},
+        {"budgets": (200, 400, None)},
+        {"lacking": (("text", None), ("joint", 16))},
+        {"crashed": (("joint", 16), ("joint", None))},
+    ],
+    ids=lambda arguments: ",".join(arguments),
+)
+def test_whatever_was_compared_there_is_a_report(arguments, tmp_path):
+    found = report(made_comparison(**arguments), tmp_path)
+    page = Page(found["report.html"])
+    assert [attributes["id"] for tag, attributes in page.tags if tag == "section"] == list(SECTIONS)
+    assert "nan" not in re.sub(r"data:[^\"]+", "", found["report.html"]).split("<main>")[1].lower().split()
+    assert rows(found["cells.csv"])
+    assert rows(found["summary.csv"])
+
+
+def test_where_everything_crashed_the_report_says_why(tmp_path):
+    pairs = tuple((method, budget) for method in ("joint", "text", "image") for budget in (16, None))
+    found = report(made_comparison(crashed=pairs), tmp_path)
+    assert "No training finished" in found["report.html"]
+    assert "ValueError: it broke" in found["report.html"]
+    assert "ValueError: it broke" in found["report.md"]
+    assert rows(found["cells.csv"]) == rows(found["summary.csv"]) == []
+    assert found["cells.csv"].startswith("method,")
+
+
+def test_another_reference_may_be_chosen(usual, tmp_path):
+    found = report(usual, tmp_path, reference="image")
+    assert {row["reference"] for row in rows(found["summary.csv"])} == {"image"}
+    assert "the macro F1 of image less that of the other method" in found["report.html"]
+
+
+def test_crashes_and_gaps_are_among_the_limits(tmp_path):
+    found = report(made_comparison(crashed=(("text", 16),), lacking=(("image", 16),), seeds=1), tmp_path)
+    limits = found["report.md"].split("## What cannot be concluded")[1]
+    for part in (
+        "trained once (seed 0)",
+        "single division",
+        "1 training crashed (text)",
+        "missing (image)",
+        "Only 60 posts",
+    ):
+        assert part in limits
+    assert "&lt;b&gt;line" in found["report.html"]
+    assert "Traceback" not in found["report.md"]
+
+
+def test_posts_shared_with_training_are_told(usual, tmp_path):
+    leaking = replace(usual, folds=(replace(usual.folds[0], shared=7),))
+    limits = report(leaking, tmp_path)["report.md"].split("## What cannot be concluded")[1]
+    assert "7 test posts share a picture or a text" in limits
+
+
+def test_the_templates_are_part_of_the_package():
+    import jointune.report
+
+    folder = Path(jointune.report.__file__).parent / "templates"
+    assert {path.name for path in folder.iterdir()} == {"comparison.html.j2", "comparison.css"}
