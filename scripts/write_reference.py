@@ -66,7 +66,7 @@ def _command(name: str, command: Any, types: dict[str, Any]) -> Iterator[str]:
         yield from (["", f"{panel}:", ""] if number else [])
         yield from ("| option | is | default |", "| --- | --- | --- |")
         for option in panels[panel]:
-            spelled = ", ".join(f"`{one}`" for one in option.opts)
+            spelled = ", ".join(f"`{one}`" for one in [*option.opts, *option.secondary_opts])
             taken = "" if option.is_flag else f" `{_cell(value(option))}`"
             yield f"| {spelled}{taken} | {_plain(option.help or '')} | {_default(option)} |"
 

@@ -67,11 +67,13 @@ PAPER: dict[str, Any] = {
     "augment": False,
     "evaluations_per_epoch": 1,
     "patience": 2,
+    "metric": "log_loss",
     "max_grad_norm": 1e9,
 }
 """The settings of arXiv 2210.05790: AdamW at 3e-5, decay by 0.9 an epoch, batches of 32, 30 epochs at most, patience 2,
-pictures resized to 256 and cropped to 224 at the centre, as the built-in image encoders do. Not known from it
-and left at ours: weight decay, the length of texts, the score that stops training."""
+pictures resized to 256 and cropped to 224 at the centre, as the built-in image encoders do. From the authors' code: the
+loss stops training. It watches that of the test fold; here it is that of the validation posts. Weight decay, the length
+of texts and how token states are pooled are ours."""
 
 
 def _joint(**changes: Any) -> Callable[[Setup, int], Predictor]:
@@ -144,7 +146,8 @@ METHODS: dict[str, Method] = {
     "visualbert": Method("picture states enter the text encoder's layers as extra tokens (VisualBERT)", _visualbert),
     "mual": Method("jointune's recipe with cross-modal attention and a difference loss (MuAL)", _joint(fusion="mual")),
     "splitting": Method(
-        "jointune's recipe with shared and private parts of each modality (SFVE)", _joint(fusion="splitting")
+        "jointune's recipe with shared and private parts of each modality, after MISA and the idea of SFVE",
+        _joint(fusion="splitting"),
     ),
 }
 """In the order in which reports list them."""

@@ -1,0 +1,69 @@
+"""jointune compare."""
+
+import csv
+
+import pytest
+
+
+@pytest.fixture
+def options(tiny_text, tiny_image):
+    return ["--text-encoder", tiny_text, "--image-encoder", tiny_image, "--epochs", "1", "--quiet"]
+
+
+def test_it_writes_a_report_and_says_what_it_found(jointune, posts_csv, tmp_path, options):
+    out = tmp_path / "report"
+    command = ["compare", posts_csv, "--split-column", "split", "--methods", "frozen,text", "--out", out, *options]
+    code, said = jointune(*command)
+    assert code == 0, said
+    assert "macro F1" in said
+    assert "frozen" in said
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "<script" not in page
+    assert "http:" not in page
+    assert "https:" not in page
+    with open(out / "summary.csv", newline="", encoding="utf-8") as file:
+        assert {row["method"] for row in csv.DictReader(file)} == {"frozen", "text"}
+
+    code, said = jointune(*command)
+    assert code == 2
+    assert "exists already" in said
+    code, said = jointune(*command, "--resume")
+    assert code == 0, said
+
+
+def test_a_crashed_cell_sets_the_exit_code(jointune, posts_csv, tmp_path, options, tiny_image):
+    """An image encoder in place of a text encoder: nothing can be trained with it."""
+    wrong = ["--text-encoder", tiny_image, *options[2:]]
+    code, said = jointune(
+        "compare", posts_csv, "--methods", "frozen", "--folds", "2", "--out", tmp_path / "report", *wrong
+    )
+    assert code == 1
+    assert "2 cells crashed; --resume tries them again" in said
+    assert (tmp_path / "report" / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--methods", "magic"], "choose among"),
+        (["--methods", "clip"], "--clip"),
+        (["--folds", "3", "--split-column", "split"], "one or the other"),
+        (["--label-budgets", "some"], "'some' is neither"),
+        (["--clip", "x", "--methods", "clip-zero-shot", "--prompts", "nowhere.json"], "neither a template"),
+        (["--metric", "luck"], "luck"),
+        (["--on-bad-image", "guess"], "guess"),
+    ],
+)
+def test_bad_arguments(refused, posts_csv, tmp_path, arguments, says):
+    refused("compare", posts_csv, "--out", tmp_path / "report", *arguments, says=[says])
+    assert not (tmp_path / "report").exists()
+
+
+def test_prompts_may_be_in_a_file(tmp_path):
+    from jointune.commands.compare import _prompts
+
+    file = tmp_path / "prompts.json"
+    file.write_text('{"good": "a happy post"}')
+    assert _prompts(str(file)) == {"good": "a happy post"}
+    assert _prompts("a {label} post") == "a {label} post"
+    assert _prompts(None) is None
