@@ -156,7 +156,12 @@ def options_of(command: str) -> set[str]:
     from jointune.cli import app
 
     group = typer.main.get_command(app)
-    return {option for one in group.commands[command].params for option in [*one.opts, *one.secondary_opts] if option.startswith("-")}
+    return {
+        option
+        for one in group.commands[command].params
+        for option in [*one.opts, *one.secondary_opts]
+        if option.startswith("-")
+    }
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
