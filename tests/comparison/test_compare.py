@@ -60,6 +60,8 @@ def test_the_summary_says_what_can_be_told_apart(folds):
     assert difference.low <= difference.value <= difference.high
     assert line.verdict("accuracy") in ("worse", "not distinguishable")
     assert "words minus it" in str(summary)
+    with pytest.raises(SettingsError, match="choose among guess, words"):
+        folds[0].summary(reference="word")
 
 
 def test_the_report_is_there_in_all_forms(folds):
@@ -154,6 +156,7 @@ def test_a_damaged_cell_is_named(posts_csv, tmp_path):
         ({"methods": ["joint", "magic"]}, "'magic': choose among"),
         ({"methods": []}, "choose among"),
         ({"methods": ["clip"]}, "--clip"),
+        ({"methods": ["clip"], "clip": "x", "read_image_text": True}, "one text, not two"),
         ({"methods": {"mine": 3}}, "a function from a seed"),
         ({"label_budgets": ["few"]}, "'few' is neither"),
         ({"label_budgets": [0]}, "0 is neither"),

@@ -160,8 +160,7 @@ def chosen_methods(names: list[str] | None, setup: Setup) -> dict[str, Method]:
         SettingsError: there is no method of such a name, or it needs a checkpoint that is not named.
     """
     if names is None:
-        named = [name for name in METHODS if name not in ("mual", "splitting")]
-        return {name: METHODS[name] for name in named if not _lacks(METHODS[name], setup)}
+        names = [name for name in METHODS if name not in ("mual", "splitting") and not _lacks(METHODS[name], setup)]
     unknown = [name for name in names if name not in METHODS]
     if unknown or not names:
         raise SettingsError(f"methods={','.join(unknown) or None!r}: choose among {', '.join(METHODS)}")
@@ -170,6 +169,10 @@ def chosen_methods(names: list[str] | None, setup: Setup) -> dict[str, Method]:
             raise SettingsError(
                 f"the method {name} needs a checkpoint: name one with --{lacking} (a folder or a hub id)"
             )
+    if "clip" in names and setup.settings.get("read_image_text"):
+        raise SettingsError(
+            "read_image_text: the text tower of CLIP takes one text, not two; leave the method clip out"
+        )
     return {name: METHODS[name] for name in dict.fromkeys(names)}
 
 

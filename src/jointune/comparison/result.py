@@ -11,6 +11,7 @@ from jointune.comparison.cells import CellResult, Failure
 from jointune.comparison.methods import METHODS
 from jointune.comparison.protocol import Fold
 from jointune.comparison.summary import Summary, summarise
+from jointune.errors import SettingsError
 from jointune.evaluation.metrics import Metrics, compute_metrics
 from jointune.evaluation.paired import Run
 from jointune.posts.post import Posts
@@ -78,9 +79,23 @@ class Comparison:
 
         Args:
             reference: the method that the others are compared with; ``joint`` by default, or the first.
+
+        Raises:
+            SettingsError: no cell of the reference is finished.
         """
         if reference is None:
             reference = "joint" if "joint" in self.methods or not self.methods else self.methods[0]
+        elif reference not in self.methods:
+            raise SettingsError(f"reference={reference!r}: choose among {', '.join(self.methods)}")
+        if reference not in self._summaries:
+            self._summaries[reference] = self._summarise(reference)
+        return self._summaries[reference]
+
+    @cached_property
+    def _summaries(self) -> dict[str, Summary]:
+        return {}
+
+    def _summarise(self, reference: str) -> Summary:
         runs = {
             (method, budget): self._runs(self.of(method, budget)) for method in self.methods for budget in self.budgets
         }

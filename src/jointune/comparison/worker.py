@@ -87,6 +87,8 @@ def _scores(predictor: Predictor, posts: Posts, labels: tuple[str, ...]) -> np.n
 
 
 def _peak_gpu_memory() -> int | None:
+    if "torch" not in sys.modules:
+        return None
     import torch
 
     return int(torch.cuda.max_memory_allocated()) if torch.cuda.is_available() else None

@@ -1,5 +1,6 @@
 """Scores of methods, and differences between two, with intervals over posts, trainings and folds."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -359,10 +360,16 @@ def _add_between(posts: float, scores: np.ndarray, contained: float) -> np.ndarr
     return posts + np.maximum(squares / quantiles - contained, 0)
 
 
+@functools.lru_cache(maxsize=4)
 def _resample(groups: int, seed: int, draws: int) -> np.ndarray:
-    """How often each group is drawn when as many are drawn as there are, with replacement: float [draws, groups]."""
+    """How often each group is drawn when as many are drawn as there are, with replacement: float [draws, groups].
+
+    The same for all methods of a fold; not to be written to.
+    """
     chosen = np.random.default_rng(seed).integers(0, groups, (draws, groups)) + groups * np.arange(draws)[:, None]
-    return np.bincount(chosen.ravel(), minlength=draws * groups).reshape(draws, groups).astype(np.float64)
+    times = np.bincount(chosen.ravel(), minlength=draws * groups).reshape(draws, groups).astype(np.float64)
+    times.flags.writeable = False
+    return times
 
 
 def _count_by_group(run: Run, group: np.ndarray, groups: int, labels: int) -> np.ndarray:

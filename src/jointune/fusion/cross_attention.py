@@ -32,13 +32,16 @@ class CrossAttentionFusion(nn.Module):
 
     def forward(self, text: States, image: States, present: Tensor) -> Tensor:
         """Two states and ``present``, bool [B, 2], to joint vectors [B, ``dim``]."""
+        return self.dropout(torch.cat(self.parts(text, image), dim=-1))
+
+    def parts(self, text: States, image: States) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Text that saw the picture, picture that saw the text, text alone and picture alone: [B, dim] each."""
         t, i = self.text(text.tokens), self.image(image.tokens)
         seen_by_text, _ = self.text_to_image(t, i, i, key_padding_mask=~image.mask, need_weights=False)
         seen_by_image, _ = self.image_to_text(i, t, t, key_padding_mask=~text.mask, need_weights=False)
-        vectors = [
+        return (
             masked_mean(self.text_norm(t + seen_by_text), text.mask),
             masked_mean(self.image_norm(i + seen_by_image), image.mask),
             nn.functional.gelu(self.text(text.pooled)),
             nn.functional.gelu(self.image(image.pooled)),
-        ]
-        return self.dropout(torch.cat(vectors, dim=-1))
+        )

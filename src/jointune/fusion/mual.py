@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from jointune.encoders.states import States, masked_mean
+from jointune.encoders.states import States
+from jointune.fusion.cross_attention import CrossAttentionFusion
 from jointune.fusion.fused import Fused, mean_over_pairs
 
 
@@ -36,12 +37,7 @@ class MualFusion(nn.Module):
         weight: float = 0.1,
     ) -> None:
         super().__init__()
-        self.text = nn.Sequential(nn.LayerNorm(text_dim), nn.Linear(text_dim, dim))
-        self.image = nn.Sequential(nn.LayerNorm(image_dim), nn.Linear(image_dim, dim))
-        self.text_to_image = nn.MultiheadAttention(dim, heads, dropout, batch_first=True)
-        self.image_to_text = nn.MultiheadAttention(dim, heads, dropout, batch_first=True)
-        self.text_norm = nn.LayerNorm(dim)
-        self.image_norm = nn.LayerNorm(dim)
+        self.attention = CrossAttentionFusion(text_dim, image_dim, dim, heads, dropout)
         self.fused = nn.Sequential(nn.Linear(2 * dim, dim), nn.GELU())
         self.dropout = nn.Dropout(dropout)
         self.weight = weight
@@ -49,17 +45,10 @@ class MualFusion(nn.Module):
 
     def forward(self, text: States, image: States, present: Tensor) -> Fused:
         """Two states and ``present``, bool [B, 2], to joint vectors [B, ``dim``] and the difference loss."""
-        t, i = self.text(text.tokens), self.image(image.tokens)
-        seen_by_text, _ = self.text_to_image(t, i, i, key_padding_mask=~image.mask, need_weights=False)
-        seen_by_image, _ = self.image_to_text(i, t, t, key_padding_mask=~text.mask, need_weights=False)
-        attended = [
-            masked_mean(self.text_norm(t + seen_by_text), text.mask),
-            masked_mean(self.image_norm(i + seen_by_image), image.mask),
-        ]
+        *attended, text_alone, image_alone = self.attention.parts(text, image)
         fused = self.fused(torch.cat(attended, dim=-1))
-        alone = [nn.functional.gelu(self.text(text.pooled)), nn.functional.gelu(self.image(image.pooled))]
-        loss = self.weight * mean_over_pairs(difference_loss(fused, *alone), present)
-        return Fused(self.dropout(torch.cat([fused, *alone], dim=-1)), loss)
+        loss = self.weight * mean_over_pairs(difference_loss(fused, text_alone, image_alone), present)
+        return Fused(self.dropout(torch.cat([fused, text_alone, image_alone], dim=-1)), loss)
 
 
 def difference_loss(fused: Tensor, text: Tensor, image: Tensor) -> Tensor:
