@@ -73,6 +73,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         class_weight: ``balanced``, a weight by label, or None for equal weights.
         modality_dropout: chance that a training post with both modalities loses one of them for a step.
         augment: whether training crops and mirrors pictures at random; they are cropped at the centre otherwise.
+        average_epochs: what is validated and kept are weights averaged over about so many of the last epochs; 0 for
+            those of single steps.
         evaluations_per_epoch: how often an epoch the validation posts are scored.
         patience: training stops after this many epochs without a better score.
         metric: which validation score chooses the best weights: ``accuracy``, ``macro_f1``, ``weighted_f1`` or
@@ -122,6 +124,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         class_weight: Literal["balanced"] | dict[str, float] | None = None,
         modality_dropout: float = 0.2,
         augment: bool = True,
+        average_epochs: float = 1.0,
         evaluations_per_epoch: int = 2,
         patience: int = 2,
         metric: str = "accuracy",
@@ -152,6 +155,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self.class_weight = class_weight
         self.modality_dropout = modality_dropout
         self.augment = augment
+        self.average_epochs = average_epochs
         self.evaluations_per_epoch = evaluations_per_epoch
         self.patience = patience
         self.metric = metric

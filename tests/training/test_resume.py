@@ -15,7 +15,7 @@ from jointune import JointClassifier, read_posts
 from jointune.errors import BundleError, InterruptedTraining
 
 ARGUMENTS = ["--split-column", "split", "--epochs", "6", "--batch-size", "4", "--precision", "fp32", "--patience", "9"]
-RATES = ["--encoder-lr", "1e-3", "--head-lr", "1e-2"]
+RATES = ["--encoder-lr", "1e-3", "--head-lr", "1e-2", "--epoch-steps", "1"]
 
 
 def command(posts: Path, out: Path, settings: dict, *more: str) -> list[str]:

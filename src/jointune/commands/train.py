@@ -89,6 +89,9 @@ def train(
         float, typer.Option(help="Chance to hide one modality of a post.", rich_help_panel="Recipe")
     ] = 0.2,
     augment: Annotated[bool, typer.Option(help="Crop and mirror pictures at random.", rich_help_panel="Recipe")] = True,
+    average_epochs: Annotated[
+        float, typer.Option(help="Average the weights over so many epochs; 0 for none.", rich_help_panel="Recipe")
+    ] = 1.0,
     evaluations_per_epoch: Annotated[int, typer.Option(help="Validations an epoch.", rich_help_panel="Recipe")] = 2,
     patience: Annotated[
         int, typer.Option(help="Stop after so many epochs without a better score.", rich_help_panel="Recipe")

@@ -65,6 +65,7 @@ PAPER: dict[str, Any] = {
     "warmup": 0.0,
     "modality_dropout": 0.0,
     "augment": False,
+    "average_epochs": 0.0,
     "evaluations_per_epoch": 1,
     "patience": 2,
     "metric": "log_loss",

@@ -19,6 +19,7 @@ from jointune.errors import InterruptedTraining
 from jointune.memory import trim_heap
 from jointune.model import JointModel
 from jointune.progress import Bar, QuietBar
+from jointune.training.average import WeightAverage
 from jointune.training.checkpoint import Checkpoints
 from jointune.training.inference import autocast, to_inputs
 from jointune.training.interrupt import Interrupt
@@ -49,9 +50,10 @@ def fine_tune(
 ) -> list[dict[str, Any]]:
     """Train encoders, fusion and head together, and leave the best validated weights in ``model``.
 
-    AdamW (arXiv 1711.05101) with a linear warm-up, after which the rates fall. Every random draw follows from the seed
-    and the step number alone, so that a resumed run repeats an uninterrupted one. The caller's random state must be
-    guarded by it.
+    AdamW (arXiv 1711.05101) with a linear warm-up, after which the rates fall. What is validated and kept is the
+    average of the weights over about the last ``recipe.average_epochs``. Every random draw follows from the seed and
+    the step number alone, so that a resumed run repeats an uninterrupted one. The caller's random state must be guarded
+    by it.
 
     Args:
         model: trained in place.
@@ -89,7 +91,9 @@ def fine_tune(
     total = steps_per_epoch * recipe.epochs
     evaluate_at = _evaluation_steps(steps_per_epoch, recipe.evaluations_per_epoch)
     run = RunState()
+    average = WeightAverage(model, steps_per_epoch * recipe.average_epochs)
     if saved:
+        average.load(saved.pop("averages"))
         model.load_state_dict(saved.pop("model"))
         optimizer.load_state_dict(saved.pop("optimizer"))
         run = RunState(**saved)
@@ -97,11 +101,13 @@ def fine_tune(
 
     def save() -> None:
         if checkpoints and accelerator.is_main_process:
-            checkpoints.save(vars(run) | {"model": model.state_dict(), "optimizer": optimizer.state_dict()})
+            states = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "averages": average.averages}
+            checkpoints.save(vars(run) | states)
 
     def check() -> None:
-        score, scores = _on_main(lambda: validate(model), accelerator)
-        run.validated(score, scores, model, run.step / steps_per_epoch, optimizer.param_groups[0]["lr"])
+        with average.applied():
+            score, scores = _on_main(lambda: validate(model), accelerator)
+            run.validated(score, scores, model, run.step / steps_per_epoch, optimizer.param_groups[0]["lr"])
         accelerator.log({k: v for k, v in run.log[-1].items() if v is not None}, step=run.step)
         bar.line(_sentence(run))
         save()
@@ -120,6 +126,7 @@ def fine_tune(
             optimizer.zero_grad(set_to_none=True)
 
             run.stepped(loss)
+            average.update(run.step)
             bar.note(str(run))
             bar.advance()
             if run.step % _TRIM_EVERY == 0:

@@ -22,6 +22,7 @@ _BOUNDS: dict[str, tuple[float, float | None]] = {
     "max_grad_norm": (1e-12, None),
     "label_smoothing": (0, 1),
     "modality_dropout": (0, 1),
+    "average_epochs": (0, None),
     "evaluations_per_epoch": (1, None),
     "patience": (0, None),
 }
@@ -48,6 +49,7 @@ class Recipe:
     label_smoothing: float
     modality_dropout: float
     augment: bool
+    average_epochs: float
     evaluations_per_epoch: int
     patience: int
     metric: str
