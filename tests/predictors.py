@@ -18,7 +18,6 @@ class Guess:
         counts = Counter(posts.labels)
         self.classes_ = np.array(sorted(counts))
         self.share = np.array([counts[label] / len(posts) for label in self.classes_], dtype=np.float32)
-        assert not {post.where for post in posts} & {post.where for post in validation}
         return self
 
     def predict_proba(self, posts):
@@ -28,6 +27,10 @@ class Guess:
 
 class Words(Guess):
     """Knows the word that tells the label; wrong on every fifth post."""
+
+    def fit(self, posts, *, validation):
+        assert not {post.where for post in posts} & {post.where for post in validation}
+        return super().fit(posts, validation=validation)
 
     def predict_proba(self, posts):
         good = np.array([("good" in post.text) ^ (index % 5 == 0) for index, post in enumerate(posts)])

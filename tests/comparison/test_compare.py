@@ -106,7 +106,7 @@ def test_an_interrupt_keeps_what_is_finished(posts_csv, tmp_path, monkeypatch):
     from jointune.comparison import run
 
     settings = {"methods": QUICK, "folds": 2, "out": tmp_path / "report", "progress": False}
-    real, calls = run._run_apart, []
+    real, calls = run.run_apart, []
 
     def stop_at_third(*arguments):
         calls.append(arguments)
@@ -114,11 +114,11 @@ def test_an_interrupt_keeps_what_is_finished(posts_csv, tmp_path, monkeypatch):
             raise InterruptedTraining("the comparison was interrupted; finished cells are kept")
         return real(*arguments)
 
-    monkeypatch.setattr(run, "_run_apart", stop_at_third)
+    monkeypatch.setattr(run, "run_apart", stop_at_third)
     with pytest.raises(InterruptedTraining):
         compare(posts_csv, **settings)
     assert len(list(stored_results(tmp_path / "report" / "cells"))) == 2
-    monkeypatch.setattr(run, "_run_apart", real)
+    monkeypatch.setattr(run, "run_apart", real)
     assert len(compare(posts_csv, resume=True, **settings).table()) == 4
 
 
@@ -183,6 +183,19 @@ def test_posts_that_cannot_be_used_are_told_or_left_out_for_all_alike(fresh_post
     assert sum(row["test_posts"] for row in skipped.table() if row["method"] == "guess") == 47
     stripped = compare(path, methods=QUICK, folds=2, on_bad_image="missing", progress=False)
     assert sum(row["test_posts"] for row in stripped.table() if row["method"] == "guess") == 48
+
+
+def test_posts_from_python_are_told_apart_though_they_have_no_row(tmp_path):
+    from jointune import Post, Posts
+
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    rows = [
+        Post(text=f"{'good' if number % 2 else 'bad'} {number}", label="positive" if number % 2 else "negative")
+        for number in range(20)
+    ]
+    rows += [Post(text="good one more", image=tmp_path / "bad.png", label="positive")]
+    skipped = compare(Posts(rows), methods={"guess": predictors.Guess}, folds=2, on_bad_image="skip", progress=False)
+    assert sum(row["test_posts"] for row in skipped.table()) == 20
 
 
 def test_our_own_methods_through_the_same_interface(posts_csv, tiny_settings, tmp_path):

@@ -1,48 +1,42 @@
 """The whole grid: every method on the same posts, folds, seeds and label budgets."""
 
-import hashlib
 import json
-import pickle
-import subprocess
-import sys
 import tempfile
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jointune import __version__
-from jointune.baselines.late import choose_weight, class_numbers, mix
+import numpy as np
+
+from jointune.baselines.late import class_numbers
+from jointune.comparison.apart import pickled, run_apart
 from jointune.comparison.cells import (
     Cell,
     CellResult,
-    Cost,
     Failure,
     load_result,
     save_failure,
-    save_result,
     stored_failures,
     stored_results,
 )
-from jointune.comparison.methods import METHODS, Predictor, Setup, chosen_methods
-from jointune.comparison.protocol import VALIDATION, Budget, Fold, draw, fold_of_split, make_folds
+from jointune.comparison.folder import about_of, open_folder
+from jointune.comparison.late import late_of, parts_of_late
+from jointune.comparison.methods import Predictor, Setup, chosen_methods
+from jointune.comparison.protocol import Budget, Fold, draw, fold_of_split, make_folds
+from jointune.comparison.report.write import write_report
 from jointune.comparison.result import Comparison
 from jointune.comparison.timing import time_left
 from jointune.comparison.worker import Job
-from jointune.errors import InterruptedTraining, OutputError, PostsError, SettingsError
-from jointune.files import COMPARISON_MARK, atomic_file, refuse_existing
+from jointune.errors import PostsError, SettingsError
+from jointune.files import COMPARISON_MARK
 from jointune.posts.check import check_posts, label_problems
 from jointune.posts.post import Posts
 from jointune.posts.problems import OnBadImage, raise_problems, valid_policy
 from jointune.posts.read import as_posts
 from jointune.posts.split import identity_groups
 from jointune.progress import Bar, progress_bar
-from jointune.report.comparison import write_report
-
-FORMAT = 1
-"""Raised when an older jointune could no longer read the cells."""
 
 
 def compare(
@@ -109,8 +103,8 @@ def compare(
 
     with tempfile.TemporaryDirectory(prefix="jointune-compare-") as scratch:
         folder = Path(out) if out else Path(scratch) / "report"
-        about = _about(posts, divided, folds, setup)
-        _open_folder(folder, about, resume, force)
+        about = about_of(posts, divided, folds, setup)
+        open_folder(folder, about, resume, force)
         grid = [
             Cell(name, fold.number, seed, budget)
             for fold in divided
@@ -145,22 +139,23 @@ def _run_grid(
 ) -> None:
     """Run what ``folder`` lacks."""
     labels = tuple(sorted({str(label) for label in posts.labels}))
+    truth = class_numbers(posts.labels, labels)
     sizes = {cell: len(draw(posts, divided[cell.fold].learn, cell.budget, cell.seed)) for cell in grid}
     folder.mkdir(parents=True, exist_ok=True)
     stored = scratch / "posts.pickle"
-    stored.write_bytes(_pickled(Posts(posts, posts.name)))
+    stored.write_bytes(pickled(Posts(posts, posts.name)))
     done = {cell: found for cell in grid if (found := load_result(cell, folder))}
     bar.start(len(grid), len(done))
     for cell in [cell for cell in grid if cell not in done]:
         fold = divided[cell.fold]
         bar.note(str(cell))
-        if cell.method == "late" and (parts := _parts_of_late(cell, folder)):
-            outcome: CellResult | Failure = _late_of(cell, parts, posts, labels, folder)
+        if cell.method == "late" and (parts := parts_of_late(cell, folder)):
+            outcome: CellResult | Failure = late_of(cell, parts, truth, folder)
         else:
             learn = draw(posts, fold.learn, cell.budget, cell.seed)
             make = partial(made[cell.method], cell.seed)
             job = Job(cell, make, stored, labels, learn, fold.check, fold.test, folder)
-            outcome = _run_apart(job, scratch, bar)
+            outcome = run_apart(job, scratch, bar)
         bar.advance()
         if isinstance(outcome, Failure):
             save_failure(outcome, folder)
@@ -168,79 +163,7 @@ def _run_grid(
             continue
         done[cell] = outcome
         left = time_left({c: r.cost.train_seconds + r.cost.predict_seconds for c, r in done.items()}, sizes)
-        bar.line(f"{len(done)} of {len(grid)}: {_sentence(outcome, posts, labels)}{left}")
-
-
-def _run_apart(job: Job, scratch: Path, bar: Bar) -> CellResult | Failure:
-    """Run a cell in a new process, showing the last line that it prints."""
-    path = scratch / "job.pickle"
-    path.write_bytes(pickle.dumps(sys.path) + _pickled(job))
-    last: deque[str] = deque(maxlen=60)
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "jointune.comparison.worker", str(path)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
-    try:
-        assert process.stdout is not None, "it is a pipe"
-        for line in process.stdout:
-            last.append(line.rstrip())
-            bar.note(f"{job.cell}: {line.strip()}")
-        code = process.wait()
-    except KeyboardInterrupt:
-        raise InterruptedTraining("the comparison was interrupted; finished cells are kept") from None
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-    result = load_result(job.cell, job.folder) if code == 0 else None
-    if result:
-        return result
-    ended = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-    reason = next((line for line in reversed(last) if line.strip()), "it printed nothing")
-    return Failure(job.cell, f"{reason} ({ended})", "\n".join(last))
-
-
-def _parts_of_late(cell: Cell, folder: Path) -> tuple[CellResult, CellResult] | None:
-    """Text alone and picture alone of the same run, where both are at hand: nothing is trained twice."""
-    text, image = (load_result(Cell(name, cell.fold, cell.seed, cell.budget), folder) for name in ("text", "image"))
-    return (text, image) if text and image else None
-
-
-def _late_of(
-    cell: Cell, parts: tuple[CellResult, CellResult], posts: Posts, labels: tuple[str, ...], folder: Path
-) -> CellResult:
-    text, image = parts
-    truth = class_numbers([posts[index].label for index in text.check], labels)
-    weight = choose_weight(truth, text.check_scores, image.check_scores)
-
-    def both(name: str, add: Callable[[Any, Any], Any]) -> Any:
-        first, second = getattr(text.cost, name), getattr(image.cost, name)
-        return None if first is None or second is None else add(first, second)
-
-    cost = Cost(
-        both("trained_parameters", lambda a, b: a + b),
-        text.cost.train_seconds + image.cost.train_seconds,
-        text.cost.predict_seconds + image.cost.predict_seconds,
-        both("peak_memory", max),
-        both("peak_gpu_memory", max),
-    )
-    result = CellResult(
-        cell,
-        text.learned,
-        text.check,
-        mix(text.check_scores, image.check_scores, weight).astype("float32"),
-        text.test,
-        mix(text.test_scores, image.test_scores, weight).astype("float32"),
-        cost,
-        [],
-        {"weight of text": weight},
-    )
-    save_result(result, folder)
-    return result
+        bar.line(f"{len(done)} of {len(grid)}: {_sentence(outcome, truth)}{left}")
 
 
 def _methods(
@@ -287,86 +210,20 @@ def _usable(posts: Posts, policy: OnBadImage) -> Posts:
     """The posts that all methods see: those with a bad picture are left out or stripped of it, for all alike."""
     if not posts:
         raise PostsError(f"{posts.name}: no posts to compare on")
-    problems = list(check_posts(posts, policy="error"))
     raise_problems(list(label_problems(posts)), posts.name)
-    raise_problems(problems if policy == "error" else list(check_posts(posts, policy=policy)), posts.name)
-    if not problems:
+    raise_problems(list(check_posts(posts, policy=policy)), posts.name)
+    if policy == "error":
         return posts
-    bad = {problem.where for problem in problems}
+    # Users' own posts may all be called the same: here each is known by its number.
+    numbered = Posts(replace(post, where=str(number)) for number, post in enumerate(posts))
+    bad = {int(problem.where) for problem in check_posts(numbered, labelled=False)}
     if policy == "skip":
-        return Posts((post for post in posts if post.where not in bad), posts.name)
-    return Posts((replace(post, image=None) if post.where in bad else post for post in posts), posts.name)
+        return posts.take(number for number in range(len(posts)) if number not in bad)
+    return Posts(
+        (replace(post, image=None) if number in bad else post for number, post in enumerate(posts)), posts.name
+    )
 
 
-def _open_folder(folder: Path, about: dict[str, Any], resume: bool, force: bool) -> None:
-    """Begin a comparison's folder, or see that it belongs to this comparison."""
-    mark = folder / COMPARISON_MARK
-    if resume and mark.exists():
-        found = json.loads(mark.read_text(encoding="utf-8"))
-        same = ("format", "posts", "protocol", "setup", "versions")
-        differing = [name for name in same if found.get(name) != json.loads(json.dumps(about[name]))]
-        if differing:
-            raise OutputError(
-                f"{folder} holds a comparison with other {' and '.join(differing)}: resume with the same, choose "
-                "another --out, or replace it with --force"
-            )
-        return
-    if folder.exists() and any(folder.iterdir()):
-        refuse_existing(folder, force, COMPARISON_MARK)
-        for path in sorted((folder / "cells").glob("*")):
-            path.unlink()
-    else:
-        refuse_existing(folder, True, COMPARISON_MARK)
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_file(mark) as path:
-        path.write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _about(posts: Posts, divided: list[Fold], folds: int | None, setup: Setup) -> dict[str, Any]:
-    """What a comparison is of: as much as must agree for its cells to be compared, and what a report says of it."""
-    from jointune.bundle import versions
-
-    digest = hashlib.sha256()
-    for post in posts:
-        image = str(post.image) if isinstance(post.image, Path) else ""
-        digest.update(repr((post.text, image, post.label, post.split)).encode())
-    return {
-        "format": FORMAT,
-        "posts": {"name": posts.name, "number": len(posts), "sha256": digest.hexdigest()},
-        "protocol": {
-            "folds": len(divided),
-            "divided by": "split column"
-            if folds is None
-            else "stratified folds, identical pictures and texts together",
-            "validation": VALIDATION,
-            "sizes": [[len(fold.learn), len(fold.check), len(fold.test)] for fold in divided],
-        },
-        "setup": {
-            "settings": {
-                name: value if isinstance(value, (int, float, str)) else str(value)
-                for name, value in setup.settings.items()
-            },
-            "clip": setup.clip,
-            "visualbert": setup.visualbert,
-            "prompts": setup.prompts,
-        },
-        "versions": {
-            name: number for name, number in versions().items() if name in ("jointune", "torch", "transformers")
-        },
-        "environment": versions(),
-        "methods": {name: method.about for name, method in METHODS.items()},
-        "jointune": __version__,
-    }
-
-
-def _pickled(value: Any) -> bytes:
-    """cloudpickle, so that a method of one's own may be defined in a notebook."""
-    import cloudpickle
-
-    return bytes(cloudpickle.dumps(value))
-
-
-def _sentence(result: CellResult, posts: Posts, labels: tuple[str, ...]) -> str:
-    truth = class_numbers([posts[index].label for index in result.test], labels)
-    accuracy = (result.test_scores.argmax(1) == truth).mean()
+def _sentence(result: CellResult, truth: np.ndarray) -> str:
+    accuracy = (result.test_scores.argmax(1) == truth[result.test]).mean()
     return f"{result.cell}: accuracy {accuracy:.3f} in {result.cost.train_seconds:.0f} s"

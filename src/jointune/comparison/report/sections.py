@@ -3,11 +3,20 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jointune.comparison.result import Comparison
-from jointune.comparison.summary import Line, Summary
-from jointune.report.answer import answer, design_sentence, saving_sentence
-from jointune.report.blocks import Block, Cards, Chart, Facts, Items, Notes, Panels, Paragraph, Section, Traces
-from jointune.report.charts import (
+from jointune.comparison.report.answer import answer, design_sentence, saving_sentence
+from jointune.comparison.report.blocks import (
+    Block,
+    Cards,
+    Chart,
+    Facts,
+    Items,
+    Notes,
+    Panels,
+    Paragraph,
+    Section,
+    Traces,
+)
+from jointune.comparison.report.charts import (
     QUICKEST,
     Look,
     cost_and_quality,
@@ -16,7 +25,11 @@ from jointune.report.charts import (
     looks,
     reliability,
 )
-from jointune.report.comparison_tables import (
+from jointune.comparison.report.disagreements import disagreements
+from jointune.comparison.report.figures import budget_name, budget_names, listed, plural, score
+from jointune.comparison.report.limits import limits, tried_cells
+from jointune.comparison.report.pooled import Pool, pools
+from jointune.comparison.report.tables import (
     basis_notes,
     calibration_table,
     class_tables,
@@ -30,10 +43,8 @@ from jointune.report.comparison_tables import (
     saved_table,
     score_table,
 )
-from jointune.report.disagreements import disagreements
-from jointune.report.figures import budget_name, budget_names, listed, plural, score
-from jointune.report.limits import limits, tried_cells
-from jointune.report.pooled import Pool, pools
+from jointune.comparison.result import Comparison
+from jointune.comparison.summary import Line, Summary
 
 NOTHING = Paragraph("No training finished, so there is nothing to show.")
 

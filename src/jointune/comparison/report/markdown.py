@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from jointune.report.blocks import Facts, Items, Matrices, Notes, Paragraph, Section, Table, Traces, Value
+from jointune.comparison.report.blocks import Facts, Items, Matrices, Notes, Paragraph, Section, Table, Traces, Value
 from jointune.report.markdown import table
 
 NO_POSTS = "report.html shows them; this file holds no posts."

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jointune.comparison.report.figures import amount, count
+from jointune.comparison.report.svg import MUTE, PAPER, canvas, inline_svg, series_colour
 from jointune.comparison.summary import Line
-from jointune.report.figures import amount, count
-from jointune.report.svg import MUTE, PAPER, canvas, inline_svg, series_colour
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

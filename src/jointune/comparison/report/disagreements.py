@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from jointune.comparison.report.blocks import Card
+from jointune.comparison.report.figures import score
+from jointune.comparison.report.pooled import Pool
 from jointune.comparison.result import Comparison
 from jointune.posts.pictures import PictureError, open_picture
 from jointune.posts.post import Picture, Post
-from jointune.report.blocks import Card
-from jointune.report.figures import score
-from jointune.report.pooled import Pool
 
 SHOWN = 12
 EDGE = 160

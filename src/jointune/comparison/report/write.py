@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from jointune.comparison.report.blocks import Section
+from jointune.comparison.report.markdown import comparison_markdown
+from jointune.comparison.report.sections import sections
 from jointune.comparison.result import Comparison
 from jointune.comparison.summary import COSTS, SCORES, Line, Summary
 from jointune.extras import require
 from jointune.files import atomic_file
 from jointune.posts.post import encodable
-from jointune.report.blocks import Section
-from jointune.report.comparison_markdown import comparison_markdown
-from jointune.report.comparison_sections import sections
 
 CELL_COLUMNS = ("method", "fold", "seed", "labels_per_class")
 
@@ -58,7 +58,7 @@ def _page(title: str, parts: list[Section]) -> str:
     jinja2 = require("jinja2", "train", "the report of a comparison")
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("jointune.report"),
+        loader=jinja2.PackageLoader("jointune.comparison.report"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -1,9 +1,9 @@
 """What a comparison does not allow to conclude."""
 
 from jointune.comparison.cells import Cell
+from jointune.comparison.report.figures import budget_name, listed, plural, score
 from jointune.comparison.result import Comparison
 from jointune.comparison.summary import Summary
-from jointune.report.figures import budget_name, listed, plural, score
 
 FEW = 300
 """Test posts below which their number is said to be small."""

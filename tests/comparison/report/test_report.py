@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from jointune.comparison.report.write import write_report
 from jointune.posts.post import Posts
-from jointune.report.comparison import write_report
-from report.made_comparison import TEXT, made_comparison, made_posts
+from made_comparison import TEXT, made_comparison, made_posts
 
 SECTIONS = ("answer", "setting", "scores", "curve", "cost", "confusion", "calibration", "posts", "limits")
 HOSTILE = "<script>alert('x')</script> | $y_1$ *b* [c](d)\n\u202e &lt; \ud83d"
@@ -235,7 +235,7 @@ def test_posts_shared_with_training_are_told(usual, tmp_path):
 
 
 def test_the_templates_are_part_of_the_package():
-    import jointune.report
+    import jointune.comparison.report
 
-    folder = Path(jointune.report.__file__).parent / "templates"
+    folder = Path(jointune.comparison.report.__file__).parent / "templates"
     assert {path.name for path in folder.iterdir()} == {"comparison.html.j2", "comparison.css"}

@@ -2,10 +2,7 @@
 
 from collections.abc import Sequence
 
-from jointune.comparison.result import Comparison
-from jointune.comparison.summary import Line, Summary
-from jointune.evaluation.curve import Saving
-from jointune.report.figures import (
+from jointune.comparison.report.figures import (
     amount,
     budget_name,
     count,
@@ -16,6 +13,9 @@ from jointune.report.figures import (
     signed,
     signed_interval,
 )
+from jointune.comparison.result import Comparison
+from jointune.comparison.summary import Line, Summary
+from jointune.evaluation.curve import Saving
 
 _SEEN_FROM_REFERENCE = {
     "worse": "better than",

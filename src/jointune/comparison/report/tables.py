@@ -4,10 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from jointune.comparison.protocol import Budget
-from jointune.comparison.result import Comparison
-from jointune.comparison.summary import Line, Summary
-from jointune.report.blocks import Column, Matrices, Table, Tone, Value
-from jointune.report.figures import (
+from jointune.comparison.report.blocks import Column, Matrices, Table, Tone, Value
+from jointune.comparison.report.figures import (
     DASH,
     MINUS,
     TIMES,
@@ -22,7 +20,9 @@ from jointune.report.figures import (
     signed,
     signed_interval,
 )
-from jointune.report.pooled import Pool
+from jointune.comparison.report.pooled import Pool
+from jointune.comparison.result import Comparison
+from jointune.comparison.summary import Line, Summary
 
 TITLES = {"accuracy": "accuracy", "macro_f1": "macro F1", "weighted_f1": "weighted F1"}
 COMPARED = ("macro_f1", "accuracy")
