@@ -7,6 +7,7 @@ from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+os.environ["JOINTUNE_CACHE"] = "off"  # tests of the caches name a folder of their own
 
 import pytest
 import torch

@@ -107,6 +107,7 @@ def page_folder(tmp_path, monkeypatch, tiny_text, tiny_image) -> Path:
     monkeypatch.setattr(
         home, "load_image_encoder", lambda name: load_image(tiny_image if name in builtin.IMAGE else name)
     )
+    monkeypatch.setenv("JOINTUNE_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -16,6 +16,7 @@ from sklearn.exceptions import NotFittedError
 
 from jointune import __version__
 from jointune.batches.batch import Batch
+from jointune.batches.picture_cache import open_store
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.store import PictureStore, store_pictures
 from jointune.batches.texts import encode_posts
@@ -232,7 +233,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             image_encoder, image, image_description = load_image_encoder(self.image_encoder)
             if self.read_image_text:
                 check_pairs(text_encoder, text, self.text_encoder)
-            store = PictureStore((*image.resize, 3))
+            store = open_store(image)
             with progress_bar("reading pictures", "pictures", shown) as bar:
                 posts, places, self.problems_ = store_pictures(posts, image, store, self.on_bad_image, bar)
                 held, held_places, more = store_pictures(held, image, store, self.on_bad_image, bar)

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from jointune import __version__
+from jointune.commands.cache import cache
 from jointune.commands.check import check
 from jointune.commands.compare import compare
 from jointune.commands.demo import demo
@@ -25,6 +26,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate,
     "predict": predict,
     "compare": compare,
+    "cache": cache,
     "demo": demo,
 }
 

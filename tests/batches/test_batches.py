@@ -96,7 +96,7 @@ def test_a_full_disk_is_one_clear_error():
     store._file.close()
     store._file = open("/dev/full", "wb", buffering=0)  # noqa: SIM115
     with store._file, pytest.raises(OutputError, match="no room for the resized pictures"):
-        store.append(np.zeros((10, 10, 3), dtype=np.uint8))
+        store.append(np.zeros((10, 10, 3), dtype=np.uint8), b"any")
 
 
 def training_set(count, tmp_path):
@@ -107,7 +107,7 @@ def training_set(count, tmp_path):
 
     store = PictureStore((10, 10, 3))
     random = np.random.default_rng(0)
-    places = [store.append(random.integers(0, 256, (10, 10, 3), dtype=np.uint8)) for _ in range(count)]
+    places = [store.append(random.integers(0, 256, (10, 10, 3), dtype=np.uint8), b"%d" % n) for n in range(count)]
     tokens = [Tokens(np.full(random.integers(1, 30), index % 7, dtype=np.int32)) for index in range(count)]
     text = TextPreprocessor(Tokenizer(WordLevel({"a": 0}, unk_token="a")), 32)
     return TrainingSet(tokens, places, store, np.arange(count) % 3, text, SQUARE)

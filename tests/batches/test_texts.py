@@ -73,7 +73,8 @@ def test_a_text_in_the_picture_is_a_text(text):
 
 def made_of(posts, text, with_image_text):
     store = PictureStore((8, 8, 3))
-    places = [None if post.image is None else store.append(np.full((8, 8, 3), 7, dtype=np.uint8)) for post in posts]
+    grey = store.append(np.full((8, 8, 3), 7, dtype=np.uint8), b"grey")
+    places = [None if post.image is None else grey for post in posts]
     hidden = (
         {
             "tokens_without_image": encode_posts(posts.without("image"), text),

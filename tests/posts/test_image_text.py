@@ -209,17 +209,6 @@ def test_a_read_only_cache_is_still_read(fake, monkeypatch, tmp_path, caplog):
     assert caplog.messages == []
 
 
-def test_the_cache_lies_where_the_user_keeps_such_things(monkeypatch, tmp_path):
-    monkeypatch.delenv("JOINTUNE_CACHE", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert text_cache.cache_folder() == tmp_path / "xdg" / "jointune"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert text_cache.cache_folder() == tmp_path / ".cache" / "jointune"
-    monkeypatch.setenv("JOINTUNE_CACHE", str(tmp_path / "own"))
-    assert text_cache.cache_folder() == tmp_path / "own"
-
-
 def test_without_the_extra_it_is_named_at_once(monkeypatch):
     monkeypatch.setitem(sys.modules, "rapidocr_onnxruntime", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'jointune\[ocr\]'"):

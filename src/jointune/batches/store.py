@@ -1,6 +1,7 @@
 """Every picture of a training run, decoded and resized once."""
 
 import errno
+import hashlib
 import math
 import os
 import tempfile
@@ -10,10 +11,12 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+from PIL import Image
 
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.errors import OutputError
 from jointune.posts.decode import decode_posts
+from jointune.posts.pictures import PictureError, open_picture, picture_bytes
 from jointune.posts.post import Post, Posts
 from jointune.posts.problems import OnBadImage, Problem, raise_problems, stops
 from jointune.progress import Bar
@@ -26,12 +29,18 @@ class PictureStore:
     """
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
-        self._shape = shape
-        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="jointune-pictures-", buffering=0)  # noqa: SIM115
-        self._count = 0
+        self._start(shape, tempfile.TemporaryFile(prefix="jointune-pictures-", buffering=0))  # noqa: SIM115
+        self._places: dict[bytes, int] = {}
 
-    def append(self, pixels: np.ndarray) -> int:
-        """Store uint8 [H, W, 3]; its index.
+    def _start(self, shape: tuple[int, int, int], file: IO[bytes]) -> None:
+        self._shape, self._file = shape, file
+
+    def find(self, digest: bytes) -> int | None:
+        """Where the picture with this digest is; None where it is not."""
+        return self._places.get(digest)
+
+    def append(self, pixels: np.ndarray, digest: bytes) -> int:
+        """Store uint8 [H, W, 3]; its place.
 
         Raises:
             OutputError: the disk is full.
@@ -42,20 +51,26 @@ class PictureStore:
             if self._file.write(content) < len(content):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as reason:
-            raise OutputError(
-                f"no room for the resized pictures in {tempfile.gettempdir()}: {reason.strerror}; "
-                "free some, or point TMPDIR to a larger disk"
-            ) from reason
-        self._count += 1
-        return self._count - 1
+            raise no_room(tempfile.gettempdir(), reason.strerror) from reason
+        place = len(self._places)
+        self._places[digest] = place
+        return place
 
-    def __getitem__(self, index: int) -> np.ndarray:
-        if not 0 <= index < self._count:
-            raise IndexError(index)
+    def __getitem__(self, place: int) -> np.ndarray:
         # A positioned read copies from the page cache as a memory map would, without counting towards the process.
         size = math.prod(self._shape)
-        content = os.pread(self._file.fileno(), size, index * size)
+        content = os.pread(self._file.fileno(), size, place * size) if place >= 0 else b""
+        if len(content) < size:
+            raise IndexError(place)
         return np.frombuffer(content, dtype=np.uint8).reshape(self._shape)
+
+
+def no_room(where: str, reason: str | None) -> OutputError:
+    """The error of a full disk, or of one that cannot be written to."""
+    return OutputError(
+        f"no room for the resized pictures in {where}: {reason}; free some, point TMPDIR or JOINTUNE_CACHE to a larger "
+        "disk, or clear what earlier runs left with `jointune cache --clear`"
+    )
 
 
 def store_pictures(
@@ -75,11 +90,17 @@ def store_pictures(
         return post.image if isinstance(post.image, Path) and not post.problem else id(post)
 
     distinct = {source(post): post for post in reversed(posts)}
+    digests = {key: _digest(post) for key, post in distinct.items()}
     found: dict[Hashable, int | Problem | None] = {}
+    for key, digest in digests.items():
+        if digest is not None and (place := store.find(digest)) is not None:
+            found[key] = place
+    missing = [post for key, post in reversed(distinct.items()) if key not in found]
     height, width = preprocessor.resize
-    bar.start(len(distinct))
-    for post, pixels, problem in decode_posts(reversed(distinct.values()), preprocessor.prepare, (width, height)):
-        found[source(post)] = problem or (None if pixels is None else store.append(pixels))
+    bar.start(len(distinct), len(found))
+    for post, pixels, problem in decode_posts(missing, preprocessor.prepare, (width, height)):
+        digest = digests[source(post)]
+        found[source(post)] = problem or (None if pixels is None or digest is None else store.append(pixels, digest))
         bar.advance()
 
     kept: list[Post] = []
@@ -101,3 +122,18 @@ def store_pictures(
         problems.append(problem)
     raise_problems(fatal, posts.name)
     return Posts(kept, posts.name), places, problems
+
+
+def _digest(post: Post) -> bytes | None:
+    """What tells the post's picture from others; None where there is none to be read."""
+    if post.image is None or post.problem:
+        return None
+    try:
+        picture = post.image
+        if isinstance(picture, Image.Image):
+            # Its raw pixels mean nothing without palette and orientation.
+            opened = open_picture(picture)
+            return hashlib.sha256(repr(opened.size).encode() + opened.tobytes()).digest()
+        return hashlib.sha256(picture_bytes(picture)).digest()
+    except PictureError:
+        return None  # decoding says what is wrong with it

@@ -6,22 +6,12 @@ import os
 import sqlite3
 from pathlib import Path
 
+from jointune.caches import OFF, cache_folder
+
 _log = logging.getLogger("jointune")
 
 _PATIENCE = 30.0
 """Seconds to wait while another process writes."""
-
-
-def cache_folder() -> Path:
-    """``JOINTUNE_CACHE``, or ``jointune`` in the user's folder for caches.
-
-    Raises:
-        RuntimeError: the user has no home.
-    """
-    chosen = os.environ.get("JOINTUNE_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "jointune"
 
 
 class TextCache:
@@ -84,6 +74,8 @@ class TextCache:
 
 
 def _say_once(path: Path, reason: Exception) -> None:
+    if os.environ.get("JOINTUNE_CACHE") == OFF:
+        return
     _say(f"texts read in pictures are not kept in {path}: {reason}; delete it, or name a folder in JOINTUNE_CACHE")
 
 

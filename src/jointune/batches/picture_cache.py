@@ -1,0 +1,115 @@
+"""Prepared pictures kept between runs, by what they show and how they were prepared."""
+
+import errno
+import functools
+import hashlib
+import json
+import logging
+import os
+import sqlite3
+import zlib
+from pathlib import Path
+
+import numpy as np
+import PIL
+
+from jointune.batches.pixels import ImagePreprocessor
+from jointune.batches.store import PictureStore, no_room
+from jointune.caches import OFF, cache_folder, cache_limit
+
+_log = logging.getLogger("jointune")
+
+_PATIENCE = 30.0
+"""Seconds to wait while another process writes."""
+
+
+class PictureCache(PictureStore):
+    """A store of prepared pictures in a file that all runs of a user share, with an index beside it.
+
+    A picture is known by the SHA-256 of its content. What a run has found stays readable for it, whatever others do:
+    records are only ever added, and a file that is deleted stays open. A record whose checksum is not the index's, as a
+    power cut leaves, counts as not there.
+
+    Args:
+        folder: of all prepared pictures.
+        preprocessor: how the pictures are prepared; each way has files of its own.
+
+    Raises:
+        OSError: the folder cannot be written to.
+        sqlite3.Error: the index is damaged or locked for long.
+    """
+
+    def __init__(self, folder: Path, preprocessor: ImagePreprocessor) -> None:
+        how = {name: preprocessor.config()[name] for name in ("resize", "fit", "resample")}
+        key = hashlib.sha256(json.dumps(how | {"pillow": PIL.__version__}).encode()).hexdigest()[:16]
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # people's pictures may be private
+        _make_room(folder, keep=key)
+        self._start((*preprocessor.resize, 3), open(folder / f"{key}.u8", "a+b", buffering=0))  # noqa: SIM115
+        self._index = sqlite3.connect(folder / f"{key}.sqlite", timeout=_PATIENCE, isolation_level=None)
+        # A power cut may lose the last records or their index; checksums tell.
+        self._index.execute("PRAGMA synchronous = OFF")
+        self._index.execute(
+            "CREATE TABLE IF NOT EXISTS pictures (digest BLOB PRIMARY KEY, place INTEGER, checksum INTEGER)"
+        )
+        os.utime(folder / f"{key}.u8")
+
+    def find(self, digest: bytes) -> int | None:
+        """Where the picture with this digest is; None where it is not."""
+        row = self._index.execute("SELECT place, checksum FROM pictures WHERE digest = ?", (digest,)).fetchone()
+        if row is None:
+            return None
+        try:
+            return int(row[0]) if zlib.crc32(self[row[0]].tobytes()) == row[1] else None
+        except (IndexError, ValueError):  # beyond the end of the file
+            return None
+
+    def append(self, pixels: np.ndarray, digest: bytes) -> int:
+        """Store uint8 [H, W, 3]; its place.
+
+        Raises:
+            OutputError: the disk is full.
+        """
+        content = np.ascontiguousarray(pixels).tobytes()
+        try:
+            with self._index:
+                # One process writes at a time; the others see a record when it is whole.
+                self._index.execute("BEGIN IMMEDIATE")
+                self._file.seek(0, os.SEEK_END)
+                place = -(-self._file.tell() // len(content))
+                self._file.truncate(place * len(content))  # after half a record, which a full disk leaves
+                if self._file.write(content) < len(content):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                values = (digest, place, zlib.crc32(content))
+                self._index.execute("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)", values)
+        except OSError as reason:
+            raise no_room(self._file.name, reason.strerror) from reason
+        except sqlite3.Error as reason:
+            raise no_room(self._file.name, str(reason)) from reason
+        return place
+
+
+def open_store(preprocessor: ImagePreprocessor) -> PictureStore:
+    """The cache where there can be one, and otherwise a store for this run alone, with a reason in the log."""
+    try:
+        return PictureCache(cache_folder() / "pictures", preprocessor)
+    except (OSError, RuntimeError, sqlite3.Error) as reason:
+        if os.environ.get("JOINTUNE_CACHE") != OFF:
+            _say(f"prepared pictures are not kept between runs: {reason}; name another folder in JOINTUNE_CACHE")
+        return PictureStore((*preprocessor.resize, 3))
+
+
+@functools.cache
+def _say(message: str) -> None:
+    _log.warning(message)
+
+
+def _make_room(folder: Path, keep: str) -> None:
+    """Delete what was used longest ago until the rest is within the limit; the files of ``keep`` go last."""
+    stores = sorted(folder.glob("*.u8"), key=lambda path: (path.stem == keep, path.stat().st_mtime))
+    size = sum(path.stat().st_size for path in stores)
+    for path in stores:
+        if size <= cache_limit():
+            return
+        size -= path.stat().st_size
+        path.with_suffix(".sqlite").unlink(missing_ok=True)
+        path.unlink(missing_ok=True)

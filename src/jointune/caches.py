@@ -1,0 +1,58 @@
+"""Where jointune keeps what it need not work out twice, how much of it, and how to be rid of it."""
+
+import os
+import shutil
+from pathlib import Path
+
+OFF = "off"
+"""What ``JOINTUNE_CACHE`` says where nothing may be kept."""
+
+DEFAULT_LIMIT = 20 * 2**30
+"""Bytes of prepared pictures to keep, where ``JOINTUNE_CACHE_GIB`` does not say."""
+
+
+def cache_folder() -> Path:
+    """``JOINTUNE_CACHE``, or ``jointune`` in the user's folder for caches.
+
+    Raises:
+        RuntimeError: the user has no home, or wants nothing to be kept.
+    """
+    chosen = os.environ.get("JOINTUNE_CACHE")
+    if chosen == OFF:
+        raise RuntimeError(f"JOINTUNE_CACHE is {OFF}")
+    if chosen:
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "jointune"
+
+
+def cache_limit() -> int:
+    """Bytes of prepared pictures to keep between runs: ``JOINTUNE_CACHE_GIB``, or 20 GiB."""
+    try:
+        return int(float(os.environ.get("JOINTUNE_CACHE_GIB", "")) * 2**30)
+    except ValueError:
+        return DEFAULT_LIMIT
+
+
+def cached_files() -> dict[str, tuple[int, int]]:
+    """Kind of content to the number of files and their size in bytes."""
+    try:
+        folder = cache_folder()
+    except RuntimeError:
+        return {}
+    kinds = {
+        "prepared pictures": folder.glob("pictures/*"),
+        "texts read in pictures": folder.glob("image-text.sqlite*"),
+    }
+    found = {kind: [path.stat().st_size for path in paths if path.is_file()] for kind, paths in kinds.items()}
+    return {kind: (len(sizes), sum(sizes)) for kind, sizes in found.items()}
+
+
+def clear_caches() -> None:
+    """Delete what is kept. Runs that are using it go on with what they have opened."""
+    try:
+        folder = cache_folder()
+    except RuntimeError:
+        return
+    shutil.rmtree(folder / "pictures", ignore_errors=True)
+    for path in folder.glob("image-text.sqlite*"):
+        path.unlink(missing_ok=True)

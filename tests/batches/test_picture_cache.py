@@ -1,0 +1,164 @@
+"""Prepared pictures kept between runs."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jointune.batches import store as store_module
+from jointune.batches.picture_cache import PictureCache, open_store
+from jointune.batches.pixels import ImagePreprocessor
+from jointune.batches.store import PictureStore, store_pictures
+from jointune.posts.post import Post, Posts
+from jointune.progress import QuietBar
+
+SQUARE = ImagePreprocessor((8, 8), (10, 10))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("JOINTUNE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "pictures"
+
+
+@pytest.fixture
+def posts(tmp_path):
+    made = []
+    for number in range(6):
+        path = tmp_path / f"{number}.png"
+        Image.new("RGB", (20, 12), (number * 40, 10, 10)).save(path)
+        made.append(Post(text="a", image=path, where=f"row {number}"))
+    return Posts(made)
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """How many pictures were decoded."""
+    real, count = store_module.decode_posts, []
+
+    def counting(posts, *rest):
+        posts = list(posts)
+        count.extend(posts)
+        return real(posts, *rest)
+
+    monkeypatch.setattr(store_module, "decode_posts", counting)
+    return count
+
+
+def pixels(posts, store):
+    _, places, problems = store_pictures(posts, SQUARE, store, "error", QuietBar())
+    assert not problems
+    return np.stack([store[place] for place in places])
+
+
+def test_a_second_run_decodes_nothing(folder, posts, decoded):
+    first = pixels(posts, open_store(SQUARE))
+    assert len(decoded) == 6
+    np.testing.assert_array_equal(pixels(posts, open_store(SQUARE)), first)
+    assert len(decoded) == 6
+    np.testing.assert_array_equal(pixels(posts, PictureStore((10, 10, 3))), first)
+
+
+def test_a_picture_is_known_by_its_content(folder, posts, decoded, tmp_path):
+    pixels(posts, open_store(SQUARE))
+    renamed = tmp_path / "renamed.png"
+    renamed.write_bytes(posts[2].image.read_bytes())
+    Image.new("RGB", (20, 12), (1, 2, 3)).save(posts[0].image)
+    found = pixels(Posts([replace(posts[2], image=renamed), posts[0]]), open_store(SQUARE))
+    assert [post.where for post in decoded[6:]] == ["row 0"]
+    assert tuple(found[1, 5, 5]) == (1, 2, 3)
+
+
+def test_another_way_of_preparing_has_pictures_of_its_own(folder, posts, decoded):
+    pixels(posts, open_store(SQUARE))
+    open_store(replace(SQUARE, resample=Image.Resampling.NEAREST))
+    assert len(list(folder.glob("*.u8"))) == 2
+
+
+@pytest.mark.parametrize("spoil", ["flip a byte", "cut the file", "delete the pictures", "delete the index"])
+def test_a_damaged_record_is_made_anew_and_never_shown(folder, posts, decoded, spoil):
+    first = pixels(posts, open_store(SQUARE))
+    (file,) = folder.glob("*.u8")
+    content = bytearray(file.read_bytes())
+    if spoil == "flip a byte":
+        content[5] ^= 255
+        file.write_bytes(content)
+    elif spoil == "cut the file":
+        file.write_bytes(content[:-100])
+    elif spoil == "delete the pictures":
+        file.unlink()
+    else:
+        next(folder.glob("*.sqlite")).unlink()
+    np.testing.assert_array_equal(pixels(posts, open_store(SQUARE)), first)
+    np.testing.assert_array_equal(pixels(posts, open_store(SQUARE)), first)
+    assert len(decoded) == 6 + {"flip a byte": 1, "cut the file": 1}.get(spoil, 6)
+
+
+def test_what_is_cleared_stays_readable_for_a_run_that_uses_it(folder, posts):
+    from jointune.caches import clear_caches
+
+    store = open_store(SQUARE)
+    first = pixels(posts, store)
+    clear_caches()
+    assert not folder.exists()
+    np.testing.assert_array_equal(np.stack([store[place] for place in range(6)]), first)
+    np.testing.assert_array_equal(pixels(posts, open_store(SQUARE)), first)
+
+
+def test_the_oldest_make_room(folder, posts, monkeypatch):
+    old, new = replace(SQUARE, resample=0), replace(SQUARE, resample=1)
+    for age, preprocessor in ((100, old), (0, new)):
+        store_pictures(posts, preprocessor, PictureCache(folder, preprocessor), "error", QuietBar())
+        for path in folder.iterdir():
+            os.utime(path, (path.stat().st_mtime - age,) * 2)
+    kept = 2 * 6 * 300
+    monkeypatch.setenv("JOINTUNE_CACHE_GIB", str((kept - 1) / 2**30))
+    open_store(SQUARE)
+    assert sorted(path.stat().st_size for path in folder.glob("*.u8")) == [0, 6 * 300]
+
+
+def test_several_processes_share_it(folder, posts):
+    code = (
+        "import sys; sys.path.insert(0, 'tests/batches')\n"
+        "from pathlib import Path\n"
+        "from jointune.batches.picture_cache import open_store\n"
+        "from jointune.batches.pixels import ImagePreprocessor\n"
+        "from jointune.batches.store import store_pictures\n"
+        "from jointune.posts.post import Post, Posts\n"
+        "from jointune.progress import QuietBar\n"
+        "how = ImagePreprocessor((8, 8), (10, 10))\n"
+        "store = open_store(how)\n"
+        "posts = Posts(Post(image=Path(name)) for name in sys.argv[1:])\n"
+        "_, places, _ = store_pictures(posts, how, store, 'error', QuietBar())\n"
+        "print([int(store[place][5, 5, 0]) for place in places])\n"
+    )
+    names = [str(post.image) for post in posts]
+    command = [sys.executable, "-c", code, *names]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert {process.communicate()[0].strip() for process in running} == {str([n * 40 for n in range(6)])}
+
+
+def test_without_a_place_for_it_pictures_are_kept_for_the_run_alone(tmp_path, posts, monkeypatch, caplog):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("JOINTUNE_CACHE", str(tmp_path / "file"))
+    assert type(open_store(SQUARE)) is PictureStore
+    assert "JOINTUNE_CACHE" in caplog.text
+    caplog.clear()
+    monkeypatch.setenv("JOINTUNE_CACHE", "off")
+    assert type(open_store(SQUARE)) is PictureStore
+    assert not caplog.messages
+
+
+def test_the_command_shows_and_clears(folder, posts, jointune):
+    pixels(posts, open_store(SQUARE))
+    code, said = jointune("cache")
+    assert code == 0
+    assert str(folder.parent) in said
+    assert "prepared pictures: 0.0 MiB in 2 files" in said
+    code, said = jointune("cache", "--clear")
+    assert "prepared pictures: 0.0 MiB in 0 files" in said
+    assert not folder.exists()
