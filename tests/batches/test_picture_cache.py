@@ -73,6 +73,19 @@ def test_a_picture_is_known_by_its_content(folder, posts, decoded, tmp_path):
     assert tuple(found[1, 5, 5]) == (1, 2, 3)
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_equal_pictures_under_several_names_do_not_move_the_others(folder, posts, tmp_path, monkeypatch, kept):
+    if not kept:
+        monkeypatch.setenv("JOINTUNE_CACHE", "off")
+    twin = tmp_path / "twin.png"
+    twin.write_bytes(posts[0].image.read_bytes())
+    many = Posts([posts[0], replace(posts[0], image=twin), *posts[1:]])
+    store = open_store(SQUARE)
+    shades = [0, *(40 * number for number in range(6))]
+    assert pixels(many, store)[:, 5, 5, 0].tolist() == shades
+    assert pixels(many, store)[:, 5, 5, 0].tolist() == shades
+
+
 def test_another_way_of_preparing_has_pictures_of_its_own(folder, posts, decoded):
     pixels(posts, open_store(SQUARE))
     open_store(replace(SQUARE, resample=Image.Resampling.NEAREST))

@@ -198,6 +198,19 @@ def test_posts_from_python_are_told_apart_though_they_have_no_row(tmp_path):
     assert sum(row["test_posts"] for row in skipped.table()) == 20
 
 
+def test_a_picture_that_reading_found_fault_with_is_left_out_too(fresh_posts):
+    path = fresh_posts()
+    lines = path.read_text().splitlines()
+    lines[8] = lines[8].replace("7.png", "../../7.png")
+    path.write_text("\n".join(lines) + "\n")
+    posts = read_posts(path, image_root=path.parent)
+    with pytest.raises(PostsError, match="row 8"):
+        compare(posts, methods=QUICK, folds=2, progress=False)
+    for policy, number in (("skip", 47), ("missing", 48)):
+        found = compare(posts, methods={"guess": predictors.Guess}, folds=2, on_bad_image=policy, progress=False)
+        assert sum(row["test_posts"] for row in found.table()) == number
+
+
 def test_our_own_methods_through_the_same_interface(posts_csv, tiny_settings, tmp_path):
     """Those that take a code path of their own; late fusion trains nothing where its parts are at hand."""
     posts = read_posts(posts_csv, split_column="split")

@@ -31,6 +31,7 @@ class PictureStore:
     def __init__(self, shape: tuple[int, int, int]) -> None:
         self._start(shape, tempfile.TemporaryFile(prefix="jointune-pictures-", buffering=0))  # noqa: SIM115
         self._places: dict[bytes, int] = {}
+        self._count = 0
 
     def _start(self, shape: tuple[int, int, int], file: IO[bytes]) -> None:
         self._shape, self._file = shape, file
@@ -52,7 +53,8 @@ class PictureStore:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as reason:
             raise no_room(tempfile.gettempdir(), reason.strerror) from reason
-        place = len(self._places)
+        place = self._count
+        self._count += 1
         self._places[digest] = place
         return place
 

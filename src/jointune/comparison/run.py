@@ -31,9 +31,9 @@ from jointune.comparison.timing import time_left
 from jointune.comparison.worker import Job
 from jointune.errors import PostsError, SettingsError
 from jointune.files import COMPARISON_MARK
-from jointune.posts.check import check_posts, label_problems
+from jointune.posts.check import label_problems, opened
 from jointune.posts.post import Posts
-from jointune.posts.problems import OnBadImage, raise_problems, valid_policy
+from jointune.posts.problems import OnBadImage, raise_problems, stops, valid_policy
 from jointune.posts.read import as_posts
 from jointune.posts.split import identity_groups
 from jointune.progress import Bar, progress_bar
@@ -211,17 +211,16 @@ def _usable(posts: Posts, policy: OnBadImage) -> Posts:
     if not posts:
         raise PostsError(f"{posts.name}: no posts to compare on")
     raise_problems(list(label_problems(posts)), posts.name)
-    raise_problems(list(check_posts(posts, policy=policy)), posts.name)
-    if policy == "error":
-        return posts
-    # Users' own posts may all be called the same: here each is known by its number.
-    numbered = Posts(replace(post, where=str(number)) for number, post in enumerate(posts))
-    bad = {int(problem.where) for problem in check_posts(numbered, labelled=False)}
-    if policy == "skip":
-        return posts.take(number for number in range(len(posts)) if number not in bad)
-    return Posts(
-        (replace(post, image=None) if number in bad else post for number, post in enumerate(posts)), posts.name
-    )
+    kept, fatal = [], []
+    for post, problem in opened(posts):
+        if problem is None:
+            kept.append(post)
+        elif stops(problem, post.text is not None, policy):
+            fatal.append(problem)
+        elif policy == "missing":
+            kept.append(replace(post, image=None, problem=None))
+    raise_problems(fatal, posts.name)
+    return Posts(kept, posts.name)
 
 
 def _sentence(result: CellResult, truth: np.ndarray) -> str:

@@ -28,13 +28,18 @@ def check_posts(
         Each problem, as soon as it is known.
     """
     seen: list[Post] = []
-    for post, _, problem in decode_posts(posts, _nothing):
+    for post, problem in opened(posts):
         if problem and stops(problem, post.text is not None, policy):
             yield problem
         if labelled and (problem is None or problem.about_image):
             seen.append(Post(label=post.label, split=post.split, where=post.where))
     if labelled:
         yield from label_problems(seen, split)
+
+
+def opened(posts: Iterable[Post]) -> Iterator[tuple[Post, Problem | None]]:
+    """Each post in order, with what is wrong with it or its picture, if anything; the pictures are not kept."""
+    return ((post, problem) for post, _, problem in decode_posts(posts, _nothing))
 
 
 def _nothing(_: Image.Image) -> np.ndarray:
