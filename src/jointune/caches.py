@@ -1,8 +1,13 @@
 """Where jointune keeps what it need not work out twice, how much of it, and how to be rid of it."""
 
+import functools
+import logging
 import os
 import shutil
 from pathlib import Path
+
+PATIENCE = 30.0
+"""Seconds to wait while another process writes."""
 
 OFF = "off"
 """What ``JOINTUNE_CACHE`` says where nothing may be kept."""
@@ -56,3 +61,14 @@ def clear_caches() -> None:
     shutil.rmtree(folder / "pictures", ignore_errors=True)
     for path in folder.glob("image-text.sqlite*"):
         path.unlink(missing_ok=True)
+
+
+def say_not_kept(message: str) -> None:
+    """Log, once, why something is not kept between runs; nothing where the user wants nothing to be kept."""
+    if os.environ.get("JOINTUNE_CACHE") != OFF:
+        _warn_once(message)
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    logging.getLogger("jointune").warning(message)

@@ -43,7 +43,7 @@ from jointune.training.inference import probabilities
 from jointune.training.loop import fine_tune
 from jointune.training.probe import fit_probe, pooled_features, start_from
 from jointune.training.recipe import METRICS, Recipe
-from jointune.training.tracking import check_trackers
+from jointune.training.tracking import check_trackers, loggable
 
 
 class JointClassifier(ClassifierMixin, BaseEstimator):
@@ -226,7 +226,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self.is_main_process_ = accelerator.is_main_process
         shown = self.progress and accelerator.is_main_process
         if self.track:
-            accelerator.init_trackers("jointune", config=_loggable(self.get_params()))
+            accelerator.init_trackers("jointune", config=loggable(self.get_params()))
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             text_encoder, text, text_description = load_text_encoder(self.text_encoder, self.max_tokens)
@@ -524,7 +524,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         return ((likelihood,) if self.metric == "log_loss" else (logged[self.metric], likelihood)), logged
 
     def _fingerprint(self, posts: Posts, held: Posts) -> dict[str, Any]:
-        settings = _loggable(self.get_params())
+        settings = loggable(self.get_params())
         for name in ("progress", "track", "device"):
             settings.pop(name)
         digests = {}
@@ -536,11 +536,6 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
                 digest.update(repr((post.text, image, post.label, *read)).encode())
             digests[part] = digest.hexdigest()
         return settings | digests | {"jointune version": __version__, "torch version": str(torch.__version__)}
-
-
-def _loggable(settings: dict[str, Any]) -> dict[str, Any]:
-    plain = (str, int, float, bool)
-    return {name: value if isinstance(value, plain) else str(value) for name, value in settings.items()}
 
 
 def _check_labels(posts: Posts, held: Posts) -> None:

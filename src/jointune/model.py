@@ -85,17 +85,23 @@ class JointModel(nn.Module):
 
     def forward(self, inputs: Inputs) -> Outputs:
         """Logits, and the fusion's own loss where it has one."""
-        has_text, has_image = inputs.present.unbind(1)
-        text = self.text_encoder(inputs.text) if inputs.text is not None else None
-        image = self.image_encoder(inputs.pixels) if inputs.pixels is not None else None
-        text = _stand_in(text, has_text, self.missing_text)
-        image = _stand_in(image, has_image, self.missing_image)
+        text, image = self.text_states(inputs), self.image_states(inputs)
         fused = self.fusion(text, image, inputs.present)
         vectors, loss = fused if isinstance(fused, Fused) else (fused, None)
         logits = self.head(vectors)
         if self.probe is not None:
             logits = logits + self.probe(text.pooled, image.pooled)
         return Outputs(logits, loss)
+
+    def text_states(self, inputs: Inputs) -> States:
+        """States of every post's text; the learned embedding where a post has none."""
+        found = self.text_encoder(inputs.text) if inputs.text is not None else None
+        return _stand_in(found, inputs.present[:, 0], self.missing_text)
+
+    def image_states(self, inputs: Inputs) -> States:
+        """States of every post's picture, likewise."""
+        found = self.image_encoder(inputs.pixels) if inputs.pixels is not None else None
+        return _stand_in(found, inputs.present[:, 1], self.missing_image)
 
     def train(self, mode: bool = True) -> "JointModel":
         """Training mode for all but batch normalisation."""
@@ -118,18 +124,14 @@ class SingleStreamModel(JointModel):
 
     def forward(self, inputs: Inputs) -> Outputs:
         """Logits; this fusion has no loss of its own."""
-        has_text, has_image = inputs.present.unbind(1)
         words = self.text_encoder.embed(inputs.text) if inputs.text is not None else None
-        image = self.image_encoder(inputs.pixels) if inputs.pixels is not None else None
-        words = _stand_in(words, has_text, self.fusion.missing_word(self.missing_text))
-        image = _stand_in(image, has_image, self.missing_image)
+        words = _stand_in(words, inputs.present[:, 0], self.fusion.missing_word(self.missing_text))
+        image = self.image_states(inputs)
         picture = self.fusion.picture_tokens(image)
         joined = self.text_encoder.forward_with_picture(words, picture, image.mask)
         logits = self.head(self.fusion(joined))
         if self.probe is not None:
-            text = self.text_encoder(inputs.text) if inputs.text is not None else None
-            text = _stand_in(text, has_text, self.missing_text)
-            logits = logits + self.probe(text.pooled, image.pooled)
+            logits = logits + self.probe(self.text_states(inputs).pooled, image.pooled)
         return Outputs(logits)
 
 

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from fake_ocr import install
+from jointune import caches
 from jointune.errors import MissingExtraError, PostsError
 from jointune.posts import ocr, text_cache
 from jointune.posts.image_text import read_image_text, unread
@@ -26,7 +27,7 @@ def says_its_colour(picture: Image.Image) -> str:
 
 @pytest.fixture
 def fake(monkeypatch, tmp_path):
-    text_cache._say.cache_clear()
+    caches._warn_once.cache_clear()
     return install(monkeypatch, tmp_path / "cache", says_its_colour)
 
 
@@ -181,7 +182,7 @@ def spoil_by_a_file_in_its_place(cache, monkeypatch):
 
 def spoil_by_a_lock(cache, monkeypatch):
     text_cache.TextCache("fake 1").close()
-    monkeypatch.setattr(text_cache, "_PATIENCE", 0.01)
+    monkeypatch.setattr(text_cache, "PATIENCE", 0.01)
     monkeypatch.setattr(text_cache, "_lock_of_the_test", sqlite3.connect(cache / "image-text.sqlite"), raising=False)
     text_cache._lock_of_the_test.execute("BEGIN EXCLUSIVE")
 

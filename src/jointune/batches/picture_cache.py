@@ -1,10 +1,8 @@
 """Prepared pictures kept between runs, by what they show and how they were prepared."""
 
 import errno
-import functools
 import hashlib
 import json
-import logging
 import os
 import sqlite3
 import zlib
@@ -15,12 +13,7 @@ import PIL
 
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.store import PictureStore, no_room
-from jointune.caches import OFF, cache_folder, cache_limit
-
-_log = logging.getLogger("jointune")
-
-_PATIENCE = 30.0
-"""Seconds to wait while another process writes."""
+from jointune.caches import PATIENCE, cache_folder, cache_limit, say_not_kept
 
 
 class PictureCache(PictureStore):
@@ -45,7 +38,7 @@ class PictureCache(PictureStore):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # people's pictures may be private
         _make_room(folder, keep=key)
         self._start((*preprocessor.resize, 3), open(folder / f"{key}.u8", "a+b", buffering=0))  # noqa: SIM115
-        self._index = sqlite3.connect(folder / f"{key}.sqlite", timeout=_PATIENCE, isolation_level=None)
+        self._index = sqlite3.connect(folder / f"{key}.sqlite", timeout=PATIENCE, isolation_level=None)
         # A power cut may lose the last records or their index; checksums tell.
         self._index.execute("PRAGMA synchronous = OFF")
         self._index.execute(
@@ -93,14 +86,8 @@ def open_store(preprocessor: ImagePreprocessor) -> PictureStore:
     try:
         return PictureCache(cache_folder() / "pictures", preprocessor)
     except (OSError, RuntimeError, sqlite3.Error) as reason:
-        if os.environ.get("JOINTUNE_CACHE") != OFF:
-            _say(f"prepared pictures are not kept between runs: {reason}; name another folder in JOINTUNE_CACHE")
+        say_not_kept(f"prepared pictures are not kept between runs: {reason}; name another folder in JOINTUNE_CACHE")
         return PictureStore((*preprocessor.resize, 3))
-
-
-@functools.cache
-def _say(message: str) -> None:
-    _log.warning(message)
 
 
 def _make_room(folder: Path, keep: str) -> None:

@@ -1,7 +1,6 @@
 """Every picture of a training run, decoded and resized once."""
 
 import errno
-import hashlib
 import math
 import os
 import tempfile
@@ -11,12 +10,11 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from PIL import Image
 
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.errors import OutputError
 from jointune.posts.decode import decode_posts
-from jointune.posts.pictures import PictureError, open_picture, picture_bytes
+from jointune.posts.pictures import PictureError, picture_digest
 from jointune.posts.post import Post, Posts
 from jointune.posts.problems import OnBadImage, Problem, raise_problems, stops
 from jointune.progress import Bar
@@ -131,11 +129,6 @@ def _digest(post: Post) -> bytes | None:
     if post.image is None or post.problem:
         return None
     try:
-        picture = post.image
-        if isinstance(picture, Image.Image):
-            # Its raw pixels mean nothing without palette and orientation.
-            opened = open_picture(picture)
-            return hashlib.sha256(repr(opened.size).encode() + opened.tobytes()).digest()
-        return hashlib.sha256(picture_bytes(picture)).digest()
+        return picture_digest(post.image)
     except PictureError:
         return None  # decoding says what is wrong with it

@@ -5,11 +5,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from jointune.bundle import versions
 from jointune.comparison.methods import METHODS, Setup
 from jointune.comparison.protocol import VALIDATION, Fold
 from jointune.errors import OutputError
 from jointune.files import COMPARISON_MARK, atomic_file, refuse_existing
 from jointune.posts.post import Posts
+from jointune.training.tracking import loggable
 
 FORMAT = 1
 """Raised when an older jointune could no longer read the cells."""
@@ -45,8 +47,7 @@ def open_folder(folder: Path, about: dict[str, Any], resume: bool, force: bool) 
 
 def about_of(posts: Posts, divided: list[Fold], folds: int | None, setup: Setup) -> dict[str, Any]:
     """What a comparison is of: as much as must agree for its cells to be compared, and what a report says of it."""
-    from jointune.bundle import versions
-
+    environment = versions()
     digest = hashlib.sha256()
     for post in posts:
         image = str(post.image) if isinstance(post.image, Path) else ""
@@ -63,17 +64,12 @@ def about_of(posts: Posts, divided: list[Fold], folds: int | None, setup: Setup)
             "sizes": [[len(fold.learn), len(fold.check), len(fold.test)] for fold in divided],
         },
         "setup": {
-            "settings": {
-                name: value if isinstance(value, (int, float, str)) else str(value)
-                for name, value in setup.settings.items()
-            },
+            "settings": loggable(setup.settings),
             "clip": setup.clip,
             "visualbert": setup.visualbert,
             "prompts": setup.prompts,
         },
-        "versions": {
-            name: number for name, number in versions().items() if name in ("jointune", "torch", "transformers")
-        },
-        "environment": versions(),
+        "versions": {name: environment[name] for name in ("jointune", "torch", "transformers")},
+        "environment": environment,
         "methods": {name: method.about for name, method in METHODS.items()},
     }

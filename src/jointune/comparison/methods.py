@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from jointune.errors import SettingsError
+from jointune.posts.post import Modality
 
 
 class Predictor(Protocol):
@@ -77,43 +78,35 @@ loss stops training. It watches that of the test fold; here it is that of the va
 of texts and how token states are pooled are ours."""
 
 
-def _joint(**changes: Any) -> Callable[[Setup, int], Predictor]:
-    def make(setup: Setup, seed: int) -> Predictor:
-        from jointune.classifier import JointClassifier
+def _classifier(setup: Setup, seed: int, **changes: Any) -> Any:
+    # Imported here, so that a process which runs another method need not load torch.
+    from jointune.classifier import JointClassifier
 
-        return JointClassifier(**{**setup.settings, **changes, "seed": seed})
+    return JointClassifier(**{**setup.settings, **changes, "seed": seed})
+
+
+def _joint(**changes: Any) -> Callable[[Setup, int], Predictor]:
+    return lambda setup, seed: _classifier(setup, seed, **changes)
+
+
+def _without(hidden: Modality) -> Callable[[Setup, int], Predictor]:
+    def make(setup: Setup, seed: int) -> Predictor:
+        from jointune.baselines.one_modality import OneModality
+
+        return OneModality(_classifier(setup, seed), hidden)
 
     return make
 
 
-def _text(setup: Setup, seed: int) -> Predictor:
-    from jointune.baselines.one_modality import OneModality
-    from jointune.classifier import JointClassifier
-
-    return OneModality(JointClassifier(**setup.settings, seed=seed), hidden="image")
-
-
-def _image(setup: Setup, seed: int) -> Predictor:
-    from jointune.baselines.one_modality import OneModality
-    from jointune.classifier import JointClassifier
-
-    return OneModality(JointClassifier(**setup.settings, seed=seed), hidden="text")
-
-
 def _late(setup: Setup, seed: int) -> Predictor:
     from jointune.baselines.late import LateFusion
-    from jointune.classifier import JointClassifier
 
-    return LateFusion(JointClassifier(**setup.settings, seed=seed), JointClassifier(**setup.settings, seed=seed))
+    return LateFusion(_classifier(setup, seed), _classifier(setup, seed))
 
 
 def _visualbert(setup: Setup, seed: int) -> Predictor:
-    from jointune.classifier import JointClassifier
-
-    changes = {"fusion": "single-stream", "probe": False, "seed": seed}
-    if setup.visualbert:
-        changes["text_encoder"] = setup.visualbert
-    return JointClassifier(**{**setup.settings, **changes})
+    changes = {"text_encoder": setup.visualbert} if setup.visualbert else {}
+    return _classifier(setup, seed, fusion="single-stream", probe=False, **changes)
 
 
 def _clip(setup: Setup, seed: int) -> Predictor:
@@ -137,8 +130,8 @@ METHODS: dict[str, Method] = {
         "joint fine-tuning as published: architecture and settings of arXiv 2210.05790", _joint(**PAPER)
     ),
     "frozen": Method("logistic regression on what both encoders say, none of them trained", _joint(epochs=0)),
-    "text": Method("the same recipe with every picture hidden", _text),
-    "image": Method("the same recipe with every text hidden", _image),
+    "text": Method("the same recipe with every picture hidden", _without("image")),
+    "image": Method("the same recipe with every text hidden", _without("text")),
     "late": Method("the probabilities of text and image averaged, with a weight chosen on validation posts", _late),
     "clip": Method("the two towers of a CLIP checkpoint fine-tuned together", _clip, needs="clip"),
     "clip-zero-shot": Method(

@@ -117,9 +117,13 @@ def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: 
         right: whether the prediction was right, bool [N].
         bins: their number.
     """
-    bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    distance = np.bincount(bin_of, weights=confidence - right, minlength=bins)
+    distance = np.bincount(confidence_bins(confidence, bins), weights=confidence - right, minlength=bins)
     return float(np.abs(distance).sum() / len(confidence))
+
+
+def confidence_bins(confidence: np.ndarray, bins: int = 15) -> np.ndarray:
+    """The bin of equal width that each confidence falls into, its upper end included: int [N], from 0."""
+    return np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
 
 
 def _interval(draws: np.ndarray) -> tuple[float, float]:

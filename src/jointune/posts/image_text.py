@@ -1,6 +1,5 @@
 """The text in the pictures of many posts: read by several threads, in order, once a picture."""
 
-import hashlib
 import os
 import threading
 from collections import deque
@@ -10,11 +9,9 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from PIL import Image
-
 from jointune.errors import PostsError
 from jointune.posts import ocr
-from jointune.posts.pictures import PictureError, open_picture, picture_bytes
+from jointune.posts.pictures import PictureError, open_picture, picture_digest
 from jointune.posts.post import Picture, Post
 from jointune.posts.problems import Problem
 from jointune.posts.text_cache import TextCache
@@ -102,7 +99,7 @@ class _Texts:
             raise PostsError(str(problem)) from reason
 
     def _text(self, picture: Picture) -> str:
-        digest = _digest(picture)
+        digest = picture_digest(picture)
         with self._lock:
             known = self.cache.get(digest)
             if known is not None:
@@ -127,10 +124,3 @@ class _Texts:
                 del self._pending[digest]
                 if mine.exception() is None:
                     self.cache.put(digest, mine.result())
-
-
-def _digest(picture: Picture) -> bytes:
-    if isinstance(picture, Image.Image):
-        # Not its raw pixels, which mean nothing without palette and orientation.
-        picture = open_picture(picture)
-    return hashlib.sha256(picture_bytes(picture)).digest()

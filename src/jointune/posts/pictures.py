@@ -1,5 +1,6 @@
 """The one place where picture files are opened: any picture people have, to 8-bit RGB, or the reason why not."""
 
+import hashlib
 import io
 import warnings
 from contextlib import suppress
@@ -93,6 +94,18 @@ def picture_bytes(source: Picture) -> bytes:
         return f"{source.mode} {source.size} ".encode() + source.tobytes()
     except Exception as reason:  # as in open_picture: an opened file is decoded only now
         raise _damaged(_name(source), reason) from reason
+
+
+def picture_digest(source: Picture) -> bytes:
+    """SHA-256 of a picture's file, or of what an opened picture shows.
+
+    Raises:
+        PictureError: the file is missing, empty or not readable.
+    """
+    if isinstance(source, Image.Image):
+        # Not its raw pixels, which mean nothing without palette and orientation.
+        source = open_picture(source)
+    return hashlib.sha256(picture_bytes(source)).digest()
 
 
 def _damaged(file: str, reason: Exception) -> PictureError:

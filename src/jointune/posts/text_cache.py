@@ -1,17 +1,9 @@
 """Texts that were read in pictures, kept between runs."""
 
-import functools
-import logging
-import os
 import sqlite3
 from pathlib import Path
 
-from jointune.caches import OFF, cache_folder
-
-_log = logging.getLogger("jointune")
-
-_PATIENCE = 30.0
-"""Seconds to wait while another process writes."""
+from jointune.caches import PATIENCE, cache_folder, say_not_kept
 
 
 class TextCache:
@@ -33,7 +25,7 @@ class TextCache:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # people's pictures may be private
             # Whoever uses the cache sees to it that threads take turns.
             self._connection = sqlite3.connect(
-                self._path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+                self._path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
             )
             self._connection.execute(
                 "CREATE TABLE IF NOT EXISTS texts "
@@ -41,7 +33,7 @@ class TextCache:
             )
         except (OSError, RuntimeError, sqlite3.Error) as reason:
             self._connection = None
-            _say_once(self._path, reason)
+            _say(self._path, reason)
 
     def get(self, picture: bytes) -> str | None:
         """The text of the picture with this digest; None where it is not known."""
@@ -52,7 +44,7 @@ class TextCache:
             row = self._connection.execute(query, (picture, self._version)).fetchone()
         except sqlite3.Error as reason:
             self._connection = None
-            _say_once(self._path, reason)
+            _say(self._path, reason)
             return None
         return row[0] if row and isinstance(row[0], str) else None
 
@@ -64,7 +56,7 @@ class TextCache:
             self._connection.execute("INSERT OR REPLACE INTO texts VALUES (?, ?, ?)", (picture, self._version, text))
         except sqlite3.Error as reason:
             self._writable = False
-            _say_once(self._path, reason)
+            _say(self._path, reason)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -73,12 +65,7 @@ class TextCache:
             self._connection = None
 
 
-def _say_once(path: Path, reason: Exception) -> None:
-    if os.environ.get("JOINTUNE_CACHE") == OFF:
-        return
-    _say(f"texts read in pictures are not kept in {path}: {reason}; delete it, or name a folder in JOINTUNE_CACHE")
-
-
-@functools.cache
-def _say(message: str) -> None:
-    _log.warning(message)
+def _say(path: Path, reason: Exception) -> None:
+    say_not_kept(
+        f"texts read in pictures are not kept in {path}: {reason}; delete it, or name a folder in JOINTUNE_CACHE"
+    )

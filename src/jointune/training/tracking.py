@@ -1,5 +1,7 @@
 """Experiment trackers, all through Accelerate."""
 
+from typing import Any
+
 from jointune.errors import SettingsError
 from jointune.extras import require
 
@@ -18,3 +20,9 @@ def check_trackers(track: str | None) -> None:
     if track not in _PACKAGES:
         raise SettingsError(f"track={track!r}: choose one of {', '.join(_PACKAGES)}")
     require(_PACKAGES[track], track, f"--track {track}")
+
+
+def loggable(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings as a tracker or a JSON file takes them: what is no plain value, as it is spelled."""
+    plain = (str, int, float, bool)
+    return {name: value if isinstance(value, plain) else str(value) for name, value in settings.items()}

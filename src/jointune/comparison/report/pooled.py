@@ -7,7 +7,7 @@ import numpy as np
 
 from jointune.comparison.protocol import Budget
 from jointune.comparison.result import Comparison
-from jointune.evaluation.metrics import Metrics, compute_metrics
+from jointune.evaluation.metrics import Metrics, compute_metrics, confidence_bins
 
 BINS = 15
 
@@ -47,7 +47,7 @@ class Pool:
 
     def bins(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Mean confidence, share of right ones, and number of predictions in each bin of confidence that has any."""
-        place = np.clip(np.ceil(self.confidence * BINS).astype(int) - 1, 0, BINS - 1)
+        place = confidence_bins(self.confidence, BINS)
         number = np.bincount(place, minlength=BINS)
         kept = number > 0
         sure = np.bincount(place, weights=self.confidence, minlength=BINS)[kept] / number[kept]
