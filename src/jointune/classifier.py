@@ -26,6 +26,7 @@ from jointune.bundle import Bundle, load_bundle, save_bundle
 from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
 from jointune.encoders.pairs import check_pairs
 from jointune.errors import PostsError, SettingsError
+from jointune.evaluation.calibration import at_temperature, fit_temperature
 from jointune.evaluation.metrics import Metrics, compute_metrics
 from jointune.fusion.choice import FusionFactory
 from jointune.model import JointModel, make_model
@@ -59,6 +60,9 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         fusion: ``gated``, ``concat``, ``paper``, ``cross-attention``, ``mual``, ``splitting``, ``dual``,
             ``single-stream``, one of these with another width, such as ``gated:512``, or a fusion's class.
         probe: whether training starts from a linear probe on the frozen encoders, which stays beside fusion and head.
+        train_layers: how many of the uppermost layers of each encoder are trained; less than 1 is the share of them,
+            rounded up, and None is all of the encoder. What lies below stays as it was pre-trained. An encoder whose
+            layers cannot be told apart, such as ALBERT, is trained as a whole.
         epochs: most passes over the training posts.
         epoch_steps: an epoch has this many steps at least: posts that make fewer are passed several times.
         batch_size: posts a step, on each device.
@@ -66,6 +70,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             takes less memory and changes the result by rounding only, apart from which posts a draw hits.
         encoder_lr: AdamW's peak rate for both encoders.
         head_lr: AdamW's peak rate for fusion, head and the embeddings of missing modalities.
+        full_rate_posts: with fewer training posts than this, both rates are multiplied by the root of their share in
+            it; 0 for never.
         weight_decay: AdamW's decoupled decay, of matrices only.
         schedule: how the rates fall after the warm-up: ``cosine`` to zero, or ``exponential``, by 0.9 an epoch.
         warmup: share of all steps over which the rates rise.
@@ -111,12 +117,14 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         fusion: str | FusionFactory = "gated",
         *,
         probe: bool = True,
+        train_layers: float | None = 0.75,
         epochs: int = 4,
         epoch_steps: int = 8,
         batch_size: int = 32,
         micro_batch_size: int = 16,
         encoder_lr: float = 1e-4,
         head_lr: float = 1e-3,
+        full_rate_posts: int = 2000,
         weight_decay: float = 0.01,
         schedule: str = "cosine",
         warmup: float = 0.1,
@@ -142,12 +150,14 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self.image_encoder = image_encoder
         self.fusion = fusion
         self.probe = probe
+        self.train_layers = train_layers
         self.epochs = epochs
         self.epoch_steps = epoch_steps
         self.batch_size = batch_size
         self.micro_batch_size = micro_batch_size
         self.encoder_lr = encoder_lr
         self.head_lr = head_lr
+        self.full_rate_posts = full_rate_posts
         self.weight_decay = weight_decay
         self.schedule = schedule
         self.warmup = warmup
@@ -233,6 +243,9 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             image_encoder, image, image_description = load_image_encoder(self.image_encoder)
             if self.read_image_text:
                 check_pairs(text_encoder, text, self.text_encoder)
+            if self.train_layers is not None:
+                text_encoder.freeze_lower(self.train_layers)
+                image_encoder.freeze_lower(self.train_layers)
             store = open_store(image)
             with progress_bar("reading pictures", "pictures", shown) as bar:
                 posts, places, self.problems_ = store_pictures(posts, image, store, self.on_bad_image, bar)
@@ -288,7 +301,9 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self._adopt(model, text, image, {"text": text_description, "image": image_description}, accelerator.device)
         self.data_ = {"training": dict(Counter(posts.labels)), "validation": dict(Counter(held.labels))}
         scores = probabilities(model, checking.in_order(self.batch_size), len(held), self._device)
-        self.metrics_ = compute_metrics(checking.labels, scores, self.classes_.tolist())
+        temperature = fit_temperature(scores, checking.labels)
+        model.temperature.fill_(temperature)
+        self.metrics_ = compute_metrics(checking.labels, at_temperature(scores, temperature), self.classes_.tolist())
         self.test_metrics_ = None
         if tested:
             self.data_["test"] = dict(Counter(tested.labels))
@@ -414,6 +429,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         """
         if not self.epochs and not self.probe:
             raise SettingsError("epochs=0 without a probe: nothing would be trained")
+        if self.train_layers is not None and not self.train_layers >= 0:
+            raise SettingsError(f"train_layers={self.train_layers}: it must be at least 0, or None for all")
         return Recipe(**{field.name: getattr(self, field.name) for field in fields(Recipe)})
 
     def _fitted(self) -> "JointClassifier":

@@ -71,7 +71,12 @@ class JointModel(nn.Module):
     The encoders see only the posts that have their modality. Elsewhere a learned embedding stands in, as one token and
     as the pooled vector. Batch normalisation keeps its pre-trained statistics: a post's logits do not depend on the
     other posts of its batch.
+
+    Attributes:
+        temperature: what the logits are divided by, a scalar; 1 until the trained model is calibrated.
     """
+
+    temperature: Tensor
 
     def __init__(self, text: TextEncoder, image: ImageEncoder, fusion: Any, labels: int, probe: bool = False) -> None:
         super().__init__()
@@ -82,6 +87,7 @@ class JointModel(nn.Module):
         self.probe = LinearProbe(text.dim + image.dim, labels) if probe else None
         self.missing_text = nn.Parameter(torch.zeros(text.dim))
         self.missing_image = nn.Parameter(torch.zeros(image.dim))
+        self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, inputs: Inputs) -> Outputs:
         """Logits, and the fusion's own loss where it has one."""
@@ -91,7 +97,7 @@ class JointModel(nn.Module):
         logits = self.head(vectors)
         if self.probe is not None:
             logits = logits + self.probe(text.pooled, image.pooled)
-        return Outputs(logits, loss)
+        return Outputs(logits / self.temperature, loss)
 
     def text_states(self, inputs: Inputs) -> States:
         """States of every post's text; the learned embedding where a post has none."""
@@ -104,10 +110,10 @@ class JointModel(nn.Module):
         return _stand_in(found, inputs.present[:, 1], self.missing_image)
 
     def train(self, mode: bool = True) -> "JointModel":
-        """Training mode for all but batch normalisation."""
+        """Training mode for all but batch normalisation and what is not trained."""
         super().train(mode)
         for module in self.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) or _is_frozen(module):
                 module.eval()
         return self
 
@@ -132,7 +138,7 @@ class SingleStreamModel(JointModel):
         logits = self.head(self.fusion(joined))
         if self.probe is not None:
             logits = logits + self.probe(self.text_states(inputs).pooled, image.pooled)
-        return Outputs(logits)
+        return Outputs(logits / self.temperature)
 
 
 def make_model(
@@ -154,6 +160,11 @@ def make_model(
     if fusion in ("single-stream", SingleStreamFusion):
         return SingleStreamModel(text, image, labels, probe)
     return JointModel(text, image, make_fusion(fusion, text.dim, image.dim), labels, probe)
+
+
+def _is_frozen(module: nn.Module) -> bool:
+    flags = [parameter.requires_grad for parameter in module.parameters()]
+    return bool(flags) and not any(flags)
 
 
 def _stand_in(states: States | None, present: Tensor, missing: Tensor) -> States:

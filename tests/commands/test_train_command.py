@@ -1,5 +1,6 @@
 """jointune train: posts that cannot be learned from are named before anything is trained, and nothing is lost."""
 
+import inspect
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 from PIL import Image
 
 from jointune import JointClassifier
+from jointune.commands.train import train
 from odd_pictures import unusable, usable
 
 
@@ -161,6 +163,14 @@ def test_force_replaces_a_bundle(jointune, tiny, posts_csv, tmp_path):
         assert code == 0, said
     assert JointClassifier.load(tmp_path / "bundle").seed == 1
     assert [file.name for file in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_the_command_and_the_class_have_the_same_defaults():
+    ours, theirs = inspect.signature(train).parameters, inspect.signature(JointClassifier).parameters
+    shared = set(ours) & set(theirs) - {"train_layers"}
+    assert {"epochs", "epoch_steps", "encoder_lr"} <= shared
+    assert {name: ours[name].default for name in shared} == {name: theirs[name].default for name in shared}
+    assert float(ours["train_layers"].default) == theirs["train_layers"].default
 
 
 def test_duplicates_do_not_straddle_the_validation_fraction(jointune, tiny, tmp_path):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from conftest import SumFusion
 from jointune import JointClassifier, SettingsError, read_posts
+from jointune.evaluation.calibration import at_temperature
 from jointune.training.loop import _schedule
 from jointune.training.recipe import SCHEDULES
 
@@ -61,6 +62,52 @@ def test_both_encoders_fusion_and_head_are_trained(parts, tiny_settings):
         assert sum(changed) > len(changed) / 2
     assert model.missing_text.abs().sum() > 0
     assert model.missing_image.abs().sum() > 0
+
+
+def test_only_the_upper_layers_are_trained_and_the_rest_is_as_it_was(parts, tiny_settings, tmp_path):
+    from transformers import AutoModel, BertConfig, BertModel
+
+    from conftest import make_tokenizer_folder
+
+    make_tokenizer_folder(tmp_path)
+    config = BertConfig(vocab_size=40, hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        BertModel(config, add_pooling_layer=False).save_pretrained(tmp_path)
+    training, held, _ = parts
+    settings = tiny_settings | {"text_encoder": str(tmp_path), "train_layers": 0.5}
+    classifier = JointClassifier(**settings).fit(training, validation=held)
+    before = AutoModel.from_pretrained(tmp_path, add_pooling_layer=False).state_dict()
+    after = classifier.model_.text_encoder.model.state_dict()
+    moved = {
+        key.split(".")[2] for key in before if key.startswith("encoder") and not torch.equal(before[key], after[key])
+    }
+    assert moved == {"2", "3"}
+    assert all(torch.equal(before[key], after[key]) for key in before if key.startswith("embeddings"))
+    whole = JointClassifier(**settings | {"train_layers": None}).fit(training, validation=held)
+    assert whole.trained_parameters_ > classifier.trained_parameters_
+
+
+def test_few_posts_lower_the_rates_by_the_root_of_their_share(parts, tiny_settings):
+    training, held, _ = parts
+    posts = len(training)
+
+    def rate(full_rate_posts):
+        settings = tiny_settings | {"full_rate_posts": full_rate_posts, "schedule": "exponential", "warmup": 0}
+        return JointClassifier(**settings).fit(training, validation=held).log_[-1]["learning_rate"]
+
+    assert rate(0) == rate(posts) == rate(1)
+    assert rate(4 * posts) == pytest.approx(rate(0) / 2)
+
+
+def test_the_trained_model_is_calibrated_on_the_validation_posts(parts, tiny_settings):
+    training, held, test = parts
+    classifier = JointClassifier(**tiny_settings).fit(training, validation=held)
+    temperature = float(classifier.model_.temperature)
+    assert temperature != 1
+    scores = classifier.predict_proba(test)
+    classifier.model_.temperature.fill_(1.0)
+    np.testing.assert_allclose(at_temperature(classifier.predict_proba(test), temperature), scores, atol=1e-5)
 
 
 def test_the_best_validated_weights_are_kept(parts, tiny_settings):

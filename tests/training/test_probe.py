@@ -27,7 +27,7 @@ def test_it_finds_what_is_linear():
     probe = fit_probe(x, y, held, truth, 3, 3)
     assert accuracy(probe, new, wanted) > 0.95
     scores = probe.probabilities(new)
-    assert scores.dtype == np.float32
+    assert scores.dtype == np.float64
     np.testing.assert_allclose(scores.sum(1), 1, atol=1e-6)
 
 

@@ -62,17 +62,26 @@ def train(
     probe: Annotated[
         bool, typer.Option(help="Start from a linear probe on the frozen encoders.", rich_help_panel="Recipe")
     ] = True,
+    train_layers: Annotated[
+        str,
+        typer.Option(
+            metavar="K|SHARE|all", help="Upper layers of each encoder that are trained.", rich_help_panel="Recipe"
+        ),
+    ] = "0.75",
     epochs: Annotated[int, typer.Option(help="Most passes over the posts.", rich_help_panel="Recipe")] = 4,
     epoch_steps: Annotated[
         int,
         typer.Option(help="Steps of an epoch at least; few posts are passed several times.", rich_help_panel="Recipe"),
-    ] = 16,
+    ] = 8,
     batch_size: Annotated[int, typer.Option(help="Posts a step.", rich_help_panel="Recipe")] = 32,
     micro_batch_size: Annotated[
         int, typer.Option(help="Posts at once; less takes less memory.", rich_help_panel="Recipe")
     ] = 16,
     encoder_lr: Annotated[float, typer.Option(help="Peak rate of both encoders.", rich_help_panel="Recipe")] = 1e-4,
     head_lr: Annotated[float, typer.Option(help="Peak rate of fusion and head.", rich_help_panel="Recipe")] = 1e-3,
+    full_rate_posts: Annotated[
+        int, typer.Option(help="Fewer posts than this lower the rates; 0 for never.", rich_help_panel="Recipe")
+    ] = 2000,
     weight_decay: Annotated[float, typer.Option(help="AdamW's decay.", rich_help_panel="Recipe")] = 0.01,
     schedule: Annotated[
         str, typer.Option(metavar="cosine|exponential", help="How the rates fall.", rich_help_panel="Recipe")
@@ -134,7 +143,7 @@ def train(
 
     from jointune import JointClassifier
 
-    settings = _settings(JointClassifier, arguments)
+    settings = _settings(JointClassifier, arguments | {"train_layers": _layers(train_layers)})
     classifier = JointClassifier(**settings, class_weight="balanced" if balanced else None, progress=not quiet)
     classifier.fit(learned, validation=held, test=test or None, checkpoint=partial, resume=resume)
     if not classifier.is_main_process_:
@@ -165,6 +174,13 @@ def _parts(
     if not held:
         raise PostsError(f"{file.name}: no validation posts")
     return posts, held, Posts([])
+
+
+def _layers(said: str) -> float | None:
+    try:
+        return None if said == "all" else float(said)
+    except ValueError:
+        raise SettingsError(f"--train-layers {said}: give a number of layers, a share of them, or all") from None
 
 
 def _settings(classifier: Any, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -57,11 +57,13 @@ class Method:
 PAPER: dict[str, Any] = {
     "fusion": "paper",
     "probe": False,
+    "train_layers": None,
     "epochs": 30,
     "epoch_steps": 1,
     "batch_size": 32,
     "encoder_lr": 3e-5,
     "head_lr": 3e-5,
+    "full_rate_posts": 0,
     "schedule": "exponential",
     "warmup": 0.0,
     "modality_dropout": 0.0,
@@ -106,7 +108,7 @@ def _late(setup: Setup, seed: int) -> Predictor:
 
 def _visualbert(setup: Setup, seed: int) -> Predictor:
     changes = {"text_encoder": setup.visualbert} if setup.visualbert else {}
-    return _classifier(setup, seed, fusion="single-stream", probe=False, **changes)
+    return _classifier(setup, seed, fusion="single-stream", probe=False, train_layers=None, **changes)
 
 
 def _clip(setup: Setup, seed: int) -> Predictor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from jointune.batches.pixels import ImagePreprocessor
+from jointune.encoders.layers import freeze_lower
 from jointune.encoders.states import States
 
 
@@ -25,9 +26,14 @@ class ImageEncoder(nn.Module):
         super().__init__()
         self.model = model
         self.dim = dim
+        self._size = preprocessor.size
         # [3, 1, 1], of pixel values between 0 and 255; not weights, so not in the state dict
         self.register_buffer("mean", torch.tensor(preprocessor.mean).view(3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(preprocessor.std).view(3, 1, 1) * 255, persistent=False)
+
+    def freeze_lower(self, keep: float) -> None:
+        """Train the upper layers only; see ``layers.freeze_lower``."""
+        freeze_lower(self.model, keep, lambda: self(torch.zeros((1, *self._size, 3), dtype=torch.uint8)))
 
     def forward(self, pixels: Tensor) -> States:
         """uint8 [B, H, W, 3] to states with D = ``dim``, one for each patch or place of the feature map."""

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from jointune.encoders.layers import freeze_lower
 from jointune.encoders.states import States, masked_mean
 from jointune.errors import EncoderError
 
@@ -35,6 +36,12 @@ class TextEncoder(nn.Module):
         tokens = output.last_hidden_state
         mask = batch["attention_mask"].bool()
         return States(tokens, mask, output.pooler_output if self.own_pooling else masked_mean(tokens, mask))
+
+    def freeze_lower(self, keep: float) -> None:
+        """Train the upper layers only; see ``layers.freeze_lower``."""
+        words = torch.ones((1, 4), dtype=torch.long)
+        batch = {"input_ids": words, "attention_mask": words, "token_type_ids": words * 0}
+        freeze_lower(self.model, keep, lambda: self(batch))
 
     @property
     def word_dim(self) -> int:

@@ -81,7 +81,7 @@ def fine_tune(
     saved = checkpoints.load() if checkpoints and resume else None
     if start and not saved and accelerator.is_main_process:
         start(model)  # the other processes are given these weights when the model is wrapped
-    optimizer = torch.optim.AdamW(_parameter_groups(model, recipe), fused=device.type in ("cuda", "cpu"))
+    optimizer = torch.optim.AdamW(_parameter_groups(model, recipe, len(training)), fused=device.type in ("cuda", "cpu"))
     wrapped, optimizer = accelerator.prepare(model, optimizer)
     weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32, device=device)
     loss_function = nn.CrossEntropyLoss(weights, label_smoothing=recipe.label_smoothing)
@@ -227,8 +227,9 @@ def _anywhere(flag: bool, accelerator: Accelerator) -> bool:
 _PRETRAINED = ("text_encoder.", "image_encoder.", "probe.")
 
 
-def _parameter_groups(model: JointModel, recipe: Recipe) -> list[dict[str, Any]]:
+def _parameter_groups(model: JointModel, recipe: Recipe, posts: int) -> list[dict[str, Any]]:
     """Two rates: encoders and probe come pre-trained, fusion and head do not. No decay for biases and the like."""
+    lowered = min(1.0, posts / recipe.full_rate_posts) ** 0.5 if recipe.full_rate_posts else 1.0
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -236,7 +237,7 @@ def _parameter_groups(model: JointModel, recipe: Recipe) -> list[dict[str, Any]]
     return [
         {
             "params": parameters,
-            "peak_lr": recipe.encoder_lr if encoder else recipe.head_lr,
+            "peak_lr": lowered * (recipe.encoder_lr if encoder else recipe.head_lr),
             "weight_decay": recipe.weight_decay if decays else 0.0,
         }
         for (encoder, decays), parameters in groups.items()

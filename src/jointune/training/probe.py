@@ -35,10 +35,10 @@ class Probe:
     strength: float
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """Features [N, D], NaN where a modality is missing, to probabilities, float32 [N, C]."""
+        """Features [N, D], NaN where a modality is missing, to probabilities, float64 [N, C]."""
         logits = _standardise(features, self.mean, self.scale).astype(np.float64) @ self.weight.T + self.bias
         scores = np.exp(logits - logits.max(1, keepdims=True))
-        return (scores / scores.sum(1, keepdims=True)).astype(np.float32)
+        return scores / scores.sum(1, keepdims=True)
 
 
 def pooled_features(
@@ -123,9 +123,7 @@ def fit_probe(
         model.set_params(C=strength).fit(learned, labels, sample_weight=weights)
         weight, bias = _one_row_a_class(model.coef_, model.intercept_, classes)
         probe = Probe(mean, scale, weight, bias, strength)
-        loss = float(
-            log_loss(held_labels, probe.probabilities(held_features).astype(np.float64), labels=range(classes))
-        )
+        loss = float(log_loss(held_labels, probe.probabilities(held_features), labels=range(classes)))
         if best is None or loss < best[0]:
             best = loss, probe
     assert best is not None, "there are strengths"

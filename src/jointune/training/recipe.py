@@ -17,6 +17,7 @@ _BOUNDS: dict[str, tuple[float, float | None]] = {
     "micro_batch_size": (1, None),
     "encoder_lr": (0, None),
     "head_lr": (0, None),
+    "full_rate_posts": (0, None),
     "weight_decay": (0, None),
     "warmup": (0, 1),
     "max_grad_norm": (1e-12, None),
@@ -42,6 +43,7 @@ class Recipe:
     micro_batch_size: int
     encoder_lr: float
     head_lr: float
+    full_rate_posts: int
     weight_decay: float
     schedule: str
     warmup: float

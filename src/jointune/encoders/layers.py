@@ -1,0 +1,69 @@
+"""The layers of an encoder, and how the lower of them are kept as they were pre-trained."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def layers_of(model: nn.Module) -> list[nn.Module]:
+    """The layers of a transformer, or the blocks or stages of a convolutional network, lowest first.
+
+    They are the parts of the largest list or sequence of modules in ``model``: that is how the architectures of
+    transformers and timm keep them. None where it has no such list: a single layer, or layers that share their weights
+    as ALBERT's do.
+    """
+    lists = [part for part in model.modules() if isinstance(part, nn.ModuleList | nn.Sequential) and len(part) > 1]
+    return list(max(lists, key=_size)) if lists else []
+
+
+def freeze_lower(model: nn.Module, keep: float, run: Callable[[], Any]) -> None:
+    """Stop training the lower layers, and whatever comes before them.
+
+    The features of the lowest layers are general (Yosinski et al., 2014, arXiv 1411.1792), and in a convolutional
+    network they cost the most to train: the lower a layer, the larger its maps.
+
+    Args:
+        model: of an encoder; changed in place.
+        keep: how many of the uppermost layers are trained; less than 1 is the share of them, rounded up. Where that
+            is all of them, or the model has no layers that could be told apart, so is what comes before them.
+        run: passes any input through the model.
+    """
+    layers = layers_of(model)
+    frozen = len(layers) - (math.ceil(len(layers) * keep) if keep < 1 else int(keep))
+    if frozen <= 0:
+        return
+    parameters = list(model.parameters())
+    place = {id(parameter): number for number, parameter in enumerate(parameters)}
+    last = max(place[id(parameter)] for layer in layers[:frozen] for parameter in layer.parameters())
+    for parameter in parameters[: last + 1]:
+        parameter.requires_grad_(False)
+    if _is_trained(layers[frozen - 1], run):
+        # Relative positions (MPNet, DeBERTa) are listed after the layers that use them.
+        upper = {id(parameter) for layer in layers[frozen:] for parameter in layer.parameters()}
+        for parameter in parameters:
+            if id(parameter) not in upper:
+                parameter.requires_grad_(False)
+
+
+def _is_trained(layer: nn.Module, run: Callable[[], Any]) -> bool:
+    """Whether what ``layer`` says depends on a parameter that is trained."""
+    seen: list[bool] = []
+
+    def look(*call: Any) -> None:
+        output = call[2]
+        seen.append((output if isinstance(output, Tensor) else output[0]).requires_grad)
+
+    hook = layer.register_forward_hook(look)
+    try:
+        with torch.enable_grad():
+            run()
+    finally:
+        hook.remove()
+    return any(seen)
+
+
+def _size(part: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in part.parameters())

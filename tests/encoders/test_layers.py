@@ -1,0 +1,104 @@
+"""Which layers are trained: the upper ones, whatever the architecture, and no gradient is computed below them."""
+
+import pytest
+import torch
+import transformers as t
+from torch import nn
+
+from jointune.encoders.layers import freeze_lower, layers_of
+
+SMALL = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
+WORDS = {"vocab_size": 40, "max_position_embeddings": 64, "pad_token_id": 0}
+EYES = SMALL | {"image_size": 32, "patch_size": 8}
+STAGES = {"hidden_sizes": [8, 12, 16], "depths": [1, 2, 1]}
+CONFIGS = {
+    "bert": t.BertConfig(**SMALL, **WORDS),
+    "distilbert": t.DistilBertConfig(vocab_size=40, dim=16, n_layers=3, n_heads=2, hidden_dim=32),
+    "mpnet": t.MPNetConfig(**SMALL, **WORDS),
+    "deberta": t.DebertaV2Config(**SMALL, **WORDS, relative_attention=True, pos_att_type=["p2c", "c2p"]),
+    "modernbert": t.ModernBertConfig(**SMALL, **WORDS),
+    "vit": t.ViTConfig(**EYES),
+    "dinov2": t.Dinov2Config(**EYES),
+    "clip": t.CLIPVisionConfig(**EYES),
+    "resnet": t.ResNetConfig(embedding_size=8, **STAGES),
+    "convnext": t.ConvNextConfig(num_stages=3, **STAGES),
+    "regnet": t.RegNetConfig(embedding_size=8, groups_width=4, **STAGES),
+}
+
+
+def make(name):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return t.AutoModel.from_config(CONFIGS[name])
+
+
+def inputs_of(model):
+    words = "input_ids" in model.forward.__code__.co_varnames or model.main_input_name == "input_ids"
+    return {"input_ids": torch.randint(5, 40, (2, 6))} if words else {"pixel_values": torch.rand(2, 3, 32, 32)}
+
+
+def changed(model, step):
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    step()
+    return {name for name, value in model.named_parameters() if not torch.equal(value, before[name])}
+
+
+def train_a_step(model):
+    weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    model(**inputs_of(model)).last_hidden_state.square().sum().backward()
+    torch.optim.SGD(weights, lr=0.1).step()
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("keep", [1, 0.5])
+def test_only_the_upper_layers_and_what_follows_them_learn(name, keep):
+    model = make(name)
+    freeze_lower(model, keep, lambda: model(**inputs_of(model)))
+    layers = layers_of(model)
+    assert len(layers) == 3
+    trained = {1: 1, 0.5: 2}[keep]
+    moved = changed(model, lambda: train_a_step(model))
+    place = {id(parameter): name for name, parameter in model.named_parameters()}
+    own = [{place[id(parameter)] for parameter in layer.parameters()} for layer in layers]
+    assert all(moved & names for names in own[3 - trained :])
+    assert not any(moved & names for names in own[: 3 - trained])
+    assert not any("embed" in name and "layernorm" not in name.lower() for name in moved)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_no_gradient_is_computed_below(name):
+    model = make(name)
+    freeze_lower(model, 1, lambda: model(**inputs_of(model)))
+    seen = []
+    layers_of(model)[1].register_forward_hook(
+        lambda module, inputs, output: seen.append(output if isinstance(output, torch.Tensor) else output[0])
+    )
+    assert model(**inputs_of(model)).last_hidden_state.requires_grad
+    assert not seen[0].requires_grad
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_no_layer_may_be_trained_at_all(name):
+    model = make(name)
+    freeze_lower(model, 0, lambda: model(**inputs_of(model)))
+    assert not any(parameter.requires_grad for layer in layers_of(model) for parameter in layer.parameters())
+
+
+@pytest.mark.parametrize("keep", [3, 7, 0.99, 0.7])
+def test_all_layers_means_all_of_the_encoder(keep):
+    model = make("bert")
+    freeze_lower(model, keep, lambda: model(**inputs_of(model)))
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_an_encoder_whose_layers_share_weights_is_trained_as_a_whole():
+    model = t.AlbertModel(t.AlbertConfig(**SMALL, **WORDS, embedding_size=8), add_pooling_layer=False)
+    assert layers_of(model) == []
+    freeze_lower(model, 1, lambda: model(**inputs_of(model)))
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_layers_are_told_apart_in_a_plain_sequence_too():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2))
+    freeze_lower(model, 2, lambda: model(torch.zeros(1, 2)))
+    assert [layer.weight.requires_grad for layer in model] == [False, True, True]
