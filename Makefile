@@ -36,8 +36,16 @@ format: setup  ## Put the code into shape
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: setup  ## Measure speed as ratios
-	$(BIN)/python benchmarks/training.py
+bench: setup  ## Measure speed as ratios; all of it with POSTS=posts.csv, see benchmarks/README.md
+	$(BIN)/python benchmarks/training.py $(POSTS)
+	$(BIN)/python benchmarks/arithmetic.py $(POSTS)
+ifdef POSTS
+	$(BIN)/python benchmarks/scale.py $(POSTS)
+	$(BIN)/python benchmarks/scale.py $(POSTS) --encoders default --out build/bench/scale_default.json
+	$(BIN)/python benchmarks/time_to_score.py $(POSTS) $(if $(PEER),--peer "$(PEER)")
+else
+	$(BIN)/python benchmarks/scale.py --sizes 1000 4000 16000
+endif
 
 docs: setup  ## Write the reference pages from the code itself
 	$(BIN)/python scripts/write_reference.py

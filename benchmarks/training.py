@@ -1,44 +1,57 @@
-"""What jointune's training step saves, as ratios taken in one run: python benchmarks/training.py [POSTS].
+"""What jointune's training step saves, as ratios taken in one run: python benchmarks/training.py [POSTS] [options].
 
 Prints one table: posts a second through forward, backward and optimiser with the default encoders, each way of working
 against the way a plain loop would do it. Rounds of the ways alternate, so that a noisy machine is noisy to all of them.
 """
 
-import sys
 import time
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 import torch
+from results import circumstances, parser, save, show
 
+from jointune import JointClassifier
 from jointune.batches.batch import Batch, collate
 from jointune.batches.store import PictureStore, store_pictures
+from jointune.batches.tokens import Tokens
 from jointune.batches.training_set import TrainingSet
 from jointune.demo import POSTS
 from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
-from jointune.model import make_model
+from jointune.model import JointModel, make_model
 from jointune.posts.pictures import open_picture
 from jointune.posts.read import read_posts
 from jointune.progress import QuietBar
 from jointune.training.inference import autocast, to_inputs
 
-BATCH, STEPS, ROUNDS = 32, 3, 3
+BATCH, STEPS = 32, 3
 
 
-def main(path: Path) -> None:
+def new_model(train_layers: float | None) -> JointModel:
+    """The default encoders and fusion, in training mode; ``train_layers`` as for ``JointClassifier``."""
+    text, image = load_text_encoder("minilm-l6")[0], load_image_encoder("efficientnet-lite0")[0]
+    if train_layers is not None:
+        text.freeze_lower(train_layers)
+        image.freeze_lower(train_layers)
+    return make_model(text, image, JointClassifier().fusion, 3, probe=True).train()
+
+
+def main(options: Namespace) -> None:
     """Time each way and print the table."""
-    posts = read_posts(path)
-    text_encoder, text, _ = load_text_encoder("minilm-l6")
-    image_encoder, image, _ = load_image_encoder("efficientnet-lite0")
-    model = make_model(text_encoder, image_encoder, "concat", 3).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, fused=True)
+    posts = read_posts(options.posts)
+    _, text, _ = load_text_encoder("minilm-l6")
+    _, image, _ = load_image_encoder("efficientnet-lite0")
+    upper, whole = new_model(JointClassifier().train_layers), new_model(None)
     store = PictureStore((*image.resize, 3))
     posts, places, _ = store_pictures(posts, image, store, "skip", QuietBar())
     encoded = text.encode([post.text or "" for post in posts])
     training = TrainingSet(encoded, places, store, np.zeros(len(posts), dtype=np.int64), text, image)
     chosen = training.epoch_order(BATCH, 0, 0)
+
+    optimizers = {model: torch.optim.AdamW(model.parameters(), lr=0.0, fused=True) for model in (upper, whole)}
 
     def stored(step: int) -> Batch:
         return training.training_batch(chosen[step % len(chosen)], 0, step, 0.0, True)
@@ -51,10 +64,11 @@ def main(path: Path) -> None:
 
     def padded(step: int) -> Batch:
         batch = stored(step)
-        rows = [np.resize(row, text.max_tokens) for row in (encoded[i] for i in batch.indices)]
+        rows = [Tokens(np.resize(encoded[i].ids, text.max_tokens)) for i in batch.indices]
         return Batch(batch.indices, batch.present, text.pad(rows), batch.pixels, batch.labels)
 
-    def seconds(batch_of: Callable[[int], Batch], precision: str) -> float:
+    def seconds(batch_of: Callable[[int], Batch], precision: str, model: JointModel = upper) -> float:
+        optimizer = optimizers[model]
         began = time.perf_counter()
         for step in range(STEPS):
             batch = batch_of(step)
@@ -66,24 +80,29 @@ def main(path: Path) -> None:
         return time.perf_counter() - began
 
     ways: dict[str, Callable[[], float]] = {
-        "jointune's step: bf16, stored pictures, padded to the batch": lambda: seconds(stored, "bf16"),
+        "jointune's step: upper layers, bf16, stored pictures, padded to the batch": lambda: seconds(stored, "bf16"),
+        "the same, training all layers": lambda: seconds(stored, "bf16", whole),
         "the same in fp32": lambda: seconds(stored, "fp32"),
         "the same, padded to 128 tokens": lambda: seconds(padded, "bf16"),
         "the same, decoding each picture again": lambda: seconds(decoded, "bf16"),
     }
     times: dict[str, list[float]] = {name: [] for name in ways}
-    for round_number in range(ROUNDS + 1):
+    for round_number in range(options.rounds + 1):
         for name, way in ways.items():
             taken = way()
             if round_number:  # the first round warms up
                 times[name].append(taken)
     base = median(times[next(iter(ways))])
-    print(f"{len(posts)} posts of {path.name}, batches of {BATCH}, {torch.get_num_threads()} threads\n")
-    print("| way | posts/s | time, jointune's step = 1 |")
-    print("| --- | ---: | ---: |")
-    for name, taken in times.items():
-        print(f"| {name} | {BATCH * STEPS / median(taken):.1f} | {median(taken) / base:.2f} |")
+    save(options.out, {"circumstances": circumstances(), "posts a round": BATCH * STEPS, "seconds": times})
+    print(f"{len(posts)} posts of {options.posts.name}, batches of {BATCH}, {torch.get_num_threads()} threads\n")
+    show(
+        ["way", "posts/s", "time, jointune's step = 1"],
+        [[n, f"{BATCH * STEPS / median(taken):.1f}", f"{median(taken) / base:.2f}"] for n, taken in times.items()],
+    )
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else POSTS)
+    arguments = parser(__doc__, "training")
+    arguments.add_argument("posts", type=Path, nargs="?", default=POSTS, help="(default: the demo posts)")
+    arguments.add_argument("--rounds", type=int, default=3, help="after one that warms up (default: %(default)s)")
+    main(arguments.parse_args())

@@ -1,6 +1,7 @@
 """Joint fine-tuning: the one training loop."""
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -47,6 +48,7 @@ def fine_tune(
     resume: bool = False,
     start: Callable[[JointModel], None] | None = None,
     bar: Bar = QuietBar(),  # noqa: B008 - it has no state
+    began: float | None = None,
 ) -> list[dict[str, Any]]:
     """Train encoders, fusion and head together, and leave the best validated weights in ``model``.
 
@@ -67,6 +69,7 @@ def fine_tune(
         resume: whether to go on from there.
         start: gives an untrained model weights that are worth validating before the first step.
         bar: shows steps, loss and the best score.
+        began: the ``time.monotonic()`` from which the log counts seconds; by default, now.
 
     Returns:
         The training log: one entry a validation.
@@ -76,6 +79,7 @@ def fine_tune(
         OutputError: the disk is full.
         BundleError: the saved state is damaged or of another run.
     """
+    began = time.monotonic() if began is None else began
     device = accelerator.device
     model.to(device)
     saved = checkpoints.load() if checkpoints and resume else None
@@ -97,6 +101,7 @@ def fine_tune(
         model.load_state_dict(saved.pop("model"))
         optimizer.load_state_dict(saved.pop("optimizer"))
         run = RunState(**saved)
+        began -= run.seconds
     bar.start(total, run.step)
 
     def save() -> None:
@@ -107,6 +112,7 @@ def fine_tune(
     def check() -> None:
         with average.applied():
             score, scores = _on_main(lambda: validate(model), accelerator)
+            run.seconds = time.monotonic() - began
             run.validated(score, scores, model, run.step / steps_per_epoch, optimizer.param_groups[0]["lr"])
         accelerator.log({k: v for k, v in run.log[-1].items() if v is not None}, step=run.step)
         bar.line(_sentence(run))
@@ -155,6 +161,7 @@ class RunState:
         log: one entry a validation.
         loss_sum: training losses since the last validation, added up.
         loss_count: their number.
+        seconds: since the run began, until the last validation; without those between an interrupt and a resumption.
     """
 
     step: int = 0
@@ -164,6 +171,7 @@ class RunState:
     log: list[dict[str, Any]] = field(default_factory=list)
     loss_sum: float = 0.0
     loss_count: int = 0
+    seconds: float = 0.0
 
     def stepped(self, loss: float) -> None:
         """Count one step."""
@@ -176,7 +184,8 @@ class RunState:
     ) -> None:
         """Log a validation, and keep the weights if they are the best."""
         loss = self.loss_sum / self.loss_count if self.loss_count else None
-        self.log.append({"step": self.step, "epoch": epoch, "loss": loss, "learning_rate": rate} | scores)
+        state = {"step": self.step, "epoch": epoch, "seconds": self.seconds, "loss": loss, "learning_rate": rate}
+        self.log.append(state | scores)
         self.loss_sum, self.loss_count = 0.0, 0
         if score > self.best_score:
             self.best_score, self.best_step = score, self.step

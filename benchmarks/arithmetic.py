@@ -1,0 +1,167 @@
+"""How much of an epoch is arithmetic that has to be done: python benchmarks/arithmetic.py [POSTS] [options].
+
+Three things in turn, round by round, so that a noisy machine is noisy to all of them: an epoch of jointune's
+fine-tuning with its default recipe; the bare arithmetic of the same micro-batches, lying ready as tensors, through both
+encoders forward and backward with a step of AdamW; and a plain matrix product. The first against the second says what
+data and bookkeeping cost; the second against the third, how well the encoders' operations use the machine.
+"""
+
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from results import circumstances, parser, save, show
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
+
+from jointune import JointClassifier
+from jointune.batches.store import PictureStore, store_pictures
+from jointune.batches.texts import encode_posts
+from jointune.batches.training_set import TrainingSet
+from jointune.demo import POSTS
+from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
+from jointune.model import Inputs, JointModel, make_model
+from jointune.posts.read import read_posts
+from jointune.progress import QuietBar
+from jointune.training.inference import autocast, supports_bf16, to_inputs
+from jointune.training.loop import fine_tune
+from jointune.training.recipe import Recipe
+
+SIDE, PRODUCTS = 2048, 8
+"""Of the square matrices that are multiplied, and how often in a round."""
+
+
+def preloaded(training: TrainingSet, recipe: Recipe, device: torch.device) -> list[list[Inputs]]:
+    """The micro-batches of each step of the first epoch, with the shapes that the training loop's draws give them."""
+    steps = []
+    for step, chosen in enumerate(training.epoch_order(recipe.batch_size, recipe.seed, 0)):
+        size = recipe.micro_batch_size
+        parts = [chosen[start : start + size] for start in range(0, len(chosen), size)]
+        batches = [
+            training.training_batch(part, recipe.seed * 1009, step, recipe.modality_dropout, recipe.augment, number)
+            for number, part in enumerate(parts)
+        ]
+        steps.append([to_inputs(batch, device) for batch in batches])
+    return steps
+
+
+def pooled_sum(model: JointModel, inputs: Inputs) -> Tensor:
+    """A number to take gradients of that takes no arithmetic beside the encoders'."""
+    vectors = []
+    if inputs.text is not None:
+        vectors.append(model.text_encoder(inputs.text).pooled)
+    if inputs.pixels is not None:
+        vectors.append(model.image_encoder(inputs.pixels).pooled)
+    return torch.stack([vector.float().sum() for vector in vectors]).sum()
+
+
+def convolution_backward_flops(
+    gradient: list[int], states: list[int], weight: list[int], *rest: Any, **_: object
+) -> int:
+    """Each gradient that is needed costs what the forward pass does; all but the bias's are counted."""
+    needed = rest[-1]
+    return sum(needed[:2]) * conv_flop_count(states, weight, gradient)
+
+
+def training_flops(model: JointModel, steps: list[list[Inputs]]) -> int:
+    """Of both encoders, forward and backward."""
+    # torch 2.13 forgets the groups in the backward pass of convolutions, and knows no other attention on CPU.
+    formulas = {torch.ops.aten.convolution_backward: convolution_backward_flops}
+    with FlopCounterMode(display=False, custom_mapping=formulas) as counter, sdpa_kernel(SDPBackend.MATH):
+        for inputs in (inputs for parts in steps for inputs in parts):
+            pooled_sum(model, inputs).backward()
+    model.zero_grad()
+    return counter.get_total_flops()
+
+
+def bare_epoch(model: JointModel, steps: list[list[Inputs]], device: torch.device) -> None:
+    """Both encoders forward and backward, and AdamW: what no training of them can do without."""
+    encoders = [*model.text_encoder.parameters(), *model.image_encoder.parameters()]
+    optimizer = torch.optim.AdamW([weight for weight in encoders if weight.requires_grad], lr=0.0, fused=True)
+    for parts in steps:
+        for inputs in parts:
+            with autocast(device, "auto"):
+                total = pooled_sum(model, inputs)
+            total.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+
+def main(options: Namespace) -> None:
+    """Measure and print."""
+    accelerator = Accelerator()
+    device = accelerator.device
+    classifier = JointClassifier()
+    recipe = replace(classifier.recipe(), epochs=1, epoch_steps=1, evaluations_per_epoch=1)
+    posts = read_posts(options.posts)[: options.count]
+    text_encoder, text, _ = load_text_encoder("minilm-l6")
+    image_encoder, image, _ = load_image_encoder("efficientnet-lite0")
+    if classifier.train_layers is not None:
+        text_encoder.freeze_lower(classifier.train_layers)
+        image_encoder.freeze_lower(classifier.train_layers)
+    store = PictureStore((*image.resize, 3))
+    posts, places, _ = store_pictures(posts, image, store, "skip", QuietBar())
+    classes = sorted({str(label) for label in posts.labels})
+    labels = np.array([classes.index(str(label)) for label in posts.labels], dtype=np.int64)
+    training = TrainingSet(encode_posts(posts, text), places, store, labels, text, image)
+    model = make_model(text_encoder, image_encoder, classifier.fusion, len(classes), probe=True).to(device)
+    steps = preloaded(training, recipe, device)
+
+    flops = training_flops(model.train(), steps)
+    dtype = torch.bfloat16 if supports_bf16(device) else torch.float32
+    left, right = (torch.randn(SIDE, SIDE, dtype=dtype, device=device) for _ in range(2))
+    ways: dict[str, tuple[int, Callable[[], object]]] = {
+        f"matrix product, {SIDE} x {SIDE}, {str(dtype).removeprefix('torch.')}": (
+            PRODUCTS * 2 * SIDE**3,
+            lambda: [left @ right for _ in range(PRODUCTS)],
+        ),
+        "both encoders and AdamW, bare": (flops, lambda: bare_epoch(model, steps, device)),
+        # No validation: how often posts are scored is the user's choice, and arithmetic as well.
+        "epoch of fine-tuning": (
+            flops,
+            lambda: fine_tune(model, training, lambda _: ((0.0,), {}), recipe, accelerator),
+        ),
+    }
+
+    def seconds(way: Callable[[], object]) -> float:
+        began = time.perf_counter()
+        way()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - began
+
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for round_number in range(options.rounds + 1):
+        for name, (_, way) in ways.items():
+            model.train()
+            taken = seconds(way)
+            if round_number:  # the first round warms up
+                times[name].append(taken)
+
+    rates = {name: flops / median(times[name]) for name, (flops, _) in ways.items()}
+    product, bare, epoch = ways
+    waste = 1 - median(times[bare]) / median(times[epoch])
+    result = {"posts": len(posts), "flops": {name: flops for name, (flops, _) in ways.items()}, "seconds": times}
+    save(options.out, {"circumstances": circumstances(), "data and bookkeeping": waste} | result)
+    print(f"{len(posts)} posts of {options.posts.name}, {torch.get_num_threads()} threads\n")
+    show(
+        ["", "seconds", "GFLOP/s", "matrix product = 1"],
+        [[n, f"{median(times[n]):.2f}", f"{rates[n] / 1e9:.1f}", f"{rates[n] / rates[product]:.2f}"] for n in ways],
+    )
+    print(f"\nData and bookkeeping: {waste:.1%} of the epoch's time.")
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__, "arithmetic")
+    arguments.add_argument("posts", type=Path, nargs="?", default=POSTS, help="(default: the demo posts)")
+    arguments.add_argument("--count", type=int, default=320, help="posts of an epoch at most (default: %(default)s)")
+    arguments.add_argument("--rounds", type=int, default=3, help="after one that warms up (default: %(default)s)")
+    main(arguments.parse_args())
