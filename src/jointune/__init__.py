@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from jointune.evaluation.metrics import Metrics
     from jointune.posts.post import Post, Posts
     from jointune.posts.read import read_posts
+    from jointune.tuning.search import tune
 
 _HOME = {
     "JointClassifier": "jointune.classifier",
     "compare": "jointune.comparison.run",
+    "tune": "jointune.tuning.search",
     "Metrics": "jointune.evaluation.metrics",
     "Post": "jointune.posts.post",
     "Posts": "jointune.posts.post",
@@ -58,6 +60,7 @@ __all__ = [
     "__version__",
     "compare",
     "read_posts",
+    "tune",
 ]
 
 

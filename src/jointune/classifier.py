@@ -1,6 +1,6 @@
 """JointClassifier: the face of the library."""
 
-import hashlib
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
@@ -100,7 +100,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
     Attributes:
         classes_: label names, str [C], in the order of the probabilities' columns.
         model_: the trained ``JointModel``.
-        log_: the training log, one entry a validation.
+        log_: the training log, one entry a validation, with the ``seconds`` since ``fit`` was called.
         metrics_: ``Metrics`` on the validation posts.
         test_metrics_: ``Metrics`` on the test posts, where ``fit`` was given some.
         trained_parameters_: number of weights that training could change.
@@ -210,6 +210,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             MissingExtraError: a package is needed that is not installed.
             InterruptedTraining: Ctrl-C; with ``checkpoint``, the state was saved first.
         """
+        began = time.monotonic()
         recipe = self.recipe()
         valid_policy(self.on_bad_image)
         check_trackers(self.track)
@@ -293,6 +294,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
                     resume,
                     start if self.probe else None,
                     bar,
+                    began,
                 )
             if self.track:
                 accelerator.end_training()
@@ -544,14 +546,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         settings = loggable(self.get_params())
         for name in ("progress", "track", "device"):
             settings.pop(name)
-        digests = {}
-        for part, chosen in (("training posts", posts), ("validation posts", held)):
-            digest = hashlib.sha256()
-            for post in chosen:
-                image = str(post.image) if isinstance(post.image, Path) else ""
-                read = (post.image_text,) if self.read_image_text else ()
-                digest.update(repr((post.text, image, post.label, *read)).encode())
-            digests[part] = digest.hexdigest()
+        digests = {"training posts": posts.digest(), "validation posts": held.digest()}
         return settings | digests | {"jointune version": __version__, "torch version": str(torch.__version__)}
 
 

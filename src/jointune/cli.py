@@ -17,6 +17,7 @@ from jointune.commands.evaluate import evaluate
 from jointune.commands.import_ import import_
 from jointune.commands.predict import predict
 from jointune.commands.train import train
+from jointune.commands.tune import tune
 from jointune.errors import InterruptedTraining, JointuneError
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -26,6 +27,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate,
     "predict": predict,
     "compare": compare,
+    "tune": tune,
     "cache": cache,
     "demo": demo,
 }

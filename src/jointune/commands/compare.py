@@ -20,9 +20,9 @@ from jointune.commands.options import (
     columns,
     out,
 )
+from jointune.commands.parts import read_whole
 from jointune.errors import SettingsError
 from jointune.posts.problems import valid_policy
-from jointune.posts.read import PostsFile
 
 _METHODS = "joint,joint-paper,frozen,text,image,late,clip,clip-zero-shot,visualbert,mual,splitting"
 
@@ -82,9 +82,7 @@ def compare(
     if split_column and folds:
         raise SettingsError("--folds and --split-column: the posts are divided by one or the other")
     use = columns(text_column, image_column, label_column, split_column, image_root)
-    read = PostsFile(posts, use, encoding).read()
-    if split_column is None and "split" in read[0].fields:
-        out.print("note: the column 'split' is not used; --split-column split would.", style="yellow")
+    read = read_whole(posts, split_column, use, encoding)
 
     from jointune import compare as run
 

@@ -23,12 +23,9 @@ from jointune.commands.options import (
     say_affected,
     sentence,
 )
-from jointune.errors import OutputError, PostsError, SettingsError
+from jointune.commands.parts import read_parts
+from jointune.errors import OutputError, SettingsError
 from jointune.files import BUNDLE_MARK, refuse_existing
-from jointune.posts.check import label_problems
-from jointune.posts.post import Posts
-from jointune.posts.problems import raise_problems
-from jointune.posts.read import PostsFile
 
 
 def train(
@@ -134,10 +131,7 @@ def train(
     if partial.exists() and any(partial.iterdir()) and not resume and not force:
         raise OutputError(f"{partial} holds an unfinished run: go on with --resume, or discard it with --force")
     use = columns(text_column, image_column, label_column, split_column, image_root)
-    learned = PostsFile(posts, use, encoding).read()
-    if split_column is None and "split" in learned[0].fields:
-        out.print("note: the column 'split' is not used; --split-column split would.", style="yellow")
-    learned, held, test = _parts(learned, split_column, validation, use, encoding)
+    learned, held, test = read_parts(posts, split_column, validation, use, encoding)
     if partial.exists() and not resume:
         shutil.rmtree(partial)
 
@@ -155,25 +149,6 @@ def train(
         if scores:
             out.print(f"{part}: {sentence(scores)}")
     out.print(f"wrote {bundle}")
-
-
-def _parts(
-    posts: Posts, split_column: str | None, validation: str, use: Any, encoding: str | None
-) -> tuple[Posts, Posts | float, Posts]:
-    """Training posts, validation posts or the fraction of them, and test posts."""
-    if split_column:
-        raise_problems(list(label_problems(posts, split=True)), posts.name)
-        return posts.in_split("train"), posts.in_split("validation"), posts.in_split("test")
-    try:
-        return posts, float(validation), Posts([])
-    except ValueError:
-        file = Path(validation)
-    if not file.exists():
-        raise SettingsError(f"--validation {validation}: neither a fraction nor a file")
-    held = PostsFile(file, use, encoding).read()
-    if not held:
-        raise PostsError(f"{file.name}: no validation posts")
-    return posts, held, Posts([])
 
 
 def _layers(said: str) -> float | None:

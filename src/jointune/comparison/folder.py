@@ -1,6 +1,5 @@
 """The folder of a comparison: what it is of, and whether it may be written to."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -48,13 +47,9 @@ def open_folder(folder: Path, about: dict[str, Any], resume: bool, force: bool) 
 def about_of(posts: Posts, divided: list[Fold], folds: int | None, setup: Setup) -> dict[str, Any]:
     """What a comparison is of: as much as must agree for its cells to be compared, and what a report says of it."""
     environment = versions()
-    digest = hashlib.sha256()
-    for post in posts:
-        image = str(post.image) if isinstance(post.image, Path) else ""
-        digest.update(repr((post.text, image, post.label, post.split)).encode())
     return {
         "format": FORMAT,
-        "posts": {"name": posts.name, "number": len(posts), "sha256": digest.hexdigest()},
+        "posts": {"name": posts.name, "number": len(posts), "sha256": posts.digest()},
         "protocol": {
             "folds": len(divided),
             "divided by": "split column"

@@ -3,7 +3,6 @@
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,9 +30,9 @@ from jointune.comparison.timing import time_left
 from jointune.comparison.worker import Job
 from jointune.errors import PostsError, SettingsError
 from jointune.files import COMPARISON_MARK
-from jointune.posts.check import label_problems, opened
+from jointune.posts.check import label_problems, usable
 from jointune.posts.post import Posts
-from jointune.posts.problems import OnBadImage, raise_problems, stops, valid_policy
+from jointune.posts.problems import OnBadImage, raise_problems, valid_policy
 from jointune.posts.read import as_posts
 from jointune.posts.split import identity_groups
 from jointune.progress import Bar, progress_bar
@@ -97,7 +96,11 @@ def compare(
     if seeds < 1 or not budgets:
         raise SettingsError(f"seeds={seeds}, label_budgets={list(label_budgets)}: one at least of each")
     _check_settings(settings)
-    posts = _usable(as_posts(posts), valid_policy(on_bad_image))
+    posts = as_posts(posts)
+    if not posts:
+        raise PostsError(f"{posts.name}: no posts to compare on")
+    raise_problems(list(label_problems(posts)), posts.name)
+    posts, _ = usable(posts, valid_policy(on_bad_image))
     groups = identity_groups(posts)
     divided = [fold_of_split(posts, groups)] if folds is None else make_folds(posts, folds, groups)
 
@@ -204,23 +207,6 @@ def _check_settings(settings: dict[str, Any]) -> None:
         if name not in known:
             raise SettingsError(f"{name}: no setting of JointClassifier (there are: {', '.join(sorted(known))})")
     JointClassifier(**settings).recipe()
-
-
-def _usable(posts: Posts, policy: OnBadImage) -> Posts:
-    """The posts that all methods see: those with a bad picture are left out or stripped of it, for all alike."""
-    if not posts:
-        raise PostsError(f"{posts.name}: no posts to compare on")
-    raise_problems(list(label_problems(posts)), posts.name)
-    kept, fatal = [], []
-    for post, problem in opened(posts):
-        if problem is None:
-            kept.append(post)
-        elif stops(problem, post.text is not None, policy):
-            fatal.append(problem)
-        elif policy == "missing":
-            kept.append(replace(post, image=None, problem=None))
-    raise_problems(fatal, posts.name)
-    return Posts(kept, posts.name)
 
 
 def _sentence(result: CellResult, truth: np.ndarray) -> str:

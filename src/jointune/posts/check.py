@@ -2,13 +2,15 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 
 from jointune.posts.decode import decode_posts
-from jointune.posts.post import Post
-from jointune.posts.problems import OnBadImage, Problem, stops
+from jointune.posts.post import Post, Posts
+from jointune.posts.problems import OnBadImage, Problem, raise_problems, stops
+from jointune.progress import Bar, QuietBar
 
 SPLITS = ("train", "validation", "test")
 
@@ -40,6 +42,30 @@ def check_posts(
 def opened(posts: Iterable[Post]) -> Iterator[tuple[Post, Problem | None]]:
     """Each post in order, with what is wrong with it or its picture, if anything; the pictures are not kept."""
     return ((post, problem) for post, _, problem in decode_posts(posts, _nothing))
+
+
+def usable(posts: Posts, policy: OnBadImage, bar: Bar = QuietBar()) -> tuple[Posts, list[Problem]]:  # noqa: B008
+    """The posts without those that ``policy`` skips, others without their bad picture; and what is wrong with those.
+
+    Raises:
+        PostsError: a post cannot be used.
+    """
+    kept: list[Post] = []
+    passed: list[Problem] = []
+    fatal: list[Problem] = []
+    bar.start(len(posts))
+    for post, problem in opened(posts):
+        bar.advance()
+        if problem is None:
+            kept.append(post)
+        elif stops(problem, post.text is not None, policy):
+            fatal.append(problem)
+        else:
+            passed.append(problem)
+            if policy == "missing":
+                kept.append(replace(post, image=None, problem=None))
+    raise_problems(fatal, posts.name)
+    return Posts(kept, posts.name), passed
 
 
 def _nothing(_: Image.Image) -> np.ndarray:

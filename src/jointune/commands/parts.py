@@ -1,0 +1,43 @@
+"""Which posts are for training, validation and test, as the options of several commands say it."""
+
+from pathlib import Path
+
+from jointune.commands.options import out
+from jointune.errors import PostsError, SettingsError
+from jointune.posts.check import label_problems
+from jointune.posts.post import Posts
+from jointune.posts.problems import raise_problems
+from jointune.posts.read import Columns, PostsFile
+
+
+def read_parts(
+    path: Path, split_column: str | None, validation: str, use: Columns, encoding: str | None
+) -> tuple[Posts, Posts | float, Posts]:
+    """Training posts, validation posts or the fraction of them, and test posts.
+
+    Raises:
+        PostsError: they cannot be read, or a part is empty.
+        SettingsError: ``validation`` is neither a fraction nor a file.
+    """
+    posts = read_whole(path, split_column, use, encoding)
+    if split_column:
+        raise_problems(list(label_problems(posts, split=True)), posts.name)
+        return posts.in_split("train"), posts.in_split("validation"), posts.in_split("test")
+    try:
+        return posts, float(validation), Posts([])
+    except ValueError:
+        file = Path(validation)
+    if not file.exists():
+        raise SettingsError(f"--validation {validation}: neither a fraction nor a file")
+    held = PostsFile(file, use, encoding).read()
+    if not held:
+        raise PostsError(f"{file.name}: no validation posts")
+    return posts, held, Posts([])
+
+
+def read_whole(path: Path, split_column: str | None, use: Columns, encoding: str | None) -> Posts:
+    """All posts, with a note where a column of splits is there and not used."""
+    posts = PostsFile(path, use, encoding).read()
+    if split_column is None and "split" in posts[0].fields:
+        out.print("note: the column 'split' is not used; --split-column split would.", style="yellow")
+    return posts

@@ -1,0 +1,153 @@
+"""jointune tune."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jointune.commands.options import (
+    Encoding,
+    Force,
+    ImageColumn,
+    ImageRoot,
+    LabelColumn,
+    OnBad,
+    PostsArgument,
+    Quiet,
+    SplitColumn,
+    TextColumn,
+    columns,
+    out,
+    say_affected,
+)
+from jointune.commands.parts import read_parts
+from jointune.posts.problems import valid_policy
+
+_FIX = "Fixed instead of searched"
+
+
+def tune(
+    posts: PostsArgument,
+    folder: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder to write.", show_default=False)],
+    trials: Annotated[
+        int | None, typer.Option(help="How many trainings; 20 where neither this nor --time-limit is given.")
+    ] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(metavar="MINUTES", help="No trial starts that would likely end later.")
+    ] = None,
+    text_encoder: Annotated[str, typer.Option(help="minilm-l6, a folder, or a Hugging Face id.")] = "minilm-l6",
+    image_encoder: Annotated[
+        str,
+        typer.Option(help="efficientnet-lite0, efficientnet-lite2, a folder, a Hugging Face id, or timm:NAME."),
+    ] = "efficientnet-lite0",
+    fusions: Annotated[
+        str, typer.Option(metavar="NAME[:WIDTH],...", help="The fusions to choose among.")
+    ] = "gated,gated:512,concat,cross-attention",
+    metric: Annotated[
+        str, typer.Option(metavar="accuracy|macro_f1|weighted_f1|log_loss", help="What to search for.")
+    ] = "accuracy",
+    validation: Annotated[
+        str, typer.Option(metavar="FILE|FRACTION", help="Validation posts, where no split column names them.")
+    ] = "0.1",
+    balanced: Annotated[bool, typer.Option("--balanced", help="Weigh labels by their rarity.")] = False,
+    batch_size: Annotated[int | None, typer.Option(help="Posts a step; as for `jointune train` by default.")] = None,
+    micro_batch_size: Annotated[int | None, typer.Option(help="Posts at once; less takes less memory.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Cut texts to this many tokens.")] = None,
+    precision: Annotated[str, typer.Option(metavar="auto|bf16|fp32")] = "auto",
+    read_image_text: Annotated[
+        bool, typer.Option("--read-image-text", help="Read the text in pictures too; needs the extra ocr.")
+    ] = False,
+    on_bad_image: OnBad = "error",
+    seed: Annotated[int, typer.Option(help="Of every training and of the search.")] = 0,
+    epochs: Annotated[int | None, typer.Option(help="Most passes over the posts.", rich_help_panel=_FIX)] = None,
+    encoder_lr: Annotated[float | None, typer.Option(help="Peak rate of both encoders.", rich_help_panel=_FIX)] = None,
+    head_lr: Annotated[float | None, typer.Option(help="Peak rate of fusion and head.", rich_help_panel=_FIX)] = None,
+    weight_decay: Annotated[float | None, typer.Option(help="AdamW's decay.", rich_help_panel=_FIX)] = None,
+    modality_dropout: Annotated[
+        float | None, typer.Option(help="Chance to hide one modality of a post.", rich_help_panel=_FIX)
+    ] = None,
+    label_smoothing: Annotated[
+        float | None, typer.Option(help="Share spread over all labels.", rich_help_panel=_FIX)
+    ] = None,
+    text_column: TextColumn = "text",
+    image_column: ImageColumn = "image",
+    label_column: LabelColumn = "label",
+    split_column: SplitColumn = None,
+    image_root: ImageRoot = None,
+    encoding: Encoding = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on; trials and minutes spent earlier count.")] = False,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Search for the settings that suit the posts best, and say whether they beat the default recipe.
+
+    Every finished trial is stored at once. Posts that the split column marks as test are not used.
+    """
+    arguments = dict(locals())
+    use = columns(text_column, image_column, label_column, split_column, image_root)
+    learned, held, _ = read_parts(posts, split_column, validation, use, encoding)
+
+    from jointune import tune as search
+    from jointune.tuning.result import InterruptedTuning, Tuned
+
+    def say(tuned: Tuned) -> None:
+        say_affected(tuned.problems, on_bad_image)
+        out.print(tuned.summary())
+        out.print("\nTo train with the best settings:")
+        out.print(shlex.join(_train(arguments, tuned.options)))
+        out.print(f"\nwrote {folder / 'report.md'}")
+
+    try:
+        tuned = search(
+            learned,
+            validation=held,
+            out=folder,
+            trials=trials,
+            time_limit=time_limit,
+            resume=resume,
+            force=force,
+            fusions=[name.strip() for name in fusions.split(",") if name.strip()],
+            metric=metric,
+            on_bad_image=valid_policy(on_bad_image),
+            seed=seed,
+            progress=not quiet,
+            **_settings(arguments),
+        )
+    except InterruptedTuning as stopped:
+        if stopped.tuned:
+            say(stopped.tuned)
+        raise
+    say(tuned)
+
+
+def _settings(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The settings of all trials; those that were not given keep their defaults, or are searched."""
+    names = (
+        "text_encoder",
+        "image_encoder",
+        "batch_size",
+        "micro_batch_size",
+        "max_tokens",
+        "precision",
+        "epochs",
+        "encoder_lr",
+        "head_lr",
+        "weight_decay",
+        "modality_dropout",
+        "label_smoothing",
+    )
+    given = {name: arguments[name] for name in names if arguments[name] is not None}
+    flags = {"read_image_text": True} if arguments["read_image_text"] else {}
+    return given | flags | ({"class_weight": "balanced"} if arguments["balanced"] else {})
+
+
+def _train(arguments: dict[str, Any], options: list[str]) -> list[str]:
+    """The words of the command that trains the best settings on the same posts."""
+    folder: Path = arguments["folder"]
+    words = ["jointune", "train", str(arguments["posts"]), "--out", str(folder.with_name(f"{folder.name}-best"))]
+    usual = {"text_column": "text", "image_column": "image", "label_column": "label", "validation": "0.1"}
+    for name in ("split_column", "validation", "text_column", "image_column", "label_column", "image_root", "encoding"):
+        if arguments[name] != usual.get(name) and not (name == "validation" and arguments["split_column"]):
+            words += [f"--{name.replace('_', '-')}", str(arguments[name])]
+    return words + options

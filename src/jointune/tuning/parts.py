@@ -1,0 +1,55 @@
+"""Which posts the trials learn from and are scored on: read, checked and divided once."""
+
+from typing import Any
+
+from jointune.errors import PostsError
+from jointune.posts.check import label_problems, usable
+from jointune.posts.post import Posts
+from jointune.posts.problems import OnBadImage, Problem, raise_problems
+from jointune.posts.read import as_posts
+from jointune.posts.split import split_posts
+from jointune.progress import progress_bar
+
+
+def divide(
+    posts: Any, validation: Any, policy: OnBadImage, seed: int, progress: bool
+) -> tuple[Posts, Posts, list[Problem]]:
+    """Training posts, validation posts, and the bad pictures that ``policy`` passed.
+
+    The division is that of ``JointClassifier.fit``, so that a later training with the same arguments repeats a trial:
+    posts that are skipped go before it.
+
+    Args:
+        posts: as for ``fit``.
+        validation: posts, or a fraction, as for ``fit``.
+        policy: what to do about a picture that cannot be read.
+        seed: of the division.
+        progress: whether to show progress.
+
+    Raises:
+        PostsError: posts that cannot be learned from.
+        SettingsError: the fraction is out of range.
+    """
+    learn, problems = _usable(as_posts(posts), policy, progress)
+    raise_problems(list(label_problems(learn)), learn.name)
+    if isinstance(validation, int | float):
+        chosen, held_out = split_posts(learn, float(validation), seed)
+        return learn.take(chosen), learn.take(held_out), problems
+    held, more = _usable(as_posts(validation), policy, progress)
+    known = {str(label) for label in learn.labels}
+    remedy = f"the training posts have {', '.join(sorted(known))}: correct or remove it"
+    unknown = [
+        Problem(post.where, "label", f"{post.label!r} is no label of the training posts", remedy)
+        for post in held
+        if post.label not in known
+    ]
+    raise_problems(unknown, held.name)
+    return learn, held, problems + more
+
+
+def _usable(posts: Posts, policy: OnBadImage, progress: bool) -> tuple[Posts, list[Problem]]:
+    with progress_bar("checking posts", "posts", progress) as bar:
+        kept, passed = usable(posts, policy, bar)
+    if not kept:
+        raise PostsError(f"{posts.name}: no posts to tune on")
+    return kept, passed
