@@ -59,6 +59,29 @@ class Bundle:
     metrics: dict[str, Any] = field(default_factory=dict)
     log: list[dict[str, Any]] = field(default_factory=list)
 
+    def about(self) -> dict[str, Any]:
+        """What ``config.json`` says, apart from how to build the model again."""
+        return {
+            "jointune_version": __version__,
+            "labels": self.labels,
+            "text_encoder": {name: self.encoders["text"][name] for name in ("name", "licence")},
+            "image_encoder": {name: self.encoders["image"][name] for name in ("name", "licence")},
+            "fusion": self.fusion,
+            "settings": self.settings,
+            "data": self.data,
+            "metrics": self.metrics,
+        }
+
+    def card(self, name: str = "model") -> str:
+        """The model card, Markdown."""
+        height, width = self.image.size
+        preprocessing = (
+            f"Texts are cut to {self.text.max_tokens} tokens, pictures brought to {width} x {height} pixels."
+        )
+        if self.settings.get("read_image_text"):
+            preprocessing += " The text in pictures is read too, by RapidOCR."
+        return model_card(name, self.labels, self.encoders, preprocessing, self.fusion, self.data, self.metrics)
+
 
 def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
     """Write a bundle, whole or not at all.
@@ -91,16 +114,8 @@ def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
         _write_json(folder / "versions.json", versions())
         lines = [json.dumps(entry) + "\n" for entry in bundle.log]
         (folder / BUNDLE_MARK).write_text("".join(lines), encoding="utf-8")
-        (folder / "README.md").write_text(_card(bundle, path.name), encoding="utf-8")
+        (folder / "README.md").write_text(bundle.card(path.name), encoding="utf-8")
         _write_json(folder / "manifest.json", {name: sha256(folder / name) for name in _VERIFIED})
-
-
-def _card(bundle: Bundle, name: str) -> str:
-    height, width = bundle.image.size
-    preprocessing = f"Texts are cut to {bundle.text.max_tokens} tokens, pictures brought to {width} x {height} pixels."
-    if bundle.settings.get("read_image_text"):
-        preprocessing += " The text in pictures is read too, by RapidOCR."
-    return model_card(name, bundle.labels, bundle.encoders, preprocessing, bundle.fusion, bundle.data, bundle.metrics)
 
 
 def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:

@@ -32,13 +32,14 @@ from jointune.fusion.choice import FusionFactory
 from jointune.model import JointModel, make_model
 from jointune.posts import ocr
 from jointune.posts.check import check_posts, label_problems
-from jointune.posts.image_text import read_image_text, unread
+from jointune.posts.image_text import read_with_bar
 from jointune.posts.post import Post, Posts
 from jointune.posts.problems import OnBadImage, Problem, raise_problems, valid_policy
 from jointune.posts.read import as_posts
 from jointune.posts.split import split_posts
 from jointune.progress import progress_bar
-from jointune.scoring import Scored, score_posts
+from jointune.scorer import Scorer
+from jointune.scoring import Scored
 from jointune.training.checkpoint import Checkpoints
 from jointune.training.inference import probabilities
 from jointune.training.loop import fine_tune
@@ -254,7 +255,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
                 self.problems_ += more
             if self.read_image_text:
                 # Those of the test posts too: what fails only after training costs all of it.
-                parts = (Posts(self._with_image_text(part, shown), part.name) for part in (posts, held, tested))
+                parts = (Posts(read_with_bar(part, shown), part.name) for part in (posts, held, tested))
                 posts, held, tested = parts
             if fraction is not None:
                 learned, checked = split_posts(posts, fraction, self.seed)
@@ -342,16 +343,19 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         name: str = "posts",
     ) -> Iterator[Scored]:
         """Score any number of posts in bounded memory; see ``jointune.scoring.score_posts``."""
+        return self.scorer().stream(posts, on_bad_image, problems, name, self.batch_size, self.progress)
+
+    def scorer(self) -> Scorer:
+        """The trained model with its preprocessing, as batch scoring and the service use it."""
         model = self._fitted().model_
 
         def run(batches: Iterable[Batch], count: int) -> np.ndarray:
             return probabilities(model, batches, count, self._device)
 
-        use = self.read_image_text
-        if use:
-            ocr.load_ocr()  # what is missing is said now, not when the first result is asked for
-            posts = self._with_image_text(posts, self.progress)
-        return score_posts(posts, run, self.text_, self.image_, on_bad_image, problems, self.batch_size, name, use)
+        bundle = self._bundle()
+        return Scorer(
+            self.classes_.tolist(), run, self.text_, self.image_, self.read_image_text, bundle.about(), bundle.card()
+        )
 
     def evaluate(self, posts: Any, labels: Iterable[Any] | None = None) -> Metrics:
         """Score the classifier on labelled posts.
@@ -479,13 +483,6 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             metrics,
             self.log_,
         )
-
-    def _with_image_text(self, posts: Iterable[Post], shown: bool) -> Iterator[Post]:
-        """The posts with the text in their pictures; with a bar where their number is known."""
-        count = sum(map(unread, posts)) if isinstance(posts, Posts) else 0
-        with progress_bar("reading text in pictures", "pictures", shown and count > 0) as bar:
-            bar.start(count)
-            yield from read_image_text(posts, bar)
 
     def _arrays(
         self,

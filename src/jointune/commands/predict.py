@@ -52,16 +52,16 @@ def predict(
     if not total:
         raise PostsError(f"{posts.name}: no posts: the file has a header but no rows")
 
-    from jointune import JointClassifier
+    from jointune.scorer import load_scorer
 
-    classifier = JointClassifier.load(bundle, device=device)
-    labels = classifier.classes_.tolist()
+    scorer = load_scorer(bundle, device)
+    labels = scorer.labels
     added = added_columns(labels)
     check_output(path, file.columns, added)
     problems: list[Problem] = []
     with progress_bar("predicting", shown=not quiet) as bar, open_writer(path, file.table, added) as writer:
         bar.start(total)
-        for scored in classifier.score_stream(file, policy, problems, posts.name):
+        for scored in scorer.stream(file, policy, problems, posts.name):
             row = scored.probabilities
             best = int(row.argmax())
             numbers = [float(row[best]), *map(float, row)]

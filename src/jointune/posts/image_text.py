@@ -12,10 +12,10 @@ from pathlib import Path
 from jointune.errors import PostsError
 from jointune.posts import ocr
 from jointune.posts.pictures import PictureError, open_picture, picture_digest
-from jointune.posts.post import Picture, Post
+from jointune.posts.post import Picture, Post, Posts
 from jointune.posts.problems import Problem
 from jointune.posts.text_cache import TextCache
-from jointune.progress import Bar, QuietBar
+from jointune.progress import Bar, QuietBar, progress_bar
 
 _MOST_WORKERS = 8
 """Each takes up to half a gigabyte for a large picture."""
@@ -49,6 +49,14 @@ def read_image_text(
         PostsError: the OCR fails on a picture that is otherwise good.
     """
     return _read(posts, ocr.load_ocr(), bar, workers or min(os.cpu_count() or 1, _MOST_WORKERS))
+
+
+def read_with_bar(posts: Iterable[Post], shown: bool) -> Iterator[Post]:
+    """The same, with a bar where it is ``shown`` and the number of posts is known."""
+    count = sum(map(unread, posts)) if isinstance(posts, Posts) else 0
+    with progress_bar("reading text in pictures", "pictures", shown and count > 0) as bar:
+        bar.start(count)
+        yield from read_image_text(posts, bar)
 
 
 def _read(posts: Iterable[Post], engine: ocr.Ocr, bar: Bar, workers: int) -> Iterator[Post]:
