@@ -42,6 +42,18 @@ def test_probabilities_have_a_row_a_post_and_sum_to_one(trained, posts_csv):
     assert (trained.predict(posts) == trained.classes_[rows.argmax(1)]).all()
 
 
+def test_it_may_abstain_where_it_is_not_sure_enough(trained, posts_csv, tmp_path):
+    posts = read_posts(posts_csv)
+    scores = trained.predict_proba(posts).max(1)
+    trained.save(tmp_path / "bundle")
+    loaded = JointClassifier.load(tmp_path / "bundle")
+    loaded.calibration_ = loaded.calibration_ | {"answered": [[0.0, 0.5, 1.0], [float(np.median(scores)), 0.9, 0.5]]}
+    answers = loaded.predict(posts, abstain=0.8)
+    assert ((answers == "unsure") == (scores < np.median(scores))).all()
+    assert (answers == "unsure").any()
+    assert "unsure" not in loaded.predict(posts, abstain=0.4)
+
+
 def test_a_post_does_not_depend_on_its_neighbours(trained, posts_csv):
     posts = read_posts(posts_csv)
     together = trained.predict_proba(posts)

@@ -46,6 +46,7 @@ class Bundle:
         data: counts of training and validation posts by label.
         metrics: scores by part, such as ``validation``.
         log: the training log.
+        calibration: what ``Calibration.to_dict`` gave.
     """
 
     model: JointModel
@@ -58,6 +59,7 @@ class Bundle:
     data: dict[str, dict[str, int]] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     log: list[dict[str, Any]] = field(default_factory=list)
+    calibration: dict[str, Any] | None = None
 
     def about(self) -> dict[str, Any]:
         """What ``config.json`` says, apart from how to build the model again."""
@@ -70,6 +72,7 @@ class Bundle:
             "settings": self.settings,
             "data": self.data,
             "metrics": self.metrics,
+            "calibration": self.calibration,
         }
 
     def card(self, name: str = "model") -> str:
@@ -80,7 +83,9 @@ class Bundle:
         )
         if self.settings.get("read_image_text"):
             preprocessing += " The text in pictures is read too, by RapidOCR."
-        return model_card(name, self.labels, self.encoders, preprocessing, self.fusion, self.data, self.metrics)
+        return model_card(
+            name, self.labels, self.encoders, preprocessing, self.fusion, self.data, self.metrics, self.calibration
+        )
 
 
 def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
@@ -111,6 +116,7 @@ def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
             number = re.search(r"os error (\d+)", str(reason))
             raise OSError(int(number[1]) if number else errno.EIO, str(reason)) from reason
         _write_json(folder / "metrics.json", bundle.metrics)
+        _write_json(folder / "calibration.json", bundle.calibration)
         _write_json(folder / "versions.json", versions())
         lines = [json.dumps(entry) + "\n" for entry in bundle.log]
         (folder / BUNDLE_MARK).write_text("".join(lines), encoding="utf-8")
@@ -151,9 +157,20 @@ def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
     encoders = {"text": config["text_encoder"], "image": config["image_encoder"]}
     metrics = _read_json(path / "metrics.json") if (path / "metrics.json").exists() else {}
     log = _read_log(path / BUNDLE_MARK) if (path / BUNDLE_MARK).exists() else []
+    calibration = _read_json(path / "calibration.json") if (path / "calibration.json").exists() else None
     model.eval()
     return Bundle(
-        model, text, image, labels, encoders, config["fusion"], config["settings"], config["data"], metrics, log
+        model,
+        text,
+        image,
+        labels,
+        encoders,
+        config["fusion"],
+        config["settings"],
+        config["data"],
+        metrics,
+        log,
+        calibration,
     )
 
 

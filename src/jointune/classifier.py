@@ -26,7 +26,7 @@ from jointune.bundle import Bundle, load_bundle, save_bundle
 from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
 from jointune.encoders.pairs import check_pairs
 from jointune.errors import PostsError, SettingsError
-from jointune.evaluation.calibration import at_temperature, fit_temperature
+from jointune.evaluation.calibration import UNSURE, at_temperature, calibrate, least_confidence
 from jointune.evaluation.metrics import Metrics, compute_metrics
 from jointune.fusion.choice import FusionFactory
 from jointune.model import JointModel, make_model
@@ -103,6 +103,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         model_: the trained ``JointModel``.
         log_: the training log, one entry a validation, with the ``seconds`` since ``fit`` was called.
         metrics_: ``Metrics`` on the validation posts.
+        calibration_: ``Calibration`` on the validation posts, as a dictionary.
         test_metrics_: ``Metrics`` on the test posts, where ``fit`` was given some.
         trained_parameters_: number of weights that training could change.
         is_main_process_: whether this process is the one that should save, where several train together.
@@ -304,9 +305,11 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self._adopt(model, text, image, {"text": text_description, "image": image_description}, accelerator.device)
         self.data_ = {"training": dict(Counter(posts.labels)), "validation": dict(Counter(held.labels))}
         scores = probabilities(model, checking.in_order(self.batch_size), len(held), self._device)
-        temperature = fit_temperature(scores, checking.labels)
-        model.temperature.fill_(temperature)
-        self.metrics_ = compute_metrics(checking.labels, at_temperature(scores, temperature), self.classes_.tolist())
+        calibration = calibrate(scores, checking.labels)
+        model.temperature.fill_(calibration.temperature)
+        scores = at_temperature(scores, calibration.temperature)
+        self.calibration_: dict[str, Any] | None = calibration.to_dict()
+        self.metrics_ = compute_metrics(checking.labels, scores, self.classes_.tolist())
         self.test_metrics_ = None
         if tested:
             self.data_["test"] = dict(Counter(tested.labels))
@@ -331,9 +334,22 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         rows = [scored.probabilities for scored in self.score_stream(posts, policy, self.problems_, posts.name)]
         return np.stack(rows) if rows else np.zeros((0, len(self._fitted().classes_)), dtype=np.float32)
 
-    def predict(self, posts: Any) -> np.ndarray:
-        """The most probable label of each post, str [N]; raises what ``predict_proba`` raises."""
-        return self._fitted().classes_[self.predict_proba(posts).argmax(1)]
+    def predict(self, posts: Any, abstain: float | None = None) -> np.ndarray:
+        """The most probable label of each post, str [N].
+
+        Args:
+            posts: as for ``predict_proba``.
+            abstain: the accuracy wanted of the answers: posts whose confidence was too low for that on the validation
+                posts are answered ``unsure``.
+
+        Raises:
+            PostsError: a post cannot be used.
+            SettingsError: no confidence reaches that accuracy.
+        """
+        classes = self._fitted().classes_
+        least = 0.0 if abstain is None else least_confidence(self.calibration_, abstain, classes.tolist())
+        scores = self.predict_proba(posts)
+        return np.where(scores.max(1) >= least, classes[scores.argmax(1)], UNSURE)
 
     def score_stream(
         self,
@@ -410,7 +426,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         made = cls(**(bundle.settings | {"device": device} | ({"fusion": fusion} if fusion else {})))
         made.classes_ = np.array(bundle.labels, dtype=object)
         made.data_, made.log_ = bundle.data, bundle.log
-        made.loaded_metrics_ = bundle.metrics
+        made.loaded_metrics_, made.calibration_ = bundle.metrics, bundle.calibration
         target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         made._adopt(bundle.model, bundle.text, bundle.image, bundle.encoders, target)
         return made
@@ -482,6 +498,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             self.data_,
             metrics,
             self.log_,
+            self.calibration_,
         )
 
     def _arrays(

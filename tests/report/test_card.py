@@ -12,6 +12,8 @@ def test_the_card_holds_data_encoders_scores_use_and_limits(tiny_bundle, tiny_se
         assert part in card
     assert f"| text | {tiny_settings['text_encoder']} | not stated in its folder |" in card
     assert "| positive | 16 | 4 |" in card
+    assert "## Calibration" in card
+    assert "| expected calibration error |" in card
     low, high = metrics["accuracy_ci"]
     assert f"| accuracy | {metrics['accuracy']:.3f} | {low:.3f} to {high:.3f} |" in card
 

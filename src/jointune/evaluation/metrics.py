@@ -86,7 +86,6 @@ def compute_metrics(truth: np.ndarray, probabilities: np.ndarray, labels: Sequen
                 truth, probabilities / probabilities.sum(1, keepdims=True), multi_class="ovr", labels=classes
             )
         )
-    chosen = np.clip(probabilities[np.arange(len(truth)), truth].astype(np.float64), 1e-12, 1)
     return Metrics(
         n=len(truth),
         accuracy=float((predicted == truth).mean()),
@@ -95,7 +94,7 @@ def compute_metrics(truth: np.ndarray, probabilities: np.ndarray, labels: Sequen
         macro_f1_ci=_interval(macro_draws),
         weighted_f1=weighted,
         weighted_f1_ci=_interval(weighted_draws),
-        log_loss=float(-np.log(chosen).mean()),
+        log_loss=log_loss(probabilities, truth),
         ece=expected_calibration_error(probabilities.max(1), predicted == truth),
         auroc=auroc,
         per_class={
@@ -105,6 +104,12 @@ def compute_metrics(truth: np.ndarray, probabilities: np.ndarray, labels: Sequen
         confusion_matrix=confusion.tolist(),
         labels=list(labels),
     )
+
+
+def log_loss(probabilities: np.ndarray, truth: np.ndarray) -> float:
+    """Mean negative log-likelihood of the true labels, in nats; probabilities [N, C], class numbers [N]."""
+    chosen = np.clip(probabilities[np.arange(len(truth)), truth].astype(np.float64), 1e-12, 1)
+    return float(-np.log(chosen).mean())
 
 
 def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> float:

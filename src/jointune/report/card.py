@@ -15,6 +15,7 @@ def model_card(
     fusion: str,
     data: Mapping[str, Mapping[str, int]],
     metrics: Mapping[str, Mapping[str, Any]],
+    calibration: Mapping[str, Any] | None = None,
 ) -> str:
     """A bundle's README.md, in Markdown: data, encoders and licences, scores with intervals, use and limits.
 
@@ -26,6 +27,7 @@ def model_card(
         fusion: its name.
         data: part, such as ``training``, to the number of posts by label.
         metrics: part, such as ``validation``, to its ``Metrics`` as a dictionary.
+        calibration: ``Calibration`` as a dictionary.
     """
     text, image = encoders["text"], encoders["image"]
     lines = [
@@ -59,6 +61,8 @@ def model_card(
     ]
     for part, scores in metrics.items():
         lines += [*_scores(part, scores), ""]
+    if calibration:
+        lines += [*_calibration(calibration), ""]
     lines += [
         "## Intended use",
         "",
@@ -69,7 +73,7 @@ def model_card(
         "",
         "- The validation posts chose the best checkpoint, so scores on them are slightly optimistic; a test part "
         "that took no part in training is the fairer measure.",
-        "- Probabilities are the model's own and not calibrated; `ece` above says how far off they are.",
+        "- Probabilities are calibrated on the validation posts; on posts of another kind they may be too high.",
         "- Labels are opinions of annotators; the model repeats theirs and both encoders' biases.",
         "- Not to be used to judge persons.",
         "",
@@ -81,6 +85,43 @@ def _data_table(labels: Sequence[str], data: Mapping[str, Mapping[str, int]]) ->
     rows = [[label, *(f"{counts.get(label, 0):,}" for counts in data.values())] for label in labels]
     rows.append(["**posts**", *(f"{sum(counts.values()):,}" for counts in data.values())])
     return table(["label", *data], "l" + "r" * len(data), rows)
+
+
+def _calibration(calibration: Mapping[str, Any]) -> list[str]:
+    before, after = calibration["reliability"]
+    bins = [
+        [when, f"{confidence:.2f}", f"{accuracy:.2f}", f"{posts:,}"]
+        for when, rows in (("before", before), ("after", after))
+        for confidence, accuracy, posts in rows
+    ]
+    measures = [
+        [name, *(f"{value:.3f}" for value in calibration[measure])]
+        for name, measure in (("log loss", "log_loss"), ("expected calibration error", "ece"))
+    ]
+    wanted = [0.7, 0.8, 0.9, 0.95]
+    rows = []
+    for accuracy in wanted:
+        reached = [row for row in calibration["answered"] if row[1] >= accuracy]
+        rows.append(
+            [f"{accuracy:.0%}", f"{reached[0][0]:.2f}", f"{reached[0][2]:.0%}"]
+            if reached
+            else [f"{accuracy:.0%}", "none reaches it", ""]
+        )
+    return [
+        "## Calibration",
+        "",
+        f"The logits are divided by a temperature of {calibration['temperature']:.2f}, fitted on the validation posts.",
+        "",
+        *table(["measure", "before", "after"], "lrr", measures),
+        "",
+        "How often posts of like confidence were right:",
+        "",
+        *table(["temperature", "mean confidence", "accuracy", "posts"], "lrrr", bins),
+        "",
+        "What `--abstain` would answer on these posts:",
+        "",
+        *table(["accuracy wanted", "confidence needed", "posts answered"], "rrr", rows),
+    ]
 
 
 def _scores(part: str, scores: Mapping[str, Any]) -> list[str]:
