@@ -2,8 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, fields
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from sklearn.exceptions import NotFittedError
 
 from jointune import __version__
 from jointune.batches.batch import Batch
+from jointune.batches.normalise import KINDS, valid_kinds
 from jointune.batches.picture_cache import open_store
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.store import PictureStore, store_pictures
@@ -87,6 +88,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         patience: training stops after this many epochs without a better score.
         metric: which validation score chooses the best weights: ``accuracy``, ``macro_f1``, ``weighted_f1`` or
             ``log_loss``.
+        normalise: what of posts' writing becomes plain text: any of ``links``, ``retweets``, ``handles``, ``hashtags``,
+            ``emoji`` and ``repeats``.
         max_tokens: length that texts are cut to; 128, or less where the encoder allows less, by default.
         precision: of training: ``bf16``, ``fp32``, or ``auto`` for bf16 where the device has it. Prediction is fp32.
         read_image_text: whether the text encoder also reads the text in the picture, as a second segment; needs the
@@ -139,6 +142,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         evaluations_per_epoch: int = 2,
         patience: int = 2,
         metric: str = "accuracy",
+        normalise: Sequence[str] = KINDS,
         max_tokens: int | None = None,
         precision: str = "auto",
         read_image_text: bool = False,
@@ -172,6 +176,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self.evaluations_per_epoch = evaluations_per_epoch
         self.patience = patience
         self.metric = metric
+        self.normalise = normalise
         self.max_tokens = max_tokens
         self.precision = precision
         self.read_image_text = read_image_text
@@ -213,7 +218,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             InterruptedTraining: Ctrl-C; with ``checkpoint``, the state was saved first.
         """
         began = time.monotonic()
-        recipe = self.recipe()
+        recipe, kinds = self.recipe(), valid_kinds(self.normalise)
         valid_policy(self.on_bad_image)
         check_trackers(self.track)
         if self.read_image_text:
@@ -243,6 +248,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             text_encoder, text, text_description = load_text_encoder(self.text_encoder, self.max_tokens)
+            text = replace(text, normalise=kinds)
             image_encoder, image, image_description = load_image_encoder(self.image_encoder)
             if self.read_image_text:
                 check_pairs(text_encoder, text, self.text_encoder)

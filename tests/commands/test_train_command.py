@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from jointune import JointClassifier
+from jointune.batches.normalise import valid_kinds
 from jointune.commands.train import train
 from odd_pictures import unusable, usable
 
@@ -167,9 +168,10 @@ def test_force_replaces_a_bundle(jointune, tiny, posts_csv, tmp_path):
 
 def test_the_command_and_the_class_have_the_same_defaults():
     ours, theirs = inspect.signature(train).parameters, inspect.signature(JointClassifier).parameters
-    shared = set(ours) & set(theirs) - {"train_layers"}
+    shared = set(ours) & set(theirs) - {"train_layers", "normalise"}
     assert {"epochs", "epoch_steps", "encoder_lr"} <= shared
     assert {name: ours[name].default for name in shared} == {name: theirs[name].default for name in shared}
+    assert valid_kinds(ours["normalise"].default) == theirs["normalise"].default
     assert float(ours["train_layers"].default) == theirs["train_layers"].default
 
 

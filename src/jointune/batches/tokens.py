@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer
+
+from jointune.batches.normalise import Normaliser
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,7 @@ class TextPreprocessor:
         pad_id: the id that fills a row of a batch up to its longest.
         inputs: which of ``input_ids``, ``attention_mask`` and ``token_type_ids`` the encoder takes.
         fixed_length: pad every batch to ``max_tokens``, for encoders that were trained so (SigLIP).
+        normalise: which kinds of writing in first segments become plain text; see ``jointune.batches.normalise``.
     """
 
     tokenizer: Tokenizer
@@ -42,6 +46,7 @@ class TextPreprocessor:
     pad_id: int = 0
     inputs: tuple[str, ...] = ("input_ids", "attention_mask")
     fixed_length: bool = False
+    normalise: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.tokenizer.no_padding()
@@ -55,10 +60,9 @@ class TextPreprocessor:
             texts: the first segments, or all there is.
             seconds: the second segment of each, as the tokenizer joins pairs; None where there is none.
         """
-        pairs = zip(texts, seconds or [None] * len(texts), strict=True)
-        clipped = [
-            self._clip(text) if second is None else (self._clip(text), self._clip(second)) for text, second in pairs
-        ]
+        firsts = (self._normaliser(self._clip(text)) for text in texts)
+        pairs = zip(firsts, seconds or [None] * len(texts), strict=True)
+        clipped = [first if second is None else (first, self._clip(second)) for first, second in pairs]
         return [
             Tokens(
                 np.array(encoded.ids, dtype=np.int32),
@@ -66,6 +70,10 @@ class TextPreprocessor:
             )
             for given, encoded in zip(clipped, self.tokenizer.encode_batch(clipped), strict=True)
         ]
+
+    @cached_property
+    def _normaliser(self) -> Normaliser:
+        return Normaliser(self.normalise, self.tokenizer.get_vocab() if self.normalise else {})
 
     def _clip(self, text: str) -> str:
         # Characters beyond this many cannot reach the cut, and tokenizing 100 kB to keep 128 tokens is slow.
@@ -94,10 +102,12 @@ class TextPreprocessor:
             "pad_id": self.pad_id,
             "inputs": list(self.inputs),
             "fixed_length": self.fixed_length,
+            "normalise": list(self.normalise),
         }
 
     @classmethod
     def load(cls, tokenizer_file: Path, config: dict[str, Any]) -> "TextPreprocessor":
         """Read a ``tokenizer.json`` and what ``config`` returned."""
         tokenizer = Tokenizer.from_file(str(tokenizer_file))
-        return cls(tokenizer, **(config | {"inputs": tuple(config["inputs"])}))
+        lists = {name: tuple(config[name]) for name in ("inputs", "normalise")}
+        return cls(tokenizer, **(config | lists))

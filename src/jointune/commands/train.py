@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from jointune.batches.normalise import KINDS, valid_kinds
 from jointune.commands.options import (
     Encoding,
     Force,
@@ -108,6 +109,12 @@ def train(
             metavar="accuracy|macro_f1|weighted_f1|log_loss", help="What chooses the best.", rich_help_panel="Recipe"
         ),
     ] = "accuracy",
+    normalise: Annotated[
+        str,
+        typer.Option(
+            metavar="KIND,...|none", help="What of posts' writing becomes plain text.", rich_help_panel="Recipe"
+        ),
+    ] = ",".join(KINDS),
     max_tokens: Annotated[
         int | None, typer.Option(help="Cut texts to this many tokens; 128 by default.", rich_help_panel="Recipe")
     ] = None,
@@ -137,7 +144,9 @@ def train(
 
     from jointune import JointClassifier
 
-    settings = _settings(JointClassifier, arguments | {"train_layers": _layers(train_layers)})
+    settings = _settings(
+        JointClassifier, arguments | {"train_layers": _layers(train_layers), "normalise": valid_kinds(normalise)}
+    )
     classifier = JointClassifier(**settings, class_weight="balanced" if balanced else None, progress=not quiet)
     classifier.fit(learned, validation=held, test=test or None, checkpoint=partial, resume=resume)
     if not classifier.is_main_process_:

@@ -56,6 +56,7 @@ class Method:
 
 PAPER: dict[str, Any] = {
     "fusion": "paper",
+    "normalise": (),
     "probe": False,
     "train_layers": None,
     "epochs": 30,

@@ -1,0 +1,117 @@
+"""What posts write otherwise than the texts on which encoders were pre-trained."""
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+from jointune.errors import SettingsError
+
+KINDS = ("links", "retweets", "handles", "hashtags", "emoji", "repeats")
+"""What can be normalised: links are left out, and so are the marks of a retweet; handles become ``@user``; hashtags are
+split into words, emoji named, and letters that are repeated more than twice are written twice."""
+
+_LINK = re.compile(r"(?:https?://|www\.)\S*|\bhttps?:?/?…|\bhtt?p?…", re.IGNORECASE)
+_RETWEET = re.compile(r"^\s*RT\s+(?:@\w+:?)?")
+_HANDLE = re.compile(r"(?<!\w)@\w+")
+_HASHTAG = re.compile(r"#(\w+)")
+_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_REPEAT = re.compile(r"([^\W\d_])\1{2,}")
+_EMOJI = re.compile("[\u2600-\u27bf\U0001f300-\U0001faff]")
+_JOINERS = re.compile("[\ufe0e\ufe0f\u200d\U0001f3fb-\U0001f3ff]")
+
+_FEWEST_WORDS = 1000
+"""In a vocabulary, for it to tell where one word of a hashtag ends and the next begins."""
+
+_LONGEST = 20
+"""Letters of a word."""
+
+
+def valid_kinds(kinds: Iterable[str]) -> tuple[str, ...]:
+    """The same kinds, in the order of ``KINDS``.
+
+    Raises:
+        SettingsError: one is unknown.
+    """
+    if isinstance(kinds, str):
+        kinds = [kind.strip() for kind in kinds.split(",") if kind.strip() not in ("", "none")]
+    chosen = set(kinds)
+    if unknown := sorted(chosen - set(KINDS)):
+        raise SettingsError(f"normalise={','.join(unknown)}: choose among {', '.join(KINDS)}, or none")
+    return tuple(kind for kind in KINDS if kind in chosen)
+
+
+class Normaliser:
+    """Writes a post as plain text.
+
+    Args:
+        kinds: which of ``KINDS`` to normalise.
+        vocabulary: the tokenizer's, token to id. Common tokens come first in nearly every vocabulary, which is all that
+            splitting hashtags into words needs to know of the language (the unigram model of Norvig, 2009, "Natural
+            language corpus data", with ranks by Zipf's law for counts).
+    """
+
+    def __init__(self, kinds: Iterable[str], vocabulary: Mapping[str, int]) -> None:
+        self._kinds = frozenset(valid_kinds(kinds))
+        self._costs = _word_costs(vocabulary) if "hashtags" in self._kinds else {}
+        self._words = lru_cache(100_000)(self._split)
+
+    def __call__(self, text: str) -> str:
+        """``text``, normalised; a text of which nothing is left stays as it is."""
+        plain = text
+        if "links" in self._kinds:
+            plain = _LINK.sub(" ", plain)
+        if "retweets" in self._kinds:
+            plain = _RETWEET.sub("", plain)
+        if "handles" in self._kinds:
+            plain = _HANDLE.sub("@user", plain)
+        if "hashtags" in self._kinds:
+            plain = _HASHTAG.sub(lambda found: f"# {self._tag(found[1])}", plain)
+        if "emoji" in self._kinds:
+            plain = _EMOJI.sub(lambda found: f" {_name(found[0])} ", _JOINERS.sub("", plain))
+        if "repeats" in self._kinds:
+            plain = _REPEAT.sub(r"\1\1", plain)
+        return text if plain == text else " ".join(plain.split()) or text
+
+    def _tag(self, tag: str) -> str:
+        if not tag.isascii():
+            return tag.replace("_", " ")
+        return " ".join(self._words(part) for part in _PART.findall(tag)) or tag
+
+    def _split(self, letters: str) -> str:
+        """The most probable words, by dynamic programming over where the last one begins; as it is where one is new."""
+        if not self._costs or letters.isdigit():
+            return letters
+        lower = letters.lower()
+        best: list[tuple[float, int]] = [(0.0, 0)]
+        for end in range(1, len(lower) + 1):
+            starts = range(max(0, end - _LONGEST), end)
+            best.append(min((best[start][0] + self._costs.get(lower[start:end], math.inf), start) for start in starts))
+        if math.isinf(best[-1][0]):
+            return letters
+        words, end = [], len(lower)
+        while end:
+            start = best[end][1]
+            words.append(lower[start:end])
+            end = start
+        return " ".join(reversed(words))
+
+
+def _word_costs(vocabulary: Mapping[str, int]) -> dict[str, float]:
+    """Minus the logarithm of how probable each word is."""
+    marked = [token for token in vocabulary if token[:1] in ("▁", "Ġ")]
+    whole = marked or [token for token in vocabulary if not token.startswith("##")]
+    words: dict[str, int] = {}
+    for token in sorted(whole, key=vocabulary.__getitem__):
+        word = token.lstrip("▁Ġ").lower()
+        if word.isascii() and word.isalpha() and (len(word) > 1 or word in ("a", "i")):
+            words.setdefault(word, vocabulary[token])
+    if len(words) < _FEWEST_WORDS:
+        return {}
+    scale = math.log(len(vocabulary))
+    return {word: math.log((rank + 1) * scale) for word, rank in words.items()}
+
+
+def _name(symbol: str) -> str:
+    return unicodedata.name(symbol, symbol).lower()
