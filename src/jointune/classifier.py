@@ -44,7 +44,7 @@ from jointune.scoring import Scored
 from jointune.training.checkpoint import Checkpoints
 from jointune.training.inference import probabilities
 from jointune.training.loop import fine_tune
-from jointune.training.probe import fit_probe, pooled_features, start_from
+from jointune.training.probe import start_from_probe
 from jointune.training.recipe import METRICS, Recipe
 from jointune.training.tracking import check_trackers, loggable
 
@@ -278,17 +278,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             weights = self._class_weights(training.labels)
 
             def start(untrained: JointModel) -> None:
-                found = [
-                    pooled_features(
-                        untrained, part.in_order(self.batch_size), len(part), accelerator.device, self.precision
-                    )
-                    for part in (training, checking)
-                ]
-                classes, text_dim = len(self.classes_), text_encoder.dim
-                truth, dropout = (training.labels, checking.labels), self.modality_dropout
-                start_from(
-                    untrained, fit_probe(found[0], truth[0], found[1], truth[1], text_dim, classes, weights, dropout)
-                )
+                start_from_probe(untrained, training, checking, recipe, accelerator.device, weights)
 
             with progress_bar("training", "steps", shown) as bar:
                 self.log_ = fine_tune(

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jointune import JointClassifier, SettingsError, read_posts
-from jointune.training.probe import fit_probe
+from jointune.training import probe as probe_module
+from jointune.training.probe import fit_probe, sample
 
 
 def features(count: int, seed: int = 0, shift: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
@@ -128,3 +129,25 @@ def test_an_epoch_has_a_least_number_of_steps(parts, tiny_settings):
 def test_nothing_to_train_is_told(parts, tiny_settings):
     with pytest.raises(SettingsError, match="nothing would be trained"):
         JointClassifier(**tiny_settings | {"epochs": 0, "probe": False}).fit(parts[0], validation=parts[1])
+
+
+@given(st.integers(1, 60), st.integers(4, 60), st.integers(0, 99))
+def test_a_sample_has_every_label(count, most, seed):
+    labels = np.random.default_rng(seed).integers(0, 4, count)
+    chosen = sample(labels, most, seed)
+    assert len(chosen) == len(set(chosen)) == min(count, most)
+    assert set(labels[chosen]) == set(labels)
+    assert (np.diff(chosen) > 0).all()
+    assert np.array_equal(chosen, sample(labels, most, seed))
+
+
+def test_a_probe_of_some_posts_is_a_good_start_too(posts_csv, tiny_settings, monkeypatch):
+    posts = read_posts(posts_csv, split_column="split")
+    learn, held = posts.in_split("train"), posts.in_split("validation")
+    frozen = tiny_settings | {"epochs": 0, "probe": True}
+    every = JointClassifier(**frozen).fit(learn, validation=held)
+    monkeypatch.setattr(probe_module, "MOST_POSTS", len(learn) // 2)
+    half = JointClassifier(**frozen).fit(learn, validation=held)
+    assert half.metrics_.log_loss != every.metrics_.log_loss
+    assert half.metrics_.accuracy >= every.metrics_.accuracy - 0.35
+    assert half.metrics_.accuracy > 1 / 3

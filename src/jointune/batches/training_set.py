@@ -48,9 +48,11 @@ class TrainingSet:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def in_order(self, batch_size: int) -> Iterator[Batch]:
-        """Every post once, shortest texts first, pictures cropped at the centre."""
+    def in_order(self, batch_size: int, only: np.ndarray | None = None) -> Iterator[Batch]:
+        """Every post once, or ``only`` those of these numbers, shortest texts first, pictures cropped at the centre."""
         order = np.argsort(self._lengths, kind="stable")
+        if only is not None:
+            order = order[np.isin(order, only)]
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
             yield self._collate(chosen, [self._tokens(i) for i in chosen], [self._pixels(i) for i in chosen])

@@ -7,12 +7,18 @@ import numpy as np
 import torch
 
 from jointune.batches.batch import Batch
+from jointune.batches.training_set import TrainingSet
 from jointune.memory import trim_heap
 from jointune.model import JointModel
 from jointune.training.inference import autocast, to_inputs
+from jointune.training.recipe import Recipe
 
 STRENGTHS = tuple(float(10**power) for power in np.arange(-1.5, 2.1, 0.5))
 """Inverse strengths of the L2 penalty (scikit-learn's C) to choose from."""
+
+
+MOST_POSTS = 10_000
+"""To fit a probe to; more of them take memory and time, and change it little."""
 
 
 @dataclass(frozen=True)
@@ -41,28 +47,84 @@ class Probe:
         return scores / scores.sum(1, keepdims=True)
 
 
+def start_from_probe(
+    model: JointModel,
+    training: TrainingSet,
+    checking: TrainingSet,
+    recipe: Recipe,
+    device: torch.device,
+    class_weights: np.ndarray | None = None,
+) -> None:
+    """Make the untrained model say what a probe says that was fitted to the training posts, ``MOST_POSTS`` at most.
+
+    Args:
+        model: with a probe of its own.
+        training: the posts to learn from.
+        checking: the validation posts, which choose the penalty.
+        recipe: batch size, precision, modality dropout and seed.
+        device: where the model is.
+        class_weights: float [C].
+    """
+    assert model.probe is not None, "the model was made with a probe"
+    learned = sample(training.labels, MOST_POSTS, recipe.seed)
+
+    def features(part: TrainingSet, chosen: np.ndarray) -> np.ndarray:
+        return pooled_features(model, part.in_order(recipe.batch_size, chosen), chosen, device, recipe.precision)
+
+    probe = fit_probe(
+        features(training, learned),
+        training.labels[learned],
+        features(checking, np.arange(len(checking))),
+        checking.labels,
+        model.text_encoder.dim,
+        model.probe.linear.out_features,
+        class_weights,
+        recipe.modality_dropout,
+    )
+    start_from(model, probe)
+
+
+def sample(labels: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """The numbers of ``most`` posts drawn at random, ascending, at least one of each label; of all, where few."""
+    if len(labels) <= most:
+        return np.arange(len(labels))
+    drawn = np.random.default_rng([seed, most]).permutation(len(labels))
+    _, firsts = np.unique(labels[drawn], return_index=True)
+    needed = drawn[firsts]
+    rest = drawn[~np.isin(drawn, needed)]
+    return np.sort(np.concatenate([needed, rest])[:most])
+
+
 def pooled_features(
-    model: JointModel, batches: Iterable[Batch], count: int, device: torch.device, precision: str = "fp32"
+    model: JointModel, batches: Iterable[Batch], chosen: np.ndarray, device: torch.device, precision: str = "fp32"
 ) -> np.ndarray:
-    """The pooled vectors of both encoders side by side, by the batches' indices; the model's mode is kept.
+    """The pooled vectors of both encoders side by side; the model's mode is kept.
+
+    Args:
+        model: whose encoders are asked.
+        batches: of posts.
+        chosen: the numbers of these posts, int [N], ascending; the order of the rows.
+        device: where the model is.
+        precision: see ``autocast``.
 
     Returns:
-        float32 [count, text dim + image dim]; NaN for a modality that a post does not have.
+        float32 [N, text dim + image dim]; NaN for a modality that a post does not have.
     """
     text_dim = model.text_encoder.dim
-    features = np.full((count, text_dim + model.image_encoder.dim), np.nan, dtype=np.float32)
+    features = np.full((len(chosen), text_dim + model.image_encoder.dim), np.nan, dtype=np.float32)
     training = model.training
     model.eval()
     try:
         with torch.inference_mode(), autocast(device, precision):
             for batch in batches:
                 inputs = to_inputs(batch, device)
+                rows = np.searchsorted(chosen, batch.indices)
                 if inputs.text is not None:
                     pooled = model.text_encoder(inputs.text).pooled
-                    features[batch.indices[batch.present[:, 0]], :text_dim] = pooled.float().cpu().numpy()
+                    features[rows[batch.present[:, 0]], :text_dim] = pooled.float().cpu().numpy()
                 if inputs.pixels is not None:
                     pooled = model.image_encoder(inputs.pixels).pooled
-                    features[batch.indices[batch.present[:, 1]], text_dim:] = pooled.float().cpu().numpy()
+                    features[rows[batch.present[:, 1]], text_dim:] = pooled.float().cpu().numpy()
     finally:
         model.train(training)
         trim_heap()
