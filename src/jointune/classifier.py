@@ -25,6 +25,7 @@ from jointune.batches.tokens import TextPreprocessor
 from jointune.batches.training_set import TrainingSet
 from jointune.bundle import Bundle, load_bundle, save_bundle
 from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
+from jointune.encoders.layers import recompute_layers
 from jointune.encoders.pairs import check_pairs
 from jointune.errors import PostsError, SettingsError
 from jointune.evaluation.calibration import UNSURE, at_temperature, calibrate, least_confidence
@@ -62,6 +63,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         fusion: ``gated``, ``concat``, ``paper``, ``cross-attention``, ``mual``, ``splitting``, ``dual``,
             ``single-stream``, one of these with another width, such as ``gated:512``, or a fusion's class.
         probe: whether training starts from a linear probe on the frozen encoders, which stays beside fusion and head.
+        gradient_checkpointing: whether the encoders' layers are computed twice a step, which takes less memory and gives
+            the same result.
         train_layers: how many of the uppermost layers of each encoder are trained; less than 1 is the share of them,
             rounded up, and None is all of the encoder. What lies below stays as it was pre-trained. An encoder whose
             layers cannot be told apart, such as ALBERT, is trained as a whole.
@@ -123,6 +126,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         *,
         probe: bool = True,
         train_layers: float | None = 0.75,
+        gradient_checkpointing: bool = False,
         epochs: int = 4,
         epoch_steps: int = 8,
         batch_size: int = 32,
@@ -157,6 +161,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self.fusion = fusion
         self.probe = probe
         self.train_layers = train_layers
+        self.gradient_checkpointing = gradient_checkpointing
         self.epochs = epochs
         self.epoch_steps = epoch_steps
         self.batch_size = batch_size
@@ -255,6 +260,9 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             if self.train_layers is not None:
                 text_encoder.freeze_lower(self.train_layers)
                 image_encoder.freeze_lower(self.train_layers)
+            if self.gradient_checkpointing:
+                recompute_layers(text_encoder.model)
+                recompute_layers(image_encoder.model)
             store = open_store(image)
             with progress_bar("reading pictures", "pictures", shown) as bar:
                 posts, places, self.problems_ = store_pictures(posts, image, store, self.on_bad_image, bar)

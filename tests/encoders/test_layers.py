@@ -5,7 +5,7 @@ import torch
 import transformers as t
 from torch import nn
 
-from jointune.encoders.layers import freeze_lower, layers_of
+from jointune.encoders.layers import freeze_lower, layers_of, recompute_layers
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
 WORDS = {"vocab_size": 40, "max_position_embeddings": 64, "pad_token_id": 0}
@@ -102,3 +102,24 @@ def test_layers_are_told_apart_in_a_plain_sequence_too():
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2))
     freeze_lower(model, 2, lambda: model(torch.zeros(1, 2)))
     assert [layer.weight.requires_grad for layer in model] == [False, True, True]
+
+
+@pytest.mark.parametrize("name", ["bert", "vit", "resnet"])
+def test_computing_layers_twice_gives_the_same_gradients(name):
+    plain, twice = make(name).eval(), make(name).eval()
+    recompute_layers(twice)
+    counted = []
+    layers_of(twice)[1].register_forward_pre_hook(lambda *_: counted.append(1))
+    next(module for module in layers_of(twice)[1].modules() if not list(module.children())).register_forward_pre_hook(
+        lambda *_: counted.append(2)
+    )
+    inputs = inputs_of(plain)
+    for model in (plain, twice):
+        model(**inputs).last_hidden_state.square().sum().backward()
+    assert counted.count(1) == 1
+    assert counted.count(2) == 2
+    for (parameter_name, one), other in zip(plain.named_parameters(), twice.parameters(), strict=True):
+        assert (one.grad is None) == (other.grad is None), parameter_name
+        if one.grad is not None:
+            torch.testing.assert_close(one.grad, other.grad)
+    assert twice.state_dict().keys() == plain.state_dict().keys()

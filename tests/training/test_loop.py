@@ -88,6 +88,15 @@ def test_only_the_upper_layers_are_trained_and_the_rest_is_as_it_was(parts, tiny
     assert whole.trained_parameters_ > classifier.trained_parameters_
 
 
+def test_computing_layers_twice_changes_nothing(parts, tiny_settings):
+    training, held, test = parts
+    plain, twice = (
+        JointClassifier(**tiny_settings, gradient_checkpointing=on).fit(training, validation=held).predict_proba(test)
+        for on in (False, True)
+    )
+    np.testing.assert_allclose(plain, twice, atol=1e-4)
+
+
 def test_few_posts_lower_the_rates_by_the_root_of_their_share(parts, tiny_settings):
     training, held, _ = parts
     posts = len(training)

@@ -66,6 +66,10 @@ def train(
             metavar="K|SHARE|all", help="Upper layers of each encoder that are trained.", rich_help_panel="Recipe"
         ),
     ] = "0.75",
+    gradient_checkpointing: Annotated[
+        bool,
+        typer.Option("--gradient-checkpointing", help="Compute layers twice: less memory.", rich_help_panel="Recipe"),
+    ] = False,
     epochs: Annotated[int, typer.Option(help="Most passes over the posts.", rich_help_panel="Recipe")] = 4,
     epoch_steps: Annotated[
         int,

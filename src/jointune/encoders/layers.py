@@ -1,11 +1,13 @@
-"""The layers of an encoder, and how the lower of them are kept as they were pre-trained."""
+"""The layers of an encoder: which of them are trained, and what is kept of them for that."""
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 
 def layers_of(model: nn.Module) -> list[nn.Module]:
@@ -46,6 +48,16 @@ def freeze_lower(model: nn.Module, keep: float, run: Callable[[], Any]) -> None:
         for parameter in parameters:
             if id(parameter) not in upper:
                 parameter.requires_grad_(False)
+
+
+def recompute_layers(model: nn.Module) -> None:
+    """Keep no states inside the layers for the backward pass, but compute them again there.
+
+    Gradient checkpointing after Chen et al. (2016), arXiv 1604.06174: memory for a forward pass more. Without layers
+    that could be told apart, nothing changes.
+    """
+    for layer in layers_of(model):
+        layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
 
 
 def _is_trained(layer: nn.Module, run: Callable[[], Any]) -> bool:
