@@ -63,8 +63,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         fusion: ``gated``, ``concat``, ``paper``, ``cross-attention``, ``mual``, ``splitting``, ``dual``,
             ``single-stream``, one of these with another width, such as ``gated:512``, or a fusion's class.
         probe: whether training starts from a linear probe on the frozen encoders, which stays beside fusion and head.
-        gradient_checkpointing: whether the encoders' layers are computed twice a step, which takes less memory and gives
-            the same result.
+        gradient_checkpointing: whether the encoders' layers are computed twice a step, which takes less memory and
+            gives the same result.
         train_layers: how many of the uppermost layers of each encoder are trained; less than 1 is the share of them,
             rounded up, and None is all of the encoder. What lies below stays as it was pre-trained. An encoder whose
             layers cannot be told apart, such as ALBERT, is trained as a whole.
