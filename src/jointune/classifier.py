@@ -42,6 +42,7 @@ from jointune.posts.split import split_posts
 from jointune.progress import progress_bar
 from jointune.scorer import Scorer
 from jointune.scoring import Scored
+from jointune.training.below import run_frozen_layers
 from jointune.training.checkpoint import Checkpoints
 from jointune.training.inference import probabilities
 from jointune.training.loop import fine_tune
@@ -288,6 +289,13 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             def start(untrained: JointModel) -> None:
                 start_from_probe(untrained, training, checking, recipe, accelerator.device, weights)
 
+            if self.train_layers is not None and recipe.epochs and model.takes_states:
+                model.to(accelerator.device)
+                with progress_bar("running the frozen layers", "posts", shown) as bar:
+                    run_frozen_layers(model, checking, recipe, accelerator.device, bar)
+                    # Texts vary with what is hidden where pictures are read too, and pictures with their random crops.
+                    plain, still = not self.read_image_text, not recipe.augment
+                    run_frozen_layers(model, training, recipe, accelerator.device, bar, plain, still)
             with progress_bar("training", "steps", shown) as bar:
                 self.log_ = fine_tune(
                     model,
@@ -308,6 +316,9 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self.trained_parameters_ = self._trained_parameters(model, training)
         self._adopt(model, text, image, {"text": text_description, "image": image_description}, accelerator.device)
         self.data_ = {"training": dict(Counter(posts.labels)), "validation": dict(Counter(held.labels))}
+        checking.text_below = checking.image_below = (
+            None  # in the precision of training, which is not that of predictions
+        )
         scores = probabilities(model, checking.in_order(self.batch_size), len(held), self._device)
         calibration = calibrate(scores, checking.labels)
         model.temperature.fill_(calibration.temperature)

@@ -20,12 +20,17 @@ class Inputs(NamedTuple):
     Attributes:
         present: which posts have a text and which a picture, bool [B, 2].
         text: token ids and masks, int64 [Bt, L] each; None where no post has a text.
-        pixels: uint8 [Bi, H, W, 3]; None where no post has a picture.
+        pixels: uint8 [Bi, H, W, 3]; None where no post has a picture, and where ``image_below`` is known.
+        text_below: the states of the texts at the boundary of the text encoder's trained layers, float [Bt, L, ...];
+            None where they are not known.
+        image_below: likewise those of the pictures, float [Bi, ...].
     """
 
     present: Tensor
     text: Mapping[str, Tensor] | None
     pixels: Tensor | None
+    text_below: Tensor | None = None
+    image_below: Tensor | None = None
 
 
 class Outputs(NamedTuple):
@@ -77,6 +82,8 @@ class JointModel(nn.Module):
     """
 
     temperature: Tensor
+    takes_states = True
+    """Whether ``Inputs.text_below`` and ``Inputs.image_below`` are enough to it."""
 
     def __init__(self, text: TextEncoder, image: ImageEncoder, fusion: Any, labels: int, probe: bool = False) -> None:
         super().__init__()
@@ -101,13 +108,27 @@ class JointModel(nn.Module):
 
     def text_states(self, inputs: Inputs) -> States:
         """States of every post's text; the learned embedding where a post has none."""
-        found = self.text_encoder(inputs.text) if inputs.text is not None else None
-        return _stand_in(found, inputs.present[:, 0], self.missing_text)
+        return _stand_in(self.encode_text(inputs), inputs.present[:, 0], self.missing_text)
 
     def image_states(self, inputs: Inputs) -> States:
         """States of every post's picture, likewise."""
-        found = self.image_encoder(inputs.pixels) if inputs.pixels is not None else None
-        return _stand_in(found, inputs.present[:, 1], self.missing_image)
+        return _stand_in(self.encode_image(inputs), inputs.present[:, 1], self.missing_image)
+
+    def encode_text(self, inputs: Inputs) -> States | None:
+        """States of the Bt texts; None where there are none."""
+        if inputs.text is None:
+            return None
+        if inputs.text_below is not None:
+            return self.text_encoder.above(inputs.text_below, inputs.text)
+        states: States = self.text_encoder(inputs.text)
+        return states
+
+    def encode_image(self, inputs: Inputs) -> States | None:
+        """States of the Bi pictures; None where there are none."""
+        if inputs.image_below is not None:
+            return self.image_encoder.above(inputs.image_below)
+        states: States | None = self.image_encoder(inputs.pixels) if inputs.pixels is not None else None
+        return states
 
     def train(self, mode: bool = True) -> "JointModel":
         """Training mode for all but batch normalisation and what is not trained."""
@@ -123,6 +144,8 @@ class SingleStreamModel(JointModel):
 
     With a probe, texts also pass the text encoder alone, since the probe knows no other states of them.
     """
+
+    takes_states = False
 
     def __init__(self, text: TextEncoder, image: ImageEncoder, labels: int, probe: bool = False) -> None:
         fusion = SingleStreamFusion(text.dim, image.dim, text.word_dim, text.picture_dim)
@@ -169,14 +192,15 @@ def _is_frozen(module: nn.Module) -> bool:
 
 def _stand_in(states: States | None, present: Tensor, missing: Tensor) -> States:
     """Spread the states of the posts that have the modality over all posts; ``missing`` elsewhere."""
-    posts, dim = len(present), len(missing)
+    # Sizes by `shape`, since `len` would fix them where an exported graph is to leave them open.
+    posts, dim = present.shape[0], missing.shape[0]
     if states is None:
         tokens = missing.expand(posts, 1, dim)
         return States(tokens, tokens.new_ones((posts, 1), dtype=torch.bool), missing.expand(posts, dim))
-    if len(states.pooled) == posts:
+    if states.pooled.shape[0] == posts:
         return states
     length, dtype = states.tokens.shape[1], states.tokens.dtype
-    place = torch.where(present, present.cumsum(0) - 1, len(states.pooled))
+    place = torch.where(present, present.cumsum(0) - 1, states.pooled.shape[0])
     absent = missing.to(dtype).expand(1, length, dim)
     absent_mask = torch.zeros((1, length), dtype=torch.bool, device=missing.device)
     absent_mask[:, 0] = True

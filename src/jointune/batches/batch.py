@@ -16,8 +16,11 @@ class Batch:
         indices: which posts these are, int64 [B].
         present: which have a text and which a picture, bool [B, 2].
         text: ``input_ids`` and the like, int64 [Bt, L]; None where no post has a text.
-        pixels: uint8 [Bi, H, W, 3]; None where no post has a picture.
+        pixels: uint8 [Bi, H, W, 3]; None where no post has a picture, and where ``image_below`` is known.
         labels: class numbers, int64 [B]; None where they are not known.
+        text_below: the texts' states at the boundary of the text encoder's trained layers, float32 or the bits of
+            bfloat16 as int16, [Bt, L, ...]; None where they are not known.
+        image_below: likewise the pictures', [Bi, ...].
     """
 
     indices: np.ndarray
@@ -25,6 +28,8 @@ class Batch:
     text: dict[str, np.ndarray] | None
     pixels: np.ndarray | None
     labels: np.ndarray | None = None
+    text_below: np.ndarray | None = None
+    image_below: np.ndarray | None = None
 
 
 def collate(

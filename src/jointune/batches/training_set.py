@@ -1,20 +1,29 @@
 """The posts of a training run as arrays, and the batches of each epoch."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from jointune.batches.batch import Batch, collate
 from jointune.batches.pixels import ImagePreprocessor
+from jointune.batches.states import StateStore
 from jointune.batches.store import PictureStore
 from jointune.batches.tokens import TextPreprocessor, Tokens
 
 _POOL = 16
 """Batches whose posts are sorted by length together: long enough to save padding, short enough to stay random."""
 
+_UNSEEN = np.empty(0, dtype=np.uint8)
+"""In place of a picture whose states are known."""
+
 
 class TrainingSet:
     """Tokens, pictures and labels of N posts.
+
+    Attributes:
+        text_below: states of each text at the boundary of the text encoder's trained layers; None where not computed.
+        image_below: likewise of each picture, cropped at the centre; random crops are then out of reach.
 
     Args:
         tokens: of each text, or None.
@@ -43,6 +52,8 @@ class TrainingSet:
         self.text, self.image = text, image
         self.tokens_without_image = tokens if tokens_without_image is None else tokens_without_image
         self.tokens_without_text = [None] * len(tokens) if tokens_without_text is None else tokens_without_text
+        self.text_below: StateStore | None = None
+        self.image_below: StateStore | None = None
         self._lengths = np.array([0 if row is None else len(row) for row in tokens])
 
     def __len__(self) -> int:
@@ -55,7 +66,7 @@ class TrainingSet:
             order = order[np.isin(order, only)]
         for start in range(0, len(order), batch_size):
             chosen = order[start : start + batch_size]
-            yield self._collate(chosen, [self._tokens(i) for i in chosen], [self._pixels(i) for i in chosen])
+            yield self._collate(chosen, [self.tokens[i] for i in chosen], [self._pixels(i) for i in chosen])
 
     def epoch_order(self, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
         """The post numbers of each batch of an epoch: shuffled, with texts of like length together."""
@@ -86,7 +97,7 @@ class TrainingSet:
         random = np.random.default_rng([seed, step, 1 + part])
         tokens, pixels = [], []
         for index in chosen:
-            row, picture = self._tokens(index), self._pixels(index, random if augment else None)
+            row, picture = self.tokens[index], self._pixels(index, random if augment else None)
             own = self.tokens_without_image[index]
             if own is not None and picture is not None and random.random() < modality_dropout:
                 row, picture = (self.tokens_without_text[index], picture) if random.random() < 0.5 else (own, None)
@@ -94,13 +105,12 @@ class TrainingSet:
             pixels.append(picture)
         return self._collate(chosen, tokens, pixels)
 
-    def _tokens(self, index: int) -> Tokens | None:
-        return self.tokens[index]
-
     def _pixels(self, index: int, random: np.random.Generator | None = None) -> np.ndarray | None:
         place = self.places[index]
         if place is None:
             return None
+        if self.image_below is not None:
+            return _UNSEEN
         if random is None:
             return self.image.crop(self.store[place])
         vertical, horizontal, mirror = random.random(3)
@@ -110,4 +120,19 @@ class TrainingSet:
     def _collate(
         self, chosen: np.ndarray, tokens: Sequence[Tokens | None], pixels: Sequence[np.ndarray | None]
     ) -> Batch:
-        return collate(chosen, tokens, pixels, self.text, self.labels[chosen])
+        batch = collate(chosen, tokens, pixels, self.text, self.labels[chosen])
+        if self.text_below is not None and batch.text is not None:
+            rows = [self.text_below[i] for i, row in zip(chosen, tokens, strict=True) if row is not None]
+            batch = replace(batch, text_below=_padded(rows, batch.text["input_ids"].shape[1]))
+        if self.image_below is not None and batch.pixels is not None:
+            states = [self.image_below[i] for i, picture in zip(chosen, pixels, strict=True) if picture is not None]
+            batch = replace(batch, pixels=None, image_below=np.stack(states))
+        return batch
+
+
+def _padded(rows: Sequence[np.ndarray], length: int) -> np.ndarray:
+    """Arrays [L, ...] in one, [B, length, ...], with zeros after their ends."""
+    padded = np.zeros((len(rows), length, *rows[0].shape[1:]), dtype=rows[0].dtype)
+    for row, states in zip(padded, rows, strict=True):
+        row[: len(states)] = states
+    return padded

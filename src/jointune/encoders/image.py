@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from jointune.batches.pixels import ImagePreprocessor
+from jointune.encoders.boundary import Boundary, find_boundary
 from jointune.encoders.layers import freeze_lower
 from jointune.encoders.states import States
 
@@ -26,19 +27,36 @@ class ImageEncoder(nn.Module):
         super().__init__()
         self.model = model
         self.dim = dim
+        self.boundary: Boundary | None = None
         self._size = preprocessor.size
         # [3, 1, 1], of pixel values between 0 and 255; not weights, so not in the state dict
         self.register_buffer("mean", torch.tensor(preprocessor.mean).view(3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(preprocessor.std).view(3, 1, 1) * 255, persistent=False)
 
     def freeze_lower(self, keep: float) -> None:
-        """Train the upper layers only; see ``layers.freeze_lower``."""
-        freeze_lower(self.model, keep, lambda: self(torch.zeros((1, *self._size, 3), dtype=torch.uint8)))
+        """Train the upper layers only; see ``layers.freeze_lower``. ``boundary`` is where they begin."""
+        pixels = torch.zeros((1, *self._size, 3), dtype=torch.uint8)
+        freeze_lower(self.model, keep, lambda: self(pixels))
+        self.boundary = find_boundary(self.model, lambda: self(pixels).pooled)
 
     def forward(self, pixels: Tensor) -> States:
         """uint8 [B, H, W, 3] to states with D = ``dim``, one for each patch or place of the feature map."""
         # The permuted view of rows of RGB is what torch calls channels_last: no copy, and the fast layout.
-        normalised = (pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        return self._run((pixels.permute(0, 3, 1, 2).float() - self.mean) / self.std)
+
+    def below(self, pixels: Tensor) -> Tensor:
+        """uint8 [B, H, W, 3] to the states at the boundary, float [B, ...]."""
+        assert self.boundary is not None, "some layers are frozen"
+        return self.boundary.below(lambda: self(pixels))
+
+    def above(self, below: Tensor) -> States:
+        """What ``below`` gave to what ``forward`` gives."""
+        assert self.boundary is not None, "some layers are frozen"
+        with self.boundary.given(below):
+            # Nothing of these pixels is looked at but their shape.
+            return self._run(self.mean.new_zeros(()).expand(len(below), 3, *self._size))
+
+    def _run(self, normalised: Tensor) -> States:
         output = self.model(pixel_values=normalised)
         tokens = output.last_hidden_state
         pooled = getattr(output, "pooler_output", None)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from jointune.encoders.boundary import Boundary, find_boundary
 from jointune.encoders.layers import freeze_lower
 from jointune.encoders.states import States, masked_mean
 from jointune.errors import EncoderError
@@ -28,6 +29,7 @@ class TextEncoder(nn.Module):
         self.inputs = inputs
         self.own_pooling = own_pooling
         self.dim: int = model.config.hidden_size
+        self.boundary: Boundary | None = None
         self._arguments = frozenset(inspect.signature(model.forward).parameters)
 
     def forward(self, batch: Mapping[str, Tensor]) -> States:
@@ -38,10 +40,22 @@ class TextEncoder(nn.Module):
         return States(tokens, mask, output.pooler_output if self.own_pooling else masked_mean(tokens, mask))
 
     def freeze_lower(self, keep: float) -> None:
-        """Train the upper layers only; see ``layers.freeze_lower``."""
+        """Train the upper layers only; see ``layers.freeze_lower``. ``boundary`` is where they begin."""
         words = torch.ones((1, 4), dtype=torch.long)
         batch = {"input_ids": words, "attention_mask": words, "token_type_ids": words * 0}
         freeze_lower(self.model, keep, lambda: self(batch))
+        self.boundary = find_boundary(self.model, lambda: self(batch).pooled)
+
+    def below(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Token ids to the states at the boundary, float [B, L, ...]."""
+        assert self.boundary is not None, "some layers are frozen"
+        return self.boundary.below(lambda: self(batch))
+
+    def above(self, below: Tensor, batch: Mapping[str, Tensor]) -> States:
+        """What ``below`` gave to what ``forward`` gives."""
+        assert self.boundary is not None, "some layers are frozen"
+        with self.boundary.given(below):
+            return self(batch)
 
     @property
     def word_dim(self) -> int:

@@ -10,6 +10,9 @@ from jointune.batches.batch import Batch
 from jointune.memory import trim_heap
 from jointune.model import Inputs
 
+_STATES = {np.dtype(np.float32): torch.float32, np.dtype(np.int16): torch.bfloat16}
+"""How states are kept in arrays: NumPy has no bfloat16, so those are kept as their bits."""
+
 
 def to_inputs(batch: Batch, device: torch.device) -> Inputs:
     """A batch as tensors on ``device``."""
@@ -22,6 +25,8 @@ def to_inputs(batch: Batch, device: torch.device) -> Inputs:
         tensor(batch.present),
         None if batch.text is None else {name: tensor(values) for name, values in batch.text.items()},
         None if batch.pixels is None else tensor(batch.pixels),
+        None if batch.text_below is None else tensor(batch.text_below).view(_STATES[batch.text_below.dtype]),
+        None if batch.image_below is None else tensor(batch.image_below).view(_STATES[batch.image_below.dtype]),
     )
 
 

@@ -119,11 +119,11 @@ def pooled_features(
             for batch in batches:
                 inputs = to_inputs(batch, device)
                 rows = np.searchsorted(chosen, batch.indices)
-                if inputs.text is not None:
-                    pooled = model.text_encoder(inputs.text).pooled
+                if text := model.encode_text(inputs):
+                    pooled = text.pooled
                     features[rows[batch.present[:, 0]], :text_dim] = pooled.float().cpu().numpy()
-                if inputs.pixels is not None:
-                    pooled = model.image_encoder(inputs.pixels).pooled
+                if image := model.encode_image(inputs):
+                    pooled = image.pooled
                     features[rows[batch.present[:, 1]], text_dim:] = pooled.float().cpu().numpy()
     finally:
         model.train(training)

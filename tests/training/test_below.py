@@ -1,0 +1,80 @@
+"""What frozen layers say is computed once, and changes nothing but the time."""
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import make_tokenizer_folder
+from jointune import JointClassifier, read_posts
+from jointune.batches import states
+from jointune.encoders.boundary import Boundary
+from jointune.errors import OutputError
+
+
+@pytest.fixture(scope="module")
+def deep(tmp_path_factory, tiny_settings):
+    """Encoders of four layers."""
+    from transformers import BertConfig, BertModel, ViTConfig, ViTImageProcessorPil, ViTModel
+
+    text, image = tmp_path_factory.mktemp("deep-text"), tmp_path_factory.mktemp("deep-image")
+    small = {"hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 32}
+    make_tokenizer_folder(text)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        BertModel(BertConfig(**small, vocab_size=40), add_pooling_layer=False).save_pretrained(text)
+        ViTModel(ViTConfig(**small, image_size=32, patch_size=8), add_pooling_layer=False).save_pretrained(image)
+    ViTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(image)
+    named = {"text_encoder": str(text), "image_encoder": str(image)}
+    return tiny_settings | named | {"train_layers": 0.5, "epochs": 2, "precision": "fp32"}
+
+
+@pytest.fixture(scope="module")
+def parts(posts_csv):
+    posts = read_posts(posts_csv, split_column="split")
+    return posts.in_split("train"), posts.in_split("validation"), posts.in_split("test")
+
+
+@pytest.mark.parametrize("augment", [False, True])
+@pytest.mark.parametrize("probe", [False, True])
+def test_it_changes_nothing_but_the_time(deep, parts, monkeypatch, augment, probe):
+    training, held, test = parts
+    settings = deep | {"augment": augment, "probe": probe, "modality_dropout": 0.4}
+    calls = []
+    given = Boundary.given
+    monkeypatch.setattr(Boundary, "given", lambda self, states: calls.append(len(states)) or given(self, states))
+    stored = JointClassifier(**settings).fit(training, validation=held)
+    assert sum(calls) > len(training)
+    monkeypatch.setattr("jointune.classifier.run_frozen_layers", lambda *_: None)
+    anew = JointClassifier(**settings).fit(training, validation=held)
+    np.testing.assert_allclose(stored.predict_proba(test), anew.predict_proba(test), atol=1e-4)
+    assert stored.metrics_.accuracy == stored.evaluate(held).accuracy
+
+
+def test_a_seed_gives_the_same_numbers_twice_in_bf16_too(deep, parts):
+    training, held, test = parts
+    settings = deep | {"precision": "bf16", "augment": False}
+    first, second = (JointClassifier(**settings).fit(training, validation=held).predict_proba(test) for _ in range(2))
+    assert np.array_equal(first, second)
+
+
+def test_posts_without_a_text_or_without_a_picture(deep, parts):
+    training, held, test = parts
+    settings = deep | {"augment": False}
+    for hidden in ("text", "image"):
+        scores = (
+            JointClassifier(**settings)
+            .fit(training.without(hidden), validation=held.without(hidden))
+            .predict_proba(test)
+        )
+        assert np.isfinite(scores).all()
+
+
+def test_a_full_disk_is_told(deep, parts, monkeypatch):
+    training, held, _ = parts
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(states.os, "pwrite", full)
+    with pytest.raises(OutputError, match=r"no room for the states of the frozen layers.*No space left"):
+        JointClassifier(**deep).fit(training, validation=held)
