@@ -1,6 +1,7 @@
 """A bundle is read whole and unaltered, or named as not; it holds nothing that could run."""
 
 import json
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -116,3 +117,13 @@ def test_saving_again_gives_the_same_predictions(tiny_bundle, posts_csv, tmp_pat
     with pytest.raises(OutputError, match="--force spares it"):
         classifier.save(tmp_path / "holidays", force=True)
     assert (tmp_path / "holidays" / "beach.jpg").exists()
+
+
+def test_other_users_may_read_what_ones_umask_lets_them(tiny_bundle, tmp_path):
+    before = os.umask(0o027)
+    try:
+        JointClassifier.load(tiny_bundle).save(tmp_path / "bundle")
+    finally:
+        os.umask(before)
+    assert {file.stat().st_mode & 0o777 for file in (tmp_path / "bundle").iterdir()} == {0o640}
+    assert (tmp_path / "bundle").stat().st_mode & 0o777 == 0o750

@@ -223,7 +223,7 @@ def test_without_the_extra_each_command_names_it(posts_csv, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("room", ["posts", "batches", "evaluation", "report", "scoring"])
+@pytest.mark.parametrize("room", ["posts", "batches", "evaluation", "report", "runtime", "scorer", "scoring"])
 def test_rooms_without_torch_stay_so(room):
     """What a service without torch will need never imports it."""
     import subprocess

@@ -14,11 +14,13 @@ from jointune.commands.check import check
 from jointune.commands.compare import compare
 from jointune.commands.demo import demo
 from jointune.commands.evaluate import evaluate
+from jointune.commands.export import export
 from jointune.commands.import_ import import_
 from jointune.commands.predict import predict
+from jointune.commands.serve import serve
 from jointune.commands.train import train
 from jointune.commands.tune import tune
-from jointune.errors import InterruptedTraining, JointuneError
+from jointune.errors import InterruptedWork, JointuneError
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "import": import_,
@@ -26,8 +28,10 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "evaluate": evaluate,
     "predict": predict,
+    "serve": serve,
     "compare": compare,
     "tune": tune,
+    "export": export,
     "cache": cache,
     "demo": demo,
 }
@@ -63,7 +67,7 @@ def main() -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
     try:
         app()
-    except InterruptedTraining as error:
+    except InterruptedWork as error:
         console.print(f"{error}; go on with the same command and --resume", style="yellow")
         sys.exit(130)
     except JointuneError as error:

@@ -29,5 +29,9 @@ class MissingExtraError(JointuneError, ImportError):
     """An optional package is not installed; the message holds the pip command that brings it."""
 
 
-class InterruptedTraining(JointuneError):  # noqa: N818 - nothing went wrong
+class InterruptedWork(JointuneError):  # noqa: N818 - nothing went wrong
+    """Ctrl-C stopped work of which a part is kept: the same command goes on with --resume."""
+
+
+class InterruptedTraining(InterruptedWork):
     """Training was stopped by Ctrl-C after its state was saved."""

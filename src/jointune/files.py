@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ BUNDLE_MARK = "training_log.jsonl"
 
 COMPARISON_MARK = "comparison.json"
 """The file by which to know a comparison's folder."""
+
+EXPORT_MARK = "export.json"
+"""The file by which to know an exported model."""
 
 
 def refuse_existing(path: Path, force: bool, mark: str | None = None, source: Path | None = None) -> None:
@@ -87,6 +91,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             yield temporary
             for file in temporary.rglob("*"):
                 if file.is_file():
+                    file.chmod(0o666 & ~_umask())  # some libraries write for their own user alone
                     _flush(file)
             temporary.chmod(0o777 & ~_umask())
             if path.exists():
@@ -98,6 +103,13 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                 temporary.replace(path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def discard_folder(path: Path) -> None:
+    """Remove a folder of ours, if it is there: it is gone at once and whole, whatever interrupts the cleaning up."""
+    if path.exists():
+        with clear_write_errors(path):
+            shutil.rmtree(path.replace(path.with_name(f".{path.name}.{secrets.token_hex(4)}")), ignore_errors=True)
 
 
 def sha256(path: Path) -> str:

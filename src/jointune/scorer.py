@@ -1,17 +1,22 @@
 """What scores posts, however its model is run."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.tokens import TextPreprocessor
+from jointune.errors import SettingsError
+from jointune.evaluation.calibration import UNSURE, least_confidence
+from jointune.files import EXPORT_MARK
 from jointune.posts import ocr
 from jointune.posts.image_text import read_with_bar
 from jointune.posts.post import Post
 from jointune.posts.problems import OnBadImage, Problem
-from jointune.scoring import Probabilities, Scored, score_posts
+from jointune.scoring import Probabilities, Scored, ScoredChunk, score_chunks, score_posts
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,7 @@ class Scorer:
         read_image_text: whether the text encoder also reads the text in pictures.
         about: what there is to tell of the model, as JSON values: versions, encoders, settings, metrics.
         card: the model card, Markdown.
+        least_confidence: with less, the answer is that the model is unsure.
     """
 
     labels: list[str]
@@ -35,6 +41,13 @@ class Scorer:
     read_image_text: bool = False
     about: Mapping[str, Any] = field(default_factory=dict)
     card: str = ""
+    least_confidence: float = 0.0
+
+    def answer(self, probabilities: np.ndarray) -> tuple[str, float]:
+        """The most probable label, or ``UNSURE``; and its confidence. Of one post, float [C]."""
+        best = int(probabilities.argmax())
+        confidence = float(probabilities[best])
+        return self.labels[best] if confidence >= self.least_confidence else UNSURE, confidence
 
     def stream(
         self,
@@ -49,11 +62,8 @@ class Scorer:
 
         ``progress`` shows a bar while the text in pictures is read.
         """
-        if self.read_image_text:
-            ocr.load_ocr()  # what is missing is said now, not when the first result is asked for
-            posts = read_with_bar(posts, progress)
         return score_posts(
-            posts,
+            self._with_image_text(posts, progress),
             self.probabilities,
             self.text,
             self.image,
@@ -64,18 +74,63 @@ class Scorer:
             self.read_image_text,
         )
 
+    def chunks(
+        self,
+        posts: Iterable[Post],
+        policy: OnBadImage = "error",
+        name: str = "posts",
+        batch_size: int = 32,
+        progress: bool = False,
+    ) -> Iterator[ScoredChunk]:
+        """The same, some hundred posts at a time; see ``jointune.scoring.score_chunks``."""
+        return score_chunks(
+            self._with_image_text(posts, progress),
+            self.probabilities,
+            self.text,
+            self.image,
+            policy,
+            batch_size,
+            name,
+            self.read_image_text,
+        )
 
-def load_scorer(path: str | Path, device: str | None = None) -> Scorer:
-    """Read a bundle.
+    def _with_image_text(self, posts: Iterable[Post], progress: bool) -> Iterable[Post]:
+        if not self.read_image_text:
+            return posts
+        ocr.load_ocr()  # what is missing is said now, not when the first result is asked for
+        return read_with_bar(posts, progress)
+
+
+def load_scorer(path: str | Path, device: str | None = None, abstain: float | None = None) -> Scorer:
+    """Read a bundle, which torch runs, or an exported model, which onnxruntime runs.
 
     Args:
-        path: its folder, or a hub id such as ``name/model``.
-        device: such as ``cpu`` or ``cuda:1``.
+        path: its folder, or a bundle's hub id such as ``name/model``.
+        device: such as ``cpu`` or ``cuda:1``; an exported model knows no other than ``cpu``.
+        abstain: the accuracy wanted of its answers: with less confidence than that took on the validation posts, it is
+            unsure.
 
     Raises:
         BundleError: it is incomplete, altered, or written by a newer jointune.
         MissingExtraError: what runs it is not installed.
+        SettingsError: an exported model is to run elsewhere than on the CPU, or no confidence reaches that accuracy.
     """
-    from jointune.classifier import JointClassifier
+    scorer = _load(path, device)
+    if abstain is None:
+        return scorer
+    least = least_confidence(scorer.about.get("calibration"), abstain, scorer.labels)
+    return replace(scorer, least_confidence=least)
+
+
+def _load(path: str | Path, device: str | None) -> Scorer:
+    folder = Path(path).expanduser()
+    if (folder / EXPORT_MARK).is_file():
+        from jointune.runtime.onnx import load_exported
+
+        if device not in (None, "cpu"):
+            raise SettingsError(f"{path} is an exported model, which runs on the CPU: leave out device={device!r}")
+        return load_exported(folder)
+    # By its public name, which says what to install where torch is missing.
+    from jointune import JointClassifier
 
     return JointClassifier.load(path, device=device).scorer()

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice, takewhile
+from functools import partial
+from itertools import takewhile
 from threading import Event
 
 import numpy as np
@@ -17,7 +18,10 @@ from jointune.posts.post import Post
 from jointune.posts.problems import OnBadImage, Problem, raise_problems, stops
 
 _CHUNK = 512
-"""Posts in memory at a time; sorted by length among themselves before they are put into batches."""
+"""Posts that are scored together; sorted by length among themselves before they are put into batches."""
+
+_CHUNK_BYTES = 128 * 2**20
+"""A chunk ends earlier where its rows and its pixels take so much: three of them are in memory at a time."""
 
 _SLOW_CHUNK = 64
 """The same where each picture is read for its text, which takes long: results and progress come a chunk at a time."""
@@ -32,6 +36,24 @@ class Scored:
 
     post: Post
     probabilities: np.ndarray
+
+
+@dataclass(frozen=True)
+class ScoredChunk:
+    """Posts that were scored together.
+
+    Where a chunk ends follows from its posts alone. So whoever reads on after it gets the same chunks, and the same
+    numbers to the last bit, as whoever read from the beginning.
+
+    Attributes:
+        read: how many posts were read for it.
+        scored: those of them that can be used, in order.
+        problems: what was wrong with posts that were skipped or scored without their picture.
+    """
+
+    read: int
+    scored: list[Scored]
+    problems: list[Problem]
 
 
 def score_posts(
@@ -64,37 +86,77 @@ def score_posts(
     Raises:
         PostsError: a post cannot be used and ``policy`` does not say how to go on.
     """
-    affected = problems if problems is not None else []
-    closed = Event()
-    wanted = takewhile(lambda _: not closed.is_set(), posts)
-    chunks = _chunks(wanted, text, image, policy, affected, batch_size, name, with_image_text)
-    for kept, batches in prefetch(chunks, 1, closed):
-        if kept:
-            rows = probabilities(batches, len(kept))
-            yield from (Scored(post, row) for post, row in zip(kept, rows, strict=True))
+    for chunk in score_chunks(posts, probabilities, text, image, policy, batch_size, name, with_image_text):
+        if problems is not None:
+            problems += chunk.problems
+        yield from chunk.scored
 
 
-def _chunks(
+def score_chunks(
     posts: Iterable[Post],
+    probabilities: Probabilities,
+    text: TextPreprocessor,
+    image: ImagePreprocessor,
+    policy: OnBadImage = "error",
+    batch_size: int = 32,
+    name: str = "posts",
+    with_image_text: bool = False,
+) -> Iterator[ScoredChunk]:
+    """Score posts as a stream, some hundred at a time; takes and raises what ``score_posts`` does.
+
+    While the model works on a chunk, the next one is read, fetched, decoded and tokenized by threads.
+
+    Yields:
+        Chunks in order. All before the one with a post that cannot be used are given before the error is raised.
+    """
+    closed = Event()
+    height, width = image.resize
+    wanted = takewhile(lambda _: not closed.is_set(), posts)
+    decoded = decode_posts(wanted, lambda picture: image.crop(image.prepare(picture)), (width, height))
+    most = _SLOW_CHUNK if with_image_text else _CHUNK
+    make = partial(_next_chunk, decoded, text, image, policy, batch_size, name, with_image_text, most)
+    for chunk in prefetch(iter(make, None), 1, closed):
+        rows = probabilities(chunk.batches, len(chunk.kept)) if chunk.kept else ()
+        scored = [Scored(post, row) for post, row in zip(chunk.kept, rows, strict=True)]
+        yield ScoredChunk(chunk.read, scored, chunk.problems)
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """What the model needs of a chunk, and the rest of ``ScoredChunk``."""
+
+    read: int
+    kept: list[Post]
+    batches: list[Batch]
+    problems: list[Problem]
+
+
+def _next_chunk(
+    decoded: Iterator[tuple[Post, np.ndarray | None, Problem | None]],
     text: TextPreprocessor,
     image: ImagePreprocessor,
     policy: OnBadImage,
-    affected: list[Problem],
     batch_size: int,
     name: str,
     with_image_text: bool,
-) -> Iterator[tuple[list[Post], list[Batch]]]:
-    height, width = image.resize
-    decoded = decode_posts(posts, lambda picture: image.crop(image.prepare(picture)), (width, height))
-    while chunk := list(islice(decoded, _SLOW_CHUNK if with_image_text else _CHUNK)):
-        found = [(post, problem) for post, _, problem in chunk if problem]
-        raise_problems([problem for post, problem in found if stops(problem, post.text is not None, policy)], name)
-        affected += [problem for _, problem in found]
-        kept = [(post, pixels) for post, pixels, problem in chunk if problem is None or policy == "missing"]
-        tokens = encode_posts((post for post, _ in kept), text, with_image_text)
-        order = sorted(range(len(kept)), key=[0 if row is None else len(row) for row in tokens].__getitem__)
-        batches = [
-            collate(chosen, [tokens[i] for i in chosen], [kept[i][1] for i in chosen], text)
-            for chosen in (order[start : start + batch_size] for start in range(0, len(order), batch_size))
-        ]
-        yield [post for post, _ in kept], batches
+    most: int,
+) -> _Chunk | None:
+    """The next posts as batches; None after the last one."""
+    chunk, size = [], 0
+    for post, pixels, problem in decoded:
+        chunk.append((post, pixels, problem))
+        size += post.nbytes + (3 * image.size[0] * image.size[1] if post.image is not None else 0)
+        if len(chunk) >= most or size >= _CHUNK_BYTES:
+            break
+    if not chunk:
+        return None
+    found = [(post, problem) for post, _, problem in chunk if problem]
+    raise_problems([problem for post, problem in found if stops(problem, post.text is not None, policy)], name)
+    kept = [(post, pixels) for post, pixels, problem in chunk if problem is None or policy == "missing"]
+    tokens = encode_posts((post for post, _ in kept), text, with_image_text)
+    order = sorted(range(len(kept)), key=[0 if row is None else len(row) for row in tokens].__getitem__)
+    batches = [
+        collate(chosen, [tokens[i] for i in chosen], [kept[i][1] for i in chosen], text)
+        for chosen in (order[start : start + batch_size] for start in range(0, len(order), batch_size))
+    ]
+    return _Chunk(len(chunk), [post for post, _ in kept], batches, [problem for _, problem in found])

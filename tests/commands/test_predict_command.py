@@ -2,11 +2,9 @@
 
 import csv
 import json
-import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,6 +15,8 @@ import pytest
 from jointune import JointClassifier
 from jointune.posts.read import Columns, PostsFile
 from odd_pictures import unusable, usable
+from scoring_process import CHUNK, start
+from web import serve
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +48,22 @@ def test_every_row_gets_its_own_scores_in_order(jointune, classifier, tiny_bundl
     assert [row["prediction"] for row in scored] == classifier.classes_[expected.argmax(1)].tolist()
     np.testing.assert_allclose([float(row["confidence"]) for row in scored], expected.max(1), atol=1e-6)
     assert posts_csv.read_bytes() == before
+
+
+def test_it_is_unsure_where_its_confidence_is_too_low(jointune, classifier, tiny_bundle, posts_csv, tmp_path):
+    from jointune.evaluation.calibration import least_confidence
+
+    confidences = classifier.predict_proba(posts_csv).max(1)
+    answered = classifier.calibration_["answered"]
+    wanted = max(accuracy for _, accuracy, _ in answered)
+    least = least_confidence(classifier.calibration_, wanted, classifier.classes_.tolist())
+    code, said = jointune("predict", tiny_bundle, posts_csv, "--out", tmp_path / "s.csv", "--abstain", wanted)
+    assert code == 0, said
+    unsure = [row["prediction"] == "unsure" for row in rows_of(tmp_path / "s.csv")]
+    assert unsure == (confidences < least).tolist()
+    code, said = jointune("predict", tiny_bundle, posts_csv, "--out", tmp_path / "t.csv", "--abstain", 2)
+    assert code == 2
+    assert "between 0 and 1" in said
 
 
 def test_what_people_have_is_scored(jointune, tiny_bundle, tmp_path):
@@ -201,7 +217,9 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(refused, tiny_bundle,
     rows = [{"id": number, "text": "".join(row), "image": ""} for number, row in enumerate(texts)]
     path = write_jsonl(tmp_path / "p.jsonl", rows)
     out = full_disk / f"s{ending}"
-    refused("predict", tiny_bundle, path, "--out", out, says=[f"{out} could not be written: the disk is full"])
+    refused(
+        "predict", tiny_bundle, path, "--out", out, says=[f"{out}.partial", "could not be written: the disk is full"]
+    )
     assert list(full_disk.iterdir()) == []
 
 
@@ -214,33 +232,322 @@ def test_a_bundle_that_does_not_fit_on_the_disk(tiny_bundle, full_disk):
     assert list(full_disk.iterdir()) == []
 
 
-def test_a_kill_in_the_middle_leaves_no_output(tiny_bundle, tmp_path):
-    # So many rows that the command is caught in the middle of writing them.
-    path = tmp_path / "p.csv"
-    with open(path, "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["text", "image"])
-        writer.writerows(["good sun " * 40, ""] for _ in range(30_000))
-    out = tmp_path / "out" / "s.csv"
-    started = subprocess.Popen(
-        [sys.executable, "-m", "jointune", "predict", str(tiny_bundle), str(path), "--out", str(out), "--quiet"],
-        env=os.environ | {"HF_HUB_OFFLINE": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    try:
-        until = time.monotonic() + 60
-        while time.monotonic() < until and started.poll() is None:
-            half = list(out.parent.glob(".s.csv.*")) if out.parent.exists() else []
-            if half and half[0].stat().st_size > 100_000:
-                break
-            time.sleep(0.01)
-        assert started.poll() is None, started.stdout.read()
-        started.send_signal(signal.SIGKILL)
-    finally:
-        started.kill()
-        started.communicate()
-    assert half
+@pytest.fixture
+def small_chunks(monkeypatch):
+    """Parts of eight posts."""
+    monkeypatch.setattr("jointune.scoring._CHUNK", 8)
+
+
+@pytest.fixture
+def interrupted(monkeypatch):
+    """Lets a command write so many parts and then raises an error: ``interrupted(2, KeyboardInterrupt())``."""
+    from jointune.posts.parts import Parts
+
+    add = Parts.add
+
+    def prepare(parts: int, error: BaseException) -> None:
+        def count(self: Parts, *arguments: object) -> None:
+            if self.read >= 8 * parts:
+                monkeypatch.setattr(Parts, "add", add)
+                raise error
+            add(self, *arguments)
+
+        monkeypatch.setattr(Parts, "add", count)
+
+    return prepare
+
+
+@pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_an_interrupted_run_goes_on_to_the_same_bytes(
+    jointune, tiny_bundle, posts_csv, tmp_path, interrupted, ending, monkeypatch
+):
+    from jointune.posts.parts import Parts
+
+    whole, out = tmp_path / f"whole{ending}", tmp_path / f"s{ending}"
+    assert jointune("predict", tiny_bundle, posts_csv, "--out", whole)[0] == 0
+    command = ("predict", tiny_bundle, posts_csv, "--out", out)
+    interrupted(2, KeyboardInterrupt())
+    code, said = jointune(*command)
+    assert code == 130
+    assert "16 of 48 posts are kept; go on with the same command and --resume" in " ".join(said.split())
     assert not out.exists()
-    # What a kill leaves behind is hidden and is not mistaken for posts, and does not hinder the next run.
-    assert all(file.name.startswith(".") for file in out.parent.iterdir())
+    before = {file.name: file.stat().st_mtime_ns for file in (tmp_path / f"s{ending}.partial").iterdir()}
+    assert len(before) == 3
+    interrupted(4, OSError("the plug was pulled"))
+    with pytest.raises(OSError, match="plug"):
+        jointune(*command, "--resume")
+    after = {file.name: file.stat().st_mtime_ns for file in (tmp_path / f"s{ending}.partial").iterdir()}
+    assert before.items() <= after.items()
+    assert len(after) == 5
+    written = []
+    add = Parts.add
+    monkeypatch.setattr(Parts, "add", lambda self, *arguments: written.append(self.read) or add(self, *arguments))
+    code, said = jointune(*command, "--resume")
+    assert code == 0, said
+    assert written == [32, 40]
+    assert out.read_bytes() == whole.read_bytes()
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted([out.name, whole.name])
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_an_unfinished_run_is_not_discarded_unasked_nor_mixed_with_another(
+    jointune, refused, tiny_bundle, fresh_posts, tmp_path, interrupted
+):
+    posts, out = fresh_posts(24), tmp_path / "s.csv"
+    command = ("predict", tiny_bundle, posts, "--out", out)
+    interrupted(1, KeyboardInterrupt())
+    assert jointune(*command)[0] == 130
+    partial = tmp_path / "s.csv.partial"
+    says = [f"{partial} holds an unfinished run: go on with --resume, or discard it with --force"]
+    refused(*command, says=says)
+    for options, differs in (
+        (("--image-column", ""), "--image-column"),
+        (("--image-root", posts.parent), "--image-root"),
+        (("--device", "cpu"), "--device"),
+        (("--encoding", "utf-8"), "--encoding"),
+    ):
+        refused(*command, *options, "--resume", says=[f"{partial} holds a run with other {differs}:", "--force"])
+    other = tmp_path / "other"
+    shutil.copytree(tiny_bundle, other)
+    (other / "manifest.json").write_text((other / "manifest.json").read_text() + "\n")
+    refused("predict", other, posts, "--out", out, "--resume", says=["a run with other bundle:"])
+    content = posts.read_bytes()
+    posts.write_bytes(content.replace(b"good", b"fine"))
+    refused(*command, "--resume", says=["a run with other posts:"])
+    assert len(list(partial.iterdir())) == 2
+    code, said = jointune(*command, "--force")
+    assert code == 0, said
+    assert len(rows_of(out)) == 24
+    assert "good" not in out.read_text()
+    assert not partial.exists()
+
+
+def test_resume_starts_from_the_beginning_where_there_is_nothing_yet(jointune, tiny_bundle, posts_csv, tmp_path):
+    assert jointune("predict", tiny_bundle, posts_csv, "--out", tmp_path / "s.csv", "--resume")[0] == 0
+    assert len(rows_of(tmp_path / "s.csv")) == 48
+
+
+def test_a_folder_of_the_users_is_never_taken_for_parts(refused, tiny_bundle, posts_csv, tmp_path):
+    (tmp_path / "s.csv.partial").mkdir()
+    (tmp_path / "s.csv.partial" / "thesis.txt").write_text("mine")
+    for option in ("--quiet", "--resume", "--force"):
+        refused(
+            "predict",
+            tiny_bundle,
+            posts_csv,
+            "--out",
+            tmp_path / "s.csv",
+            option,
+            says=["not what this command writes"],
+        )
+    assert (tmp_path / "s.csv.partial" / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_a_bad_picture_keeps_what_was_finished_until_it_is_repaired(
+    jointune, refused, tiny_bundle, fresh_posts, tmp_path
+):
+    posts, out = fresh_posts(32), tmp_path / "s.csv"
+    assert jointune("predict", tiny_bundle, posts, "--out", tmp_path / "whole.csv")[0] == 0
+    command = ("predict", tiny_bundle, posts, "--out", out)
+    picture = posts.parent / "20.png"
+    picture.rename(tmp_path / "20.png")
+    says = ["posts.csv row 21 (line 22)", "20.png: no such file", "16 of 32 posts are scored and kept", "--resume"]
+    refused(*command, says=says)
+    refused(*command, "--resume", says=says)
+    (tmp_path / "20.png").rename(picture)
+    assert jointune(*command, "--resume")[0] == 0
+    assert out.read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_after_a_bad_picture_one_may_go_on_without_its_post(
+    jointune, refused, tiny_bundle, fresh_posts, tmp_path, interrupted
+):
+    posts, out = fresh_posts(32), tmp_path / "s.csv"
+    (posts.parent / "20.png").unlink()
+    command = ("predict", tiny_bundle, posts, "--out", out)
+    refused(*command, says=["posts.csv row 21"])
+    interrupted(3, KeyboardInterrupt())
+    assert jointune(*command, "--resume", "--on-bad-image", "skip")[0] == 130
+    # From here on it makes a difference.
+    says = ["a run with other --on-bad-image:"]
+    refused(*command, "--resume", says=says)
+    refused(*command, "--resume", "--on-bad-image", "missing", says=says)
+    code, said = jointune(*command, "--resume", "--on-bad-image", "skip")
+    assert code == 0, said
+    assert [int(row["id"]) for row in rows_of(out)] == [number for number in range(32) if number != 20]
+
+
+def test_rows_that_are_left_out_are_listed_in_a_file_beside_the_output(
+    jointune, refused, tiny_bundle, some_bad, posts_csv, tmp_path
+):
+    path, bad, root = some_bad
+    out, skipped = tmp_path / "s.csv", tmp_path / "s.csv.skipped.csv"
+    skipped.write_text("mine")
+    command = ("predict", tiny_bundle, path, "--out", out, "--image-root", root, "--on-bad-image", "skip")
+    refused(*command, says=[f"{skipped} exists already", "--force"])
+    assert skipped.read_text() == "mine"
+    code, said = jointune(*command, "--force")
+    assert code == 0, said
+    assert f"{len(bad)} posts were left out (--on-bad-image skip); {skipped} lists them." in said
+    with open(skipped, newline="") as file:
+        listed = list(csv.DictReader(file))
+    assert [row["row"] for row in listed] == [f"posts.jsonl row {number + 1} (line {number + 1})" for number in bad]
+    assert all(kind in row["file"] for row, kind in zip(listed, bad.values(), strict=True))
+    assert all(row["reason"] and row["remedy"] for row in listed)
+    # Where there is nothing to list there is no list, nor that of an earlier run.
+    command = ("predict", tiny_bundle, posts_csv, "--out", out, "--on-bad-image", "skip", "--force")
+    assert jointune(*command)[0] == 0
+    assert not skipped.exists()
+
+
+def test_a_kill_between_the_outputs_loses_neither(jointune, tiny_bundle, fresh_posts, tmp_path, monkeypatch):
+    from jointune.posts import parts
+
+    posts, out = fresh_posts(8), tmp_path / "s.csv"
+    (posts.parent / "3.png").unlink()
+    command = ("predict", tiny_bundle, posts, "--out", out, "--on-bad-image", "skip")
+    replace, discard = Path.replace, parts.discard_folder
+
+    def killed(self: Path, target: Path) -> Path:
+        if target == out:
+            raise OSError("the plug was pulled")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with pytest.raises(OSError, match="plug"):
+        jointune(*command)
+    monkeypatch.setattr(Path, "replace", replace)
+    assert (tmp_path / "s.csv.skipped.csv").exists()
+    assert not out.exists()
+    monkeypatch.setattr(parts, "discard_folder", lambda folder: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        jointune(*command, "--resume")
+    assert len(rows_of(out)) == 7
+    monkeypatch.setattr(parts, "discard_folder", discard)
+    assert jointune(*command, "--resume")[0] == 0
+    assert len(rows_of(out)) == 7
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["posts", "s.csv", "s.csv.skipped.csv"]
+
+
+@pytest.mark.skipif(shutil.which("mount") is None, reason="no mount")
+@pytest.mark.usefixtures("small_chunks")
+def test_a_disk_that_fills_up_later_keeps_the_parts(refused, jointune, tiny_bundle, tmp_path, full_disk):
+    rows = [{"id": number, "text": f"good {number} " + "x" * 2000, "image": ""} for number in range(40)]
+    path, out = write_jsonl(tmp_path / "p.jsonl", rows), full_disk / "s.csv"
+    (full_disk / "others").write_bytes(bytes(24_000))
+    refused(
+        "predict",
+        tiny_bundle,
+        path,
+        "--out",
+        out,
+        says=["the disk is full", "of 40 posts are scored and kept", "--resume"],
+    )
+    (full_disk / "others").unlink()
+    subprocess.run(["mount", "-o", "remount,size=1m", str(full_disk)], check=True)
+    assert jointune("predict", tiny_bundle, path, "--out", out, "--resume")[0] == 0
+    assert [int(row["id"]) for row in rows_of(out)] == list(range(40))
+    assert [file.name for file in full_disk.iterdir()] == ["s.csv"]
+
+
+def test_parquet_goes_through_parts_with_its_types_and_its_pictures(jointune, tiny_bundle, posts_csv, tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pictures = [(posts_csv.parent / f"{number}.png").read_bytes() for number in range(4)]
+    table = pa.table(
+        {
+            "text": ["good", None, "bad", "fine"],
+            "image": pa.array(pictures, pa.binary()),
+            "when": pa.array([0, 1, 2, None], pa.timestamp("s")),
+            "kind": pa.array(["x", "y", "x", "z"]).dictionary_encode(),
+            "small": pa.array([1, None, 2, 3], pa.uint8()),
+        }
+    )
+    pq.write_table(table, tmp_path / "p.parquet")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jointune.scoring._CHUNK", 2)
+        code, said = jointune("predict", tiny_bundle, tmp_path / "p.parquet", "--out", tmp_path / "s.parquet")
+    assert code == 0, said
+    scored = pq.read_table(tmp_path / "s.parquet")
+    before = pq.read_table(tmp_path / "p.parquet")
+    assert scored.select(before.column_names).to_pylist() == before.to_pylist()
+    assert scored.schema.field("small").type == pa.uint8()
+    assert pq.ParquetFile(tmp_path / "s.parquet").num_row_groups == 1
+    classifier = JointClassifier.load(tiny_bundle)
+    expected = classifier.predict_proba(
+        [{"text": text, "image": image} for text, image in zip(table["text"].to_pylist(), pictures, strict=True)]
+    )
+    found = np.stack([scored[f"p_{label}"].to_numpy() for label in classifier.classes_], 1)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("moments", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_kills_at_random_moments_lose_and_double_no_row(
+    jointune, tiny_bundle, posts_csv, tmp_path, moments, monkeypatch
+):
+    rows = [
+        {"id": number, "text": f"good sun {number % 7} " * 4, "image": str(posts_csv.parent / f"{number % 48}.png")}
+        for number in range(250 * (moments + 1))
+    ]
+    for number in range(0, len(rows), 333):
+        rows[number]["image"] = "nowhere.png"
+    posts = write_jsonl(tmp_path / "p.jsonl", rows)
+    command = (tiny_bundle, posts, "--on-bad-image", "skip", "--out")
+    whole, out = tmp_path / "whole.csv", tmp_path / "out" / "s.csv"
+    monkeypatch.setattr("jointune.scoring._CHUNK", CHUNK)
+    assert jointune("predict", *command, whole)[0] == 0
+    partial = tmp_path / "out" / "s.csv.partial"
+
+    def read() -> int:
+        return max((int(file.stem.split("-")[1]) for file in partial.glob("0*-0*[0-9].csv")), default=0)
+
+    random = np.random.default_rng(moments)
+    kills = 0
+    while not out.exists():
+        before = read()
+        process = start(*command, out, "--resume")
+        # From the first new part on, so that each run is killed while it scores, writes or joins.
+        until = time.monotonic() + 60
+        while time.monotonic() < until and process.is_alive() and read() == before:
+            time.sleep(0.001)
+        if kills < moments:
+            time.sleep(random.uniform(0, 0.2))
+            process.kill()
+            kills += 1
+        process.join()
+        assert process.exitcode in (0, -signal.SIGKILL)
+        assert out.exists() or read() > before
+        # What a kill leaves behind is hidden and not mistaken for posts or parts.
+        assert {file.name for file in out.parent.iterdir() if not file.name.startswith(".")} <= {
+            "s.csv",
+            "s.csv.partial",
+            "s.csv.skipped.csv",
+        }
+    if partial.exists():  # the last kill was after the output and before the cleaning up
+        assert jointune("predict", *command, out, "--resume")[0] == 0
+    assert kills > moments // 2
+    assert out.read_bytes() == whole.read_bytes()
+    skipped = (tmp_path / "out" / "s.csv.skipped.csv").read_bytes()
+    assert skipped == (tmp_path / "whole.csv.skipped.csv").read_bytes()
+    assert not partial.exists()
+
+
+def test_posts_and_pictures_behind_addresses(jointune, refused, tiny_bundle, fresh_posts, tmp_path):
+    posts = fresh_posts(12)
+    assert jointune("predict", tiny_bundle, posts, "--out", tmp_path / "s.jsonl")[0] == 0
+    expected = [row["p_positive"] for row in rows_of(tmp_path / "s.jsonl")]
+    with serve(posts.parent) as server:
+        out = tmp_path / "remote.jsonl"
+        code, said = jointune("predict", tiny_bundle, f"{server.address}/posts.csv", "--out", out)
+        assert code == 0, said
+        assert [row["p_positive"] for row in rows_of(out)] == expected
+        local = [dict(row, image=f"{server.address}/{row['image']}") for row in rows_of(posts)]
+        path, out = write_jsonl(tmp_path / "p.jsonl", local), tmp_path / "fetched.jsonl"
+        refused("predict", tiny_bundle, path, "--out", out, says=["an address, not a path", "--remote-images"])
+        code, said = jointune("predict", tiny_bundle, path, "--out", out, "--remote-images")
+        assert code == 0, said
+        assert [row["p_positive"] for row in rows_of(out)] == expected

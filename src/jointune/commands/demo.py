@@ -65,7 +65,7 @@ def demo(
             evaluate(str(folder / "model"), table, folder / "metrics.json", quiet=True)
         _say("4. Predict", "predict", f"{path}/model", f"{path}/test.csv", f"--out={path}/scored.csv")
         with _as_if_in(path, folder):
-            predict(str(folder / "model"), table, folder / "scored.csv", quiet=True)
+            predict(str(folder / "model"), str(table), folder / "scored.csv", quiet=True)
 
         loaded = JointClassifier.load(folder / "model")
         scores = {

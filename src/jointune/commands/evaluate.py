@@ -26,7 +26,7 @@ from jointune.commands.options import (
 )
 from jointune.errors import PostsError
 from jointune.files import atomic_file, refuse_existing
-from jointune.posts.problems import valid_policy
+from jointune.posts.problems import Problem, valid_policy
 from jointune.posts.read import PostsFile
 
 
@@ -60,12 +60,12 @@ def evaluate(
         if not labelled:
             raise PostsError(f"{posts.name}: no post whose {split_column} is {split!r}")
 
-    from jointune import JointClassifier
+    from jointune.evaluation.scored import evaluate_scorer
+    from jointune.scorer import load_scorer
 
-    classifier = JointClassifier.load(bundle, device=device)
-    classifier.set_params(on_bad_image=policy, progress=not quiet)
-    metrics = classifier.evaluate(labelled)
-    say_affected(classifier.problems_, policy)
+    problems: list[Problem] = []
+    metrics = evaluate_scorer(load_scorer(bundle, device), labelled, policy, problems, not quiet)
+    say_affected(problems, policy)
     out.print(sentence(metrics))
     for label, scores in metrics.per_class.items():
         out.print(

@@ -44,6 +44,13 @@ OnBad = Annotated[
         help="A picture that cannot be read: stop, leave its post out, or go on without the picture.",
     ),
 ]
+Abstain = Annotated[
+    float | None,
+    typer.Option(
+        metavar="ACCURACY",
+        help="Answer 'unsure' below the confidence that it took on the validation posts to be right so often.",
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
 Device = Annotated[str | None, typer.Option(help="Such as cpu or cuda:1; a GPU by default where there is one.")]

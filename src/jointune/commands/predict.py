@@ -1,11 +1,16 @@
 """jointune predict."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from jointune import __version__
 from jointune.commands.options import (
+    Abstain,
     BundleArgument,
     Device,
     Encoding,
@@ -13,59 +18,141 @@ from jointune.commands.options import (
     ImageColumn,
     ImageRoot,
     OnBad,
-    PostsArgument,
     Quiet,
     TextColumn,
-    columns,
     out,
-    say_affected,
 )
-from jointune.errors import PostsError
-from jointune.files import refuse_existing
-from jointune.posts.problems import Problem, valid_policy
-from jointune.posts.read import PostsFile
-from jointune.posts.write import added_columns, check_output, open_writer
+from jointune.errors import InterruptedWork, JointuneError, PostsError
+from jointune.files import sha256
+from jointune.hub import local_folder
+from jointune.posts.parts import Parts, refuse_outputs, skipped_file
+from jointune.posts.problems import valid_policy
+from jointune.posts.read import Columns, PostsFile
+from jointune.posts.remote import is_address
+from jointune.posts.write import added_columns, check_output, make_layout
 from jointune.progress import progress_bar
+
+if TYPE_CHECKING:
+    from jointune.scorer import Scorer
+    from jointune.scoring import Scored
+
+_LISTED = 20
+"""Posts that were left out are listed so far; all of them are in the file beside the output."""
 
 
 def predict(
     bundle: BundleArgument,
-    posts: PostsArgument,
+    posts: Annotated[
+        str,
+        typer.Argument(
+            metavar="POSTS",
+            help="CSV, TSV, JSONL or Parquet file, a folder of such files, a saved Hugging Face dataset, or the http, "
+            "https, s3 or gs address of a file.",
+            show_default=False,
+        ),
+    ],
     path: Annotated[
         Path, typer.Option("--out", metavar="SCORED", help="A .parquet, .csv, .tsv or .jsonl file.", show_default=False)
     ],
     text_column: TextColumn = "text",
     image_column: ImageColumn = "image",
     image_root: ImageRoot = None,
+    remote_images: Annotated[
+        bool,
+        typer.Option(
+            "--remote-images",
+            help="Fetch pictures that the posts name by address, wherever it leads.",
+            rich_help_panel="Columns",
+        ),
+    ] = False,
     encoding: Encoding = None,
     on_bad_image: OnBad = "error",
+    abstain: Abstain = None,
     device: Device = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after an interrupt, an error or a kill.")] = False,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
-    """Add a prediction, its confidence and the probability of each label to every row, in order."""
-    refuse_existing(path, force, source=posts)
+    """Add a prediction, its confidence and the probability of each label to every row, in order.
+
+    Finished parts of an unfinished run are kept beside SCORED, as SCORED.partial: --resume goes on from them, --force
+    discards them. --on-bad-image skip lists the rows that it leaves out in SCORED.skipped.csv.
+    """
     policy = valid_policy(on_bad_image)
-    file = PostsFile(posts, columns(text_column, image_column, None, None, image_root), encoding)
+    refuse_outputs(path, policy == "skip", resume, force, None if is_address(posts) else Path(posts))
+    use = Columns(text_column or None, image_column or None, None, None, image_root, remote_images)
+    file = PostsFile(posts, use, encoding, not quiet)
     check_output(path, file.columns, added_columns([]))
     total = file.count(strict=True)
     if not total:
-        raise PostsError(f"{posts.name}: no posts: the file has a header but no rows")
+        raise PostsError(f"{file.path.name}: no posts: the file has a header but no rows")
 
     from jointune.scorer import load_scorer
 
-    scorer = load_scorer(bundle, device)
-    labels = scorer.labels
-    added = added_columns(labels)
+    scorer = load_scorer(bundle, device, abstain)
+    added = added_columns(scorer.labels)
     check_output(path, file.columns, added)
-    problems: list[Problem] = []
-    with progress_bar("predicting", shown=not quiet) as bar, open_writer(path, file.table, added) as writer:
-        bar.start(total)
-        for scored in scorer.stream(file, policy, problems, posts.name):
-            row = scored.probabilities
-            best = int(row.argmax())
-            numbers = [float(row[best]), *map(float, row)]
-            writer.write({**scored.post.fields, **dict(zip(added, [labels[best], *numbers], strict=True))})
-            bar.advance()
-    say_affected(problems, policy)
-    out.print(f"wrote {path}: {total - (len(problems) if policy == 'skip' else 0):,} posts")
+    run = {
+        "posts": file.stamp(),
+        "bundle": _digest(local_folder(bundle)),
+        "jointune": __version__,
+        "--text-column": text_column,
+        "--image-column": image_column,
+        "--image-root": image_root and str(image_root),
+        "--remote-images": remote_images,
+        "--encoding": encoding,
+        "--on-bad-image": policy,
+        "--abstain": abstain,
+        "--device": device,
+    }
+    parts = Parts(path, make_layout(path, file.table, added), run, resume, on_problems=["--on-bad-image"])
+    with _kept_for_resume(parts, total):
+        with progress_bar("predicting", shown=not quiet) as bar:
+            bar.start(total, parts.read)
+            for chunk in scorer.chunks(islice(file, parts.read, None), policy, file.path.name):
+                parts.add(chunk.read, _rows(chunk.scored, scorer, added), chunk.problems)
+                bar.advance(chunk.read)
+        affected = _say_affected(parts, path, policy)
+        parts.join(with_skipped=policy == "skip")
+    if force and policy == "skip" and not affected:
+        skipped_file(path).unlink(missing_ok=True)
+    out.print(f"wrote {path}: {total - (affected if policy == 'skip' else 0):,} posts")
+
+
+@contextmanager
+def _kept_for_resume(parts: Parts, total: int) -> Iterator[None]:
+    """Say, where the work ends early, what is kept; keep nothing where no part is finished."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        parts.discard_if_empty()
+        raise InterruptedWork(f"scoring was interrupted; {parts.read:,} of {total:,} posts are kept") from None
+    except JointuneError as error:
+        if parts.discard_if_empty():
+            raise
+        kept = f"{parts.read:,} of {total:,} posts are scored and kept: go on with the same command and --resume"
+        raise type(error)(f"{error}\n{kept}") from error
+
+
+def _rows(scored: "Sequence[Scored]", scorer: "Scorer", added: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for entry in scored:
+        values = [*scorer.answer(entry.probabilities), *map(float, entry.probabilities)]
+        yield {**entry.post.fields, **dict(zip(added, values, strict=True))}
+
+
+def _say_affected(parts: Parts, path: Path, policy: str) -> int:
+    """List and count the posts that were skipped, or stripped of their picture; how many there are."""
+    count = 0
+    for count, problem in enumerate(parts.problems(), 1):
+        if policy == "missing" or count <= _LISTED:
+            out.print(f"{policy}: {problem}", style="yellow")
+    if count:
+        what = "left out" if policy == "skip" else "used without their picture"
+        where = f"; {skipped_file(path)} lists them" if policy == "skip" else ""
+        out.print(f"{count} posts were {what} (--on-bad-image {policy}){where}.", style="yellow")
+    return count
+
+
+def _digest(bundle: Path) -> str:
+    """By which a resumed run knows the bundle again: its manifest holds the digests of the other files."""
+    return sha256(bundle / "manifest.json")

@@ -67,25 +67,21 @@ def compute_metrics(truth: np.ndarray, probabilities: np.ndarray, labels: Sequen
         labels: C label names.
         seed: of the bootstrap.
     """
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
-
     classes = np.arange(len(labels))
     predicted = probabilities.argmax(1)
-    confusion = confusion_matrix(truth, predicted, labels=classes)
-    precision, recall, f1, support = precision_recall_fscore_support(truth, predicted, labels=classes, zero_division=0)
+    confusion = np.bincount(truth * len(labels) + predicted, minlength=len(labels) ** 2).reshape(len(labels), -1)
+    right, support, answers = np.diag(confusion), confusion.sum(1), confusion.sum(0)
+    precision, recall = right / np.maximum(answers, 1), right / np.maximum(support, 1)
+    f1 = 2 * right / np.maximum(support + answers, 1)
     macro, weighted = (float(score[0]) for score in f1_scores(confusion[None]))
     resampled = bootstrap_confusions(confusion, seed)
     macro_draws, weighted_draws = f1_scores(resampled)
     accuracy_draws = np.trace(resampled, axis1=1, axis2=2) / len(truth)
     auroc = None
-    if len(np.unique(truth)) == len(labels):
-        auroc = float(
-            roc_auc_score(truth, probabilities[:, 1])
-            if len(labels) == 2
-            else roc_auc_score(
-                truth, probabilities / probabilities.sum(1, keepdims=True), multi_class="ovr", labels=classes
-            )
-        )
+    if support.all():
+        # With two labels, the curve of one is that of the other.
+        chosen = classes[1:] if len(labels) == 2 else classes
+        auroc = float(np.mean([_area_under_roc(probabilities[:, label], truth == label) for label in chosen]))
     return Metrics(
         n=len(truth),
         accuracy=float((predicted == truth).mean()),
@@ -134,3 +130,11 @@ def confidence_bins(confidence: np.ndarray, bins: int = 15) -> np.ndarray:
 def _interval(draws: np.ndarray) -> tuple[float, float]:
     low, high = np.quantile(draws, [0.025, 0.975])
     return float(low), float(high)
+
+
+def _area_under_roc(scores: np.ndarray, right: np.ndarray) -> float:
+    """The chance that a post of the label has a higher score than one without; a tie counts half. Both exist."""
+    _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
+    middle = np.cumsum(count) - (count - 1) / 2  # the mean rank of equal scores
+    ours = int(right.sum())
+    return float((middle[place][right].sum() - ours * (ours + 1) / 2) / (ours * (len(right) - ours)))

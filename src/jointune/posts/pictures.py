@@ -3,13 +3,15 @@
 import hashlib
 import io
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from jointune.posts.post import Picture
+from jointune.posts.post import Picture, RemotePicture
+from jointune.posts.remote import FetchError, fetch
 
 MAX_PIXELS = 178_956_970
 """The largest picture that is opened, 0.5 GiB in RGB: Pillow's own bound against decompression bombs."""
@@ -45,16 +47,20 @@ class PictureError(Exception):
         self.remedy = remedy
 
 
-def open_picture(source: Picture, at_least: tuple[int, int] | None = None) -> Image.Image:
+def open_picture(
+    source: Picture, at_least: tuple[int, int] | None = None, admit: Callable[[int], object] = lambda _: None
+) -> Image.Image:
     """Decode the first frame of a picture as 8-bit RGB, upright, transparency laid on white.
 
     Args:
-        source: a path, the bytes of a picture file, or an opened picture.
+        source: a path, the bytes of a picture file, an opened picture, or one to be fetched.
         at_least: width and height below which a JPEG need not be decoded; larger ones are then decoded at a
             half, quarter or eighth of their size, which is several times faster.
+        admit: called with the number of pixels before they are decoded; may wait until there is room for them.
 
     Raises:
         PictureError: the picture is missing, empty, damaged, too large or no picture at all.
+        MissingExtraError: what fetches a picture is not installed.
     """
     file = _name(source)
     content = b"" if isinstance(source, Image.Image) else _content(source, file)
@@ -68,6 +74,7 @@ def open_picture(source: Picture, at_least: tuple[int, int] | None = None) -> Im
                 raise ValueError("it has no pixels")
             if at_least and picture is not source:
                 picture.draft("RGB", at_least)
+            admit(picture.width * picture.height)
             picture.load()
             return _to_rgb(picture)
     except Image.DecompressionBombError as reason:
@@ -113,14 +120,19 @@ def _damaged(file: str, reason: Exception) -> PictureError:
 
 
 def _name(source: Picture) -> str:
-    if isinstance(source, Path):
+    if isinstance(source, Path | RemotePicture):
         return str(source)
     return "picture bytes" if isinstance(source, bytes) else getattr(source, "filename", "") or "opened picture"
 
 
-def _content(source: Path | bytes, file: str) -> bytes:
+def _content(source: Path | bytes | RemotePicture, file: str) -> bytes:
     if isinstance(source, bytes):
         content = source
+    elif isinstance(source, RemotePicture):
+        try:
+            content = fetch(source.address, source.redirects)
+        except FetchError as reason:
+            raise PictureError(file, reason.reason, reason.remedy) from reason
     else:
         try:
             if source.exists() and not source.is_file() and not source.is_dir():

@@ -10,7 +10,24 @@ from PIL import Image
 
 from jointune.posts.problems import Problem
 
-Picture = Path | bytes | Image.Image
+
+@dataclass(frozen=True, slots=True)
+class RemotePicture:
+    """A picture that is fetched when it is opened.
+
+    Attributes:
+        address: where it is, such as ``https://example.org/a.jpg``.
+        redirects: whether an answer that leads to another address is followed.
+    """
+
+    address: str
+    redirects: bool = False
+
+    def __str__(self) -> str:
+        return self.address
+
+
+Picture = Path | bytes | Image.Image | RemotePicture
 Modality = Literal["text", "image"]
 
 
@@ -25,7 +42,7 @@ class Post:
 
     Attributes:
         text: the text, or None where the post has none.
-        image: a path, the bytes of a picture file, or an opened picture; None where the post has none.
+        image: a path, the bytes of a picture file, an opened picture or one to be fetched; None where it has none.
         label: the label as text; numbers and booleans are spelled as Python spells them (``3``, ``True``).
         split: the value of the split column, where one was asked for.
         problem: why the row cannot be used, where reading it found that out.
@@ -47,6 +64,17 @@ class Post:
     def empty(self) -> bool:
         """Whether the post has neither text nor picture."""
         return self.text is None and self.image is None
+
+    @property
+    def nbytes(self) -> int:
+        """About what it keeps in memory: the characters and bytes of its row, or of its text and picture."""
+        return max(_size(self.fields), _size(self.text) + _size(self.image))
+
+
+def _size(value: object) -> int:
+    if isinstance(value, str | bytes):
+        return len(value)
+    return sum(map(_size, value.values())) if isinstance(value, Mapping) else 0
 
 
 class Posts(Sequence[Post]):
@@ -96,7 +124,7 @@ class Posts(Sequence[Post]):
         """By which a resumed run knows its posts again: a SHA-256 of texts, paths of pictures, labels and splits."""
         digest = hashlib.sha256()
         for post in self._posts:
-            image = str(post.image) if isinstance(post.image, Path) else ""
+            image = str(post.image) if isinstance(post.image, Path | RemotePicture) else ""
             digest.update(repr((post.text, post.image_text, image, post.label, post.split)).encode())
         return digest.hexdigest()
 

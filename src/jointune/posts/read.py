@@ -2,7 +2,7 @@
 
 import codecs
 import math
-import re
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,14 +12,17 @@ import numpy as np
 from PIL import Image
 
 from jointune.errors import PostsError
+from jointune.files import sha256
 from jointune.posts.formats.delimited import DelimitedTable
 from jointune.posts.formats.folder import FolderTable
 from jointune.posts.formats.jsonl import JsonlTable
 from jointune.posts.formats.parquet import ParquetTable
 from jointune.posts.formats.saved_dataset import SavedDataset, is_saved_dataset
 from jointune.posts.formats.table import Row, Table
-from jointune.posts.post import Picture, Post, Posts, encodable
+from jointune.posts.post import Picture, Post, Posts, RemotePicture, encodable
 from jointune.posts.problems import Problem, raise_problems
+from jointune.posts.remote import SCHEMES, beside, can_fetch, download, is_address
+from jointune.progress import progress_bar
 
 _ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
 
@@ -35,6 +38,7 @@ class Columns:
         split: ``train``, ``validation`` or ``test``.
         image_root: the folder that picture paths are relative to and may not leave; the file's own folder, which they
             may leave, by default.
+        remote_images: whether pictures that are named by an address are fetched, wherever it leads.
     """
 
     text: str | None = "text"
@@ -42,6 +46,7 @@ class Columns:
     label: str | None = "label"
     split: str | None = None
     image_root: Path | None = None
+    remote_images: bool = False
 
     def named(self) -> list[str]:
         """The columns that there must be."""
@@ -52,17 +57,27 @@ class PostsFile:
     """A table of posts that is read as a stream, as often as asked.
 
     Args:
-        path: a CSV, TSV, JSONL or Parquet file, a folder of such files, or a Hugging Face dataset saved to disk.
+        path: a CSV, TSV, JSONL or Parquet file, a folder of such files, or a Hugging Face dataset saved to disk; or the
+            address of a file, which is copied to a temporary folder first.
         columns: which column holds what.
         encoding: character encoding of CSV, TSV and JSONL files; UTF-8 by default.
+        progress: whether to show a bar while a file is copied.
 
     Raises:
         PostsError: there is no such file, its format is not known, or a column is missing.
+        MissingExtraError: what reads the format, or talks to the address, is not installed.
     """
 
-    def __init__(self, path: str | Path, columns: Columns | None = None, encoding: str | None = None) -> None:
-        self.path = Path(path).expanduser()
+    def __init__(
+        self,
+        path: str | Path,
+        columns: Columns | None = None,
+        encoding: str | None = None,
+        progress: bool = False,
+    ) -> None:
         self.use = columns or Columns()
+        self._address = path if isinstance(path, str) and is_address(path) else None
+        self.path = self._copy(self._address, progress) if self._address else Path(path).expanduser()
         try:
             self.table = _open_table(self.path, _known_encoding(encoding), self.use.named())
             self.columns = self.table.columns
@@ -79,8 +94,27 @@ class PostsFile:
                 )
 
     def __iter__(self) -> Iterator[Post]:
+        base = self._address or (self.path if self.path.is_dir() else self.path.parent)
         for row in self.table.rows():
-            yield _post(row, self.use, self.path if self.path.is_dir() else self.path.parent)
+            yield _post(row, self.use, base)
+
+    def _copy(self, address: str, progress: bool) -> Path:
+        if not can_fetch(address):
+            raise PostsError(f"{address}: not an address to read posts from; use one of {', '.join(SCHEMES)}")
+        # Tables are read more than once and Parquet from its end; and so every pass sees the same posts.
+        self._temporary = tempfile.TemporaryDirectory(prefix="jointune-posts-", ignore_cleanup_errors=True)
+        with progress_bar(f"reading {address}", "MB", progress) as bar:
+            return download(address, Path(self._temporary.name), bar)
+
+    def stamp(self) -> object:
+        """By which a resumed run knows the file again, as JSON values; pictures beside it do not count."""
+        if self._address:
+            return sha256(self.path)
+        if isinstance(self.table, FolderTable):
+            files = [table.path for table in self.table.tables]
+        else:
+            files = sorted(file for file in self.path.rglob("*") if file.is_file()) or [self.path]
+        return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
 
     def count(self, strict: bool = False) -> int:
         """The number of posts; reads the whole file, but no picture.
@@ -121,7 +155,8 @@ def read_posts(
     """Read posts into memory. Pictures are opened later, where they are used.
 
     Args:
-        path: a CSV, TSV, JSONL or Parquet file, a folder of such files, or a Hugging Face dataset saved to disk.
+        path: a CSV, TSV, JSONL or Parquet file, a folder of such files, or a Hugging Face dataset saved to disk; or the
+            address of a file (extra ``remote``).
         text_column: column of the texts; ``None`` where there are none.
         image_column: column of the pictures: paths relative to the file, or bytes; ``None`` where there are none.
         label_column: column of the labels; ``None`` where there are none.
@@ -227,7 +262,7 @@ def _open_table(path: Path, encoding: str, wanted: list[str]) -> Table:
     return table
 
 
-def _post(row: Row, use: Columns, base: Path) -> Post:
+def _post(row: Row, use: Columns, base: Path | str) -> Post:
     where, values, problem = row
     if problem:
         return Post(problem=problem, where=where)
@@ -241,7 +276,7 @@ def _post(row: Row, use: Columns, base: Path) -> Post:
     text, label, split = read
     image: Picture | None = None
     try:
-        image = _image(values.get(use.image), use.image_root, base) if use.image else None
+        image = _image(values.get(use.image), use, base) if use.image else None
     except (TypeError, ValueError) as reason:
         remedy = "give the path of a picture file, or nothing"
         what = str(values.get(use.image or ""))[:200]
@@ -281,7 +316,7 @@ def _label(value: Any) -> str | None:
     return encodable(str(value).strip())
 
 
-def _image(value: Any, root: Path | None, base: Path) -> Picture | None:
+def _image(value: Any, use: Columns, base: Path | str) -> Picture | None:
     if isinstance(value, Mapping):  # how datasets and Parquet exports keep a picture
         value = value.get("bytes") or value.get("path")
     if isinstance(value, np.ndarray):
@@ -292,12 +327,19 @@ def _image(value: Any, root: Path | None, base: Path) -> Picture | None:
         return None
     if not isinstance(value, str | Path):
         raise TypeError(f"a {type(value).__name__} where a picture's path is needed")
-    if isinstance(value, str) and re.match(r"\s*([a-z][a-z0-9+.-]+://|data:)", value, re.IGNORECASE):
-        raise ValueError("an address, not a path, and nothing is fetched")
+    if isinstance(value, str) and is_address(value):
+        if not use.remote_images:
+            raise ValueError("an address, not a path, and nothing is fetched (`predict --remote-images` would)")
+        if not can_fetch(value.strip()):
+            raise ValueError(f"an address of a kind that is not fetched; {', '.join(SCHEMES)} are")
+        return RemotePicture(value.strip(), redirects=True)
     if "\0" in str(value):
         raise ValueError("the path holds a NUL character")
     path = Path(str(value).strip() if isinstance(value, str) else value)
+    root = use.image_root
     if root is None:
+        if isinstance(base, str):
+            return RemotePicture(beside(base, str(path)), use.remote_images)
         return base / path
     inside = root / path
     try:

@@ -1,10 +1,12 @@
-"""Scored rows to CSV, TSV, JSONL or Parquet, as a stream, appearing whole or not at all."""
+"""Scored rows to CSV, TSV, JSONL or Parquet, as a stream or in parts, appearing whole or not at all."""
 
 import csv
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,8 +17,11 @@ from jointune.posts.formats.table import Table
 from jointune.posts.post import encodable
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
-_PART = 1024
-"""Rows of a Parquet row group, and so in memory."""
+_GROUP_ROWS, _GROUP_BYTES = 8192, 64 * 2**20
+"""A Parquet row group, which has to fit into memory, ends when it has so many rows or bytes."""
+
+_BUFFERED = 1024
+"""Rows that are put into an Arrow table at once."""
 
 
 class Writer(Protocol):
@@ -47,6 +52,34 @@ def check_output(path: Path, columns: Sequence[str], added: Sequence[str]) -> No
         require("pyarrow", "train", "writing Parquet")
 
 
+@dataclass(frozen=True)
+class Layout:
+    """How rows become a file.
+
+    Attributes:
+        ending: .csv, .tsv, .jsonl or .parquet.
+        columns: the names of the columns, in order.
+        schema: for Parquet, their types, as a ``pyarrow.Schema``.
+    """
+
+    ending: str
+    columns: list[str]
+    schema: Any = None
+
+
+def make_layout(path: Path, table: Table, added: Sequence[str]) -> Layout:
+    """The layout of ``table`` with ``added`` columns; for Parquet it may take a pass over the table.
+
+    Args:
+        path: ends in .csv, .tsv, .jsonl or .parquet.
+        table: gives the columns and, for Parquet, their types.
+        added: names of the added columns, the first a string, the others numbers.
+    """
+    ending = path.suffix.lower()
+    schema = _schema(table, added) if ending == ".parquet" else None
+    return Layout(ending, [*table.columns, *added], schema)
+
+
 @contextmanager
 def open_writer(path: Path, table: Table, added: Sequence[str]) -> Iterator[Writer]:
     """Write the rows of ``table`` with ``added`` columns; ``path`` appears when the block ends without an error.
@@ -59,25 +92,74 @@ def open_writer(path: Path, table: Table, added: Sequence[str]) -> Iterator[Writ
     Raises:
         OutputError: the disk is full or the like, or a value does not fit the format.
     """
-    ending = path.suffix.lower()
     with atomic_file(path) as temporary:
-        if ending == ".parquet":
-            with _parquet_writer(temporary, table, added) as writer:
+        layout = make_layout(path, table, added)
+        if layout.schema is None:
+            with _open_text(temporary, layout) as writer:
                 yield writer
-        elif ending == ".jsonl":
-            # A lone surrogate has no UTF-8 form, but this escape is the one that JSON knows.
-            with open(temporary, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-                yield _JsonlWriter(file)
         else:
-            with open(temporary, "w", encoding="utf-8", errors="replace", newline="") as file:
-                yield _DelimitedWriter(file, [*table.columns, *added], "\t" if ending == ".tsv" else ",")
+            with _open_parquet(temporary, layout) as sink, _open_arrow(sink, layout) as writer:
+                yield writer
+
+
+def part_ending(layout: Layout) -> str:
+    """What the name of a part ends in: Parquet's are Arrow files, which keep every type as it is."""
+    return layout.ending if layout.schema is None else ".arrow"
+
+
+def write_part(path: Path, rows: Iterable[Mapping[str, object]], layout: Layout) -> None:
+    """Write rows that ``join_parts`` makes a file of; ``path`` appears whole or not at all.
+
+    Raises:
+        OutputError: the disk is full or the like, or a value does not fit the format.
+    """
+    with atomic_file(path) as temporary:
+        if layout.schema is None:
+            with _open_text(temporary, layout, header=False) as writer:
+                _write_all(writer, rows)
+        else:
+            ipc = require("pyarrow.ipc", "train", "writing Parquet")
+            with ipc.new_stream(str(temporary), layout.schema) as sink, _open_arrow(sink, layout) as writer:
+                _write_all(writer, rows)
+
+
+def join_parts(parts: Iterable[Path], path: Path, layout: Layout) -> None:
+    """Write the rows of all ``parts``, in their order, to ``path``, in bounded memory."""
+    if layout.schema is None:
+        with _open_text(path, layout):
+            pass  # the header
+        with open(path, "ab") as joined:
+            for part in parts:
+                with open(part, "rb") as file:
+                    shutil.copyfileobj(file, joined)
+    else:
+        with _open_parquet(path, layout) as sink:
+            for group in _row_groups(parts):
+                sink.write_table(group)
+
+
+def _write_all(writer: Writer, rows: Iterable[Mapping[str, object]]) -> None:
+    for values in rows:
+        writer.write(values)
+
+
+@contextmanager
+def _open_text(path: Path, layout: Layout, header: bool = True) -> Iterator[Writer]:
+    if layout.ending == ".jsonl":
+        # A lone surrogate has no UTF-8 form, but this escape is the one that JSON knows.
+        with open(path, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+            yield _JsonlWriter(file)
+    else:
+        with open(path, "w", encoding="utf-8", errors="replace", newline="") as file:
+            yield _DelimitedWriter(file, layout.columns, "\t" if layout.ending == ".tsv" else ",", header)
 
 
 class _DelimitedWriter:
-    def __init__(self, file: Any, columns: Sequence[str], delimiter: str) -> None:
+    def __init__(self, file: Any, columns: Sequence[str], delimiter: str, header: bool) -> None:
         self._writer = csv.DictWriter(file, columns, delimiter=delimiter, lineterminator="\n")
         self._quoting = csv.DictWriter(file, columns, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
-        self._writer.writeheader()
+        if header:
+            self._writer.writeheader()
 
     def write(self, values: Mapping[str, object]) -> None:
         row = {name: _cell(name, value) for name, value in values.items()}
@@ -94,20 +176,20 @@ class _JsonlWriter:
         self._file.write(json.dumps(values, ensure_ascii=False, default=_jsonable) + "\n")
 
 
-class _ParquetWriter:
-    def __init__(self, writer: Any, schema: Any, arrow: Any) -> None:
-        self._writer, self._schema, self._arrow = writer, schema, arrow
+class _ArrowWriter:
+    def __init__(self, sink: Any, schema: Any, arrow: Any) -> None:
+        self._sink, self._schema, self._arrow = sink, schema, arrow
         self._rows: list[dict[str, object]] = []
         self._as_text = {field.name for field in schema if arrow.types.is_string(field.type)}
 
     def write(self, values: Mapping[str, object]) -> None:
         self._rows.append({name: self._fitted(name, value) for name, value in values.items()})
-        if len(self._rows) == _PART:
+        if len(self._rows) == _BUFFERED:
             self.flush()
 
     def flush(self) -> None:
         if self._rows:
-            self._writer.write_table(self._arrow.Table.from_pylist(self._rows, schema=self._schema))
+            self._sink.write_table(self._arrow.Table.from_pylist(self._rows, schema=self._schema))
             self._rows = []
 
     def _fitted(self, name: str, value: object) -> object:
@@ -117,16 +199,37 @@ class _ParquetWriter:
 
 
 @contextmanager
-def _parquet_writer(path: Path, table: Table, added: Sequence[str]) -> Iterator[Writer]:
-    arrow = require("pyarrow", "train", "writing Parquet")
+def _open_arrow(sink: Any, layout: Layout) -> Iterator[Writer]:
+    writer = _ArrowWriter(sink, layout.schema, require("pyarrow", "train", "writing Parquet"))
+    yield writer
+    writer.flush()
+
+
+def _open_parquet(path: Path, layout: Layout) -> Any:
     parquet = require("pyarrow.parquet", "train", "writing Parquet")
+    return parquet.ParquetWriter(path, layout.schema)
+
+
+def _row_groups(parts: Iterable[Path]) -> Iterator[Any]:
+    """The tables of ``parts``, put together to row groups: where these end does not depend on who wrote which part."""
+    arrow = require("pyarrow", "train", "writing Parquet")
+    ipc = require("pyarrow.ipc", "train", "writing Parquet")
+    tables: list[Any] = []
+    for part in parts:
+        with ipc.open_stream(str(part)) as file:
+            tables.append(file.read_all())
+        if sum(map(len, tables)) >= _GROUP_ROWS or sum(table.nbytes for table in tables) >= _GROUP_BYTES:
+            yield arrow.concat_tables(tables)
+            tables = []
+    if tables:
+        yield arrow.concat_tables(tables)
+
+
+def _schema(table: Table, added: Sequence[str]) -> Any:
+    arrow = require("pyarrow", "train", "writing Parquet")
     fields = list(getattr(table, "schema", None) or _inferred(table, arrow))
     numbers = [arrow.field(name, arrow.float32()) for name in added[1:]]
-    schema = arrow.schema([*fields, arrow.field(added[0], arrow.string()), *numbers])
-    with parquet.ParquetWriter(path, schema) as file:
-        writer = _ParquetWriter(file, schema, arrow)
-        yield writer
-        writer.flush()
+    return arrow.schema([*fields, arrow.field(added[0], arrow.string()), *numbers])
 
 
 def _inferred(table: Table, arrow: Any) -> list[Any]:

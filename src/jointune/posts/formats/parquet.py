@@ -9,6 +9,9 @@ from jointune.errors import PostsError
 from jointune.extras import require
 from jointune.posts.formats.table import Row
 
+_ROWS, _BYTES = 256, 16 * 2**20
+"""Rows that are read at once, and fewer where they hold pictures."""
+
 
 class ParquetTable:
     """A Parquet file.
@@ -27,7 +30,8 @@ class ParquetTable:
     def _file(self) -> Any:
         parquet = require("pyarrow.parquet", "train", "reading Parquet")
         try:
-            return parquet.ParquetFile(self.path)
+            # With a buffer, a column of a row group is read bit by bit: one of pictures may be larger than memory.
+            return parquet.ParquetFile(self.path, buffer_size=2**20)
         except (OSError, ValueError) as reason:  # pyarrow's own errors derive from these
             raise PostsError(
                 f"{self.path.name}: not readable as Parquet: {_one_line(reason)}; write the file again"
@@ -42,7 +46,7 @@ class ParquetTable:
         """Each row in file order; see ``Table.rows``."""
         number = 0
         try:
-            for batch in self._file.iter_batches(batch_size=256):
+            for batch in self._batches():
                 for values in batch.to_pylist():
                     number += 1
                     yield Row(f"{self.path.name} row {number}", values)
@@ -50,6 +54,13 @@ class ParquetTable:
             raise PostsError(
                 f"{self.path.name}: damaged after row {number}: {_one_line(reason)}; write the file again"
             ) from reason
+
+    def _batches(self) -> Iterator[Any]:
+        # One row group after the other: over several at once, pyarrow keeps what it has read until the end.
+        for group in range(self._file.num_row_groups):
+            about = self._file.metadata.row_group(group)
+            rows = max(1, min(_ROWS, _BYTES * about.num_rows // max(1, about.total_byte_size)))
+            yield from self._file.iter_batches(batch_size=rows, row_groups=[group])
 
     def count(self) -> int:
         """The number of rows, from the file's footer."""

@@ -1,0 +1,127 @@
+"""Posts a second of prediction: python benchmarks/predict.py BUNDLE POSTS [options].
+
+The bundle with torch, exported, and exported in 8-bit integers take turns, round by round, in one process with the
+same number of threads, so that a noisy machine is noisy to all of them. Each one scores the same posts twice a round:
+as `jointune predict` does, from files to probabilities, and the arithmetic alone, on the batches of those posts that
+lie ready in memory. With --peer, another program, run as `COMMAND POSTS --out RESULT`, has to write JSON with
+`validation`, in which there is `milliseconds_per_post`.
+"""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from argparse import Namespace
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from results import circumstances, parser, save, show
+
+from jointune import JointClassifier, Posts, read_posts
+from jointune.batches.batch import Batch
+from jointune.export.export import export
+from jointune.runtime.onnx import load_exported
+from jointune.scorer import Scorer
+
+
+def scorers(options: Namespace, posts: Posts, folder: Path) -> dict[str, Scorer]:
+    """The three ways to run one model."""
+    classifier = JointClassifier.load(options.bundle, device="cpu").set_params(progress=False)
+    found = {"torch": classifier.scorer()}
+    for name, int8 in (("exported", False), ("int8", True)):
+        export(classifier, folder / name, int8=int8, posts=posts[:64], allow_loss=100)
+        found[name] = load_exported(folder / name, torch.get_num_threads())
+    return found
+
+
+def preloaded(scorer: Scorer, posts: Posts) -> list[tuple[list[Batch], int]]:
+    """The batches that prediction makes of the posts, by chunks with the number of their posts."""
+    kept: list[tuple[list[Batch], int]] = []
+
+    def keep(batches: Iterable[Batch], count: int) -> np.ndarray:
+        kept.append((list(batches), count))
+        return np.zeros((count, len(scorer.labels)), dtype=np.float32)
+
+    whole(replace(scorer, probabilities=keep), posts)
+    return kept
+
+
+def whole(scorer: Scorer, posts: Posts) -> float:
+    """Seconds from files to probabilities."""
+    began = time.perf_counter()
+    for _ in scorer.stream(posts):
+        pass
+    return time.perf_counter() - began
+
+
+def arithmetic(scorer: Scorer, chunks: list[tuple[list[Batch], int]]) -> float:
+    """Seconds of the model alone."""
+    began = time.perf_counter()
+    for batches, count in chunks:
+        scorer.probabilities(batches, count)
+    return time.perf_counter() - began
+
+
+def peer(options: Namespace, folder: Path) -> float:
+    """Milliseconds a post of the other program."""
+    result = folder / "peer.json"
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    command = [*shlex.split(options.peer), options.posts, "--out", result]
+    subprocess.run(command, check=True, env=environment, stdout=sys.stderr)
+    return float(json.loads(result.read_text(encoding="utf-8"))["validation"]["milliseconds_per_post"])
+
+
+def main(options: Namespace) -> None:
+    """Measure and print."""
+    posts = read_posts(options.posts)[: options.count]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        ways = scorers(options, posts, folder)
+        chunks = preloaded(ways["torch"], posts)
+        for scorer in ways.values():
+            arithmetic(scorer, chunks)
+        rounds = [
+            {name: (whole(scorer, posts), arithmetic(scorer, chunks)) for name, scorer in ways.items()}
+            for _ in range(options.rounds)
+        ]
+        milliseconds = {
+            name: {
+                "whole": 1000 * median(taken[name][0] for taken in rounds) / len(posts),
+                "arithmetic": 1000 * median(taken[name][1] for taken in rounds) / len(posts),
+            }
+            for name in ways
+        }
+        if options.peer:
+            milliseconds["peer"] = {"whole": peer(options, folder)}
+    save(options.out, {"circumstances": circumstances(), "posts": len(posts), "milliseconds_per_post": milliseconds})
+    base = milliseconds["exported"]["whole"]
+    show(
+        ["system", "posts a second", "ms a post", "of which arithmetic", "exported = 1"],
+        [
+            [
+                name,
+                f"{1000 / taken['whole']:.1f}",
+                f"{taken['whole']:.1f}",
+                f"{taken['arithmetic'] / taken['whole']:.0%}" if "arithmetic" in taken else "",
+                f"{base / taken['whole']:.2f}",
+            ]
+            for name, taken in milliseconds.items()
+        ],
+    )
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__, "predict")
+    arguments.add_argument("bundle", type=Path)
+    arguments.add_argument("posts", type=Path)
+    arguments.add_argument("--count", type=int, default=512, help="posts, the first of the table (default: 512)")
+    arguments.add_argument("--rounds", type=int, default=5, help="of which the median counts (default: 5)")
+    arguments.add_argument("--peer", help="another program, such as 'path/to/python path/to/fit.py --time-limit 600'")
+    main(arguments.parse_args())

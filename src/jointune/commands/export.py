@@ -1,0 +1,63 @@
+"""jointune export."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jointune.commands.options import (
+    BundleArgument,
+    Encoding,
+    Force,
+    ImageColumn,
+    ImageRoot,
+    LabelColumn,
+    TextColumn,
+    columns,
+    out,
+)
+from jointune.files import EXPORT_MARK, refuse_existing
+from jointune.posts.post import Posts
+from jointune.posts.read import PostsFile
+
+
+def export(
+    bundle: BundleArgument,
+    path: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder to write.", show_default=False)],
+    int8: Annotated[
+        bool, typer.Option("--int8", help="8-bit integers: smaller and faster, a little less exact.")
+    ] = False,
+    check: Annotated[
+        Path | None,
+        typer.Option(metavar="POSTS", help="Posts to check the graph on, best labelled; the demo posts by default."),
+    ] = None,
+    allow_loss: Annotated[
+        float,
+        typer.Option(
+            metavar="POINTS", help="Points of accuracy, and percent of labels, that --int8 may change.", min=0, max=100
+        ),
+    ] = 1.0,
+    text_column: TextColumn = "text",
+    image_column: ImageColumn = "image",
+    label_column: LabelColumn = "label",
+    image_root: ImageRoot = None,
+    encoding: Encoding = None,
+    force: Force = False,
+) -> None:
+    """Write a bundle as one ONNX graph that needs no torch, once it was found to say the same as torch."""
+    refuse_existing(path, force, EXPORT_MARK, check)
+    posts: Posts | None = None
+    if check:
+        posts = PostsFile(check, columns(text_column, image_column, label_column, None, image_root), encoding).read()
+
+    from jointune import JointClassifier
+    from jointune.export.card import report_table
+    from jointune.export.export import export as write
+
+    classifier = JointClassifier.load(bundle, device="cpu")
+    classifier.set_params(progress=False)
+    report = write(classifier, path, int8=int8, posts=posts, allow_loss=allow_loss, force=force)
+    out.print(f"checked against torch on {report['fp32']['posts']:,} posts of {posts.name if posts else 'the demo'}:")
+    for line in report_table(report):
+        out.print(line)
+    out.print(f"wrote {path}")

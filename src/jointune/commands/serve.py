@@ -1,0 +1,91 @@
+"""jointune serve."""
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jointune.commands.options import Abstain, BundleArgument, Device
+from jointune.errors import SettingsError
+from jointune.extras import require
+
+_LIMITS = "Limits"
+
+
+def serve(
+    bundle: BundleArgument,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine's.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    workers: Annotated[int, typer.Option(help="Processes, each with a model of its own.")] = 1,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Ask clients for the bearer token in this file, or in the variable JOINTUNE_TOKEN."
+        ),
+    ] = None,
+    allow_urls: Annotated[
+        bool, typer.Option("--allow-urls", help="Fetch pictures from public addresses that clients name.")
+    ] = False,
+    max_batch: Annotated[int, typer.Option(help="Posts scored at once.", rich_help_panel=_LIMITS)] = 4,
+    max_wait: Annotated[
+        float,
+        typer.Option(metavar="MS", help="Milliseconds to wait for a fuller batch.", rich_help_panel=_LIMITS),
+    ] = 0.0,
+    queue: Annotated[
+        int, typer.Option(help="Posts taken and not answered; beyond them the answer is 503.", rich_help_panel=_LIMITS)
+    ] = 256,
+    timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="For one answer; then it is 503.", rich_help_panel=_LIMITS)
+    ] = 10.0,
+    max_body: Annotated[float, typer.Option(metavar="MB", help="Of one request.", rich_help_panel=_LIMITS)] = 16.0,
+    max_picture: Annotated[
+        float, typer.Option(metavar="MB", help="Of one picture's file.", rich_help_panel=_LIMITS)
+    ] = 10.0,
+    max_pixels: Annotated[
+        float, typer.Option(metavar="MILLIONS", help="Of one picture.", rich_help_panel=_LIMITS)
+    ] = 25.0,
+    abstain: Abstain = None,
+    device: Device = None,
+) -> None:
+    """Answer over HTTP: POST /predict takes a text, a picture, or both, and says label and probabilities."""
+    for module in ("fastapi", "python_multipart", "uvicorn"):
+        require(module, "serve", "jointune serve")
+    if workers < 1:
+        raise SettingsError(f"--workers {workers}: must be 1 or more")
+    token = _token(token_file)
+
+    from jointune.scorer import load_scorer
+    from jointune.serve.limits import MEGABYTE, Limits
+    from jointune.serve.run import Serving, bind
+    from jointune.serve.run import serve as run
+
+    limits = Limits(
+        max_batch=max_batch,
+        max_wait=max_wait / 1000,
+        queue=queue,
+        timeout=timeout,
+        body_bytes=int(max_body * MEGABYTE),
+        bodies_bytes=4 * int(max_body * MEGABYTE),
+        picture_bytes=int(max_picture * MEGABYTE),
+        picture_pixels=int(max_pixels * 1_000_000),
+    )
+    run(Serving(partial(load_scorer, bundle, device, abstain), limits, token, allow_urls), bind(host, port), workers)
+
+
+def _token(file: Path | None) -> str | None:
+    """The token that clients must show; never taken from the command line, where every user of the machine sees it."""
+    if file is None:
+        token, source = os.environ.get("JOINTUNE_TOKEN"), "JOINTUNE_TOKEN"
+        if token is None:
+            return None
+    else:
+        try:
+            token, source = file.read_text(encoding="utf-8"), str(file)
+        except (OSError, UnicodeDecodeError) as reason:
+            raise SettingsError(f"--token-file {file}: not readable: {reason}; name a text file") from reason
+    token = token.strip()
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise SettingsError(f"{source}: a token is one line of ASCII without blanks; `openssl rand -hex 32` makes one")
+    return token

@@ -1,0 +1,81 @@
+"""Whether a graph says what torch says, measured on posts."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from jointune.batches.batch import Batch
+from jointune.evaluation.metrics import compute_metrics
+from jointune.posts.post import Posts
+from jointune.runtime.onnx import softmax
+from jointune.scorer import Scorer
+
+Logits = Callable[[Batch], np.ndarray]
+"""A batch to calibrated logits, float32 [B, C]: torch's model, or a graph."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What a model says of posts, beside what torch says in 32-bit floats.
+
+    Attributes:
+        posts: their number.
+        difference: the largest between two logits.
+        same: share of posts that get the same label.
+        accuracy: of the labels; None where the posts have none that the model knows.
+        macro_f1: likewise.
+    """
+
+    posts: int
+    difference: float
+    same: float
+    accuracy: float | None
+    macro_f1: float | None
+
+    def to_dict(self) -> dict[str, float | None]:
+        """As JSON values."""
+        return asdict(self)
+
+
+def logits_on(posts: Posts, scorer: Scorer, models: Mapping[str, Logits]) -> dict[str, np.ndarray]:
+    """What each model says of the very same batches: name to logits, float32 [N, C], in the order of the posts.
+
+    Args:
+        posts: read and decoded once for all models.
+        scorer: makes the batches.
+        models: by name.
+
+    Raises:
+        PostsError: a post cannot be used.
+    """
+    said: dict[str, list[np.ndarray]] = {name: [] for name in models}
+
+    def ask_all(batches: Iterable[Batch], count: int) -> np.ndarray:
+        rows = {name: np.zeros((count, len(scorer.labels)), dtype=np.float32) for name in models}
+        for batch in batches:
+            for name, logits in models.items():
+                rows[name][batch.indices] = logits(batch)
+        for name in models:
+            said[name].append(rows[name])
+        return next(iter(rows.values()))
+
+    for _ in replace(scorer, probabilities=ask_all).stream(posts, name=posts.name):
+        pass
+    return {name: np.concatenate(parts) for name, parts in said.items()}
+
+
+def agreement(logits: np.ndarray, reference: np.ndarray, posts: Posts, labels: list[str]) -> Agreement:
+    """Compare logits with torch's, float32 [N, C] each, and with the posts' labels where they are the model's own."""
+    accuracy = macro_f1 = None
+    if set(posts.labels) <= set(labels):
+        truth = np.array([labels.index(str(label)) for label in posts.labels])
+        scores = compute_metrics(truth, softmax(logits), labels)
+        accuracy, macro_f1 = scores.accuracy, scores.macro_f1
+    return Agreement(
+        len(posts),
+        float(np.abs(logits - reference).max()),
+        float((logits.argmax(1) == reference.argmax(1)).mean()),
+        accuracy,
+        macro_f1,
+    )

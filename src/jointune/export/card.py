@@ -1,0 +1,45 @@
+"""The model card of an exported model."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jointune.report.markdown import table
+
+
+def export_card(card: str, precision: str, posts: str, report: Mapping[str, Mapping[str, Any]]) -> str:
+    """The bundle's card with a section on the export.
+
+    Args:
+        card: of the bundle, Markdown.
+        precision: ``fp32`` or ``int8``.
+        posts: what the graph was checked on.
+        report: what ``export`` found, by precision.
+    """
+    lines = [
+        "## Export",
+        "",
+        f"One ONNX graph in {precision}, checked against torch on the posts of {posts}:",
+        "",
+        *report_table(report),
+        "",
+        "Run it with `jointune predict`, `evaluate` or `serve`; `pip install 'jointune[serve]'` brings no torch.",
+        "",
+    ]
+    return card + "\n" + "\n".join(lines)
+
+
+def report_table(report: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A row for each precision: size, labels, scores."""
+    rows = [
+        [
+            name,
+            f"{found['bytes'] / 1e6:.1f} MB",
+            f"{found['difference']:.1e}",
+            f"{100 * found['same']:.1f} %",
+            *("" if found[score] is None else f"{found[score]:.3f}" for score in ("accuracy", "macro_f1")),
+        ]
+        for name, found in report.items()
+    ]
+    return table(
+        ["graph", "size", "largest difference of a logit", "same labels", "accuracy", "macro F1"], "lrrrrr", rows
+    )

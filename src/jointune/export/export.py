@@ -1,0 +1,158 @@
+"""From a classifier to a folder that onnxruntime runs, once it was found to say the same."""
+
+import copy
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from jointune import __version__
+from jointune.batches.batch import Batch
+from jointune.demo import POSTS
+from jointune.errors import OutputError, PostsError
+from jointune.export.agreement import Agreement, Logits, agreement, logits_on
+from jointune.export.card import export_card
+from jointune.export.graph import write_graph
+from jointune.export.int8 import quantize
+from jointune.files import EXPORT_MARK, atomic_folder, refuse_existing, sha256
+from jointune.model import JointModel
+from jointune.posts.post import Posts
+from jointune.posts.read import read_posts
+from jointune.runtime.folder import FORMAT, GRAPH, LABELS, MANIFEST, PREPROCESSOR, TOKENIZER, VERIFIED, WEIGHTS
+from jointune.runtime.folder import write_json as _write
+from jointune.runtime.onnx import OnnxModel
+from jointune.training.inference import to_inputs
+
+if TYPE_CHECKING:
+    from jointune.classifier import JointClassifier
+
+TOLERANCE = 1e-3
+"""How far a logit of the graph in 32-bit floats may be from torch's."""
+
+
+def export(
+    classifier: "JointClassifier",
+    path: str | Path,
+    *,
+    int8: bool = False,
+    posts: Posts | None = None,
+    allow_loss: float = 1.0,
+    force: bool = False,
+) -> dict[str, dict[str, Any]]:
+    """Write the whole model as one ONNX graph, with its preprocessing beside it, after checking it on posts.
+
+    Args:
+        classifier: trained or loaded.
+        path: the folder to write.
+        int8: whether the linear layers of the graph are quantized to 8-bit integers.
+        posts: what the graph is checked on, best like those it is meant for; the embedded demo posts by default.
+        allow_loss: how many percent of these posts may get another label by ``int8``, and how many points of
+            accuracy that may cost.
+        force: replace an earlier export.
+
+    Returns:
+        ``Agreement`` with torch as a dictionary, and the ``bytes`` of the graph, by precision: ``fp32``, and ``int8``
+        where it was asked for.
+
+    Raises:
+        OutputError: ``path`` exists, or the graph differs from torch by more than it may.
+        PostsError: a post cannot be used.
+        MissingExtraError: a package of the extra ``export`` is not installed.
+    """
+    path = Path(path)
+    refuse_existing(path, force, EXPORT_MARK)
+    checked = posts if posts is not None else read_posts(POSTS)
+    if not checked:
+        raise PostsError(f"{checked.name}: no posts to check the graph on")
+    scorer = classifier.scorer()
+    model = copy.deepcopy(classifier.model_).cpu().eval()
+    with atomic_folder(path) as folder:
+        precise = folder / "fp32"
+        precise.mkdir()
+        write_graph(model, scorer.text, scorer.image, precise / GRAPH)
+        graphs = {"fp32": precise}
+        if int8:
+            graphs["int8"] = folder / "int8"
+            graphs["int8"].mkdir()
+            quantize(precise / GRAPH, graphs["int8"] / GRAPH)
+        runs = {name: OnnxModel(made / GRAPH, scorer.text, scorer.image) for name, made in graphs.items()}
+        said = logits_on(
+            checked, scorer, {"torch": torch_logits(model)} | {name: run.logits for name, run in runs.items()}
+        )
+        found = {name: agreement(said[name], said["torch"], checked, scorer.labels) for name in graphs}
+        _refuse(path, found, allow_loss)
+        report = {name: found[name].to_dict() | {"bytes": _size(graphs[name])} for name in graphs}
+
+        chosen = graphs["int8" if int8 else "fp32"]
+        for name in (GRAPH, WEIGHTS):
+            # Not moved: onnx writes files that nobody else may read.
+            shutil.copyfile(chosen / name, folder / name)
+        del runs
+        for made in graphs.values():
+            shutil.rmtree(made)
+        (folder / TOKENIZER).write_text(scorer.text.tokenizer.to_str(pretty=True), encoding="utf-8")
+        _write(folder / PREPROCESSOR, scorer.image.config())
+        _write(folder / LABELS, scorer.labels)
+        precision = "int8" if int8 else "fp32"
+        _write(
+            folder / EXPORT_MARK,
+            {
+                "format": FORMAT,
+                "jointune_version": __version__,
+                "export": {"precision": precision, "checked_on": checked.name, "check": report},
+                "inputs": _inputs(scorer.text.inputs),
+                "output": "logits, float32 [posts, labels]: their softmax is the calibrated probabilities",
+                "text_preprocessing": scorer.text.config(),
+                "read_image_text": scorer.read_image_text,
+                "about": dict(scorer.about),
+            },
+        )
+        (folder / "README.md").write_text(export_card(scorer.card, precision, checked.name, report), encoding="utf-8")
+        _write(folder / MANIFEST, {name: sha256(folder / name) for name in VERIFIED})
+    return report
+
+
+def torch_logits(model: JointModel) -> Logits:
+    """What a model on the CPU says of a batch, in 32-bit floats."""
+
+    def logits(batch: Batch) -> np.ndarray:
+        with torch.inference_mode():
+            return model(to_inputs(batch, torch.device("cpu"))).logits.numpy()
+
+    return logits
+
+
+def _refuse(path: Path, found: dict[str, Agreement], allow_loss: float) -> None:
+    precise = found["fp32"]
+    if not precise.difference <= TOLERANCE:
+        raise OutputError(
+            f"{path} was not written: a logit of the graph differs from torch's by {precise.difference:.2g} on "
+            f"{precise.posts:,} posts, more than {TOLERANCE:g}; use the bundle itself, and please report it"
+        )
+    if "int8" not in found:
+        return
+    rounded = found["int8"]
+    other = 100 * (1 - rounded.same)
+    lost = 100 * ((precise.accuracy or 0) - (rounded.accuracy or 0))
+    if max(other, lost) > allow_loss + 1e-9:
+        raise OutputError(
+            f"{path} was not written: in int8, {other:.1f} % of {rounded.posts:,} posts get another label, and "
+            f"{lost:.1f} points of accuracy are lost; {allow_loss:g} are allowed: export without --int8, or allow more "
+            "with --allow-loss"
+        )
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.iterdir())
+
+
+def _inputs(text: tuple[str, ...]) -> dict[str, str]:
+    """What each input of the graph holds, for those who run it without jointune."""
+    names = dict.fromkeys(("input_ids", "attention_mask", *text))
+    return {
+        "present": "bool [posts, 2]: whether each has a text, and a picture",
+        **dict.fromkeys(names, "int64 [texts, tokens]: a row for each post that has a text; one row if none has"),
+        "pixels": "uint8 [pictures, height, width, 3]: likewise for pictures, RGB, after resizing and cropping",
+    }

@@ -1,0 +1,57 @@
+"""The folder that export writes: its files, and reading them only as they were written."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from jointune import __version__
+from jointune.errors import BundleError
+from jointune.files import EXPORT_MARK, sha256
+
+FORMAT = 1
+"""Raised when an older jointune could no longer read the folder."""
+
+GRAPH, WEIGHTS = "model.onnx", "model.onnx.data"
+LABELS, TOKENIZER, PREPROCESSOR = "labels.json", "tokenizer.json", "preprocessor_config.json"
+MANIFEST = "manifest.json"
+
+VERIFIED = (EXPORT_MARK, GRAPH, WEIGHTS, LABELS, TOKENIZER, PREPROCESSOR)
+"""The files that decide predictions; the manifest has the SHA-256 of each."""
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """What ``export.json`` says, once every file of the folder is what it was.
+
+    Raises:
+        BundleError: a file is missing or altered, or was written by a newer jointune.
+    """
+    manifest = read_json(folder / MANIFEST)
+    for name in VERIFIED:
+        if not (folder / name).is_file():
+            raise BundleError(f"{folder}: {name} is missing; copy the whole folder again")
+        if not isinstance(manifest, dict) or sha256(folder / name) != manifest.get(name):
+            raise BundleError(f"{folder}: {name} was altered after the export (its SHA-256 differs); export again")
+    description: dict[str, Any] = read_json(folder / EXPORT_MARK)
+    if description["format"] > FORMAT:
+        raise BundleError(
+            f"{folder} has the format {description['format']}, written by jointune {description['jointune_version']}; "
+            f"this is {__version__}, which reads up to {FORMAT}: pip install --upgrade jointune"
+        )
+    return description
+
+
+def read_json(path: Path) -> Any:
+    """A JSON file's value.
+
+    Raises:
+        BundleError: it is missing or no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as reason:
+        raise BundleError(f"{path} is not readable: {reason}; copy the whole folder again") from reason
+
+
+def write_json(path: Path, value: Any) -> None:
+    """A JSON file that people can read too."""
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

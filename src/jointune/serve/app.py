@@ -1,0 +1,123 @@
+"""The service's routes."""
+
+import platform
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from jointune import __version__
+from jointune.scorer import Scorer
+from jointune.serve import openapi
+from jointune.serve.body import read_body
+from jointune.serve.guard import Guard
+from jointune.serve.limits import Limits
+from jointune.serve.metrics import Metrics
+from jointune.serve.parsing import media_type, parse
+from jointune.serve.patience import while_waiting
+from jointune.serve.refusal import Refused, busy, error_response
+from jointune.serve.schema import Answer, ModelAnswer, State
+from jointune.serve.service import Fetch, Service
+
+_LIBRARIES = ("numpy", "PIL", "tokenizers", "onnxruntime", "torch")
+"""What the numbers may depend on, as far as it is used here."""
+
+
+def make_app(
+    scorer: Scorer,
+    limits: Limits | None = None,
+    metrics: Metrics | None = None,
+    token: str | None = None,
+    fetch: Fetch | None = None,
+) -> FastAPI:
+    """The service as an ASGI application; it is ready when its lifespan has started.
+
+    Args:
+        scorer: the model.
+        limits: what it takes on.
+        metrics: where it counts.
+        token: what clients must show as a bearer token; None where anybody may ask.
+        fetch: gets the pictures of ``image_url``; None where that is not allowed.
+
+    Raises:
+        MissingExtraError: the model reads the text in pictures, and what does that is not installed.
+    """
+    limits, metrics = limits or Limits(), metrics or Metrics()
+    service = Service(scorer, limits, metrics, fetch)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await service.start()
+        yield
+        await service.stop()
+
+    # Without pages for a browser: FastAPI's take their scripts from another server.
+    app = FastAPI(
+        title="jointune",
+        version=__version__,
+        description=openapi.DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.add_middleware(Guard, metrics=metrics, token=token)
+
+    @app.exception_handler(Refused)
+    async def refuse(_: Request, refused: Refused) -> Response:
+        return refused.response()
+
+    @app.exception_handler(HTTPException)
+    async def no_such_route(_: Request, error: HTTPException) -> Response:
+        return error_response(
+            error.status_code, str(error.detail), "see /openapi.json for what there is", error.headers
+        )
+
+    @app.post("/predict", response_model=Answer | list[Answer], **openapi.PREDICT)
+    async def predict(request: Request) -> Response:
+        """Score one post, or a list of them."""
+        content_type = request.headers.get("content-type", "")
+        media_type(content_type)
+        service.places.check()
+        with service.bodies.hold() as take:
+            body = await read_body(request, limits, take)
+
+            async def work() -> Any:
+                posts, as_list = await service.aside(parse, body, content_type)
+                request.state.posts = len(posts)
+                answers = await service.answer(posts, as_list)
+                return answers if as_list else answers[0]
+
+            return JSONResponse(await while_waiting(request, work(), limits.timeout))
+
+    @app.get("/healthz", response_model=State, **openapi.HEALTHZ)
+    async def healthz() -> Response:
+        """Whether the process runs."""
+        return JSONResponse({"status": "alive"})
+
+    @app.get("/readyz", response_model=State, **openapi.READYZ)
+    async def readyz() -> Response:
+        """Whether the model is loaded and warm, and posts are answered."""
+        if not service.ready:
+            raise busy("not ready")
+        return JSONResponse({"status": "ready"})
+
+    @app.get("/metrics", response_class=PlainTextResponse, **openapi.METRICS)
+    async def counts() -> Response:
+        """Counts and histograms for Prometheus."""
+        return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.get("/model", response_model=ModelAnswer, **openapi.MODEL)
+    async def model() -> Response:
+        """What is served: labels, versions, the model card."""
+        versions = {"jointune": __version__, "python": platform.python_version()}
+        versions |= {name: sys.modules[name].__version__ for name in _LIBRARIES if name in sys.modules}
+        return JSONResponse(
+            {"labels": scorer.labels, "versions": versions, "about": dict(scorer.about), "card": scorer.card}
+        )
+
+    openapi.add_components(app)
+    return app

@@ -1,0 +1,119 @@
+"""Pictures from addresses that strangers name, for servers that were started with --allow-urls.
+
+Each name is resolved once, all its addresses must be public, and the connection goes to the address that was checked:
+a name that points elsewhere a moment later gains nothing. Redirects pass through the same checks.
+"""
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+from jointune import __version__
+from jointune.serve.addresses import is_public, resolve
+from jointune.serve.refusal import Refused
+
+_REDIRECTS = 3
+_PORTS = {"http": 80, "https": 443}
+_SEND = "send the picture itself"
+
+
+class Fetcher:
+    """Gets pictures over HTTP; for several threads.
+
+    Args:
+        max_bytes: of one picture.
+        seconds: for one picture, redirects included; looking up names takes what the system allows.
+        allowed: which addresses may be connected to.
+    """
+
+    def __init__(self, max_bytes: int, seconds: float = 5.0, allowed: Callable[[str], bool] = is_public) -> None:
+        self._max_bytes, self._seconds, self._allowed = max_bytes, seconds, allowed
+
+    def __call__(self, url: str) -> bytes:
+        """The content at ``url``.
+
+        Raises:
+            Refused: 413 or 422; the message never tells what a forbidden address answers, nor which addresses exist.
+        """
+        until = time.monotonic() + self._seconds
+        try:
+            for _ in range(_REDIRECTS + 1):
+                found = self._get(_checked(url), until)
+                if isinstance(found, bytes):
+                    return found
+                url = urljoin(url, found)
+        except (OSError, HTTPException, ValueError) as reason:
+            raise Refused(422, f"the picture could not be fetched ({type(reason).__name__})", _SEND) from reason
+        raise Refused(422, f"more than {_REDIRECTS} redirects", "name the address they lead to")
+
+    def _get(self, url: SplitResult, until: float) -> bytes | str:
+        """The content, or where a redirect leads."""
+        connection, stop = self._connect(url, until)
+        try:
+            target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+            agent = f"jointune/{__version__}"
+            connection.request("GET", target, headers={"User-Agent": agent, "Accept": "image/*"})
+            response = connection.getresponse()
+            if response.status in (301, 302, 303, 307, 308):
+                return response.getheader("Location") or ""
+            if response.status != 200:
+                raise Refused(422, f"its server answered with status {response.status}", _SEND)
+            return self._content(response, until)
+        finally:
+            stop.cancel()
+            connection.close()
+
+    def _connect(self, url: SplitResult, until: float) -> tuple[HTTPConnection, threading.Timer]:
+        host, port = str(url.hostname), url.port or _PORTS[url.scheme]
+        addresses = resolve(host, port)
+        if not addresses or not all(map(self._allowed, addresses)):
+            raise Refused(422, "its host is not known or not public", _SEND)
+        left = until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        line = socket.create_connection((addresses[0], port), timeout=left)
+        # A socket's timeout begins anew with each byte; this one ends the whole exchange.
+        stop = threading.Timer(max(0.0, until - time.monotonic()), _hang_up, [line])
+        stop.daemon = True
+        stop.start()
+        try:
+            if url.scheme == "https":
+                line = ssl.create_default_context().wrap_socket(line, server_hostname=host)
+        except Exception:
+            stop.cancel()
+            line.close()
+            raise
+        connection = HTTPConnection(host, port)
+        connection.sock = line
+        return connection, stop
+
+    def _content(self, response: HTTPResponse, until: float) -> bytes:
+        content = bytearray()
+        while part := response.read1(65_536):
+            content += part
+            if len(content) > self._max_bytes:
+                raise Refused(413, f"larger than {self._max_bytes:,} bytes", "save it smaller")
+        if time.monotonic() >= until:  # cut off by the timer
+            raise TimeoutError
+        return bytes(content)
+
+
+def _checked(url: str) -> SplitResult:
+    if any(not 32 < ord(character) < 127 for character in url):
+        raise Refused(422, "characters that an address cannot hold", "encode them with %")
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS:
+        raise Refused(422, "neither http nor https", "name an address that begins with https://")
+    if not parts.hostname or parts.username is not None or parts.password is not None:
+        raise Refused(422, "no host, or a user's name in the address", "name an address without")
+    return parts
+
+
+def _hang_up(line: socket.socket) -> None:
+    with suppress(OSError):
+        line.shutdown(socket.SHUT_RDWR)

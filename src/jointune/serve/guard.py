@@ -1,0 +1,102 @@
+"""What happens to every request, whatever it asks for: the token, an id, a line in the log, a count."""
+
+import hmac
+import secrets
+import time
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from jointune.serve.log import fault, log
+from jointune.serve.metrics import Metrics
+from jointune.serve.refusal import Refused, error_response
+
+OPEN = ("/healthz", "/readyz")
+"""Routes without a token: those who ask whether the service is well know nothing of it."""
+
+_GONE = 499
+
+
+class Guard:
+    """ASGI middleware, outside of everything else.
+
+    Args:
+        app: what it guards.
+        metrics: told of every answer.
+        token: what clients must show; None where anybody may ask.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, token: str | None = None) -> None:
+        self._app, self._metrics = app, metrics
+        self._expected = f"Bearer {token}".encode() if token else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(receive, send)
+        began = time.perf_counter()
+        try:
+            if not self._allowed(scope):
+                refused = Refused(
+                    401, "no valid token", "send the header Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"}
+                )
+                await refused.response()(scope, exchange.receive, exchange.send)
+            else:
+                await self._app(scope, exchange.receive, exchange.send)
+        except ClientDisconnect:
+            exchange.status = _GONE
+        except Exception as error:
+            fault("failed", error, id=exchange.id)
+            if not exchange.status:
+                answer = error_response(500, "an error of the server", f"tell whoever runs it: request {exchange.id}")
+                await answer(scope, exchange.receive, exchange.send)
+        finally:
+            seconds = time.perf_counter() - began
+            # Without an answer the request was cut off by the end of the server.
+            status = exchange.status or 503
+            self._metrics.request(scope["path"], status, seconds)
+            log(
+                "request",
+                id=exchange.id,
+                method=scope["method"],
+                route=_route(scope),
+                status=status,
+                ms=round(1000 * seconds, 1),
+                bytes_in=exchange.bytes_in,
+                bytes_out=exchange.bytes_out,
+                posts=scope.get("state", {}).get("posts", 0),
+            )
+
+    def _allowed(self, scope: Scope) -> bool:
+        if self._expected is None or scope["path"] in OPEN:
+            return True
+        shown = Request(scope).headers.get("authorization", "").encode("latin-1")
+        return hmac.compare_digest(shown, self._expected)
+
+
+class _Exchange:
+    """Watches what is received and sent."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+        self.id = secrets.token_hex(8)
+        self.status = self.bytes_in = self.bytes_out = 0
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self.bytes_in += len(message.get("body", b""))
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message = {**message, "headers": [*message.get("headers", []), (b"x-request-id", self.id.encode())]}
+        self.bytes_out += len(message.get("body", b""))
+        await self._send(message)
+
+
+def _route(scope: Scope) -> str:
+    """The route's path, not the request's: an unknown path is whatever somebody wrote there."""
+    return getattr(scope.get("route"), "path", "other")

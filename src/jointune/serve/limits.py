@@ -1,0 +1,57 @@
+"""How much the service takes on."""
+
+import os
+from dataclasses import dataclass, fields
+
+from jointune.errors import SettingsError
+
+MAX_POSTS = 64
+"""Posts in one request."""
+
+MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of time, size and number; beyond each there is a clear answer, never a slow one.
+
+    Attributes:
+        max_batch: posts that the model is given at once.
+        max_wait: seconds that a post waits for others to share its batch. With 0 it waits only while the model is busy.
+        queue: posts taken and not answered yet; beyond them the answer is 503.
+        timeout: seconds from the end of a request's body to its answer; then the answer is 503.
+        body_bytes: of one request.
+        body_seconds: within which a request's head, and then its body, must have arrived.
+        bodies_bytes: of all requests together that are in memory at a time.
+        picture_bytes: of one picture's file.
+        picture_pixels: of one picture, before it is resized.
+        decoders: threads that decode pictures.
+        connections: open at a time; further ones are closed at once.
+        grace: seconds for which requests that were taken may go on after the service was told to end.
+
+    Raises:
+        SettingsError: one of them is not above zero, or the queue does not hold one full request.
+    """
+
+    max_batch: int = 4
+    max_wait: float = 0.0
+    queue: int = 256
+    timeout: float = 10.0
+    body_bytes: int = 16 * MEGABYTE
+    body_seconds: float = 10.0
+    bodies_bytes: int = 64 * MEGABYTE
+    picture_bytes: int = 10 * MEGABYTE
+    picture_pixels: int = 25_000_000
+    decoders: int = min(os.cpu_count() or 1, 4)
+    connections: int = 900
+    grace: int = 7
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if not (value > 0 or (one.name == "max_wait" and value == 0)):
+                raise SettingsError(f"{one.name}={value}: must be above 0")
+        if self.queue < MAX_POSTS:
+            raise SettingsError(f"queue={self.queue}: must be {MAX_POSTS} or more, the posts of one full request")
+        if self.bodies_bytes < self.body_bytes:
+            raise SettingsError(f"bodies_bytes={self.bodies_bytes}: must hold one request of {self.body_bytes} bytes")

@@ -1,0 +1,64 @@
+"""Pictures from strangers: looked at before they are decoded."""
+
+import io
+import threading
+import warnings
+from contextlib import AbstractContextManager, nullcontext
+
+from PIL import Image, UnidentifiedImageError
+
+from jointune.posts.pictures import PictureError, open_picture
+from jointune.serve.limits import Limits
+from jointune.serve.refusal import Refused
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
+"""What phones and browsers send; each further decoder would be a further door."""
+
+_LARGE = 4_000_000
+"""Pixels from which on a picture is decoded alone: at 15 bytes a pixel, several at a time would need gigabytes."""
+
+
+class PictureReader:
+    """Decodes pictures within limits; for several threads."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._alone = threading.Lock()
+
+    def read(self, content: bytes, at_least: tuple[int, int] | None) -> Image.Image:
+        """The picture as 8-bit RGB, exactly as all of jointune opens pictures.
+
+        Args:
+            content: its file.
+            at_least: see ``jointune.posts.pictures.open_picture``.
+
+        Raises:
+            Refused: 413, 415 or 422.
+        """
+        if len(content) > self._limits.picture_bytes:
+            raise Refused(413, f"larger than {self._limits.picture_bytes:,} bytes", "save it smaller")
+        pixels = _count_pixels(content)
+        if pixels > self._limits.picture_pixels:
+            raise Refused(413, f"more than {self._limits.picture_pixels:,} pixels", "save it smaller")
+        turn: AbstractContextManager[object] = self._alone if pixels > _LARGE else nullcontext()
+        try:
+            with turn:
+                return open_picture(content, at_least)
+        except PictureError as reason:
+            raise Refused(422, reason.reason, "send the file whole, or save it anew") from reason
+
+
+def _count_pixels(content: bytes) -> int:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the limit of the service is the one that counts
+            with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+                return picture.width * picture.height
+    except Image.DecompressionBombError as reason:
+        raise Refused(413, "far too many pixels", "save it smaller") from reason
+    except UnidentifiedImageError as reason:
+        raise Refused(
+            415, f"not a picture in an accepted format ({', '.join(FORMATS)})", "convert it to one of them"
+        ) from reason
+    except Exception as reason:  # whatever a decoder stumbles over in damaged input
+        raise Refused(422, f"damaged ({type(reason).__name__})", "send the file whole, or save it anew") from reason

@@ -1,0 +1,176 @@
+"""Running the service: one process, or several that share a socket."""
+
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+
+from jointune.errors import JointuneError, SettingsError
+from jointune.scorer import Scorer
+from jointune.serve.app import make_app
+from jointune.serve.fetch import Fetcher
+from jointune.serve.limits import Limits
+from jointune.serve.log import log, start_log
+from jointune.serve.metrics import CELLS, Metrics
+from jointune.serve.protocol import patient_protocol
+
+_UNUSABLE = 2
+"""How a process ends that cannot serve: the same would happen to the next one."""
+
+
+@dataclass(frozen=True)
+class Serving:
+    """What each process of the service is told; can be sent to another process.
+
+    Attributes:
+        load: loads the model.
+        limits: what each process takes on.
+        token: what clients must show; None where anybody may ask.
+        allow_urls: whether ``image_url`` is fetched.
+    """
+
+    load: Callable[[], Scorer]
+    limits: Limits
+    token: str | None = None
+    allow_urls: bool = False
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket on an address. It takes connections when the first process is ready, and not before.
+
+    Raises:
+        SettingsError: the address is not one of this machine, or in use.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        # The protocol is named because asyncio turns off Nagle's algorithm, which costs 40 ms an answer, only then.
+        line = socket.socket(family, kind, protocol)
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        line.bind(address)
+    except (OSError, OverflowError) as reason:
+        raise SettingsError(
+            f"cannot listen on {host} port {port}: {reason}; choose another --host or --port"
+        ) from reason
+    return line
+
+
+def serve(serving: Serving, line: socket.socket, workers: int = 1) -> None:
+    """Serve until SIGTERM or Ctrl-C, then finish what was taken.
+
+    Args:
+        serving: what to serve.
+        line: from ``bind``.
+        workers: processes; each has a model of its own.
+
+    Raises:
+        JointuneError: the model cannot be loaded, or a process that cannot be started again has ended.
+    """
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, _leave)
+    start_log()
+    if workers == 1:
+        _serve_here(serving, line, Metrics())
+    else:
+        _supervise(serving, line, workers)
+
+
+def _leave(*_: object) -> None:
+    raise SystemExit(0)
+
+
+def _serve_here(serving: Serving, line: socket.socket, metrics: Metrics) -> None:
+    limits = serving.limits
+    began = time.perf_counter()
+    scorer = serving.load()
+    fetch = Fetcher(limits.picture_bytes) if serving.allow_urls else None
+    config = uvicorn.Config(
+        make_app(scorer, limits, metrics, serving.token, fetch),
+        http=patient_protocol(limits.body_seconds, limits.connections),
+        loop="asyncio",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=int(limits.body_seconds) or 1,
+        timeout_graceful_shutdown=limits.grace,
+    )
+    _Server(config, began).run(sockets=[line])
+
+
+class _Server(uvicorn.Server):
+    """Says when it is ready, and when it has finished."""
+
+    def __init__(self, config: uvicorn.Config, began: float) -> None:
+        super().__init__(config)
+        self._began = began
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        host, port = (sockets or self.servers[0].sockets)[0].getsockname()[:2]
+        log("ready", host=host, port=port, seconds=round(time.perf_counter() - self._began, 2))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        log("stopped")
+
+
+def _work(serving: Serving, line: socket.socket, counts: Sequence[Any], number: int) -> None:
+    _take_cores(number, len(counts))
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one tells the others
+    start_log()
+    try:
+        _serve_here(serving, line, Metrics(counts, number))
+    except JointuneError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(_UNUSABLE)
+
+
+def _take_cores(number: int, workers: int) -> None:
+    """Keep to this worker's share of the cores: models that compute on all of them at a time slow each other down."""
+    if sys.platform == "linux":
+        share = sorted(os.sched_getaffinity(0))[number::workers]
+        if share:
+            os.sched_setaffinity(0, share)
+
+
+def _supervise(serving: Serving, line: socket.socket, workers: int) -> None:
+    # Not forked: a copy of a process whose libraries have started threads may hang.
+    context = multiprocessing.get_context("spawn")
+    counts = [context.RawArray("d", CELLS) for _ in range(workers)]
+
+    def start(number: int) -> Any:
+        process = context.Process(target=_work, args=(serving, line, counts, number), name=f"worker {number}")
+        process.start()
+        return process
+
+    processes = [start(number) for number in range(workers)]
+    try:
+        while True:
+            time.sleep(0.2)
+            for number, process in enumerate(processes):
+                if process.is_alive():
+                    continue
+                log("worker ended", worker=number, exit_code=process.exitcode)
+                if process.exitcode == _UNUSABLE:
+                    raise JointuneError("a worker could not start; its message is above")
+                processes[number] = start(number)
+    finally:
+        for process in processes:
+            process.terminate()
+        until = time.monotonic() + serving.limits.grace + 1
+        for process in processes:
+            process.join(max(0.0, until - time.monotonic()))
+            if process.is_alive():
+                process.kill()

@@ -1,0 +1,50 @@
+"""jointune export: a folder that predict and evaluate take, or one clear line and nothing written."""
+
+import json
+
+
+def test_a_bundle_is_exported_and_used(jointune, tiny_bundle, posts_csv, tmp_path):
+    folder = tmp_path / "light"
+    code, said = jointune("export", tiny_bundle, "--out", folder, "--check", posts_csv, "--int8", "--allow-loss", 100)
+    assert code == 0, said
+    assert "48 posts of posts.csv" in said
+    assert "| fp32 |" in said
+    assert "| int8 |" in said
+    assert json.loads((folder / "export.json").read_text())["export"]["precision"] == "int8"
+    assert jointune("predict", folder, posts_csv, "--out", tmp_path / "scored.csv")[0] == 0
+    code, said = jointune("evaluate", folder, posts_csv, "--split", "test")
+    assert code == 0, said
+    assert "accuracy" in said
+
+
+def test_the_demo_posts_by_default(jointune, tiny_bundle, tmp_path):
+    code, said = jointune("export", tiny_bundle, "--out", tmp_path / "light")
+    assert code == 0, said
+    assert "300 posts of the demo" in said
+
+
+def test_what_exists_is_spared(refused, jointune, tiny_bundle, posts_csv, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "letter.txt").write_text("dear")
+    refused("export", tiny_bundle, "--out", mine, says=["exists already", "--force"])
+    refused("export", tiny_bundle, "--out", mine, "--force", says=["is not what this command writes"])
+    refused("export", tiny_bundle, "--out", tiny_bundle, "--force", says=["is not what this command writes"])
+    assert (mine / "letter.txt").read_text() == "dear"
+
+
+def test_what_cannot_be_exported_or_checked_on(refused, tiny_bundle, posts_csv, tmp_path):
+    light = tmp_path / "light"
+    refused("export", tmp_path / "none", "--out", light, says=["no such bundle"])
+    refused("export", tiny_bundle, "--out", light, "--check", tmp_path / "none.csv", says=["none.csv"])
+    empty = tmp_path / "empty.csv"
+    empty.write_text("text,image,label\n")
+    refused("export", tiny_bundle, "--out", light, "--check", empty, says=["empty.csv: no posts"])
+    assert not light.exists()
+
+
+def test_an_earlier_export_is_replaced_when_asked(jointune, refused, tiny_bundle, posts_csv, tmp_path):
+    light = tmp_path / "light"
+    assert jointune("export", tiny_bundle, "--out", light, "--check", posts_csv)[0] == 0
+    refused("export", tiny_bundle, "--out", light, says=["exists already"])
+    assert jointune("export", tiny_bundle, "--out", light, "--check", posts_csv, "--force")[0] == 0

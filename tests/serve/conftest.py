@@ -1,0 +1,105 @@
+"""A service in this process, and services in processes of their own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the extra serve is not installed")
+
+from PIL import Image
+from starlette.testclient import TestClient
+
+from jointune.serve.app import make_app
+from jointune.serve.limits import Limits
+from serve.made_scorer import make_scorer
+
+
+def file_of(picture: Image.Image, form: str = "PNG") -> bytes:
+    file = BytesIO()
+    picture.save(file, form)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="session")
+def red() -> bytes:
+    """A small picture's file."""
+    return file_of(Image.new("RGB", (40, 30), "red"))
+
+
+@pytest.fixture
+def service():
+    """Starts a service in this process: ``service(timeout=1.0, scorer=..., token=..., fetch=...)`` gives a client."""
+    started = []
+
+    def start(scorer=None, token=None, fetch=None, **limits):
+        app = make_app(scorer or make_scorer(), Limits(**limits), token=token, fetch=fetch)
+        client = TestClient(app, raise_server_exceptions=False)
+        client.__enter__()
+        started.append(client)
+        return client
+
+    yield start
+    for client in started:
+        client.__exit__(None, None, None)
+
+
+class Running:
+    """A service in a process of its own."""
+
+    def __init__(self, **told) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, Path(__file__).parent / "server.py", json.dumps(told)], stdout=subprocess.PIPE, text=True
+        )
+        self.lines: list[dict] = []
+        self._read_until_listening(told.get("workers", 1))
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read_until_listening(self, workers: int) -> None:
+        for line in self.process.stdout:
+            self.lines.append(json.loads(line))
+            if sum(one["event"] == "ready" for one in self.lines) == workers:
+                self.port = self.lines[-1]["port"]
+                self.url = f"http://127.0.0.1:{self.port}"
+                return
+        raise AssertionError(self.lines)
+
+    def _read(self) -> None:
+        for line in self.process.stdout:
+            self.lines.append(json.loads(line))
+
+    def terminate(self) -> None:
+        os.kill(self.process.pid, signal.SIGTERM)
+
+    def end(self) -> int:
+        """Exit code; everything that was logged is in ``lines`` then."""
+        code = self.process.wait(12)
+        self._thread.join(5)
+        return code
+
+
+@pytest.fixture
+def running():
+    """Starts a service in a process of its own: ``running(delay=0.1, limits={...}, workers=2)``."""
+    started = []
+
+    def start(**told):
+        started.append(Running(**told))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.terminate()
+            try:
+                one.process.wait(12)
+            finally:
+                one.process.kill()
+        one.process.stdout.close()

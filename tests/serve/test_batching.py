@@ -1,0 +1,153 @@
+"""The queue before the model: batches, overload, time limits, clients that hang up."""
+
+import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from jointune.serve.app import make_app
+from jointune.serve.limits import Limits
+from serve.made_scorer import make_scorer
+
+
+def ask(client, **post):
+    return client.post("/predict", json=post or {"text": "good"})
+
+
+def held(gate, sizes, service, **limits):
+    """A service whose model waits for ``gate`` once it has warmed up."""
+    gate.set()
+    client = service(make_scorer(gate=gate, sizes=sizes), **limits)
+    gate.clear()
+    sizes.clear()
+    return client
+
+
+def wait_for(condition) -> None:
+    until = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_what_waits_is_one_batch_and_everyone_gets_their_own(service):
+    gate, sizes = threading.Event(), []
+    client = held(gate, sizes, service, max_batch=8)
+    texts = ["good " * (1 + n % 10) for n in range(20)]
+    with ThreadPoolExecutor(20) as pool:
+        answers = [pool.submit(ask, client, text=text) for text in texts]
+        wait_for(lambda: "jointune_waiting_posts 20" in client.get("/metrics").text)
+        gate.set()
+        together = [answer.result().json() for answer in answers]
+    assert sum(sizes) == 20
+    assert sizes[0] <= 8
+    assert max(sizes) == 8
+    for text, answer in zip(texts, together, strict=True):
+        assert answer["probabilities"] == pytest.approx(ask(client, text=text).json()["probabilities"], abs=1e-6)
+
+
+def test_a_batch_waits_for_others_only_if_told_to(service):
+    sizes = []
+    client = service(make_scorer(sizes=sizes), max_wait=0.3)
+    sizes.clear()
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: ask(client), range(3)))
+    assert sum(sizes) == 3
+    assert len(sizes) < 3
+
+
+def test_overload_is_refused_at_once_and_passes(service):
+    gate, sizes = threading.Event(), []
+    client = held(gate, sizes, service, queue=64)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(ask, client, posts=[{"text": "good"}] * 60)
+        wait_for(lambda: "jointune_waiting_posts 60" in client.get("/metrics").text)
+        began = time.monotonic()
+        refused = ask(client, posts=[{"text": "good"}] * 5)
+        assert time.monotonic() - began < 1
+        assert refused.status_code == 503
+        assert refused.headers["retry-after"] == "1"
+        assert "queue is full" in refused.json()["error"]["reason"]
+        last = pool.submit(ask, client, posts=[{"text": "good"}] * 4)  # these still fit
+        wait_for(lambda: "jointune_waiting_posts 64" in client.get("/metrics").text)
+        assert ask(client).status_code == 503
+        gate.set()
+        assert first.result().status_code == last.result().status_code == 200
+    assert ask(client).status_code == 200
+    assert "jointune_waiting_posts 0" in client.get("/metrics").text
+
+
+def test_an_answer_that_takes_too_long_is_given_up(service):
+    gate, sizes = threading.Event(), []
+    client = held(gate, sizes, service, timeout=0.2)
+    first = ask(client)
+    second = ask(client)  # waits behind the first one, which the model still has
+    for response in (first, second):
+        assert response.status_code == 503
+        assert response.headers["retry-after"] == "1"
+        assert "0.2 s" in response.json()["error"]["reason"]
+    gate.set()
+    assert ask(client).status_code == 200
+    assert sum(sizes) == 2, "what was given up in the queue is never scored"
+
+
+def test_a_client_that_hangs_up_is_not_worked_for():
+    gate, sizes = threading.Event(), []
+    gate.set()
+    app = make_app(make_scorer(gate=gate, sizes=sizes), Limits(max_batch=1))
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/predict",
+        "raw_path": b"/predict",
+        "query_string": b"",
+        "root_path": "",
+        "scheme": "http",
+        "http_version": "1.1",
+        "headers": [(b"content-type", b"application/json")],
+        "client": None,
+        "server": None,
+    }
+
+    async def request(gone: asyncio.Event) -> list[dict]:
+        sent, messages = [], [{"type": "http.request", "body": b'{"text": "good"}'}]
+
+        async def receive():
+            if messages:
+                return messages.pop()
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message):
+            sent.append(message)
+
+        await app({**scope, "state": {}}, receive, send)
+        return sent
+
+    async def play():
+        async with app.router.lifespan_context(app):
+            gate.clear()
+            sizes.clear()
+            gone = asyncio.Event()
+            served, left = asyncio.create_task(request(asyncio.Event())), None
+            await asyncio.sleep(0.2)
+            left = asyncio.create_task(request(gone))
+            await asyncio.sleep(0.2)
+            gone.set()
+            assert await asyncio.wait_for(left, 2) == []
+            gate.set()
+            assert (await served)[0]["status"] == 200
+            assert (await request(asyncio.Event()))[0]["status"] == 200
+        assert sizes == [1, 1]
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("limits", [{"queue": 63}, {"max_batch": 0}, {"timeout": -1}, {"bodies_bytes": 1}])
+def test_limits_that_make_no_sense_are_refused(limits):
+    from jointune.errors import SettingsError
+
+    with pytest.raises(SettingsError):
+        Limits(**limits)

@@ -1,0 +1,221 @@
+"""--allow-urls: only public addresses, checked at every step."""
+
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from jointune.serve import fetch as home
+from jointune.serve.addresses import is_public
+from jointune.serve.fetch import Fetcher
+from jointune.serve.refusal import Refused
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "127.255.0.3",
+        "0.0.0.0",
+        "10.0.0.1",
+        "172.16.0.1",
+        "172.31.255.255",
+        "192.168.1.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "192.0.2.1",
+        "198.18.0.1",
+        "224.0.0.1",
+        "239.1.1.1",
+        "240.0.0.1",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "::7f00:1",
+        "::ffff:127.0.0.1",
+        "::ffff:8.8.8.8",
+        "64:ff9b::7f00:1",
+        "64:ff9b:1::1",
+        "2002:7f00:1::1",
+        "2001:0:1::1",
+        "2001:db8::1",
+        "fe80::1",
+        "fe80::1%eth0",
+        "fec0::1",
+        "fc00::1",
+        "fd12:3456::1",
+        "ff02::1",
+        "ff0e::1",
+        "localhost",
+        "2130706433",
+        "0x7f.1",
+        "",
+    ],
+)
+def test_these_are_not_public(address):
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "93.184.216.34", "172.32.0.1", "2606:4700::1111", "2a00:1450::1"])
+def test_these_are_public(address):
+    assert is_public(address)
+
+
+@contextmanager
+def site(pages):
+    """A server on loopback; a page is its content, or a function of the handler."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            page = pages.get(self.path, b"")
+            if callable(page):
+                page(self)
+                return
+            self.send_response(200 if self.path in pages else 404)
+            self.end_headers()
+            self.wfile.write(page)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def redirect(target):
+    def page(handler):
+        handler.send_response(302)
+        handler.send_header("Location", target)
+        handler.end_headers()
+
+    return page
+
+
+def loopback_alone(address):
+    return address == "127.0.0.1"
+
+
+def refusal(fetcher, url) -> Refused:
+    with pytest.raises(Refused) as caught:
+        fetcher(url)
+    return caught.value
+
+
+def test_a_picture_is_fetched_and_scored(service, red):
+    with site({"/red.png": red, "/moved": redirect("/red.png"), "/page": b"<html>"}) as url:
+        client = service(fetch=Fetcher(10_000, allowed=loopback_alone))
+        for path in ("/red.png", "/moved"):
+            answer = client.post("/predict", json={"text": "good", "image_url": url + path})
+            assert answer.status_code == 200, answer.text
+            assert answer.json()["missing"] == []
+        assert client.post("/predict", files={"image_url": (None, url + "/red.png")}).json()["missing"] == ["text"]
+        for path, status in (("/page", 415), ("/nothing", 422)):
+            response = client.post("/predict", json={"posts": [{"text": "x"}, {"image_url": url + path}]})
+            assert response.status_code == status
+            assert response.json()["error"]["reason"].startswith("posts[1].image_url: ")
+        both = client.post("/predict", json={"image": "aGk=", "image_url": url})
+        assert both.status_code == 422
+
+
+def test_private_addresses_are_refused_before_anything_is_sent():
+    asked = []
+    with site({"/": lambda handler: asked.append(handler.path)}) as url:
+        port = url.rsplit(":", 1)[1]
+        for host in ("127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "127.1", "2130706433", "0x7f000001"):
+            assert "not public" in refusal(Fetcher(100), f"http://{host}:{port}/").reason
+    assert not asked
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/passwd",
+        "ftp://example.org/x",
+        "gopher://127.0.0.1/",
+        "data:image/png;base64,AA",
+        "//example.org/x",
+        "example.org",
+        "http://",
+        "http:///x",
+        "http://user:word@example.org/",
+        "http://user@example.org/",
+        "http://example.org/\r\nHost: y",
+        "http://example.org/a b",
+        "http://ex\u00e4mple.org/",
+        "http://[::1/",
+        "http://example.org:99999/",
+        "http://example.org:0x50/",
+    ],
+)
+def test_other_addresses_are_refused(url, monkeypatch):
+    monkeypatch.setattr(home, "resolve", lambda host, port: pytest.fail("it was looked up"))
+    assert refusal(Fetcher(100), url).status == 422
+
+
+def test_redirects_are_checked_again():
+    with site({}) as other:
+        targets = {
+            "/metadata": redirect("http://169.254.169.254/latest/meta-data"),
+            "/name": redirect(other.replace("127.0.0.1", "127.0.0.2")),
+            "/file": redirect("file:///etc/passwd"),
+            "/loop": redirect("/loop"),
+            "/nowhere": redirect(""),
+        }
+        with site(targets) as url:
+            fetcher = Fetcher(100, allowed=loopback_alone)
+            assert "not public" in refusal(fetcher, url + "/metadata").reason
+            assert "not public" in refusal(fetcher, url + "/name").reason
+            assert "neither http nor https" in refusal(fetcher, url + "/file").reason
+            assert "more than 3 redirects" in refusal(fetcher, url + "/loop").reason
+            assert "redirects" in refusal(fetcher, url + "/nowhere").reason
+
+
+def test_one_private_address_among_public_ones_is_enough(monkeypatch):
+    monkeypatch.setattr(home, "resolve", lambda host, port: ["93.184.216.34", "10.0.0.1"])
+    monkeypatch.setattr(socket, "create_connection", lambda *a, **k: pytest.fail("it connected"))
+    assert "not public" in refusal(Fetcher(100), "http://example.org/").reason
+
+
+def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch):
+    answers, connected = [["127.0.0.1"], ["10.0.0.1"]], []
+    monkeypatch.setattr(home, "resolve", lambda host, port: answers.pop(0))
+    connect = socket.create_connection
+    monkeypatch.setattr(
+        socket, "create_connection", lambda address, **k: (connected.append(address[0]), connect(address, **k))[1]
+    )
+    with site({"/x": b"found"}) as url:
+        port = url.rsplit(":", 1)[1]
+        assert Fetcher(100, allowed=loopback_alone)(f"http://rebinding.example:{port}/x") == b"found"
+    assert connected == ["127.0.0.1"]
+    assert len(answers) == 1, "the name is looked up once"
+
+
+def test_size_and_time_are_limited():
+    def drip(handler):
+        handler.send_response(200)
+        handler.end_headers()
+        for _ in range(50):
+            handler.wfile.write(b".")
+            time.sleep(0.05)
+
+    def drip_head(handler):
+        for _ in range(50):
+            handler.wfile.write(b"H")
+            time.sleep(0.05)
+
+    with site({"/large": b"x" * 101, "/drip": drip, "/head": drip_head}) as url:
+        fetcher = Fetcher(100, seconds=0.4, allowed=loopback_alone)
+        assert refusal(fetcher, url + "/large").status == 413
+        for path in ("/drip", "/head"):
+            began = time.monotonic()
+            assert "could not be fetched" in refusal(fetcher, url + path).reason
+            assert time.monotonic() - began < 1.5

@@ -1,0 +1,214 @@
+"""A service in a process of its own: signals, sockets, slow clients, several workers, its log."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import pytest
+
+
+def ask(running, body=b'{"text": "good"}', path="/predict"):
+    request = Request(running.url + path, body, {"Content-Type": "application/json"})
+    try:
+        with urlopen(request, timeout=20) as response:
+            return response.status, json.load(response)
+    except HTTPError as error:
+        return error.code, json.load(error)
+
+
+def connect(running) -> closing:
+    return closing(socket.create_connection(("127.0.0.1", running.port), timeout=20))
+
+
+def all_of(line: socket.socket) -> bytes:
+    found = b""
+    while part := line.recv(65_536):
+        found += part
+    return found
+
+
+HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+
+def test_sigterm_finishes_what_was_taken(running):
+    one = running(delay=0.5, limits={"max_batch": 1})
+    with ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(ask, one) for _ in range(4)]
+        time.sleep(0.3)
+        one.terminate()
+        began = time.monotonic()
+        assert [answer.result()[0] for answer in answers] == [200] * 4
+    assert one.end() == 0
+    assert time.monotonic() - began < 10
+    assert one.lines[-1]["event"] == "stopped"
+    try:
+        with connect(one):
+            raise AssertionError("it still takes connections")
+    except ConnectionError:
+        pass
+
+
+def test_a_client_that_does_not_finish_does_not_hold_up_the_end(running):
+    one = running(limits={"body_seconds": 60, "grace": 1})
+    with connect(one) as line, connect(one) as idle:
+        line.sendall(HEAD + b"Content-Length: 100\r\n\r\n{")
+        idle.sendall(HEAD)
+        time.sleep(0.2)
+        began = time.monotonic()
+        one.terminate()
+        assert one.end() == 0
+        assert time.monotonic() - began < 5
+
+
+def test_slow_heads_and_bodies_are_ended(running):
+    one = running(limits={"body_seconds": 0.6})
+    with connect(one) as head, connect(one) as body, connect(one) as second:
+        body.sendall(HEAD + b"Content-Length: 100\r\n\r\n")
+        second.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"200 OK" in second.recv(65_536)
+        head.sendall(b"POST /pre")
+        began = time.monotonic()
+        ended = set()
+        while len(ended) < 3 and time.monotonic() - began < 5:
+            for name, line in {"head": head, "body": body, "second": second}.items():
+                try:
+                    line.sendall(b"G")
+                except OSError:
+                    ended.add(name)
+            time.sleep(0.1)
+        assert ended == {"head", "body", "second"}
+        assert time.monotonic() - began < 4
+    with connect(one) as line:
+        line.sendall(HEAD + b"Content-Length: 100\r\n\r\n{")
+        answer = all_of(line)
+        assert answer.startswith(b"HTTP/1.1 408")
+        assert b'"reason"' in answer
+    assert ask(one)[0] == 200
+
+
+def test_too_large_bodies_are_refused_before_they_are_read(running):
+    one = running(limits={"body_bytes": 100_000})
+    with connect(one) as line:
+        line.sendall(HEAD + b"Content-Length: 1000000000\r\nExpect: 100-continue\r\n\r\n")
+        answer = all_of(line)
+        assert answer.startswith(b"HTTP/1.1 413")
+        assert b"100,000 bytes" in answer
+    with connect(one) as line:
+        line.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+        answer, sent = b"", 0
+        line.settimeout(0.01)
+        while not answer and sent < 1000:
+            line.sendall(b"2710\r\n" + b" " * 10_000 + b"\r\n")
+            sent += 1
+            with suppress(TimeoutError):
+                answer = line.recv(65_536)
+        assert answer.startswith(b"HTTP/1.1 413")
+
+
+def test_too_many_connections_are_closed(running):
+    one = running(limits={"connections": 5})
+    lines = [connect(one).thing for _ in range(9)]
+    time.sleep(0.3)
+    ended = 0
+    for line in lines:
+        line.settimeout(0.05)
+        try:
+            ended += line.recv(1) == b""
+        except TimeoutError:
+            pass
+        except ConnectionError:
+            ended += 1
+    assert ended == 4
+    for line in lines:
+        line.close()
+    time.sleep(0.1)
+    assert ask(one)[0] == 200
+
+
+def test_overload_passes(running):
+    one = running(delay=0.05, limits={"max_batch": 8, "queue": 64})
+    body = json.dumps({"posts": [{"text": "good"}] * 16}).encode()
+    with ThreadPoolExecutor(24) as pool:
+        answers = list(pool.map(lambda _: ask(one, body)[0], range(48)))
+    assert set(answers) == {200, 503}
+    assert ask(one)[0] == 200
+
+
+def test_the_log_tells_all_but_the_posts(running):
+    one = running(token="s3cret")
+    for token in ("s3cret", "wr0ng"):
+        head = HEAD.replace(b"/predict", b"/predict?q=queried") + f"Authorization: Bearer {token}\r\n".encode()
+        with connect(one) as line:
+            line.sendall(head + b'Connection: close\r\nContent-Length: 30\r\n\r\n{"text": "very private words"}')
+            assert all_of(line).startswith(b"HTTP/1.1 200" if token == "s3cret" else b"HTTP/1.1 401")
+    with connect(one) as line:
+        line.sendall(b"GET /pr1vate HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        all_of(line)
+    with connect(one) as line:
+        line.sendall(b"nons3nse\r\n\r\n")
+        all_of(line)
+    one.terminate()
+    assert one.end() == 0
+    said = json.dumps(one.lines)
+    assert not [word for word in ("private", "s3cret", "wr0ng", "pr1vate", "nons3nse", "queried") if word in said]
+    requests = [line for line in one.lines if line["event"] == "request"]
+    assert [(line["route"], line["status"], line["posts"]) for line in requests] == [
+        ("/predict", 200, 1),
+        ("other", 401, 0),
+        ("other", 401, 0),
+    ]
+    assert requests[0]["bytes_in"] == 30
+    assert requests[0]["ms"] > 0
+    assert requests[0]["id"] != requests[1]["id"]
+    assert all(line["time"].endswith("+00:00") for line in one.lines)
+
+
+def test_several_workers_count_together_and_end_together(running):
+    one = running(workers=2)
+    with ThreadPoolExecutor(4) as pool:
+        assert {answer[0] for answer in pool.map(lambda _: ask(one), range(20))} == {200}
+    with urlopen(one.url + "/metrics", timeout=20) as response:
+        assert 'jointune_requests_total{route="/predict",status="200"} 20' in response.read().decode()
+    began = time.monotonic()
+    one.terminate()
+    assert one.end() == 0
+    assert time.monotonic() - began < 10
+    assert sum(line["event"] == "stopped" for line in one.lines) == 2
+
+
+def test_workers_that_cannot_load_end_it():
+    told = json.dumps({"broken": True, "workers": 2})
+    done = subprocess.run(
+        [sys.executable, Path(__file__).parent / "server.py", told], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode != 0
+    assert "error: the bundle is broken" in done.stderr
+    assert "a worker could not start" in done.stderr
+
+
+def test_a_worker_that_dies_is_replaced(running):
+    one = running(workers=2)
+    children = Path(f"/proc/{one.process.pid}/task/{one.process.pid}/children")
+    if not children.exists():
+        pytest.skip("the system does not list a process's children")
+    workers = [pid for pid in map(int, children.read_text().split()) if b"spawn_main" in command_of(pid)]
+    assert len(workers) == 2
+    os.kill(workers[0], signal.SIGKILL)
+    until = time.monotonic() + 20
+    while sum(line["event"] == "ready" for line in one.lines) < 3:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert ask(one)[0] == 200
+
+
+def command_of(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
