@@ -30,10 +30,11 @@ from jointune.encoders.pairs import check_pairs
 from jointune.errors import PostsError, SettingsError
 from jointune.evaluation.calibration import UNSURE, at_temperature, calibrate, least_confidence
 from jointune.evaluation.metrics import Metrics, compute_metrics
+from jointune.evaluation.scored import evaluate_scorer
 from jointune.fusion.choice import FusionFactory
 from jointune.model import JointModel, make_model
 from jointune.posts import ocr
-from jointune.posts.check import check_posts, label_problems
+from jointune.posts.check import check_posts, class_numbers, label_problems
 from jointune.posts.image_text import read_with_bar
 from jointune.posts.post import Post, Posts
 from jointune.posts.problems import OnBadImage, Problem, raise_problems, valid_policy
@@ -238,7 +239,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             raise PostsError(f"{held.name}: no validation posts")
         _check_labels(posts, held)
         tested = as_posts(test) if test is not None else Posts([])
-        _check_known(tested, _known(posts))
+        class_numbers(tested, _known(posts))
         # These pictures are opened again after training; one that cannot be would then cost all of it.
         raise_problems(list(check_posts(tested, labelled=False, policy=self.on_bad_image)), tested.name)
 
@@ -394,16 +395,9 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         Raises:
             PostsError: a post cannot be used, has no label, or has one that was not in training.
         """
-        posts = as_posts(posts, labels)
-        if not posts:
-            raise PostsError(f"{posts.name}: no posts to evaluate on")
-        _check_known(posts, self._fitted().classes_.tolist())
         self.problems_ = []
-        scored = list(self.score_stream(posts, self.on_bad_image, self.problems_, posts.name))
-        if not scored:
-            raise PostsError(f"{posts.name}: no post is left to evaluate on")
-        truth = self._numbers(Posts(entry.post for entry in scored))
-        return compute_metrics(truth, np.stack([entry.probabilities for entry in scored]), self.classes_.tolist())
+        given = as_posts(posts, labels)
+        return evaluate_scorer(self.scorer(), given, self.on_bad_image, self.problems_, self.batch_size, self.progress)
 
     def score(self, posts: Any, labels: Iterable[Any] | None = None, sample_weight: None = None) -> float:
         """Accuracy, for scikit-learn's tools."""
@@ -530,11 +524,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             # A post that loses a modality for a step is what `without` makes of it.
             hidden["tokens_without_image"] = encode_posts(posts.without("image"), text)
             hidden["tokens_without_text"] = encode_posts(posts.without("text"), text, True)
-        return TrainingSet(tokens, places, store, self._numbers(posts), text, image, **hidden)
-
-    def _numbers(self, posts: Posts) -> np.ndarray:
-        number = {label: index for index, label in enumerate(self.classes_)}
-        return np.array([number[label] for label in posts.labels], dtype=np.int64)
+        return TrainingSet(tokens, places, store, class_numbers(posts, self.classes_.tolist()), text, image, **hidden)
 
     def _class_weights(self, truth: np.ndarray) -> np.ndarray | None:
         if self.class_weight is None:
@@ -582,24 +572,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
 def _check_labels(posts: Posts, held: Posts) -> None:
     raise_problems(list(label_problems(posts)), posts.name)
     if held:
-        _check_known(held, _known(posts))
+        class_numbers(held, _known(posts))
 
 
 def _known(posts: Posts) -> list[str]:
     return sorted({label for label in posts.labels if label is not None})
-
-
-def _check_known(posts: Posts, known: list[str]) -> None:
-    problems = [
-        Problem(post.where, "label", "the post has no label", "label it or remove the row")
-        if post.label is None
-        else Problem(
-            post.where,
-            "label",
-            f"{post.label!r} is not a label of the training posts ({', '.join(known)})",
-            "correct or remove it",
-        )
-        for post in posts
-        if post.label not in known
-    ]
-    raise_problems(problems, posts.name)

@@ -320,7 +320,7 @@ def test_bad_arguments_are_told_before_anything_is_trained(parts, settings, tmp_
 
 def test_posts_and_encoders_that_cannot_be_used_leave_no_folder(parts, settings, tmp_path, tiny_image):
     folder = tmp_path / "tuning"
-    with pytest.raises(PostsError, match="'joyful' is no label of the training posts"):
+    with pytest.raises(PostsError, match="'joyful' is not a label of the training posts"):
         tune(parts[0], out=folder, **settings | {"validation": [{"text": "a", "label": "joyful"}]})
     with pytest.raises(PostsError):
         tune([], out=folder, **settings)

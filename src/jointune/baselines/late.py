@@ -1,12 +1,12 @@
 """Late fusion: the probabilities of text alone and of picture alone, averaged with a weight."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from jointune.baselines.one_modality import OneModality
 from jointune.classifier import JointClassifier
+from jointune.posts.check import class_numbers
 from jointune.posts.read import as_posts
 from jointune.posts.split import split_posts
 
@@ -60,7 +60,7 @@ class LateFusion:
             part.fit(posts, validation=validation)
         self.classes_ = self.text.classes_
         self.trained_parameters_ = self.text.trained_parameters_ + self.image.trained_parameters_
-        truth = class_numbers(validation.labels, self.classes_)
+        truth = class_numbers(validation, self.classes_.tolist())
         self.weight_ = choose_weight(truth, self.text.predict_proba(validation), self.image.predict_proba(validation))
         return self
 
@@ -68,9 +68,3 @@ class LateFusion:
         """Probabilities, float32 [N, C]; see ``JointClassifier.predict_proba``."""
         posts = as_posts(posts)
         return mix(self.text.predict_proba(posts), self.image.predict_proba(posts), self.weight_).astype(np.float32)
-
-
-def class_numbers(labels: Sequence[str | None], classes: Sequence[str] | np.ndarray) -> np.ndarray:
-    """Each label's place in ``classes``, int64 [N]."""
-    number = {label: index for index, label in enumerate(classes)}
-    return np.array([number[label] for label in labels], dtype=np.int64)

@@ -64,7 +64,7 @@ def evaluate(
     from jointune.scorer import load_scorer
 
     problems: list[Problem] = []
-    metrics = evaluate_scorer(load_scorer(bundle, device), labelled, policy, problems, not quiet)
+    metrics = evaluate_scorer(load_scorer(bundle, device), labelled, policy, problems, progress=not quiet)
     say_affected(problems, policy)
     out.print(sentence(metrics))
     for label, scores in metrics.per_class.items():

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from jointune.baselines.late import class_numbers
 from jointune.comparison.apart import pickled, run_apart
 from jointune.comparison.cells import (
     Cell,
@@ -30,7 +29,7 @@ from jointune.comparison.timing import time_left
 from jointune.comparison.worker import Job
 from jointune.errors import PostsError, SettingsError
 from jointune.files import COMPARISON_MARK
-from jointune.posts.check import label_problems, usable
+from jointune.posts.check import class_numbers, label_problems, usable
 from jointune.posts.post import Posts
 from jointune.posts.problems import OnBadImage, raise_problems, valid_policy
 from jointune.posts.read import as_posts
@@ -142,7 +141,7 @@ def _run_grid(
 ) -> None:
     """Run what ``folder`` lacks."""
     labels = tuple(sorted({str(label) for label in posts.labels}))
-    truth = class_numbers(posts.labels, labels)
+    truth = class_numbers(posts, labels)
     sizes = {cell: len(draw(posts, divided[cell.fold].learn, cell.budget, cell.seed)) for cell in grid}
     folder.mkdir(parents=True, exist_ok=True)
     stored = scratch / "posts.pickle"

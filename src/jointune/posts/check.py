@@ -1,7 +1,7 @@
 """Everything that would stop training or scoring, found beforehand and all at once."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -120,3 +120,28 @@ def label_problems(posts: Iterable[Post], split: bool = False) -> Iterator[Probl
                 f"the only post labelled {label!r}",
                 "two are needed, one to learn from and one to check on: add posts or merge the label into another",
             )
+
+
+def class_numbers(posts: Posts, labels: Sequence[str]) -> np.ndarray:
+    """The place of each post's label among ``labels``, int64 [N].
+
+    Raises:
+        PostsError: a post has no label, or another one.
+    """
+    raise_problems(
+        [
+            Problem(post.where, "label", "the post has no label", "label it or remove the row")
+            if post.label is None
+            else Problem(
+                post.where,
+                "label",
+                f"{post.label!r} is not a label of the training posts ({', '.join(labels)})",
+                "correct or remove it",
+            )
+            for post in posts
+            if post.label not in labels
+        ],
+        posts.name,
+    )
+    numbers = {label: number for number, label in enumerate(labels)}
+    return np.array([numbers[str(post.label)] for post in posts], dtype=np.int64)

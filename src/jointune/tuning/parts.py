@@ -3,7 +3,7 @@
 from typing import Any
 
 from jointune.errors import PostsError
-from jointune.posts.check import label_problems, usable
+from jointune.posts.check import class_numbers, label_problems, usable
 from jointune.posts.post import Posts
 from jointune.posts.problems import OnBadImage, Problem, raise_problems
 from jointune.posts.read import as_posts
@@ -36,14 +36,7 @@ def divide(
         chosen, held_out = split_posts(learn, float(validation), seed)
         return learn.take(chosen), learn.take(held_out), problems
     held, more = _usable(as_posts(validation), policy, progress)
-    known = {str(label) for label in learn.labels}
-    remedy = f"the training posts have {', '.join(sorted(known))}: correct or remove it"
-    unknown = [
-        Problem(post.where, "label", f"{post.label!r} is no label of the training posts", remedy)
-        for post in held
-        if post.label not in known
-    ]
-    raise_problems(unknown, held.name)
+    class_numbers(held, sorted({str(label) for label in learn.labels}))
     return learn, held, problems + more
 
 

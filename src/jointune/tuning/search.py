@@ -12,6 +12,7 @@ from jointune.classifier import JointClassifier
 from jointune.errors import InterruptedTraining, JointuneError, SettingsError
 from jointune.evaluation.paired import Metric, Run, paired_difference
 from jointune.extras import require
+from jointune.posts.check import class_numbers
 from jointune.posts.post import Posts
 from jointune.posts.problems import OnBadImage, Problem, valid_policy
 from jointune.posts.split import identity_groups
@@ -200,7 +201,7 @@ class _Search:
 
     def _verdict(self, best: int, rivals: int, metric: str) -> Verdict:
         labels = sorted({str(label) for label in self.learn.labels})
-        truth = np.array([labels.index(str(label)) for label in self.held.labels])
+        truth = class_numbers(self.held, labels)
         stored = finished_trials(self.study)
 
         def run(number: int) -> Run:
