@@ -20,6 +20,7 @@ from jointune.commands.predict import predict
 from jointune.commands.serve import serve
 from jointune.commands.train import train
 from jointune.commands.tune import tune
+from jointune.commands.ui import ui
 from jointune.errors import InterruptedWork, JointuneError
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -29,6 +30,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate,
     "predict": predict,
     "serve": serve,
+    "ui": ui,
     "compare": compare,
     "tune": tune,
     "export": export,

@@ -1,0 +1,92 @@
+"""One post to an answer in plain words."""
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from jointune.batches.batch import Batch
+from jointune.evaluation.calibration import UNSURE
+from jointune.posts.post import Post
+from jointune.posts.problems import Problem
+from jointune.scorer import Scorer
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the page shows of one post.
+
+    Attributes:
+        sentences: the answer, how sure it is, and what was missing; or why there is none.
+        shares: the probability of each label; empty where there is no answer.
+    """
+
+    sentences: list[str]
+    shares: dict[str, float] = field(default_factory=dict)
+
+
+def one_at_a_time(scorer: Scorer) -> Scorer:
+    """The same scorer for any number of threads: while a table is scored, single posts wait for a part of it only."""
+    lock = threading.Lock()
+
+    def probabilities(batches: Iterable[Batch], count: int) -> np.ndarray:
+        with lock:
+            return scorer.probabilities(batches, count)
+
+    return replace(scorer, probabilities=probabilities)
+
+
+def judge(scorer: Scorer, text: str | None, picture: str | Path | None) -> Verdict:
+    """Score one post.
+
+    Args:
+        scorer: the model.
+        text: None or blank where there is none.
+        picture: path of a picture file.
+
+    Raises:
+        JointuneError: something is missing that the model needs, such as the OCR.
+    """
+    post = Post(text=text if text and text.strip() else None, image=Path(picture) if picture else None)
+    if post.empty:
+        return Verdict(["Type a text, choose a picture, or do both: there is nothing to judge yet."])
+    problems: list[Problem] = []
+    scored = list(scorer.stream([post], "skip", problems))
+    if not scored:
+        return Verdict([f"This picture cannot be used: {problems[0].reason}. Choose another one."])
+    row = scored[0].probabilities
+    shares = {label: float(share) for label, share in zip(scorer.labels, row, strict=True)}
+    return Verdict([*_in_words(scorer, row), *_missing(post)], shares)
+
+
+def _in_words(scorer: Scorer, row: np.ndarray) -> list[str]:
+    best = scorer.labels[int(row.argmax())]
+    answer, confidence = scorer.answer(row)
+    if answer == UNSURE != best:
+        return [
+            "The model is unsure.",
+            f"Its best guess is {best}, with {confidence:.1%} confidence; it answers from "
+            f"{scorer.least_confidence:.1%} on.",
+        ]
+    said = [f"{best}, with {confidence:.0%} confidence."]
+    if scorer.about.get("calibration") is None:
+        return [*said, "How often such an answer is right is not known: the model was not calibrated."]
+    said.append(f"On posts like those it learned from, about {_of_hundred(confidence)} in 100 such answers are right.")
+    if confidence < 0.5:
+        said.append("So this one is more likely wrong than right.")
+    return said
+
+
+def _of_hundred(confidence: float) -> int:
+    # Calibration on some hundred posts knows no certainty.
+    return min(99, round(100 * confidence))
+
+
+def _missing(post: Post) -> list[str]:
+    if post.image is None:
+        return ["No picture: judged by the text alone."]
+    if post.text is None:
+        return ["No text: judged by the picture alone."]
+    return []

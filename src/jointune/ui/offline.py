@@ -1,0 +1,21 @@
+"""Gradio, kept at home."""
+
+import os
+from pathlib import Path
+
+from jointune.extras import require
+
+
+def load_gradio(folder: Path) -> None:
+    """Import gradio so that it reports nothing to anybody. To be called before any other module imports it.
+
+    Args:
+        folder: takes what people upload.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    # It reads both when it is imported.
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
+    require("gradio", "ui", "jointune ui")

@@ -1,0 +1,126 @@
+"""A table of posts, with a zip of their pictures, to a scored table."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from jointune.errors import PostsError
+from jointune.posts.formats.delimited import DelimitedTable
+from jointune.posts.post import Post
+from jointune.posts.problems import Problem
+from jointune.posts.read import Columns, PostsFile
+from jointune.posts.write import added_columns, check_output, open_writer
+from jointune.scorer import Scorer
+from jointune.ui.archive import Archive
+
+TEXT, IMAGE = "text", "image"
+"""The columns, as ``jointune predict`` names them by default."""
+
+
+@dataclass(frozen=True)
+class ScoredTable:
+    """What came of a table.
+
+    Attributes:
+        path: the scored table.
+        rows: how many rows the table had.
+        problems: the rows that were left out, and why.
+        without: ``text`` or ``image``, where no row could have any.
+    """
+
+    path: Path
+    rows: int
+    problems: list[Problem]
+    without: str | None
+
+    @property
+    def sentences(self) -> list[str]:
+        """The counts, in plain words."""
+        scored = self.rows - len(self.problems)
+        said = [f"{scored:,} of {_rows(self.rows)} scored."]
+        if self.problems:
+            said.append(f"{_rows(len(self.problems))} left out; the list below says why.")
+        if self.without == IMAGE:
+            said.append("No pictures: judged by the texts alone.")
+        if self.without == TEXT:
+            said.append("No texts: judged by the pictures alone.")
+        return said
+
+
+def score_table(
+    scorer: Scorer, table: Path, pictures: Path | None, out: Path, progress: Callable[[int], object] = lambda _: None
+) -> ScoredTable:
+    """Score each row of a CSV file; one that cannot be used is left out and does not fail the rest.
+
+    Args:
+        scorer: the model.
+        table: with a column ``text``, ``image``, or both.
+        pictures: a zip file; the column ``image`` holds paths in it. Without one, no row has a picture.
+        out: the CSV file to write, with the columns that ``jointune predict`` adds.
+        progress: called with the number of rows read so far.
+
+    Raises:
+        PostsError: the table or the zip file cannot be used at all.
+        OutputError: the table has a column already that scoring adds, or the disk is full.
+    """
+    use, without = _columns(table, pictures is not None)
+    file = PostsFile(table, use)
+    added = added_columns(scorer.labels)
+    check_output(out, file.columns, added)
+    problems: list[Problem] = []
+    read = 0
+
+    def counted(posts: Iterator[Post]) -> Iterator[Post]:
+        nonlocal read
+        for post in posts:
+            read += 1
+            progress(read)
+            yield post
+
+    with open_writer(out, file.table, added) as writer:
+        for entry in scorer.stream(counted(_with_pictures(file, pictures)), "skip", problems, table.name):
+            values = [*scorer.answer(entry.probabilities), *map(float, entry.probabilities)]
+            writer.write({**entry.post.fields, **dict(zip(added, values, strict=True))})
+        if not read:
+            raise PostsError(f"{table.name}: no posts: the file has a header but no rows")
+    return ScoredTable(out, read, problems, without)
+
+
+def _columns(table: Path, with_pictures: bool) -> tuple[Columns, str | None]:
+    """Those that the table has, and the modality that no row can have."""
+    there = DelimitedTable(table, "utf-8-sig", [TEXT, IMAGE]).columns
+    if TEXT in there:
+        shown = with_pictures and IMAGE in there
+        return Columns(TEXT, IMAGE if shown else None, None), None if shown else IMAGE
+    if IMAGE not in there:
+        raise PostsError(
+            f"{table.name}: no column {TEXT!r} and none {IMAGE!r} (there are: {', '.join(there)}); rename one of them"
+        )
+    if not with_pictures:
+        raise PostsError(f"{table.name}: it has pictures only, so add the zip file that holds them")
+    return Columns(None, IMAGE, None), TEXT
+
+
+def _with_pictures(file: PostsFile, pictures: Path | None) -> Iterator[Post]:
+    if pictures is None:
+        yield from map(_spared, file)
+        return
+    with Archive(pictures) as archive:
+        yield from (_spared(_with_picture(post, archive)) for post in file)
+
+
+def _with_picture(post: Post, archive: Archive) -> Post:
+    if post.problem or post.image is None:
+        return post
+    # The path itself is never opened: it is a name to look up.
+    found = archive.read(str(post.fields[IMAGE]), post.where)
+    return replace(post, problem=found) if isinstance(found, Problem) else replace(post, image=found)
+
+
+def _spared(post: Post) -> Post:
+    # One policy for all rows here: a malformed one is left out just like one with a bad picture.
+    return replace(post, problem=replace(post.problem, about_image=True)) if post.problem else post
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row" if count == 1 else f"{count:,} rows"

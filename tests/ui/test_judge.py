@@ -1,0 +1,92 @@
+"""One post, in plain words."""
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from conftest import draw
+from jointune.ui.judge import judge, one_at_a_time
+from serve.made_scorer import make_scorer
+
+
+def answering(*row: float, calibrated: bool = True, least: float = 0.0):
+    """A scorer that always gives these probabilities."""
+    return replace(
+        make_scorer(),
+        probabilities=lambda batches, count: np.tile(np.float32(row), (count, 1)),
+        about={"calibration": {"temperature": 1.0}} if calibrated else {},
+        least_confidence=least,
+    )
+
+
+@pytest.fixture
+def picture(tmp_path):
+    draw(tmp_path / "red.png", "red", 1)
+    return tmp_path / "red.png"
+
+
+def test_a_post_with_both_gets_the_numbers_of_predict(picture):
+    scorer = make_scorer()
+    verdict = judge(scorer, "good lunch", str(picture))
+    assert list(verdict.shares) == scorer.labels
+    assert sum(verdict.shares.values()) == pytest.approx(1, abs=1e-6)
+    assert not any(sentence.startswith("No ") for sentence in verdict.sentences)
+
+
+def test_it_says_how_often_such_an_answer_is_right(picture):
+    assert judge(answering(0.1, 0.2, 0.7), "x", picture).sentences == [
+        "positive, with 70% confidence.",
+        "On posts like those it learned from, about 70 in 100 such answers are right.",
+    ]
+    assert "about 99 in 100" in judge(answering(0.0, 0.0, 1.0), "x", picture).sentences[1]
+    assert "more likely wrong than right" in judge(answering(0.4, 0.3, 0.3), "x", picture).sentences[-1]
+    assert "not calibrated" in judge(answering(0.1, 0.2, 0.7, calibrated=False), "x", picture).sentences[1]
+
+
+def test_it_says_when_the_model_is_unsure(picture):
+    unsure = judge(answering(0.1, 0.2, 0.7, least=0.75), "x", picture)
+    assert unsure.sentences[0] == "The model is unsure."
+    assert "positive, with 70.0% confidence; it answers from 75.0% on" in unsure.sentences[1]
+    assert unsure.shares["positive"] == pytest.approx(0.7)
+
+
+def test_a_label_named_unsure_is_a_label(picture):
+    scorer = replace(answering(0.1, 0.2, 0.7), labels=["a", "b", "unsure"])
+    assert judge(scorer, "x", picture).sentences[0] == "unsure, with 70% confidence."
+
+
+def test_it_says_what_is_missing(picture):
+    assert judge(make_scorer(), "good", None).sentences[-1] == "No picture: judged by the text alone."
+    assert judge(make_scorer(), " \n", picture).sentences[-1] == "No text: judged by the picture alone."
+    nothing = judge(make_scorer(), " ", None)
+    assert "nothing to judge" in nothing.sentences[0]
+    assert not nothing.shares
+
+
+def test_a_picture_that_is_none_is_said_plainly(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    verdict = judge(make_scorer(), "good", tmp_path / "a.png")
+    assert verdict.sentences[0].startswith("This picture cannot be used: not a picture in a known format")
+    assert str(tmp_path) not in verdict.sentences[0]
+    assert not verdict.shares
+
+
+def test_several_threads_share_the_model():
+    inside, most = [], []
+
+    def probabilities(batches, count):
+        inside.append(1)
+        most.append(len(inside))
+        threading.Event().wait(0.02)
+        inside.pop()
+        return np.tile(np.float32([0.2, 0.3, 0.5]), (count, 1))
+
+    scorer = one_at_a_time(replace(make_scorer(), probabilities=probabilities))
+    threads = [threading.Thread(target=judge, args=(scorer, "good", None)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1, 1, 1, 1]
