@@ -4,8 +4,6 @@ import errno
 import json
 import platform
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,7 +18,7 @@ from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.tokens import TextPreprocessor
 from jointune.encoders.huggingface import build_image_encoder, build_text_encoder
 from jointune.errors import BundleError
-from jointune.files import BUNDLE_MARK, atomic_folder, refuse_existing, sha256
+from jointune.files import BUNDLE_MARK, atomic_folder, clear_read_errors, read_json, refuse_existing, sha256, write_json
 from jointune.fusion.choice import FusionFactory
 from jointune.model import JointModel, make_model
 from jointune.report.card import model_card
@@ -106,22 +104,22 @@ def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
             "settings": bundle.settings,
             "data": bundle.data,
         }
-        _write_json(folder / "config.json", config)
-        _write_json(folder / "labels.json", bundle.labels)
-        _write_json(folder / "preprocessor_config.json", bundle.image.config())
+        write_json(folder / "config.json", config)
+        write_json(folder / "labels.json", bundle.labels)
+        write_json(folder / "preprocessor_config.json", bundle.image.config())
         (folder / "tokenizer.json").write_text(bundle.text.tokenizer.to_str(pretty=True), encoding="utf-8")
         try:
             save_model(bundle.model, str(folder / "model.safetensors"))
         except SafetensorError as reason:  # a full disk, most of all; its number is only in the text
             number = re.search(r"os error (\d+)", str(reason))
             raise OSError(int(number[1]) if number else errno.EIO, str(reason)) from reason
-        _write_json(folder / "metrics.json", bundle.metrics)
-        _write_json(folder / "calibration.json", bundle.calibration)
-        _write_json(folder / "versions.json", versions())
+        write_json(folder / "metrics.json", bundle.metrics)
+        write_json(folder / "calibration.json", bundle.calibration)
+        write_json(folder / "versions.json", versions())
         lines = [json.dumps(entry) + "\n" for entry in bundle.log]
         (folder / BUNDLE_MARK).write_text("".join(lines), encoding="utf-8")
         (folder / "README.md").write_text(bundle.card(path.name), encoding="utf-8")
-        _write_json(folder / "manifest.json", {name: sha256(folder / name) for name in _VERIFIED})
+        write_json(folder / "manifest.json", {name: sha256(folder / name) for name in _VERIFIED})
 
 
 def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
@@ -135,9 +133,9 @@ def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
         BundleError: a file is missing or altered, or the bundle was written by a newer jointune.
     """
     config = _verified_config(path)
-    labels = _read_json(path / "labels.json")
+    labels = read_json(path / "labels.json", "bundle")
     text = TextPreprocessor.load(path / "tokenizer.json", config["text_preprocessing"])
-    image = ImagePreprocessor.from_config(_read_json(path / "preprocessor_config.json"))
+    image = ImagePreprocessor.from_config(read_json(path / "preprocessor_config.json", "bundle"))
     if fusion is None and config["fusion"].startswith("custom:"):
         name = config["fusion"].removeprefix("custom:")
         raise BundleError(f"{path} was trained with the fusion {name}: give it, as load(path, fusion={name})")
@@ -155,9 +153,9 @@ def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
             f"it was written by {config['jointune_version']} ({str(reason).splitlines()[0]})"
         ) from reason
     encoders = {"text": config["text_encoder"], "image": config["image_encoder"]}
-    metrics = _read_json(path / "metrics.json") if (path / "metrics.json").exists() else {}
+    metrics = read_json(path / "metrics.json", "bundle") if (path / "metrics.json").exists() else {}
     log = _read_log(path / BUNDLE_MARK) if (path / BUNDLE_MARK).exists() else []
-    calibration = _read_json(path / "calibration.json") if (path / "calibration.json").exists() else None
+    calibration = read_json(path / "calibration.json", "bundle") if (path / "calibration.json").exists() else None
     model.eval()
     return Bundle(
         model,
@@ -190,7 +188,7 @@ def _verified_config(path: Path) -> dict[str, Any]:
         raise BundleError(f"{path}: no such bundle")
     if not (path / "config.json").is_file() or not (path / "manifest.json").is_file():
         raise BundleError(f"{path} is not a jointune bundle: config.json or manifest.json is missing")
-    config = _read_json(path / "config.json")
+    config = read_json(path / "config.json", "bundle")
     if not isinstance(config, dict) or not isinstance(config.get("format"), int):
         raise BundleError(f"{path} is not a jointune bundle: its config.json names no format")
     if config["format"] > FORMAT:
@@ -198,7 +196,7 @@ def _verified_config(path: Path) -> dict[str, Any]:
             f"{path} has the bundle format {config['format']}, written by jointune {config.get('jointune_version')}; "
             f"this is {__version__}, which reads up to {FORMAT}: pip install --upgrade jointune"
         )
-    manifest = _read_json(path / "manifest.json")
+    manifest = read_json(path / "manifest.json", "bundle")
     if not isinstance(manifest, dict):
         raise BundleError(f"{path}: manifest.json was altered after training; copy the whole bundle again")
     for name in _VERIFIED:
@@ -209,23 +207,6 @@ def _verified_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def _read_json(path: Path) -> Any:
-    with _clear_read_errors(path):
-        return json.loads(path.read_text(encoding="utf-8"))
-
-
 def _read_log(path: Path) -> list[dict[str, Any]]:
-    with _clear_read_errors(path):
+    with clear_read_errors(path, "bundle"):
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-@contextmanager
-def _clear_read_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, ValueError) as reason:
-        raise BundleError(f"{path} is not readable: {reason}; copy the whole bundle again") from reason
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

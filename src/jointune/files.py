@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import json
 import os
 import secrets
 import shutil
@@ -9,8 +10,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from jointune.errors import OutputError
+from jointune.errors import BundleError, OutputError
 
 BUNDLE_MARK = "training_log.jsonl"
 """The file by which to know a bundle."""
@@ -135,3 +137,27 @@ def _why(reason: OSError) -> str:
     if reason.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return "permission denied"
     return reason.strerror or str(reason)
+
+
+def read_json(path: Path, whole: str = "folder") -> Any:
+    """The value of a JSON file of a bundle or an export.
+
+    Raises:
+        BundleError: it is missing or no JSON.
+    """
+    with clear_read_errors(path, whole):
+        return json.loads(path.read_text(encoding="utf-8"))
+
+
+@contextmanager
+def clear_read_errors(path: Path, whole: str) -> Iterator[None]:
+    """Say which file of a bundle or an export cannot be read, and that the ``whole`` of it should be copied again."""
+    try:
+        yield
+    except (OSError, ValueError) as reason:
+        raise BundleError(f"{path} is not readable: {reason}; copy the whole {whole} again") from reason
+
+
+def write_json(path: Path, value: Any) -> None:
+    """A JSON file that people can read too."""
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -49,6 +49,10 @@ class Scorer:
         confidence = float(probabilities[best])
         return self.labels[best] if confidence >= self.least_confidence else UNSURE, confidence
 
+    def cells(self, probabilities: np.ndarray) -> list[str | float]:
+        """The answer, its confidence and each probability: what ``added_columns`` names. Of one post, float [C]."""
+        return [*self.answer(probabilities), *map(float, probabilities)]
+
     def stream(
         self,
         posts: Iterable[Post],

@@ -10,6 +10,7 @@ from jointune.commands.options import (
     Encoding,
     Force,
     ImageColumn,
+    ImageEncoderName,
     ImageRoot,
     LabelColumn,
     OnBad,
@@ -17,6 +18,7 @@ from jointune.commands.options import (
     Quiet,
     SplitColumn,
     TextColumn,
+    TextEncoderName,
     columns,
     out,
 )
@@ -43,11 +45,8 @@ def compare(
     label_budgets: Annotated[
         str, typer.Option(metavar="8,16,...,all", help="Numbers of training posts a label.")
     ] = "all",
-    text_encoder: Annotated[str, typer.Option(help="minilm-l6, a folder, or a Hugging Face id.")] = "minilm-l6",
-    image_encoder: Annotated[
-        str,
-        typer.Option(help="efficientnet-lite0, efficientnet-lite2, a folder, a Hugging Face id, or timm:NAME."),
-    ] = "efficientnet-lite0",
+    text_encoder: TextEncoderName = "minilm-l6",
+    image_encoder: ImageEncoderName = "efficientnet-lite0",
     fusion: Annotated[str, typer.Option(help="Of joint, frozen, text and image; see `jointune train`.")] = "gated",
     clip: Annotated[str | None, typer.Option(help="A CLIP checkpoint: a folder, or a Hugging Face id.")] = None,
     visualbert: Annotated[

@@ -21,6 +21,13 @@ PostsArgument = Annotated[
 BundleArgument = Annotated[
     str, typer.Argument(metavar="BUNDLE", help="Folder that training wrote, or a hub id.", show_default=False)
 ]
+TextEncoderName = Annotated[str, typer.Option(help="minilm-l6, a folder, or a Hugging Face id.")]
+ImageEncoderName = Annotated[
+    str, typer.Option(help="efficientnet-lite0, efficientnet-lite2, a folder, a Hugging Face id, or timm:NAME.")
+]
+Validation = Annotated[
+    str, typer.Option(metavar="FILE|FRACTION", help="Validation posts, where no split column names them.")
+]
 TextColumn = Annotated[str, typer.Option(help="Column of the texts; '' for none.", rich_help_panel="Columns")]
 ImageColumn = Annotated[
     str, typer.Option(help="Column of the pictures: paths, or bytes; '' for none.", rich_help_panel="Columns")

@@ -136,8 +136,7 @@ def _kept_for_resume(parts: Parts, total: int) -> Iterator[None]:
 
 def _rows(scored: "Sequence[Scored]", scorer: "Scorer", added: Sequence[str]) -> Iterator[dict[str, Any]]:
     for entry in scored:
-        values = [*scorer.answer(entry.probabilities), *map(float, entry.probabilities)]
-        yield {**entry.post.fields, **dict(zip(added, values, strict=True))}
+        yield {**entry.post.fields, **dict(zip(added, scorer.cells(entry.probabilities), strict=True))}
 
 
 def _say_affected(parts: Parts, path: Path, policy: str) -> int:

@@ -12,6 +12,7 @@ from jointune.commands.options import (
     Encoding,
     Force,
     ImageColumn,
+    ImageEncoderName,
     ImageRoot,
     LabelColumn,
     OnBad,
@@ -19,6 +20,8 @@ from jointune.commands.options import (
     Quiet,
     SplitColumn,
     TextColumn,
+    TextEncoderName,
+    Validation,
     columns,
     out,
     say_affected,
@@ -32,11 +35,8 @@ from jointune.files import BUNDLE_MARK, refuse_existing
 def train(
     posts: PostsArgument,
     bundle: Annotated[Path, typer.Option("--out", metavar="BUNDLE", help="Folder to write.", show_default=False)],
-    text_encoder: Annotated[str, typer.Option(help="minilm-l6, a folder, or a Hugging Face id.")] = "minilm-l6",
-    image_encoder: Annotated[
-        str,
-        typer.Option(help="efficientnet-lite0, efficientnet-lite2, a folder, a Hugging Face id, or timm:NAME."),
-    ] = "efficientnet-lite0",
+    text_encoder: TextEncoderName = "minilm-l6",
+    image_encoder: ImageEncoderName = "efficientnet-lite0",
     fusion: Annotated[
         str,
         typer.Option(
@@ -44,9 +44,7 @@ def train(
             help="What makes one vector of both encoders' states.",
         ),
     ] = "gated",
-    validation: Annotated[
-        str, typer.Option(metavar="FILE|FRACTION", help="Validation posts, where no split column names them.")
-    ] = "0.1",
+    validation: Validation = "0.1",
     text_column: TextColumn = "text",
     image_column: ImageColumn = "image",
     label_column: LabelColumn = "label",

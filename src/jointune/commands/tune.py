@@ -10,6 +10,7 @@ from jointune.commands.options import (
     Encoding,
     Force,
     ImageColumn,
+    ImageEncoderName,
     ImageRoot,
     LabelColumn,
     OnBad,
@@ -17,6 +18,8 @@ from jointune.commands.options import (
     Quiet,
     SplitColumn,
     TextColumn,
+    TextEncoderName,
+    Validation,
     columns,
     out,
     say_affected,
@@ -36,20 +39,15 @@ def tune(
     time_limit: Annotated[
         float | None, typer.Option(metavar="MINUTES", help="No trial starts that would likely end later.")
     ] = None,
-    text_encoder: Annotated[str, typer.Option(help="minilm-l6, a folder, or a Hugging Face id.")] = "minilm-l6",
-    image_encoder: Annotated[
-        str,
-        typer.Option(help="efficientnet-lite0, efficientnet-lite2, a folder, a Hugging Face id, or timm:NAME."),
-    ] = "efficientnet-lite0",
+    text_encoder: TextEncoderName = "minilm-l6",
+    image_encoder: ImageEncoderName = "efficientnet-lite0",
     fusions: Annotated[
         str, typer.Option(metavar="NAME[:WIDTH],...", help="The fusions to choose among.")
     ] = "gated,gated:512,concat,cross-attention",
     metric: Annotated[
         str, typer.Option(metavar="accuracy|macro_f1|weighted_f1|log_loss", help="What to search for.")
     ] = "accuracy",
-    validation: Annotated[
-        str, typer.Option(metavar="FILE|FRACTION", help="Validation posts, where no split column names them.")
-    ] = "0.1",
+    validation: Validation = "0.1",
     balanced: Annotated[bool, typer.Option("--balanced", help="Weigh labels by their rarity.")] = False,
     batch_size: Annotated[int | None, typer.Option(help="Posts a step; as for `jointune train` by default.")] = None,
     micro_batch_size: Annotated[int | None, typer.Option(help="Posts at once; less takes less memory.")] = None,

@@ -8,7 +8,7 @@ from jointune.bundle import versions
 from jointune.comparison.methods import METHODS, Setup
 from jointune.comparison.protocol import VALIDATION, Fold
 from jointune.errors import OutputError
-from jointune.files import COMPARISON_MARK, atomic_file, refuse_existing
+from jointune.files import COMPARISON_MARK, atomic_file, refuse_existing, write_json
 from jointune.posts.post import Posts
 from jointune.training.tracking import loggable
 
@@ -41,7 +41,7 @@ def open_folder(folder: Path, about: dict[str, Any], resume: bool, force: bool) 
         refuse_existing(folder, True, COMPARISON_MARK)
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_file(mark) as path:
-        path.write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(path, about)
 
 
 def about_of(posts: Posts, divided: list[Fold], folds: int | None, setup: Setup) -> dict[str, Any]:

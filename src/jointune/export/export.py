@@ -16,12 +16,11 @@ from jointune.export.agreement import Agreement, Logits, agreement, logits_on
 from jointune.export.card import export_card
 from jointune.export.graph import write_graph
 from jointune.export.int8 import quantize
-from jointune.files import EXPORT_MARK, atomic_folder, refuse_existing, sha256
+from jointune.files import EXPORT_MARK, atomic_folder, refuse_existing, sha256, write_json
 from jointune.model import JointModel
 from jointune.posts.post import Posts
 from jointune.posts.read import read_posts
 from jointune.runtime.folder import FORMAT, GRAPH, LABELS, MANIFEST, PREPROCESSOR, TOKENIZER, VERIFIED, WEIGHTS
-from jointune.runtime.folder import write_json as _write
 from jointune.runtime.onnx import OnnxModel
 from jointune.training.inference import to_inputs
 
@@ -93,10 +92,10 @@ def export(
         for made in graphs.values():
             shutil.rmtree(made)
         (folder / TOKENIZER).write_text(scorer.text.tokenizer.to_str(pretty=True), encoding="utf-8")
-        _write(folder / PREPROCESSOR, scorer.image.config())
-        _write(folder / LABELS, scorer.labels)
+        write_json(folder / PREPROCESSOR, scorer.image.config())
+        write_json(folder / LABELS, scorer.labels)
         precision = "int8" if int8 else "fp32"
-        _write(
+        write_json(
             folder / EXPORT_MARK,
             {
                 "format": FORMAT,
@@ -110,7 +109,7 @@ def export(
             },
         )
         (folder / "README.md").write_text(export_card(scorer.card, precision, checked.name, report), encoding="utf-8")
-        _write(folder / MANIFEST, {name: sha256(folder / name) for name in VERIFIED})
+        write_json(folder / MANIFEST, {name: sha256(folder / name) for name in VERIFIED})
     return report
 
 

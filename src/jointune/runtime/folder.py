@@ -1,12 +1,11 @@
 """The folder that export writes: its files, and reading them only as they were written."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from jointune import __version__
 from jointune.errors import BundleError
-from jointune.files import EXPORT_MARK, sha256
+from jointune.files import EXPORT_MARK, read_json, sha256
 
 FORMAT = 1
 """Raised when an older jointune could no longer read the folder."""
@@ -38,20 +37,3 @@ def read_description(folder: Path) -> dict[str, Any]:
             f"this is {__version__}, which reads up to {FORMAT}: pip install --upgrade jointune"
         )
     return description
-
-
-def read_json(path: Path) -> Any:
-    """A JSON file's value.
-
-    Raises:
-        BundleError: it is missing or no JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as reason:
-        raise BundleError(f"{path} is not readable: {reason}; copy the whole folder again") from reason
-
-
-def write_json(path: Path, value: Any) -> None:
-    """A JSON file that people can read too."""
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -11,7 +11,8 @@ from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.tokens import TextPreprocessor
 from jointune.errors import BundleError
 from jointune.extras import require
-from jointune.runtime.folder import GRAPH, LABELS, PREPROCESSOR, TOKENIZER, read_description, read_json
+from jointune.files import read_json
+from jointune.runtime.folder import GRAPH, LABELS, PREPROCESSOR, TOKENIZER, read_description
 from jointune.runtime.parts import parts
 from jointune.scorer import Scorer
 

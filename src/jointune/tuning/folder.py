@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jointune.bundle import versions
 from jointune.errors import OutputError
-from jointune.files import atomic_file, refuse_existing
+from jointune.files import atomic_file, refuse_existing, write_json
 from jointune.posts.post import Posts
 from jointune.training.tracking import loggable
 
@@ -44,7 +44,7 @@ def open_folder(folder: Path, about: dict[str, Any], resume: bool, force: bool) 
     refuse_existing(folder, force or empty, MARK)
     discard(folder)
     with atomic_file(mark) as path:
-        path.write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(path, about)
 
 
 def discard(folder: Path) -> None:

@@ -79,8 +79,8 @@ def score_table(
 
     with open_writer(out, file.table, added) as writer:
         for entry in scorer.stream(counted(_with_pictures(file, pictures)), "skip", problems, table.name):
-            values = [*scorer.answer(entry.probabilities), *map(float, entry.probabilities)]
-            writer.write({**entry.post.fields, **dict(zip(added, values, strict=True))})
+            cells = scorer.cells(entry.probabilities)
+            writer.write({**entry.post.fields, **dict(zip(added, cells, strict=True))})
         if not read:
             raise PostsError(f"{table.name}: no posts: the file has a header but no rows")
     return ScoredTable(out, read, problems, without)
