@@ -1,5 +1,7 @@
 """The face of the library, in scikit-learn's manner."""
 
+import pickle
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -130,6 +132,12 @@ def test_scikit_learn_can_clone_and_show_it(tiny_settings):
     assert copy is not classifier
     assert "JointClassifier(" in repr(classifier)
     assert copy.set_params(epochs=9).epochs == 9
+
+
+def test_a_pickled_one_predicts_the_same(trained, posts_csv):
+    posts = read_posts(posts_csv)
+    copy = pickle.loads(pickle.dumps(trained))
+    np.testing.assert_array_equal(copy.predict_proba(posts), trained.predict_proba(posts))
 
 
 def test_cross_validation_of_scikit_learn(tiny_settings, posts_csv):

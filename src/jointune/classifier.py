@@ -25,7 +25,7 @@ from jointune.batches.tokens import TextPreprocessor
 from jointune.batches.training_set import TrainingSet
 from jointune.bundle import Bundle, load_bundle, save_bundle
 from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
-from jointune.encoders.layers import recompute_layers
+from jointune.encoders.layers import compiled_layers, recompute_layers
 from jointune.encoders.pairs import check_pairs
 from jointune.errors import PostsError, SettingsError
 from jointune.evaluation.calibration import UNSURE, at_temperature, calibrate, least_confidence
@@ -70,11 +70,14 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         train_layers: how many of the uppermost layers of each encoder are trained; less than 1 is the share of them,
             rounded up, and None is all of the encoder. What lies below stays as it was pre-trained. An encoder whose
             layers cannot be told apart, such as ALBERT, is trained as a whole.
+        compile_layers: whether ``torch.compile`` makes what computes the encoders' layers. On a CPU that needs a C++
+            compiler. It takes a minute or more before the first step.
         epochs: most passes over the training posts.
         epoch_steps: an epoch has this many steps at least: posts that make fewer are passed several times.
         batch_size: posts a step, on each device.
-        micro_batch_size: posts that go through the model at once; the gradients of several such parts make a step. Less
-            takes less memory and changes the result by rounding only, apart from which posts a draw hits.
+        micro_batch_size: posts that go through the model at once; the gradients of several such parts make a step. By
+            default 16 on a CPU, and on any other device the whole batch. It is halved where memory does not suffice.
+            Less changes the result by rounding only, apart from which posts a draw hits.
         encoder_lr: AdamW's peak rate for both encoders.
         head_lr: AdamW's peak rate for fusion, head and the embeddings of missing modalities.
         full_rate_posts: with fewer training posts than this, both rates are multiplied by the root of their share in
@@ -129,10 +132,11 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         probe: bool = True,
         train_layers: float | None = 0.75,
         gradient_checkpointing: bool = False,
+        compile_layers: bool = False,
         epochs: int = 4,
         epoch_steps: int = 8,
         batch_size: int = 32,
-        micro_batch_size: int = 16,
+        micro_batch_size: int | None = None,
         encoder_lr: float = 1e-4,
         head_lr: float = 1e-3,
         full_rate_posts: int = 2000,
@@ -164,6 +168,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self.probe = probe
         self.train_layers = train_layers
         self.gradient_checkpointing = gradient_checkpointing
+        self.compile_layers = compile_layers
         self.epochs = epochs
         self.epoch_steps = epoch_steps
         self.batch_size = batch_size
@@ -297,7 +302,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
                     # Texts vary with what is hidden where pictures are read too, and pictures with their random crops.
                     plain, still = not self.read_image_text, not recipe.augment
                     run_frozen_layers(model, training, recipe, accelerator.device, bar, plain, still)
-            with progress_bar("training", "steps", shown) as bar:
+            compiled = (text_encoder.model, image_encoder.model) if self.compile_layers else ()
+            with compiled_layers(compiled), progress_bar("training", "steps", shown) as bar:
                 self.log_ = fine_tune(
                     model,
                     training,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import shutil
 from itertools import pairwise
 
@@ -22,6 +23,21 @@ from jointune.training.recipe import SCHEDULES
 def parts(posts_csv):
     posts = read_posts(posts_csv, split_column="split")
     return posts.in_split("train"), posts.in_split("validation"), posts.in_split("test")
+
+
+@pytest.fixture
+def four_layers(tmp_path):
+    """Folder of a text encoder that has layers to tell apart."""
+    from transformers import BertConfig, BertModel
+
+    from conftest import make_tokenizer_folder
+
+    make_tokenizer_folder(tmp_path)
+    config = BertConfig(vocab_size=40, hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        BertModel(config, add_pooling_layer=False).save_pretrained(tmp_path)
+    return str(tmp_path)
 
 
 def test_a_seed_gives_the_same_numbers_twice_and_another_seed_others(parts, tiny_settings):
@@ -64,20 +80,13 @@ def test_both_encoders_fusion_and_head_are_trained(parts, tiny_settings):
     assert model.missing_image.abs().sum() > 0
 
 
-def test_only_the_upper_layers_are_trained_and_the_rest_is_as_it_was(parts, tiny_settings, tmp_path):
-    from transformers import AutoModel, BertConfig, BertModel
+def test_only_the_upper_layers_are_trained_and_the_rest_is_as_it_was(parts, tiny_settings, four_layers):
+    from transformers import AutoModel
 
-    from conftest import make_tokenizer_folder
-
-    make_tokenizer_folder(tmp_path)
-    config = BertConfig(vocab_size=40, hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        BertModel(config, add_pooling_layer=False).save_pretrained(tmp_path)
     training, held, _ = parts
-    settings = tiny_settings | {"text_encoder": str(tmp_path), "train_layers": 0.5}
+    settings = tiny_settings | {"text_encoder": four_layers, "train_layers": 0.5}
     classifier = JointClassifier(**settings).fit(training, validation=held)
-    before = AutoModel.from_pretrained(tmp_path, add_pooling_layer=False).state_dict()
+    before = AutoModel.from_pretrained(four_layers, add_pooling_layer=False).state_dict()
     after = classifier.model_.text_encoder.model.state_dict()
     moved = {
         key.split(".")[2] for key in before if key.startswith("encoder") and not torch.equal(before[key], after[key])
@@ -95,6 +104,36 @@ def test_computing_layers_twice_changes_nothing(parts, tiny_settings):
         for on in (False, True)
     )
     np.testing.assert_allclose(plain, twice, atol=1e-4)
+
+
+def test_compiled_layers_give_the_same(parts, tiny_settings, four_layers):
+    """With a compiler that does nothing, since a real one is not everywhere."""
+    training, held, test = parts
+    settings, calls = tiny_settings | {"text_encoder": four_layers}, []
+
+    def compile_nothing(function, **settings):
+        calls.append(settings)
+        return lambda *inputs, **named: function(*inputs, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "compile", compile_nothing)
+        compiled = JointClassifier(**settings, compile_layers=True).fit(training, validation=held)
+    assert calls
+    plain = JointClassifier(**settings).fit(training, validation=held)
+    np.testing.assert_array_equal(plain.predict_proba(test), compiled.predict_proba(test))
+    pickle.dumps(compiled)  # nothing compiled is left in it
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
+def test_torch_compiles_the_layers(parts, tiny_settings, four_layers):
+    training, held, test = (posts.without("image") for posts in parts)
+    settings = tiny_settings | {"text_encoder": four_layers, "precision": "fp32", "epochs": 1}
+    plain, compiled = (
+        JointClassifier(**settings, compile_layers=on).fit(training, validation=held).predict_proba(test)
+        for on in (False, True)
+    )
+    np.testing.assert_allclose(plain, compiled, atol=0.05)  # its dropout draws are others
 
 
 def test_few_posts_lower_the_rates_by_the_root_of_their_share(parts, tiny_settings):

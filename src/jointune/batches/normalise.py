@@ -4,7 +4,6 @@ import math
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 
 from jointune.errors import SettingsError
 
@@ -26,6 +25,9 @@ _FEWEST_WORDS = 1000
 
 _LONGEST = 20
 """Letters of a word."""
+
+_REMEMBERED = 100_000
+"""Most runs of letters whose words are remembered."""
 
 
 def valid_kinds(kinds: Iterable[str]) -> tuple[str, ...]:
@@ -55,7 +57,7 @@ class Normaliser:
     def __init__(self, kinds: Iterable[str], vocabulary: Mapping[str, int]) -> None:
         self._kinds = frozenset(valid_kinds(kinds))
         self._costs = _word_costs(vocabulary) if "hashtags" in self._kinds else {}
-        self._words = lru_cache(100_000)(self._split)
+        self._words: dict[str, str] = {}
 
     def __call__(self, text: str) -> str:
         """``text``, normalised; a text of which nothing is left stays as it is."""
@@ -77,12 +79,20 @@ class Normaliser:
     def _tag(self, tag: str) -> str:
         if not tag.isascii():
             return tag.replace("_", " ")
-        return " ".join(self._words(part) for part in _PART.findall(tag)) or tag
+        return " ".join(self._split(part) for part in _PART.findall(tag)) or tag
 
     def _split(self, letters: str) -> str:
-        """The most probable words, by dynamic programming over where the last one begins; as it is where one is new."""
+        """The words of a run of letters or digits, as it is where one of them is new."""
         if not self._costs or letters.isdigit():
             return letters
+        if letters not in self._words:
+            if len(self._words) >= _REMEMBERED:
+                self._words.clear()
+            self._words[letters] = self._most_probable(letters)
+        return self._words[letters]
+
+    def _most_probable(self, letters: str) -> str:
+        """The words with the highest product of probabilities: dynamic programming over where the last one begins."""
         lower = letters.lower()
         best: list[tuple[float, int]] = [(0.0, 0)]
         for end in range(1, len(lower) + 1):

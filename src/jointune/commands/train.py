@@ -68,6 +68,9 @@ def train(
         bool,
         typer.Option("--gradient-checkpointing", help="Compute layers twice: less memory.", rich_help_panel="Recipe"),
     ] = False,
+    compile_layers: Annotated[
+        bool, typer.Option("--compile-layers", help="Compile the encoders' layers.", rich_help_panel="Recipe")
+    ] = False,
     epochs: Annotated[int, typer.Option(help="Most passes over the posts.", rich_help_panel="Recipe")] = 4,
     epoch_steps: Annotated[
         int,
@@ -75,8 +78,9 @@ def train(
     ] = 8,
     batch_size: Annotated[int, typer.Option(help="Posts a step.", rich_help_panel="Recipe")] = 32,
     micro_batch_size: Annotated[
-        int, typer.Option(help="Posts at once; less takes less memory.", rich_help_panel="Recipe")
-    ] = 16,
+        int | None,
+        typer.Option(help="Posts at once; by default what is fastest and fits.", rich_help_panel="Recipe"),
+    ] = None,
     encoder_lr: Annotated[float, typer.Option(help="Peak rate of both encoders.", rich_help_panel="Recipe")] = 1e-4,
     head_lr: Annotated[float, typer.Option(help="Peak rate of fusion and head.", rich_help_panel="Recipe")] = 1e-3,
     full_rate_posts: Annotated[

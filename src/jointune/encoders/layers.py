@@ -1,7 +1,8 @@
 """The layers of an encoder: which of them are trained, and what is kept of them for that."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -58,6 +59,25 @@ def recompute_layers(model: nn.Module) -> None:
     """
     for layer in layers_of(model):
         layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
+
+
+@contextmanager
+def compiled_layers(models: Iterable[nn.Module]) -> Iterator[None]:
+    """While active, ``torch.compile`` makes what computes the layers.
+
+    Each layer by itself and not the model as a whole: layers of one kind are compiled once.
+    """
+    layers = [layer for model in models for layer in layers_of(model)]
+    before = [vars(layer).get("forward") for layer in layers]
+    for layer in layers:
+        layer.forward = torch.compile(layer.forward, dynamic=True)
+    try:
+        yield
+    finally:
+        for layer, forward in zip(layers, before, strict=True):
+            del layer.forward
+            if forward:
+                layer.forward = forward
 
 
 def _is_trained(layer: nn.Module, run: Callable[[], Any]) -> bool:

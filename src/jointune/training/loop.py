@@ -2,8 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -13,8 +12,6 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 from torch import nn
 
-from jointune.batches.batch import Batch
-from jointune.batches.prefetch import prefetch
 from jointune.batches.training_set import TrainingSet
 from jointune.errors import InterruptedTraining
 from jointune.memory import trim_heap
@@ -22,7 +19,7 @@ from jointune.model import JointModel
 from jointune.progress import Bar, QuietBar
 from jointune.training.average import WeightAverage
 from jointune.training.checkpoint import Checkpoints
-from jointune.training.inference import autocast, to_inputs
+from jointune.training.gradients import batches_of, gradients
 from jointune.training.interrupt import Interrupt
 from jointune.training.recipe import Recipe
 
@@ -90,7 +87,7 @@ def fine_tune(
     weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32, device=device)
     loss_function = nn.CrossEntropyLoss(weights, label_smoothing=recipe.label_smoothing)
 
-    batches = len(_batches_of(training, recipe, 0, accelerator))
+    batches = len(batches_of(training, recipe, 0, accelerator))
     steps_per_epoch = batches * math.ceil(recipe.epoch_steps / batches)
     total = steps_per_epoch * recipe.epochs
     evaluate_at = _evaluation_steps(steps_per_epoch, recipe.evaluations_per_epoch)
@@ -122,11 +119,9 @@ def fine_tune(
     with Interrupt() as interrupt:
         if start and not saved:
             check()
-        for parts in prefetch(_stream(training, recipe, run.step, total, accelerator)):
+        for loss in gradients(wrapped, training, loss_function, recipe, run.step, total, accelerator, bar):
             for group in optimizer.param_groups:
                 group["lr"] = group["peak_lr"] * _schedule(run.step, total, steps_per_epoch, recipe)
-            torch.manual_seed(recipe.seed * 1_000_003 + run.step * 101 + accelerator.process_index)
-            loss = _backward(wrapped, parts, loss_function, recipe.precision, accelerator)
             accelerator.clip_grad_norm_(wrapped.parameters(), recipe.max_grad_norm)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -196,28 +191,6 @@ class RunState:
         return f"loss {self.loss_sum / self.loss_count:.4f}{best}"
 
 
-def _backward(
-    model: nn.Module, parts: list[Batch], loss_function: nn.Module, precision: str, accelerator: Accelerator
-) -> float:
-    """Add up the gradients of the parts of one step; its mean loss."""
-    posts = sum(len(part.indices) for part in parts)
-    total = 0.0
-    for number, part in enumerate(parts, 1):
-        # Processes exchange gradients once a step: one may have fewer parts than another.
-        exchange = nullcontext() if number == len(parts) else accelerator.no_sync(model)
-        with exchange:
-            with autocast(accelerator.device, precision):
-                output = model(to_inputs(part, accelerator.device))
-            labels = torch.from_numpy(part.labels).to(accelerator.device)
-            loss = loss_function(output.logits.float(), labels)
-            if output.loss is not None:
-                loss = loss + output.loss.float()
-            loss = loss * (len(part.indices) / posts)
-            accelerator.backward(loss)
-        total += float(loss.detach())
-    return total
-
-
 def _on_main(work: Callable[[], T], accelerator: Accelerator) -> T:
     """Do ``work`` in one process and give the result to all, so that they decide alike."""
     found = [work() if accelerator.is_main_process else None]
@@ -268,34 +241,6 @@ def _schedule(step: int, total: int, steps_per_epoch: int, recipe: Recipe) -> fl
 
 def _evaluation_steps(steps_per_epoch: int, evaluations: int) -> set[int]:
     return {math.ceil(steps_per_epoch * (k + 1) / evaluations) for k in range(evaluations)}
-
-
-def _batches_of(training: TrainingSet, recipe: Recipe, epoch: int, accelerator: Accelerator) -> list[np.ndarray]:
-    """This process's share of an epoch, the same number of batches for each process."""
-    batches = training.epoch_order(recipe.batch_size, recipe.seed, epoch)
-    world = accelerator.num_processes
-    while len(batches) % world:
-        batches.append(batches[len(batches) % world])
-    return batches[accelerator.process_index :: world]
-
-
-def _stream(
-    training: TrainingSet, recipe: Recipe, first: int, total: int, accelerator: Accelerator
-) -> Iterator[list[Batch]]:
-    """The batches of all steps from ``first`` on, each in parts that go through the model one after the other."""
-    step, epoch = 0, 0
-    while step < total:
-        for chosen in _batches_of(training, recipe, epoch, accelerator):
-            if step >= first:
-                seed = recipe.seed * 1009 + accelerator.process_index
-                size = recipe.micro_batch_size
-                parts = [chosen[start : start + size] for start in range(0, len(chosen), size)]
-                yield [
-                    training.training_batch(part, seed, step, recipe.modality_dropout, recipe.augment, number)
-                    for number, part in enumerate(parts)
-                ]
-            step += 1
-        epoch += 1
 
 
 def _sentence(run: RunState) -> str:

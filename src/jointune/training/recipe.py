@@ -40,7 +40,7 @@ class Recipe:
     epochs: int
     epoch_steps: int
     batch_size: int
-    micro_batch_size: int
+    micro_batch_size: int | None
     encoder_lr: float
     head_lr: float
     full_rate_posts: int
@@ -61,7 +61,7 @@ class Recipe:
     def __post_init__(self) -> None:
         for name, (low, high) in _BOUNDS.items():
             value = getattr(self, name)
-            if not value >= low or (high is not None and value > high):
+            if value is not None and (not value >= low or (high is not None and value > high)):
                 wanted = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
                 raise SettingsError(f"{name}={value}: it must be {wanted}")
         if self.metric not in METRICS:

@@ -1,0 +1,125 @@
+"""The gradients of a training step, in parts that fit into memory."""
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from jointune.batches.batch import Batch
+from jointune.batches.prefetch import prefetch
+from jointune.batches.training_set import TrainingSet
+from jointune.errors import SettingsError
+from jointune.memory import trim_heap
+from jointune.progress import Bar
+from jointune.training.inference import autocast, to_inputs
+from jointune.training.recipe import Recipe
+
+_CPU_PART = 16
+"""Posts at once on a CPU: with more of them, states no longer fit into its caches."""
+
+
+def gradients(
+    model: nn.Module,
+    training: TrainingSet,
+    loss_function: nn.Module,
+    recipe: Recipe,
+    first: int,
+    total: int,
+    accelerator: Accelerator,
+    bar: Bar,
+) -> Iterator[float]:
+    """Add up the gradients of one step after the other, and say its mean loss each time.
+
+    A batch goes through the model in parts of ``recipe.micro_batch_size`` posts. Where a device has too little memory
+    for that, the step is begun anew with parts of half the size, and so are all that follow.
+
+    Args:
+        model: what Accelerate made of a ``JointModel``.
+        training: the posts to learn from.
+        loss_function: of logits [B, C] and labels [B].
+        recipe: sizes, precision and seed.
+        first: the step to begin with.
+        total: the number of steps.
+        accelerator: holds the devices.
+        bar: where a smaller size is told.
+
+    Raises:
+        SettingsError: a single post does not fit, or one process of several ran out of memory.
+    """
+    step = first
+    size = recipe.micro_batch_size or (_CPU_PART if accelerator.device.type == "cpu" else recipe.batch_size)
+    size = min(size, recipe.batch_size)
+    while step < total:
+        try:
+            for parts in prefetch(_stream(training, recipe, step, total, size, accelerator)):
+                torch.manual_seed(recipe.seed * 1_000_003 + step * 101 + accelerator.process_index)
+                loss = _backward(model, parts, loss_function, recipe.precision, accelerator)
+                step += 1
+                yield loss
+        except torch.OutOfMemoryError as error:
+            short = f"{accelerator.device} has too little memory"
+            if size == 1:
+                raise SettingsError(f"{short} for a single post; train fewer layers or a smaller encoder") from error
+            if accelerator.num_processes > 1:
+                raise SettingsError(f"{short} for {size} posts at once; set a lower micro_batch_size") from error
+        else:
+            return
+        # Outside the handler: while it runs, the error keeps what filled the memory.
+        size = (size + 1) // 2
+        model.zero_grad(set_to_none=True)
+        trim_heap()
+        if accelerator.device.type == "cuda":
+            torch.cuda.empty_cache()
+        bar.line(f"too little memory on {accelerator.device}: going on with {size} posts at once")
+
+
+def batches_of(training: TrainingSet, recipe: Recipe, epoch: int, accelerator: Accelerator) -> list[np.ndarray]:
+    """This process's share of an epoch, the same number of batches for each process."""
+    batches = training.epoch_order(recipe.batch_size, recipe.seed, epoch)
+    world = accelerator.num_processes
+    while len(batches) % world:
+        batches.append(batches[len(batches) % world])
+    return batches[accelerator.process_index :: world]
+
+
+def _stream(
+    training: TrainingSet, recipe: Recipe, first: int, total: int, size: int, accelerator: Accelerator
+) -> Iterator[list[Batch]]:
+    """The batches of all steps from ``first`` on, each in parts of ``size`` posts."""
+    step, epoch = 0, 0
+    while step < total:
+        for chosen in batches_of(training, recipe, epoch, accelerator):
+            if step >= first:
+                seed = recipe.seed * 1009 + accelerator.process_index
+                parts = [chosen[start : start + size] for start in range(0, len(chosen), size)]
+                yield [
+                    training.training_batch(part, seed, step, recipe.modality_dropout, recipe.augment, number)
+                    for number, part in enumerate(parts)
+                ]
+            step += 1
+        epoch += 1
+
+
+def _backward(
+    model: nn.Module, parts: list[Batch], loss_function: nn.Module, precision: str, accelerator: Accelerator
+) -> float:
+    """Add up the gradients of the parts of one step; its mean loss."""
+    posts = sum(len(part.indices) for part in parts)
+    total = 0.0
+    for number, part in enumerate(parts, 1):
+        # Processes exchange gradients once a step: one may have fewer parts than another.
+        exchange = nullcontext() if number == len(parts) else accelerator.no_sync(model)
+        with exchange:
+            with autocast(accelerator.device, precision):
+                output = model(to_inputs(part, accelerator.device))
+            labels = torch.from_numpy(part.labels).to(accelerator.device)
+            loss = loss_function(output.logits.float(), labels)
+            if output.loss is not None:
+                loss = loss + output.loss.float()
+            loss = loss * (len(part.indices) / posts)
+            accelerator.backward(loss)
+        total += float(loss.detach())
+    return total
