@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,49 @@ def refuse_existing(path: Path, force: bool, mark: str | None = None, source: Pa
             pass
     except OSError as reason:
         raise OutputError(f"{path} cannot be written: {_why(reason)}; choose another --out") from reason
+
+
+def claim_folder(
+    folder: Path,
+    mark: str,
+    about: dict[str, Any],
+    same: Iterable[str],
+    kind: str,
+    clear: Callable[[Path], None],
+    resume: bool,
+    force: bool,
+) -> None:
+    """Begin the folder of long work, or see that it belongs to the same work.
+
+    Args:
+        folder: where the work keeps what it finished.
+        mark: the file in it that says what the work is of, and by which to know a folder of this kind.
+        about: what this work is of, as JSON values.
+        same: the names in ``about`` that must agree for the work to go on.
+        kind: of work, for messages.
+        clear: removes what such work wrote.
+        resume: whether to go on with what is there.
+        force: whether to replace it.
+
+    Raises:
+        OutputError: the folder exists and is neither resumed nor replaced, or is of other work.
+    """
+    if resume and (folder / mark).exists():
+        found = json.loads((folder / mark).read_text(encoding="utf-8"))
+        wanted = json.loads(json.dumps(about))
+        differing = [name for name in same if found.get(name) != wanted[name]]
+        if differing:
+            raise OutputError(
+                f"{folder} holds a {kind} with other {' and '.join(differing)}: resume with the same, choose another "
+                "--out, or replace it with --force"
+            )
+        return
+    empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    refuse_existing(folder, force or empty, mark)
+    if not empty:
+        clear(folder)
+    with atomic_file(folder / mark) as path:
+        write_json(path, about)
 
 
 @contextmanager

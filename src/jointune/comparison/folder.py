@@ -1,14 +1,12 @@
 """The folder of a comparison: what it is of, and whether it may be written to."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from jointune.bundle import versions
 from jointune.comparison.methods import METHODS, Setup
 from jointune.comparison.protocol import VALIDATION, Fold
-from jointune.errors import OutputError
-from jointune.files import COMPARISON_MARK, atomic_file, refuse_existing, write_json
+from jointune.files import COMPARISON_MARK, claim_folder
 from jointune.posts.post import Posts
 from jointune.training.tracking import loggable
 
@@ -17,31 +15,14 @@ FORMAT = 1
 
 
 def open_folder(folder: Path, about: dict[str, Any], resume: bool, force: bool) -> None:
-    """Begin a comparison's folder, or see that it belongs to this comparison.
+    """Begin a comparison's folder, or see that it belongs to this comparison; see ``claim_folder``."""
+    same = ("format", "posts", "protocol", "setup", "versions")
+    claim_folder(folder, COMPARISON_MARK, about, same, "comparison", _clear, resume, force)
 
-    Raises:
-        OutputError: it exists and is neither resumed nor replaced, or is of another comparison.
-    """
-    mark = folder / COMPARISON_MARK
-    if resume and mark.exists():
-        found = json.loads(mark.read_text(encoding="utf-8"))
-        same = ("format", "posts", "protocol", "setup", "versions")
-        differing = [name for name in same if found.get(name) != json.loads(json.dumps(about[name]))]
-        if differing:
-            raise OutputError(
-                f"{folder} holds a comparison with other {' and '.join(differing)}: resume with the same, choose "
-                "another --out, or replace it with --force"
-            )
-        return
-    if folder.exists() and any(folder.iterdir()):
-        refuse_existing(folder, force, COMPARISON_MARK)
-        for path in sorted((folder / "cells").glob("*")):
-            path.unlink()
-    else:
-        refuse_existing(folder, True, COMPARISON_MARK)
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_file(mark) as path:
-        write_json(path, about)
+
+def _clear(folder: Path) -> None:
+    for path in sorted((folder / "cells").glob("*")):
+        path.unlink()
 
 
 def about_of(posts: Posts, divided: list[Fold], folds: int | None, setup: Setup) -> dict[str, Any]:

@@ -1,13 +1,11 @@
 """The folder of a tuning: what it is of, and whether it may be written to."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jointune.bundle import versions
-from jointune.errors import OutputError
-from jointune.files import atomic_file, refuse_existing, write_json
+from jointune.files import claim_folder
 from jointune.posts.post import Posts
 from jointune.training.tracking import loggable
 
@@ -25,26 +23,8 @@ FORMAT = 1
 
 
 def open_folder(folder: Path, about: dict[str, Any], resume: bool, force: bool) -> None:
-    """Begin a tuning's folder, or see that it belongs to this tuning.
-
-    Raises:
-        OutputError: it exists and is neither resumed nor replaced, or is of another tuning.
-    """
-    mark = folder / MARK
-    if resume and mark.exists():
-        found = json.loads(mark.read_text(encoding="utf-8"))
-        differing = [name for name in about if found.get(name) != about[name]]
-        if differing:
-            raise OutputError(
-                f"{folder} holds a tuning with other {' and '.join(differing)}: resume with the same, choose another "
-                "--out, or replace it with --force"
-            )
-        return
-    empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-    refuse_existing(folder, force or empty, MARK)
-    discard(folder)
-    with atomic_file(mark) as path:
-        write_json(path, about)
+    """Begin a tuning's folder, or see that it belongs to this tuning; see ``claim_folder``."""
+    claim_folder(folder, MARK, about, about, "tuning", discard, resume, force)
 
 
 def discard(folder: Path) -> None:
