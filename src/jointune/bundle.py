@@ -18,7 +18,17 @@ from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.tokens import TextPreprocessor
 from jointune.encoders.huggingface import build_image_encoder, build_text_encoder
 from jointune.errors import BundleError
-from jointune.files import BUNDLE_MARK, atomic_folder, clear_read_errors, read_json, refuse_existing, sha256, write_json
+from jointune.files import (
+    BUNDLE_MARK,
+    MANIFEST,
+    atomic_folder,
+    check_manifest,
+    clear_read_errors,
+    read_json,
+    refuse_existing,
+    write_json,
+    write_manifest,
+)
 from jointune.fusion.choice import FusionFactory
 from jointune.model import JointModel, make_model
 from jointune.report.card import model_card
@@ -119,7 +129,7 @@ def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
         lines = [json.dumps(entry) + "\n" for entry in bundle.log]
         (folder / BUNDLE_MARK).write_text("".join(lines), encoding="utf-8")
         (folder / "README.md").write_text(bundle.card(path.name), encoding="utf-8")
-        write_json(folder / "manifest.json", {name: sha256(folder / name) for name in _VERIFIED})
+        write_manifest(folder, _VERIFIED)
 
 
 def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
@@ -186,7 +196,7 @@ def versions() -> dict[str, str]:
 def _verified_config(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise BundleError(f"{path}: no such bundle")
-    if not (path / "config.json").is_file() or not (path / "manifest.json").is_file():
+    if not (path / "config.json").is_file() or not (path / MANIFEST).is_file():
         raise BundleError(f"{path} is not a jointune bundle: config.json or manifest.json is missing")
     config = read_json(path / "config.json", "bundle")
     if not isinstance(config, dict) or not isinstance(config.get("format"), int):
@@ -196,14 +206,7 @@ def _verified_config(path: Path) -> dict[str, Any]:
             f"{path} has the bundle format {config['format']}, written by jointune {config.get('jointune_version')}; "
             f"this is {__version__}, which reads up to {FORMAT}: pip install --upgrade jointune"
         )
-    manifest = read_json(path / "manifest.json", "bundle")
-    if not isinstance(manifest, dict):
-        raise BundleError(f"{path}: manifest.json was altered after training; copy the whole bundle again")
-    for name in _VERIFIED:
-        if not (path / name).is_file():
-            raise BundleError(f"{path}: {name} is missing; copy the whole bundle again")
-        if sha256(path / name) != manifest.get(name):
-            raise BundleError(f"{path}: {name} was altered after training (its SHA-256 differs); copy the bundle again")
+    check_manifest(path, _VERIFIED, "bundle", "training")
     return config
 
 

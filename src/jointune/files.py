@@ -163,6 +163,39 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+MANIFEST = "manifest.json"
+"""The file in a bundle or an export with the SHA-256 of each file that decides predictions."""
+
+
+def write_manifest(folder: Path, names: Iterable[str]) -> None:
+    """Write down the SHA-256 of these files in a folder."""
+    write_json(folder / MANIFEST, {name: sha256(folder / name) for name in names})
+
+
+def check_manifest(folder: Path, names: Iterable[str], whole: str, since: str) -> None:
+    """See that these files are as they were written.
+
+    Args:
+        folder: a bundle or an export.
+        names: of the files.
+        whole: what the folder is, for messages.
+        since: after what it may not change, for messages.
+
+    Raises:
+        BundleError: one is missing or was altered.
+    """
+    manifest = read_json(folder / MANIFEST, whole)
+    if not isinstance(manifest, dict):
+        raise BundleError(f"{folder}: {MANIFEST} was altered after {since}; copy the whole {whole} again")
+    for name in names:
+        if not (folder / name).is_file():
+            raise BundleError(f"{folder}: {name} is missing; copy the whole {whole} again")
+        if sha256(folder / name) != manifest.get(name):
+            raise BundleError(
+                f"{folder}: {name} was altered after {since} (its SHA-256 differs); copy the {whole} again"
+            )
+
+
 def _flush(path: Path) -> None:
     with open(path, "rb") as file:
         os.fsync(file.fileno())

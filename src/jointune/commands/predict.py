@@ -23,7 +23,7 @@ from jointune.commands.options import (
     out,
 )
 from jointune.errors import InterruptedWork, JointuneError, PostsError
-from jointune.files import sha256
+from jointune.files import MANIFEST, sha256
 from jointune.hub import local_folder
 from jointune.posts.parts import Parts, refuse_outputs, skipped_file
 from jointune.posts.problems import valid_policy
@@ -154,4 +154,4 @@ def _say_affected(parts: Parts, path: Path, policy: str) -> int:
 
 def _digest(bundle: Path) -> str:
     """By which a resumed run knows the bundle again: its manifest holds the digests of the other files."""
-    return sha256(bundle / "manifest.json")
+    return sha256(bundle / MANIFEST)

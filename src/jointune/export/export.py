@@ -16,11 +16,11 @@ from jointune.export.agreement import Agreement, Logits, agreement, logits_on
 from jointune.export.card import export_card
 from jointune.export.graph import write_graph
 from jointune.export.int8 import quantize
-from jointune.files import EXPORT_MARK, atomic_folder, refuse_existing, sha256, write_json
+from jointune.files import EXPORT_MARK, atomic_folder, refuse_existing, write_json, write_manifest
 from jointune.model import JointModel
 from jointune.posts.post import Posts
 from jointune.posts.read import read_posts
-from jointune.runtime.folder import FORMAT, GRAPH, LABELS, MANIFEST, PREPROCESSOR, TOKENIZER, VERIFIED, WEIGHTS
+from jointune.runtime.folder import FORMAT, GRAPH, LABELS, PREPROCESSOR, TOKENIZER, VERIFIED, WEIGHTS
 from jointune.runtime.onnx import OnnxModel
 from jointune.training.inference import to_inputs
 
@@ -109,7 +109,7 @@ def export(
             },
         )
         (folder / "README.md").write_text(export_card(scorer.card, precision, checked.name, report), encoding="utf-8")
-        write_json(folder / MANIFEST, {name: sha256(folder / name) for name in VERIFIED})
+        write_manifest(folder, VERIFIED)
     return report
 
 

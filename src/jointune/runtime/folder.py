@@ -5,14 +5,13 @@ from typing import Any
 
 from jointune import __version__
 from jointune.errors import BundleError
-from jointune.files import EXPORT_MARK, read_json, sha256
+from jointune.files import EXPORT_MARK, check_manifest, read_json
 
 FORMAT = 1
 """Raised when an older jointune could no longer read the folder."""
 
 GRAPH, WEIGHTS = "model.onnx", "model.onnx.data"
 LABELS, TOKENIZER, PREPROCESSOR = "labels.json", "tokenizer.json", "preprocessor_config.json"
-MANIFEST = "manifest.json"
 
 VERIFIED = (EXPORT_MARK, GRAPH, WEIGHTS, LABELS, TOKENIZER, PREPROCESSOR)
 """The files that decide predictions; the manifest has the SHA-256 of each."""
@@ -24,12 +23,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     Raises:
         BundleError: a file is missing or altered, or was written by a newer jointune.
     """
-    manifest = read_json(folder / MANIFEST)
-    for name in VERIFIED:
-        if not (folder / name).is_file():
-            raise BundleError(f"{folder}: {name} is missing; copy the whole folder again")
-        if not isinstance(manifest, dict) or sha256(folder / name) != manifest.get(name):
-            raise BundleError(f"{folder}: {name} was altered after the export (its SHA-256 differs); export again")
+    check_manifest(folder, VERIFIED, "folder", "the export")
     description: dict[str, Any] = read_json(folder / EXPORT_MARK)
     if description["format"] > FORMAT:
         raise BundleError(
