@@ -22,10 +22,10 @@ from statistics import median
 from results import circumstances, parser, save, show
 
 from jointune.demo import POSTS
+from jointune.load import load_scorer
 from jointune.posts.pictures import picture_bytes
 from jointune.posts.post import Posts
 from jointune.posts.read import read_posts
-from jointune.scorer import load_scorer
 
 
 def request_of(text: str | None, picture: bytes | None) -> bytes:

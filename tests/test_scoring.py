@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from jointune import PostsError, scoring
+from jointune.load import load_scorer
 from jointune.posts.post import Post
 from jointune.posts.read import PostsFile
-from jointune.scorer import load_scorer
 
 
 @pytest.fixture(scope="module")

@@ -1,17 +1,14 @@
 """What scores posts, however its model is run."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.tokens import TextPreprocessor
-from jointune.errors import SettingsError
-from jointune.evaluation.calibration import UNSURE, least_confidence
-from jointune.files import EXPORT_MARK
+from jointune.evaluation.calibration import UNSURE
 from jointune.posts import ocr
 from jointune.posts.image_text import read_with_bar
 from jointune.posts.post import Post
@@ -103,38 +100,3 @@ class Scorer:
             return posts
         ocr.load_ocr()  # what is missing is said now, not when the first result is asked for
         return read_with_bar(posts, progress)
-
-
-def load_scorer(path: str | Path, device: str | None = None, abstain: float | None = None) -> Scorer:
-    """Read a bundle, which torch runs, or an exported model, which onnxruntime runs.
-
-    Args:
-        path: its folder, or a bundle's hub id such as ``name/model``.
-        device: such as ``cpu`` or ``cuda:1``; an exported model knows no other than ``cpu``.
-        abstain: the accuracy wanted of its answers: with less confidence than that took on the validation posts, it is
-            unsure.
-
-    Raises:
-        BundleError: it is incomplete, altered, or written by a newer jointune.
-        MissingExtraError: what runs it is not installed.
-        SettingsError: an exported model is to run elsewhere than on the CPU, or no confidence reaches that accuracy.
-    """
-    scorer = _load(path, device)
-    if abstain is None:
-        return scorer
-    least = least_confidence(scorer.about.get("calibration"), abstain, scorer.labels)
-    return replace(scorer, least_confidence=least)
-
-
-def _load(path: str | Path, device: str | None) -> Scorer:
-    folder = Path(path).expanduser()
-    if (folder / EXPORT_MARK).is_file():
-        from jointune.runtime.onnx import load_exported
-
-        if device not in (None, "cpu"):
-            raise SettingsError(f"{path} is an exported model, which runs on the CPU: leave out device={device!r}")
-        return load_exported(folder)
-    # By its public name, which says what to install where torch is missing.
-    from jointune import JointClassifier
-
-    return JointClassifier.load(path, device=device).scorer()

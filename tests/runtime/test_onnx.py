@@ -12,8 +12,8 @@ import pytest
 
 from jointune import BundleError, JointClassifier, SettingsError, read_posts
 from jointune.files import sha256
+from jointune.load import load_scorer
 from jointune.runtime.onnx import available_cores, load_exported, softmax
-from jointune.scorer import load_scorer
 
 BLOCKED = ("torch", "transformers", "pandas", "pyarrow", "sklearn", "scipy", "accelerate", "onnx", "huggingface_hub")
 

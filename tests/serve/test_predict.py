@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jointune.load import load_scorer
 from jointune.posts.post import Post
-from jointune.scorer import load_scorer
 from odd_pictures import bomb, unusable, usable
 from serve.conftest import file_of
 from serve.made_scorer import make_scorer

@@ -24,7 +24,7 @@ def test_the_model_tells_of_itself(service):
 
 
 def test_a_bundle_tells_of_itself(service, tiny_bundle):
-    from jointune.scorer import load_scorer
+    from jointune.load import load_scorer
 
     scorer = load_scorer(tiny_bundle)
     told = service(scorer).get("/model").json()

@@ -61,7 +61,7 @@ def evaluate(
             raise PostsError(f"{posts.name}: no post whose {split_column} is {split!r}")
 
     from jointune.evaluation.scored import evaluate_scorer
-    from jointune.scorer import load_scorer
+    from jointune.load import load_scorer
 
     problems: list[Problem] = []
     metrics = evaluate_scorer(load_scorer(bundle, device), labelled, policy, problems, progress=not quiet)

@@ -87,7 +87,7 @@ def predict(
     if not total:
         raise PostsError(f"{file.path.name}: no posts: the file has a header but no rows")
 
-    from jointune.scorer import load_scorer
+    from jointune.load import load_scorer
 
     scorer = load_scorer(bundle, device, abstain)
     added = added_columns(scorer.labels)

@@ -56,7 +56,7 @@ def serve(
         raise SettingsError(f"--workers {workers}: must be 1 or more")
     token = _token(token_file)
 
-    from jointune.scorer import load_scorer
+    from jointune.load import load_scorer
     from jointune.serve.limits import MEGABYTE, Limits
     from jointune.serve.run import Serving, bind
     from jointune.serve.run import serve as run

@@ -23,7 +23,7 @@ def ui(
         folder = Path(name)
         load_gradio(folder)
 
-        from jointune.scorer import load_scorer
+        from jointune.load import load_scorer
         from jointune.serve.run import bind
         from jointune.ui.run import make_app, show
 
