@@ -1,10 +1,10 @@
 """Posts a second of prediction: python benchmarks/predict.py BUNDLE POSTS [options].
 
-The bundle with torch, exported, and exported in 8-bit integers take turns, round by round, in one process with the
-same number of threads, so that a noisy machine is noisy to all of them. Each one scores the same posts twice a round:
-as `jointune predict` does, from files to probabilities, and the arithmetic alone, on the batches of those posts that
-lie ready in memory. With --peer, another program, run as `COMMAND POSTS --out RESULT`, has to write JSON with
-`validation`, in which there is `milliseconds_per_post`.
+The bundle with torch, exported, run by OpenVINO where that is installed, and exported in 8-bit integers take turns,
+round by round, in one process with the same number of threads, so that a noisy machine is noisy to all of them. Each
+one scores the same posts twice a round: as `jointune predict` does, from files to probabilities, and the arithmetic
+alone, on the batches of those posts that lie ready in memory. With --peer, another program, run as `COMMAND POSTS --out
+RESULT`, has to write JSON with `validation`, in which there is `milliseconds_per_post`.
 """
 
 import json
@@ -17,6 +17,7 @@ import time
 from argparse import Namespace
 from collections.abc import Iterable
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
@@ -27,17 +28,19 @@ from results import circumstances, parser, save, show
 from jointune import JointClassifier, Posts, read_posts
 from jointune.batches.batch import Batch
 from jointune.export.export import export
-from jointune.runtime.onnx import load_exported
+from jointune.runtime.exported import load_exported
 from jointune.scorer import Scorer
 
 
 def scorers(options: Namespace, posts: Posts, folder: Path) -> dict[str, Scorer]:
-    """The three ways to run one model."""
+    """The ways to run one model."""
     classifier = JointClassifier.load(options.bundle, device="cpu").set_params(progress=False)
     found = {"torch": classifier.scorer()}
     for name, int8 in (("exported", False), ("int8", True)):
         export(classifier, folder / name, int8=int8, posts=posts[:64], allow_loss=100)
-        found[name] = load_exported(folder / name, torch.get_num_threads())
+        found[name] = load_exported(folder / name, threads=torch.get_num_threads())
+    if find_spec("openvino"):
+        found["openvino"] = load_exported(folder / "exported", "openvino", torch.get_num_threads())
     return found
 
 

@@ -17,8 +17,9 @@ from jointune.export.export import export, torch_logits
 from jointune.export.graph import write_graph
 from jointune.fusion.choice import NAMED
 from jointune.posts.post import Posts
+from jointune.runtime.engines import open_graph
+from jointune.runtime.exported import ExportedModel, load_exported
 from jointune.runtime.folder import VERIFIED
-from jointune.runtime.onnx import OnnxModel, load_exported
 
 
 def ready(classifier: JointClassifier) -> JointClassifier:
@@ -45,7 +46,7 @@ def mixes(posts: Posts) -> list[Posts]:
 
 def assert_same(classifier: JointClassifier, folder, posts: Posts, tolerance: float = 1e-4) -> None:
     scorer = classifier.scorer()
-    graph = OnnxModel(folder / "model.onnx", scorer.text, scorer.image, threads=1)
+    graph = ExportedModel(open_graph(folder / "model.onnx", threads=1), scorer.text, scorer.image)
     for part in mixes(posts):
         said = logits_on(part, scorer, {"torch": torch_logits(classifier.model_), "graph": graph.logits})
         np.testing.assert_allclose(said["graph"], said["torch"], atol=tolerance)
@@ -160,7 +161,7 @@ def test_posts_with_labels_of_their_own_are_compared_without_scores(classifier, 
 
 def test_posts_with_neither_text_nor_picture_still_score(classifier, exported):
     scorer = classifier.scorer()
-    graph = OnnxModel(exported[0] / "model.onnx", scorer.text, scorer.image)
+    graph = ExportedModel(open_graph(exported[0] / "model.onnx"), scorer.text, scorer.image)
     batch = collate([0, 1], [None, None], [None, None], scorer.text)
     np.testing.assert_allclose(graph.logits(batch), torch_logits(classifier.model_)(batch), atol=1e-5)
 

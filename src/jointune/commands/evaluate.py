@@ -10,6 +10,7 @@ from jointune.commands.options import (
     BundleArgument,
     Device,
     Encoding,
+    Engine,
     Force,
     ImageColumn,
     ImageRoot,
@@ -45,6 +46,7 @@ def evaluate(
     encoding: Encoding = None,
     on_bad_image: OnBad = "error",
     device: Device = None,
+    engine: Engine = None,
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
@@ -64,7 +66,9 @@ def evaluate(
     from jointune.load import load_scorer
 
     problems: list[Problem] = []
-    metrics = evaluate_scorer(load_scorer(bundle, device), labelled, policy, problems, progress=not quiet)
+    metrics = evaluate_scorer(
+        load_scorer(bundle, device, engine=engine), labelled, policy, problems, progress=not quiet
+    )
     say_affected(problems, policy)
     out.print(sentence(metrics))
     for label, scores in metrics.per_class.items():

@@ -61,6 +61,10 @@ Abstain = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
 Device = Annotated[str | None, typer.Option(help="Such as cpu or cuda:1; a GPU by default where there is one.")]
+Engine = Annotated[
+    str | None,
+    typer.Option("--engine", help="What runs an exported model: onnxruntime, or openvino, faster on many CPUs."),
+]
 
 # Names from users' files are printed as they are: square brackets are no markup and colons no emoji.
 out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)

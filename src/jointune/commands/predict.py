@@ -14,6 +14,7 @@ from jointune.commands.options import (
     BundleArgument,
     Device,
     Encoding,
+    Engine,
     Force,
     ImageColumn,
     ImageRoot,
@@ -69,6 +70,7 @@ def predict(
     on_bad_image: OnBad = "error",
     abstain: Abstain = None,
     device: Device = None,
+    engine: Engine = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after an interrupt, an error or a kill.")] = False,
     force: Force = False,
     quiet: Quiet = False,
@@ -89,7 +91,7 @@ def predict(
 
     from jointune.load import load_scorer
 
-    scorer = load_scorer(bundle, device, abstain)
+    scorer = load_scorer(bundle, device, abstain, engine)
     added = added_columns(scorer.labels)
     check_output(path, file.columns, added)
     run = {
@@ -104,6 +106,7 @@ def predict(
         "--on-bad-image": policy,
         "--abstain": abstain,
         "--device": device,
+        "--engine": engine,
     }
     parts = Parts(path, make_layout(path, file.table, added), run, resume, on_problems=["--on-bad-image"])
     with _kept_for_resume(parts, total):

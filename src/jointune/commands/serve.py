@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from jointune.commands.options import Abstain, BundleArgument, Device
+from jointune.commands.options import Abstain, BundleArgument, Device, Engine
 from jointune.errors import SettingsError
 from jointune.extras import require
 
@@ -48,6 +48,7 @@ def serve(
     ] = 25.0,
     abstain: Abstain = None,
     device: Device = None,
+    engine: Engine = None,
 ) -> None:
     """Answer over HTTP: POST /predict takes a text, a picture, or both, and says label and probabilities."""
     for module in ("fastapi", "python_multipart", "uvicorn"):
@@ -71,7 +72,11 @@ def serve(
         picture_bytes=int(max_picture * MEGABYTE),
         picture_pixels=int(max_pixels * 1_000_000),
     )
-    run(Serving(partial(load_scorer, bundle, device, abstain), limits, token, allow_urls), bind(host, port), workers)
+    run(
+        Serving(partial(load_scorer, bundle, device, abstain, engine), limits, token, allow_urls),
+        bind(host, port),
+        workers,
+    )
 
 
 def _token(file: Path | None) -> str | None:

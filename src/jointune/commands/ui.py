@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jointune.commands.options import Abstain, BundleArgument, Device, out
+from jointune.commands.options import Abstain, BundleArgument, Device, Engine, out
 
 
 def ui(
@@ -15,6 +15,7 @@ def ui(
     port: Annotated[int, typer.Option(help="Port to listen on; 0 for any free one.")] = 7860,
     abstain: Abstain = None,
     device: Device = None,
+    engine: Engine = None,
 ) -> None:
     """Show a page in the browser to try a model on: a post, a table of posts, the model card."""
     from jointune.ui.offline import load_gradio
@@ -28,5 +29,5 @@ def ui(
         from jointune.ui.run import make_app, show
 
         line = bind(host, port)
-        app = make_app(load_scorer(bundle, device, abstain), folder)
+        app = make_app(load_scorer(bundle, device, abstain, engine), folder)
         show(app, line, lambda address: out.print(f"open {address} in a browser; Ctrl-C ends it"))

@@ -8,7 +8,7 @@ import numpy as np
 from jointune.batches.batch import Batch
 from jointune.evaluation.metrics import compute_metrics
 from jointune.posts.post import Posts
-from jointune.runtime.onnx import softmax
+from jointune.runtime.exported import softmax
 from jointune.scorer import Scorer
 
 Logits = Callable[[Batch], np.ndarray]

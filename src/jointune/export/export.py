@@ -20,8 +20,9 @@ from jointune.files import EXPORT_MARK, atomic_folder, refuse_existing, write_js
 from jointune.model import JointModel
 from jointune.posts.post import Posts
 from jointune.posts.read import read_posts
+from jointune.runtime.engines import open_graph
+from jointune.runtime.exported import ExportedModel
 from jointune.runtime.folder import FORMAT, GRAPH, LABELS, PREPROCESSOR, TOKENIZER, VERIFIED, WEIGHTS
-from jointune.runtime.onnx import OnnxModel
 from jointune.training.inference import to_inputs
 
 if TYPE_CHECKING:
@@ -76,7 +77,9 @@ def export(
             graphs["int8"] = folder / "int8"
             graphs["int8"].mkdir()
             quantize(precise / GRAPH, graphs["int8"] / GRAPH)
-        runs = {name: OnnxModel(made / GRAPH, scorer.text, scorer.image) for name, made in graphs.items()}
+        runs = {
+            name: ExportedModel(open_graph(made / GRAPH), scorer.text, scorer.image) for name, made in graphs.items()
+        }
         said = logits_on(
             checked, scorer, {"torch": torch_logits(model)} | {name: run.logits for name, run in runs.items()}
         )

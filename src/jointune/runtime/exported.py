@@ -1,6 +1,5 @@
-"""An exported model through onnxruntime, as one more way to score posts."""
+"""An exported model, as one more way to score posts."""
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,9 +8,8 @@ import numpy as np
 from jointune.batches.batch import Batch
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.tokens import TextPreprocessor
-from jointune.errors import BundleError
-from jointune.extras import require
 from jointune.files import read_json
+from jointune.runtime.engines import Graph, open_graph
 from jointune.runtime.folder import GRAPH, LABELS, PREPROCESSOR, TOKENIZER, read_description
 from jointune.runtime.parts import parts
 from jointune.scorer import Scorer
@@ -20,38 +18,17 @@ _POSTS = 8
 """That go through the graph at once: 32 took a fifth more time, and 610 MB of memory in place of 350."""
 
 
-class OnnxModel:
+class ExportedModel:
     """The graph of a whole model; may be called from several threads at once.
 
     Args:
-        path: its ``model.onnx``. The weights beside it are mapped into memory: processes share those that onnxruntime
-            does not repack for speed, the word embeddings most of all.
+        graph: what ``open_graph`` gave.
         text: how its texts were tokenized.
         image: how its pictures were prepared.
-        threads: that compute; as many as there are cores for this process by default.
-
-    Raises:
-        MissingExtraError: onnxruntime is not installed.
-        BundleError: it cannot run the graph.
     """
 
-    def __init__(
-        self, path: Path, text: TextPreprocessor, image: ImagePreprocessor, threads: int | None = None
-    ) -> None:
-        ort = require("onnxruntime", "serve", "an exported model")
-        options = ort.SessionOptions()
-        # Left to itself, onnxruntime counts and pins all cores of the machine, whatever this process may use.
-        options.intra_op_num_threads = threads or available_cores()
-        options.inter_op_num_threads = 1
-        # Threads that wait for work would otherwise spin, on the cores that decode pictures.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        try:
-            self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as reason:  # onnxruntime has an exception for each kind, without a common base
-            first = str(reason).strip().splitlines()[0]
-            raise BundleError(f"{path}: onnxruntime {ort.__version__} cannot run it: {first}") from reason
-        self._takes = {given.name for given in self._session.get_inputs()}
+    def __init__(self, graph: Graph, text: TextPreprocessor, image: ImagePreprocessor) -> None:
+        self._graph = graph
         self._stand_ins = _stand_ins(text, image)
         self._fixed_length = text.fixed_length
 
@@ -63,8 +40,7 @@ class OnnxModel:
         feeds = self._stand_ins | {"present": batch.present} | (batch.text or {})
         if batch.pixels is not None:
             feeds["pixels"] = batch.pixels
-        (logits,) = self._session.run(["logits"], {name: feeds[name] for name in self._takes})
-        return logits
+        return self._graph.run({name: feeds[name] for name in self._graph.inputs})
 
     def probabilities(self, batches: Iterable[Batch], count: int) -> np.ndarray:
         """Probabilities by the batches' indices, float32 [count, C]; there is at least one batch."""
@@ -78,21 +54,23 @@ class OnnxModel:
         return rows
 
 
-def load_exported(folder: Path, threads: int | None = None) -> Scorer:
+def load_exported(folder: Path, engine: str | None = None, threads: int | None = None) -> Scorer:
     """Read what ``jointune export`` wrote.
 
     Args:
         folder: with ``export.json``.
+        engine: what runs the graph; ``onnxruntime`` by default.
         threads: that compute; as many as there are cores for this process by default.
 
     Raises:
         BundleError: a file is missing or altered, or was written by a newer jointune.
-        MissingExtraError: onnxruntime is not installed.
+        MissingExtraError: the engine is not installed.
+        SettingsError: there is no such engine.
     """
     description = read_description(folder)
     text = TextPreprocessor.load(folder / TOKENIZER, description["text_preprocessing"])
     image = ImagePreprocessor.from_config(read_json(folder / PREPROCESSOR))
-    model = OnnxModel(folder / GRAPH, text, image, threads)
+    model = ExportedModel(open_graph(folder / GRAPH, engine, threads), text, image)
     about = description["about"] | {"export": description["export"]}
     card = folder / "README.md"
     return Scorer(
@@ -110,11 +88,6 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     """Logits [B, C] to probabilities, float64 [B, C]: in double, so that no row sums to anything but one."""
     powers = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
     return powers / powers.sum(1, keepdims=True)
-
-
-def available_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _stand_ins(text: TextPreprocessor, image: ImagePreprocessor) -> dict[str, np.ndarray]:

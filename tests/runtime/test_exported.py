@@ -13,7 +13,7 @@ import pytest
 from jointune import BundleError, JointClassifier, SettingsError, read_posts
 from jointune.files import sha256
 from jointune.load import load_scorer
-from jointune.runtime.onnx import available_cores, load_exported, softmax
+from jointune.runtime.exported import softmax
 
 BLOCKED = ("torch", "transformers", "pandas", "pyarrow", "sklearn", "scipy", "accelerate", "onnx", "huggingface_hub")
 
@@ -39,17 +39,6 @@ def test_the_same_scores_as_the_bundle(exported_model, tiny_bundle, posts_csv):
     assert scorer.labels == ["negative", "positive"]
     assert scorer.about["export"]["precision"] == "fp32"
     assert "## Export" in scorer.card
-
-
-def test_threads_change_nothing(exported_model, posts_csv):
-    posts = read_posts(posts_csv)[:5]
-    rows = [
-        np.stack([one.probabilities for one in load_exported(exported_model, threads).stream(posts)])
-        for threads in (1, 2, None)
-    ]
-    np.testing.assert_allclose(rows[1], rows[0], atol=1e-6)
-    np.testing.assert_allclose(rows[2], rows[0], atol=1e-6)
-    assert available_cores() >= 1
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "model.onnx.data", "labels.json", "tokenizer.json", "export.json"])
