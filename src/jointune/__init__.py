@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         OutputError,
         PostsError,
         SettingsError,
+        TooLittleMemoryError,
     )
     from jointune.evaluation.metrics import Metrics
     from jointune.posts.post import Post, Posts
@@ -42,6 +43,7 @@ _HOME = {
     "OutputError": "jointune.errors",
     "PostsError": "jointune.errors",
     "SettingsError": "jointune.errors",
+    "TooLittleMemoryError": "jointune.errors",
 }
 
 __all__ = [
@@ -57,6 +59,7 @@ __all__ = [
     "Posts",
     "PostsError",
     "SettingsError",
+    "TooLittleMemoryError",
     "__version__",
     "compare",
     "read_posts",

@@ -227,6 +227,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             SettingsError: an argument out of range.
             EncoderError: an encoder that cannot be loaded, or that cannot take in what ``read_image_text`` brings.
             MissingExtraError: a package is needed that is not installed.
+            TooLittleMemoryError: the device has too little memory, however few posts it is given at once.
             InterruptedTraining: Ctrl-C; with ``checkpoint``, the state was saved first.
         """
         began = time.monotonic()

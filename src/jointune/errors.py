@@ -25,6 +25,10 @@ class SettingsError(JointuneError, ValueError):
     """An argument outside what jointune accepts."""
 
 
+class TooLittleMemoryError(JointuneError):
+    """A device has too little memory to train, however few posts it is given at once."""
+
+
 class MissingExtraError(JointuneError, ImportError):
     """An optional package is not installed; the message holds the pip command that brings it."""
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from jointune import JointClassifier, SettingsError, read_posts
+from jointune import JointClassifier, read_posts
+from jointune.errors import TooLittleMemoryError
 from jointune.model import JointModel
 
 
@@ -49,5 +50,5 @@ def test_parts_are_halved_until_they_fit(parts, tiny_settings, small_memory, cap
 def test_a_post_that_does_not_fit_is_one_clear_error(parts, tiny_settings, small_memory):
     training, held, _ = parts
     small_memory(0)
-    with pytest.raises(SettingsError, match="too little memory for a single post; train fewer layers"):
+    with pytest.raises(TooLittleMemoryError, match="too little memory for one post; train fewer layers"):
         JointClassifier(**tiny_settings).fit(training, validation=held)

@@ -11,7 +11,15 @@ import time
 import pytest
 
 from jointune import JointClassifier, read_posts, tune
-from jointune.errors import EncoderError, InterruptedTraining, MissingExtraError, OutputError, PostsError, SettingsError
+from jointune.errors import (
+    EncoderError,
+    InterruptedTraining,
+    MissingExtraError,
+    OutputError,
+    PostsError,
+    SettingsError,
+    TooLittleMemoryError,
+)
 from jointune.training.recipe import METRICS
 
 SEARCHED = {"fusion", "modality_dropout", "label_smoothing", "weight_decay"}
@@ -239,9 +247,9 @@ def failing_at(number, reason, monkeypatch):
 
 
 def test_a_trial_that_fails_is_recorded_and_the_others_go_on(parts, settings, tmp_path, monkeypatch):
-    failing_at(1, RuntimeError("out of memory"), monkeypatch)
+    failing_at(1, TooLittleMemoryError("out of memory"), monkeypatch)
     tuned = tune(parts[0], trials=3, out=tmp_path / "tuning", **settings)
-    assert [row["error"] for row in tuned.trials] == [None, "RuntimeError: out of memory", None]
+    assert [row["error"] for row in tuned.trials] == [None, "TooLittleMemoryError: out of memory", None]
     assert tuned.trials[1]["accuracy"] is None
     assert "1 trials failed" not in tuned.summary()
     assert "1 trial failed" in tuned.summary()

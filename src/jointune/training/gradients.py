@@ -11,7 +11,7 @@ from torch import nn
 from jointune.batches.batch import Batch
 from jointune.batches.prefetch import prefetch
 from jointune.batches.training_set import TrainingSet
-from jointune.errors import SettingsError
+from jointune.errors import TooLittleMemoryError
 from jointune.memory import trim_heap
 from jointune.progress import Bar
 from jointune.training.inference import autocast, to_inputs
@@ -47,7 +47,7 @@ def gradients(
         bar: where a smaller size is told.
 
     Raises:
-        SettingsError: a single post does not fit, or one process of several ran out of memory.
+        TooLittleMemoryError: a single post does not fit, or one process of several ran out of memory.
     """
     step = first
     size = recipe.micro_batch_size or (_CPU_PART if accelerator.device.type == "cpu" else recipe.batch_size)
@@ -62,9 +62,9 @@ def gradients(
         except torch.OutOfMemoryError as error:
             short = f"{accelerator.device} has too little memory"
             if size == 1:
-                raise SettingsError(f"{short} for a single post; train fewer layers or a smaller encoder") from error
+                raise TooLittleMemoryError(f"{short} for one post; train fewer layers or a smaller encoder") from error
             if accelerator.num_processes > 1:
-                raise SettingsError(f"{short} for {size} posts at once; set a lower micro_batch_size") from error
+                raise TooLittleMemoryError(f"{short} for {size} posts at once; set a lower micro_batch_size") from error
         else:
             return
         # Outside the handler: while it runs, the error keeps what filled the memory.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from jointune.classifier import JointClassifier
-from jointune.errors import InterruptedTraining, JointuneError, SettingsError
+from jointune.errors import InterruptedTraining, JointuneError, SettingsError, TooLittleMemoryError
 from jointune.evaluation.paired import Metric, Run, paired_difference
 from jointune.extras import require
 from jointune.posts.check import class_numbers
@@ -186,12 +186,10 @@ class _Search:
             classifier.fit(self.learn, validation=self.held)
             scores = {name: getattr(classifier.metrics_, name) for name in METRICS}
             predicted = classifier.predict_proba(self.held).argmax(1).tolist()
-        except JointuneError:
-            raise
         except Exception as reason:
             # Such as too little memory for one of the fusions, or rates at which the weights diverge: the others may
             # do. Where even the default recipe fails, they will not.
-            if first:
+            if first or (isinstance(reason, JointuneError) and not isinstance(reason, TooLittleMemoryError)):
                 raise
             said = f"{type(reason).__name__}: {reason}"[:500]
             end_trial(self.study, trial, None, error=said, seconds=time.monotonic() - began)
