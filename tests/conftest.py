@@ -164,6 +164,15 @@ def tiny_settings(tiny_text: str, tiny_image: str) -> dict[str, object]:
 
 
 @pytest.fixture(scope="session")
+def parts(posts_csv: Path) -> tuple[object, object, object]:
+    """The posts of ``posts_csv``: to learn from, for validation, and as test."""
+    from jointune import read_posts
+
+    posts = read_posts(posts_csv, split_column="split")
+    return posts.in_split("train"), posts.in_split("validation"), posts.in_split("test")
+
+
+@pytest.fixture(scope="session")
 def tiny_bundle(tiny_settings: dict[str, object], posts_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle trained on ``posts_csv``; read only."""
     from jointune import JointClassifier, read_posts

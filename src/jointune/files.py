@@ -23,6 +23,9 @@ COMPARISON_MARK = "comparison.json"
 EXPORT_MARK = "export.json"
 """The file by which to know an exported model."""
 
+MANIFEST = "manifest.json"
+"""The file in a bundle or an export with the SHA-256 of each file that decides predictions."""
+
 
 def refuse_existing(path: Path, force: bool, mark: str | None = None, source: Path | None = None) -> None:
     """Refuse an output that exists, and one whose folder cannot be written, before any work is done.
@@ -161,10 +164,6 @@ def sha256(path: Path) -> str:
     """The SHA-256 of a file's content, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-MANIFEST = "manifest.json"
-"""The file in a bundle or an export with the SHA-256 of each file that decides predictions."""
 
 
 def write_manifest(folder: Path, names: Iterable[str]) -> None:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from conftest import make_tokenizer_folder
-from jointune import JointClassifier, read_posts
+from jointune import JointClassifier
 from jointune.batches import states
 from jointune.encoders.boundary import Boundary
 from jointune.errors import OutputError
@@ -26,12 +26,6 @@ def deep(tmp_path_factory, tiny_settings):
     ViTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(image)
     named = {"text_encoder": str(text), "image_encoder": str(image)}
     return tiny_settings | named | {"train_layers": 0.5, "epochs": 2, "precision": "fp32"}
-
-
-@pytest.fixture(scope="module")
-def parts(posts_csv):
-    posts = read_posts(posts_csv, split_column="split")
-    return posts.in_split("train"), posts.in_split("validation"), posts.in_split("test")
 
 
 @pytest.mark.parametrize("augment", [False, True])

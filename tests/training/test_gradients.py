@@ -4,15 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from jointune import JointClassifier, read_posts
+from jointune import JointClassifier
 from jointune.errors import TooLittleMemoryError
 from jointune.model import JointModel
-
-
-@pytest.fixture(scope="module")
-def parts(posts_csv):
-    posts = read_posts(posts_csv, split_column="split")
-    return posts.in_split("train"), posts.in_split("validation"), posts.in_split("test")
 
 
 @pytest.fixture

@@ -19,12 +19,6 @@ from jointune.training.loop import _schedule
 from jointune.training.recipe import SCHEDULES
 
 
-@pytest.fixture(scope="module")
-def parts(posts_csv):
-    posts = read_posts(posts_csv, split_column="split")
-    return posts.in_split("train"), posts.in_split("validation"), posts.in_split("test")
-
-
 @pytest.fixture
 def four_layers(tmp_path):
     """Folder of a text encoder that has layers to tell apart."""

@@ -77,12 +77,6 @@ def test_class_weights_count():
     assert (heavy.probabilities(held).argmax(1) == 0).mean() > 0.8
 
 
-@pytest.fixture(scope="module")
-def parts(posts_csv):
-    posts = read_posts(posts_csv, split_column="split")
-    return posts.in_split("train"), posts.in_split("validation"), posts.in_split("test")
-
-
 def test_without_epochs_the_probe_is_the_model(parts, tiny_settings):
     learn, held, test = parts
     frozen = JointClassifier(**tiny_settings | {"epochs": 0}).fit(learn, validation=held)
