@@ -49,7 +49,7 @@ def assert_same(classifier: JointClassifier, folder, posts: Posts, tolerance: fl
     graph = ExportedModel(open_graph(folder / "model.onnx", threads=1), scorer.text, scorer.image)
     for part in mixes(posts):
         said = logits_on(part, scorer, {"torch": torch_logits(classifier.model_), "graph": graph.logits})
-        np.testing.assert_allclose(said["graph"], said["torch"], atol=tolerance)
+        np.testing.assert_allclose(said["graph"], said["torch"], atol=tolerance, rtol=1e-5)
 
 
 @pytest.fixture(scope="module")
