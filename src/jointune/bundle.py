@@ -22,6 +22,7 @@ from jointune.files import (
     BUNDLE_MARK,
     MANIFEST,
     atomic_folder,
+    check_format,
     check_manifest,
     clear_read_errors,
     read_json,
@@ -201,11 +202,7 @@ def _verified_config(path: Path) -> dict[str, Any]:
     config = read_json(path / "config.json", "bundle")
     if not isinstance(config, dict) or not isinstance(config.get("format"), int):
         raise BundleError(f"{path} is not a jointune bundle: its config.json names no format")
-    if config["format"] > FORMAT:
-        raise BundleError(
-            f"{path} has the bundle format {config['format']}, written by jointune {config.get('jointune_version')}; "
-            f"this is {__version__}, which reads up to {FORMAT}: pip install --upgrade jointune"
-        )
+    check_format(path, config, FORMAT)
     check_manifest(path, _VERIFIED, "bundle", "training")
     return config
 

@@ -7,11 +7,12 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from jointune import __version__
 from jointune.errors import BundleError, OutputError
 
 BUNDLE_MARK = "training_log.jsonl"
@@ -169,6 +170,25 @@ def sha256(path: Path) -> str:
 def write_manifest(folder: Path, names: Iterable[str]) -> None:
     """Write down the SHA-256 of these files in a folder."""
     write_json(folder / MANIFEST, {name: sha256(folder / name) for name in names})
+
+
+def check_format(folder: Path, description: Mapping[str, Any], known: int) -> None:
+    """See that this jointune can read what is described.
+
+    Args:
+        folder: a bundle or an export.
+        description: its ``format`` and the ``jointune_version`` that wrote it.
+        known: the newest format that can be read.
+
+    Raises:
+        BundleError: it is newer.
+    """
+    if description["format"] > known:
+        raise BundleError(
+            f"{folder} has the format {description['format']}, written by jointune "
+            f"{description.get('jointune_version')}; this is {__version__}, which reads up to {known}: "
+            "pip install --upgrade jointune"
+        )
 
 
 def check_manifest(folder: Path, names: Iterable[str], whole: str, since: str) -> None:

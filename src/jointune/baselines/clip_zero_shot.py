@@ -137,7 +137,6 @@ class PromptScorer(nn.Module):
         self.register_buffer("text_projection", projections.text)
         self.register_buffer("image_projection", projections.image)
         self.register_buffer("labels", projections.text.new_zeros(0, len(projections.text)))
-        # A bias, as SigLIP has one, is the same for all labels: the softmax does not see it.
         self.scale = projections.scale
 
     @torch.no_grad()

@@ -99,9 +99,9 @@ def load_projections(name: str) -> Projections:
         )
     scale = float(model.logit_scale.detach().exp())
     if hasattr(model, "text_projection"):
-        return Projections(model.text_projection.weight.detach(), model.visual_projection.weight.detach(), scale, 0.0)
+        return Projections(model.text_projection.weight.detach(), model.visual_projection.weight.detach(), scale)
     same = torch.eye(model.config.vision_config.hidden_size)
-    return Projections(same, same.clone(), scale, float(model.logit_bias.detach()))
+    return Projections(same, same.clone(), scale)
 
 
 def build_text_encoder(description: dict[str, Any], preprocessor: TextPreprocessor) -> TextEncoder:

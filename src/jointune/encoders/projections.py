@@ -11,11 +11,9 @@ class Projections(NamedTuple):
     Attributes:
         text: of the text tower's pooled vectors, float [D, text dim]; the identity where it needs none (SigLIP).
         image: of the image tower's, float [D, image dim].
-        scale: what cosines are multiplied with to give logits.
-        bias: what is then added; 0 where there is none (CLIP).
+        scale: what cosines are multiplied with to give logits. A bias, as SigLIP adds, is the same for all labels.
     """
 
     text: Tensor
     image: Tensor
     scale: float
-    bias: float

@@ -3,9 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from jointune import __version__
-from jointune.errors import BundleError
-from jointune.files import EXPORT_MARK, check_manifest, read_json
+from jointune.files import EXPORT_MARK, check_format, check_manifest, read_json
 
 FORMAT = 1
 """Raised when an older jointune could no longer read the folder."""
@@ -25,9 +23,5 @@ def read_description(folder: Path) -> dict[str, Any]:
     """
     check_manifest(folder, VERIFIED, "folder", "the export")
     description: dict[str, Any] = read_json(folder / EXPORT_MARK)
-    if description["format"] > FORMAT:
-        raise BundleError(
-            f"{folder} has the format {description['format']}, written by jointune {description['jointune_version']}; "
-            f"this is {__version__}, which reads up to {FORMAT}: pip install --upgrade jointune"
-        )
+    check_format(folder, description, FORMAT)
     return description
