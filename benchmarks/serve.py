@@ -93,7 +93,7 @@ def peak(process: int) -> float | None:
 def main(options: Namespace) -> None:
     """Start a service, ask it, and print the tables."""
     posts = Posts(islice(cycle(read_posts(options.posts)), options.requests), options.posts.name)
-    scorer = load_scorer(options.model)
+    scorer = load_scorer(options.model, engine=options.engine)
 
     def batch_rate() -> float:
         began = time.perf_counter()
@@ -103,6 +103,7 @@ def main(options: Namespace) -> None:
     requests = [request_of(post.text, picture_bytes(post.image) if post.image else None) for post in posts]
     began = time.perf_counter()
     command = [sys.executable, "-m", "jointune", "serve", str(options.model), "--port", "0"]
+    command += ["--engine", options.engine] if options.engine else []
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     ready = json.loads(server.stdout.readline())
     start = time.perf_counter() - began
@@ -129,6 +130,7 @@ def main(options: Namespace) -> None:
         {
             "circumstances": circumstances(),
             "model": str(options.model),
+            "engine": options.engine,
             "seconds to ready": start,
             "peak MB": memory,
             "idle seconds": idle,
@@ -163,6 +165,7 @@ if __name__ == "__main__":
     arguments = parser(__doc__, "serve")
     arguments.add_argument("model", type=Path, help="a bundle, or what jointune export wrote")
     arguments.add_argument("posts", type=Path, nargs="?", default=POSTS, help="(default: the demo posts)")
+    arguments.add_argument("--engine", help="of an exported model, as for jointune serve")
     arguments.add_argument("--requests", type=int, default=300, help="on the idle service (default: %(default)s)")
     arguments.add_argument("--clients", type=int, default=64, help="that ask at a time (default: %(default)s)")
     arguments.add_argument("--seconds", type=float, default=20, help="that they ask for (default: %(default)s)")
