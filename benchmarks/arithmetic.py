@@ -31,6 +31,8 @@ from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
 from jointune.model import Inputs, JointModel, make_model
 from jointune.posts.read import read_posts
 from jointune.progress import QuietBar
+from jointune.training.below import run_frozen_layers
+from jointune.training.gradients import part_size
 from jointune.training.inference import autocast, supports_bf16, to_inputs
 from jointune.training.loop import fine_tune
 from jointune.training.recipe import Recipe
@@ -43,7 +45,7 @@ def preloaded(training: TrainingSet, recipe: Recipe, device: torch.device) -> li
     """The micro-batches of each step of the first epoch, with the shapes that the training loop's draws give them."""
     steps = []
     for step, chosen in enumerate(training.epoch_order(recipe.batch_size, recipe.seed, 0)):
-        size = recipe.micro_batch_size
+        size = part_size(recipe, device)
         parts = [chosen[start : start + size] for start in range(0, len(chosen), size)]
         batches = [
             training.training_batch(part, recipe.seed * 1009, step, recipe.modality_dropout, recipe.augment, number)
@@ -55,12 +57,8 @@ def preloaded(training: TrainingSet, recipe: Recipe, device: torch.device) -> li
 
 def pooled_sum(model: JointModel, inputs: Inputs) -> Tensor:
     """A number to take gradients of that takes no arithmetic beside the encoders'."""
-    vectors = []
-    if inputs.text is not None:
-        vectors.append(model.text_encoder(inputs.text).pooled)
-    if inputs.pixels is not None:
-        vectors.append(model.image_encoder(inputs.pixels).pooled)
-    return torch.stack([vector.float().sum() for vector in vectors]).sum()
+    states = (model.encode_text(inputs), model.encode_image(inputs))
+    return torch.stack([said.pooled.float().sum() for said in states if said is not None]).sum()
 
 
 def convolution_backward_flops(
@@ -113,6 +111,7 @@ def main(options: Namespace) -> None:
     labels = np.array([classes.index(str(label)) for label in posts.labels], dtype=np.int64)
     training = TrainingSet(encode_posts(posts, text), places, store, labels, text, image)
     model = make_model(text_encoder, image_encoder, classifier.fusion, len(classes), probe=True).to(device)
+    run_frozen_layers(model, training, recipe, device, QuietBar(), pictures=not recipe.augment)
     steps = preloaded(training, recipe, device)
 
     flops = training_flops(model.train(), steps)

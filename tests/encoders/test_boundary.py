@@ -34,13 +34,27 @@ def test_below_and_above_give_the_whole(name, keep):
     assert any(parameter.grad is not None for parameter in layers_of(model)[-1].parameters())
 
 
-@pytest.mark.parametrize("keep", [3, 0])
-def test_there_is_none_where_all_or_nothing_is_trained(keep):
+def test_there_is_none_where_all_is_trained():
     model = make("bert")
     run = lambda: model(**inputs).last_hidden_state  # noqa: E731
     inputs = inputs_of(model)
-    freeze_lower(model, keep, run)
+    freeze_lower(model, 3, run)
     assert find_boundary(model, run) is None
+
+
+def test_where_none_is_trained_all_but_the_last_layer_is_below():
+    model = make("bert").eval()
+    run = lambda: model(**inputs).last_hidden_state  # noqa: E731
+    inputs = inputs_of(model)
+    freeze_lower(model, 0, run)
+    boundary = find_boundary(model, run)
+    ran = []
+    for layer in layers_of(model):
+        layer.register_forward_hook(lambda layer, *_: ran.append(layer))
+    with boundary.given(boundary.below(run)):
+        ran.clear()
+        run()
+    assert ran == [layers_of(model)[-1]]
 
 
 def test_there_is_none_where_the_upper_layers_need_more_than_states():

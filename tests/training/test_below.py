@@ -44,6 +44,24 @@ def test_it_changes_nothing_but_the_time(deep, parts, monkeypatch, augment, prob
     assert stored.metrics_.accuracy == stored.evaluate(held).accuracy
 
 
+def test_an_encoder_that_looks_at_padding_gets_the_states_of_it_too(deep, parts, monkeypatch, tmp_path):
+    from transformers import SiglipConfig, SiglipModel
+
+    small = {"hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 32}
+    make_tokenizer_folder(tmp_path)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        words = small | {"vocab_size": 40, "max_position_embeddings": 24}
+        eyes = small | {"image_size": 32, "patch_size": 8}
+        SiglipModel(SiglipConfig(text_config=words, vision_config=eyes)).save_pretrained(tmp_path)
+    training, held, test = (posts.without("image") for posts in parts)
+    settings = deep | {"text_encoder": str(tmp_path), "epochs": 1, "encoder_lr": 1e-2}
+    stored = JointClassifier(**settings).fit(training, validation=held)
+    monkeypatch.setattr("jointune.classifier.run_frozen_layers", lambda *_: None)
+    anew = JointClassifier(**settings).fit(training, validation=held)
+    np.testing.assert_allclose(stored.predict_proba(test), anew.predict_proba(test), atol=1e-4)
+
+
 def test_a_seed_gives_the_same_numbers_twice_in_bf16_too(deep, parts):
     training, held, test = parts
     settings = deep | {"precision": "bf16", "augment": False}

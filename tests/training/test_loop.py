@@ -269,7 +269,8 @@ def test_several_processes_train_together(posts_csv, tiny_settings, tmp_path):
     assert JointClassifier.load(out).evaluate(read_posts(posts_csv)).accuracy > 0.9
 
 
-def test_parts_of_a_batch_add_up_to_it(parts, tiny_settings, tmp_path):
+@pytest.mark.parametrize("class_weight", [None, {"negative": 5.0, "positive": 0.5}])
+def test_parts_of_a_batch_add_up_to_it(parts, tiny_settings, tmp_path, class_weight):
     """Where nothing is drawn at random, the gradients of four small parts are those of the whole."""
     shutil.copytree(tiny_settings["text_encoder"], tmp_path / "bert")
     config = json.loads((tmp_path / "bert" / "config.json").read_text())
@@ -278,6 +279,7 @@ def test_parts_of_a_batch_add_up_to_it(parts, tiny_settings, tmp_path):
 
     training, held, test = (posts.without("image") for posts in parts)
     settings = tiny_settings | {"text_encoder": str(tmp_path / "bert"), "fusion": SumFusion, "modality_dropout": 0.0}
+    settings |= {"class_weight": class_weight}
     whole, split = (
         JointClassifier(**settings | {"micro_batch_size": size}).fit(training, validation=held) for size in (8, 2)
     )

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from jointune.errors import SettingsError
 from jointune.evaluation.metrics import Metrics
 from jointune.posts.problems import Problem
 from jointune.posts.read import Columns
@@ -75,6 +76,18 @@ def columns(
 ) -> Columns:
     """What the column options say."""
     return Columns(text or None, image or None, label or None, split or None, image_root)
+
+
+def layers_option(said: str) -> float | None:
+    """What --train-layers says.
+
+    Raises:
+        SettingsError: it is neither a number nor ``all``.
+    """
+    try:
+        return None if said == "all" else float(said)
+    except ValueError:
+        raise SettingsError(f"--train-layers {said}: give a number of layers, a share of them, or all") from None
 
 
 def say_affected(problems: list[Problem], policy: str) -> None:

@@ -23,12 +23,13 @@ from jointune.commands.options import (
     TextEncoderName,
     Validation,
     columns,
+    layers_option,
     out,
     say_affected,
     sentence,
 )
 from jointune.commands.parts import read_parts
-from jointune.errors import OutputError, SettingsError
+from jointune.errors import OutputError
 from jointune.files import BUNDLE_MARK, refuse_existing
 
 
@@ -151,7 +152,7 @@ def train(
     from jointune import JointClassifier
 
     settings = _settings(
-        JointClassifier, arguments | {"train_layers": _layers(train_layers), "normalise": valid_kinds(normalise)}
+        JointClassifier, arguments | {"train_layers": layers_option(train_layers), "normalise": valid_kinds(normalise)}
     )
     classifier = JointClassifier(**settings, class_weight="balanced" if balanced else None, progress=not quiet)
     classifier.fit(learned, validation=held, test=test or None, checkpoint=partial, resume=resume)
@@ -164,13 +165,6 @@ def train(
         if scores:
             out.print(f"{part}: {sentence(scores)}")
     out.print(f"wrote {bundle}")
-
-
-def _layers(said: str) -> float | None:
-    try:
-        return None if said == "all" else float(said)
-    except ValueError:
-        raise SettingsError(f"--train-layers {said}: give a number of layers, a share of them, or all") from None
 
 
 def _settings(classifier: Any, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from jointune.commands.options import (
     TextEncoderName,
     Validation,
     columns,
+    layers_option,
     out,
     say_affected,
 )
@@ -61,6 +62,12 @@ def tune(
     epochs: Annotated[int | None, typer.Option(help="Most passes over the posts.", rich_help_panel=_FIX)] = None,
     encoder_lr: Annotated[float | None, typer.Option(help="Peak rate of both encoders.", rich_help_panel=_FIX)] = None,
     head_lr: Annotated[float | None, typer.Option(help="Peak rate of fusion and head.", rich_help_panel=_FIX)] = None,
+    train_layers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K|SHARE|all", help="Upper layers of each encoder that are trained.", rich_help_panel=_FIX
+        ),
+    ] = None,
     weight_decay: Annotated[float | None, typer.Option(help="AdamW's decay.", rich_help_panel=_FIX)] = None,
     modality_dropout: Annotated[
         float | None, typer.Option(help="Chance to hide one modality of a post.", rich_help_panel=_FIX)
@@ -136,6 +143,8 @@ def _settings(arguments: dict[str, Any]) -> dict[str, Any]:
         "label_smoothing",
     )
     given = {name: arguments[name] for name in names if arguments[name] is not None}
+    if arguments["train_layers"] is not None:
+        given["train_layers"] = layers_option(arguments["train_layers"])
     flags = {"read_image_text": True} if arguments["read_image_text"] else {}
     return given | flags | ({"class_weight": "balanced"} if arguments["balanced"] else {})
 

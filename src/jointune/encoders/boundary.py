@@ -13,16 +13,16 @@ from jointune.encoders.layers import layers_of
 def find_boundary(model: nn.Module, run: Callable[[], Tensor]) -> "Boundary | None":
     """Where the trained layers of a model begin.
 
-    None where nothing is frozen or nothing is trained, and where what lies above needs more of what lies below than the
-    states, such as the relative positions of T5: that is found out by running both.
+    Where none is trained, the last one counts as such. None where nothing is frozen, and where what lies above needs
+    more of what lies below than the states, such as the relative positions of T5: that is found out by running both.
 
     Args:
         model: of an encoder, of which ``freeze_lower`` has frozen some layers.
         run: passes any input through it.
     """
     layers = layers_of(model)
-    frozen = next((number for number, layer in enumerate(layers) if _is_trained(layer)), len(layers))
-    if not 0 < frozen < len(layers):
+    frozen = next((number for number, layer in enumerate(layers) if _is_trained(layer)), len(layers) - 1)
+    if frozen <= 0:
         return None
     mode = model.training
     model.eval()

@@ -52,6 +52,8 @@ class ImageEncoder(nn.Module):
     def above(self, below: Tensor) -> States:
         """What ``below`` gave to what ``forward`` gives."""
         assert self.boundary is not None, "some layers are frozen"
+        if below.dim() == 4:
+            below = below.contiguous(memory_format=torch.channels_last)  # as `forward` has them
         with self.boundary.given(below):
             # Nothing of these pixels is looked at but their shape.
             return self._run(self.mean.new_zeros(()).expand(len(below), 3, *self._size))

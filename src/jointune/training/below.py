@@ -49,7 +49,9 @@ def run_frozen_layers(
                 inputs = to_inputs(batch, device)
                 if text_below is not None and inputs.text is not None:
                     states = _kept(model.text_encoder.below(inputs.text))
-                    lengths = inputs.text["attention_mask"].sum(1).tolist()
+                    mask = inputs.text["attention_mask"]
+                    # Where all texts are padded to one length, the encoder looks at the padding too.
+                    lengths = [mask.shape[1]] * len(mask) if posts.text.fixed_length else mask.sum(1).tolist()
                     for number, row, length in zip(batch.indices[batch.present[:, 0]], states, lengths, strict=True):
                         text_below.put(int(number), row[:length])
                 if image_below is not None and inputs.pixels is not None:

@@ -24,7 +24,7 @@ _CPU_PART = 16
 def gradients(
     model: nn.Module,
     training: TrainingSet,
-    loss_function: nn.Module,
+    loss_function: nn.CrossEntropyLoss,
     recipe: Recipe,
     first: int,
     total: int,
@@ -39,7 +39,7 @@ def gradients(
     Args:
         model: what Accelerate made of a ``JointModel``.
         training: the posts to learn from.
-        loss_function: of logits [B, C] and labels [B].
+        loss_function: of logits [B, C] and labels [B], added up over posts.
         recipe: sizes, precision and seed.
         first: the step to begin with.
         total: the number of steps.
@@ -50,8 +50,7 @@ def gradients(
         TooLittleMemoryError: a single post does not fit, or one process of several ran out of memory.
     """
     step = first
-    size = recipe.micro_batch_size or (_CPU_PART if accelerator.device.type == "cpu" else recipe.batch_size)
-    size = min(size, recipe.batch_size)
+    size = part_size(recipe, accelerator.device)
     while step < total:
         try:
             for parts in prefetch(_stream(training, recipe, step, total, size, accelerator)):
@@ -74,6 +73,12 @@ def gradients(
         if accelerator.device.type == "cuda":
             torch.cuda.empty_cache()
         bar.line(f"too little memory on {accelerator.device}: going on with {size} posts at once")
+
+
+def part_size(recipe: Recipe, device: torch.device) -> int:
+    """The posts that go through the model at once, as long as they fit."""
+    size = recipe.micro_batch_size or (_CPU_PART if device.type == "cpu" else recipe.batch_size)
+    return min(size, recipe.batch_size)
 
 
 def batches_of(training: TrainingSet, recipe: Recipe, epoch: int, accelerator: Accelerator) -> list[np.ndarray]:
@@ -104,22 +109,23 @@ def _stream(
 
 
 def _backward(
-    model: nn.Module, parts: list[Batch], loss_function: nn.Module, precision: str, accelerator: Accelerator
+    model: nn.Module, parts: list[Batch], loss_function: nn.CrossEntropyLoss, precision: str, accelerator: Accelerator
 ) -> float:
-    """Add up the gradients of the parts of one step; its mean loss."""
+    """Add up the gradients of the parts of one step; its mean loss, in which posts weigh as their labels do."""
     posts = sum(len(part.indices) for part in parts)
-    total = 0.0
-    for number, part in enumerate(parts, 1):
+    labels_of = [torch.from_numpy(part.labels).to(accelerator.device) for part in parts]
+    weights = loss_function.weight
+    weight = posts if weights is None else weights[torch.cat(labels_of)].sum()
+    total = torch.zeros((), device=accelerator.device)
+    for number, (part, labels) in enumerate(zip(parts, labels_of, strict=True), 1):
         # Processes exchange gradients once a step: one may have fewer parts than another.
         exchange = nullcontext() if number == len(parts) else accelerator.no_sync(model)
         with exchange:
             with autocast(accelerator.device, precision):
                 output = model(to_inputs(part, accelerator.device))
-            labels = torch.from_numpy(part.labels).to(accelerator.device)
-            loss = loss_function(output.logits.float(), labels)
+            loss = loss_function(output.logits.float(), labels) / weight
             if output.loss is not None:
-                loss = loss + output.loss.float()
-            loss = loss * (len(part.indices) / posts)
+                loss = loss + output.loss.float() * (len(part.indices) / posts)
             accelerator.backward(loss)
-        total += float(loss.detach())
-    return total
+        total += loss.detach()
+    return float(total)

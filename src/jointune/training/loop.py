@@ -86,7 +86,7 @@ def fine_tune(
     optimizer = torch.optim.AdamW(_parameter_groups(model, recipe, len(training)), fused=device.type in ("cuda", "cpu"))
     wrapped, optimizer = accelerator.prepare(model, optimizer)
     weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32, device=device)
-    loss_function = nn.CrossEntropyLoss(weights, label_smoothing=recipe.label_smoothing)
+    loss_function = nn.CrossEntropyLoss(weights, label_smoothing=recipe.label_smoothing, reduction="sum")
 
     batches = len(batches_of(training, recipe, 0, accelerator))
     steps_per_epoch = batches * math.ceil(recipe.epoch_steps / batches)
@@ -220,6 +220,7 @@ def _parameter_groups(model: JointModel, recipe: Recipe, posts: int) -> list[dic
     return [
         {
             "params": parameters,
+            "lr": 0.0,  # until the first step sets it
             "peak_lr": lowered * (recipe.encoder_lr if encoder else recipe.head_lr),
             "weight_decay": recipe.weight_decay if decays else 0.0,
         }
