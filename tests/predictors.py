@@ -59,3 +59,11 @@ class WrongShape(Guess):
 
     def predict_proba(self, posts):
         return super().predict_proba(posts)[:-1]
+
+
+class ReadsPictures(Guess):
+    """Wants the text in every picture."""
+
+    def fit(self, posts, *, validation):
+        assert all(post.image_text == "good" for post in posts if post.image is not None)
+        return super().fit(posts, validation=validation)

@@ -81,6 +81,10 @@ class LineBar:
         print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
+_RATE_OVER = 3600.0
+"""Seconds of which the rate is the mean: a step of some kinds of work takes minutes."""
+
+
 class TerminalBar:
     """A bar drawn by rich."""
 
@@ -105,6 +109,7 @@ class TerminalBar:
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
             console=Console(stderr=True),
+            speed_estimate_period=_RATE_OVER,
         )
         self._unit = unit
         self._task = self.progress.add_task(what, total=None, rate="", note="")

@@ -2,11 +2,13 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import fake_ocr
 import predictors
 from jointune import compare, read_posts
 from jointune.comparison.cells import stored_results
@@ -131,7 +133,7 @@ def test_a_folder_of_other_posts_or_settings_is_neither_resumed_nor_overwritten(
         compare(posts_csv, methods=QUICK, folds=3, out=folder, resume=True, progress=False)
     with pytest.raises(OutputError, match="other posts and protocol"):
         compare(read_posts(posts_csv)[:40], methods=QUICK, folds=2, out=folder, resume=True, progress=False)
-    with pytest.raises(OutputError, match="other setup"):
+    with pytest.raises(OutputError, match="other epochs"):
         compare(posts_csv, methods=QUICK, folds=2, out=folder, resume=True, progress=False, epochs=3)
     other = tmp_path / "mine"
     other.mkdir()
@@ -139,6 +141,58 @@ def test_a_folder_of_other_posts_or_settings_is_neither_resumed_nor_overwritten(
     with pytest.raises(OutputError, match="not what this command writes"):
         compare(posts_csv, methods=QUICK, folds=2, out=other, force=True, progress=False)
     assert (other / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_checkpoint_may_be_named_later_as_long_as_nothing_stored_depends_on_it(posts_csv, tmp_path):
+    again = {"methods": QUICK, "folds": 2, "out": tmp_path / "report", "progress": False, "resume": True}
+    compare(posts_csv, **again)
+    before = changed(tmp_path / "report")
+    compare(posts_csv, **again, clip="some/clip", prompts="a {label} post")
+    assert changed(tmp_path / "report") == before
+    assert json.loads((tmp_path / "report" / "comparison.json").read_text())["setup"]["clip"] == "some/clip"
+    (tmp_path / "report" / "cells" / "clip.fold-0.seed-0.labels-all.failure.json").write_text(
+        json.dumps({"cell": {"method": "clip", "fold": 0, "seed": 0, "budget": None}, "reason": "", "trace": ""})
+    )
+    with pytest.raises(OutputError, match="with other clip:"):
+        compare(posts_csv, **again, clip="another/clip", prompts="a {label} post")
+    with pytest.raises(OutputError, match="with other epochs and clip:"):
+        compare(posts_csv, **again, epochs=3)
+
+
+def test_replacing_takes_the_old_report_away_at_once(posts_csv, tmp_path, monkeypatch):
+    folder = tmp_path / "report"
+    compare(posts_csv, methods=QUICK, folds=2, out=folder, progress=False)
+    monkeypatch.setattr("jointune.comparison.run.write_report", lambda *_: None)
+    compare(posts_csv, methods=QUICK, folds=2, out=folder, force=True, progress=False)
+    assert not [*folder.glob("report.*"), *folder.glob("*.csv")]
+
+
+def test_a_label_that_nothing_can_be_learned_of_is_told_before_any_training(fresh_posts, tmp_path):
+    path = fresh_posts()
+    lines = path.read_text().splitlines()
+    for row in [number for number, line in enumerate(lines) if line.endswith("validation")][:2]:
+        lines[row] = re.sub("positive|negative", "furious", lines[row])
+    path.write_text("\n".join(lines) + "\n")
+    posts = read_posts(path, split_column="split")
+    with pytest.raises(PostsError, match="no post to learn from is labelled 'furious'"):
+        compare(posts, methods=QUICK, folds=None, out=tmp_path / "report", progress=False)
+
+
+def test_a_method_of_ones_own_may_be_called_late(posts_csv):
+    methods = {"text": predictors.Words, "image": predictors.Words, "late": predictors.Guess}
+    found = compare(posts_csv, methods=methods, folds=2, progress=False)
+    rows = {(row["method"], row["fold"]): row["accuracy"] for row in found.table()}
+    assert rows["late", 0] != rows["text", 0]
+
+
+def test_text_in_pictures_is_read_once_and_before_any_method(posts_csv, tmp_path, monkeypatch):
+    """Methods run in processes of their own, which this OCR does not reach."""
+    ocr = fake_ocr.install(monkeypatch, tmp_path / "cache", lambda _: "good")
+    methods = {"reads": predictors.ReadsPictures}
+    found = compare(posts_csv, methods=methods, folds=2, read_image_text=True, progress=False)
+    assert not found.failures
+    pictures = sum(post.image is not None for post in read_posts(posts_csv))
+    assert 0 < ocr.pictures <= pictures
 
 
 def test_a_damaged_cell_is_named(posts_csv, tmp_path):
@@ -156,7 +210,8 @@ def test_a_damaged_cell_is_named(posts_csv, tmp_path):
         ({"methods": ["joint", "magic"]}, "'magic': choose among"),
         ({"methods": []}, "choose among"),
         ({"methods": ["clip"]}, "--clip"),
-        ({"methods": ["clip"], "clip": "x", "read_image_text": True}, "one text, not two"),
+        ({"methods": ["clip"], "clip": "x", "read_image_text": True}, "one text, not two; leave out clip"),
+        ({"methods": ["clip-zero-shot"], "clip": "x", "read_image_text": True}, "leave out clip-zero-shot"),
         ({"methods": {"mine": 3}}, "a function from a seed"),
         ({"label_budgets": ["few"]}, "'few' is neither"),
         ({"label_budgets": [0]}, "0 is neither"),

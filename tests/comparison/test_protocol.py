@@ -110,6 +110,12 @@ def test_test_posts_that_were_in_training_are_counted():
     assert fold_of_split(posts, identity_groups(posts)).shared == 1
 
 
+def test_a_split_of_another_name_is_told():
+    posts = posts_of(list(range(6)), ["a", "b"] * 3, ["train", "train", "dev", "dev", "test", "test"])
+    with pytest.raises(PostsError, match=r"row 3.*the split is 'dev'.*use one of train, validation, test"):
+        fold_of_split(posts, identity_groups(posts))
+
+
 @pytest.mark.parametrize("part", ["train", "test"])
 def test_a_split_needs_train_and_test(part):
     other = {"train": "test", "test": "train"}[part]

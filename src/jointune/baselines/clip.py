@@ -57,6 +57,7 @@ class FromCheckpoint:
         with torch.no_grad():
             fusion.text.weight.copy_(found.text)
             fusion.image.weight.copy_(found.image)
+        fusion.pretrained = ("text", "image")
         return fusion
 
     def built_in(self, fusion: DualFusion) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 
 from jointune.baselines.one_modality import OneModality
 from jointune.classifier import JointClassifier
+from jointune.evaluation.intervals import f1_scores
 from jointune.posts.check import class_numbers
 from jointune.posts.read import as_posts
 from jointune.posts.split import split_posts
@@ -14,20 +15,27 @@ WEIGHTS = np.linspace(0, 1, 21)
 """Of the text, to choose from."""
 
 
-def choose_weight(truth: np.ndarray, text: np.ndarray, image: np.ndarray) -> float:
-    """The weight of the text with the best accuracy on validation posts, and the least log loss among equals.
+def choose_weight(truth: np.ndarray, text: np.ndarray, image: np.ndarray, metric: str = "accuracy") -> float:
+    """The weight of the text with the best score on validation posts, and the least log loss among equals.
 
     Args:
         truth: class numbers, int [N].
         text: probabilities of text alone, float [N, C].
         image: probabilities of picture alone, float [N, C].
+        metric: ``accuracy``, ``macro_f1``, ``weighted_f1`` or ``log_loss``.
     """
 
     def score(weight: float) -> tuple[float, float]:
         mixed = mix(text, image, weight)
-        return float((mixed.argmax(1) == truth).mean()), float(
-            np.log(mixed[np.arange(len(truth)), truth] + 1e-12).mean()
-        )
+        likelihood = float(np.log(mixed[np.arange(len(truth)), truth] + 1e-12).mean())
+        if metric == "log_loss":
+            return likelihood, 0.0
+        if metric == "accuracy":
+            return float((mixed.argmax(1) == truth).mean()), likelihood
+        classes = text.shape[1]
+        pairs = np.bincount(truth * classes + mixed.argmax(1), minlength=classes**2)
+        macro, weighted = f1_scores(pairs.reshape(1, classes, classes))
+        return float((macro if metric == "macro_f1" else weighted)[0]), likelihood
 
     return float(max(WEIGHTS, key=score))
 
@@ -61,7 +69,8 @@ class LateFusion:
         self.classes_ = self.text.classes_
         self.trained_parameters_ = self.text.trained_parameters_ + self.image.trained_parameters_
         truth = class_numbers(validation, self.classes_.tolist())
-        self.weight_ = choose_weight(truth, self.text.predict_proba(validation), self.image.predict_proba(validation))
+        text, image = (part.predict_proba(validation) for part in (self.text, self.image))
+        self.weight_ = choose_weight(truth, text, image, self.text.classifier.metric)
         return self
 
     def predict_proba(self, posts: Any) -> np.ndarray:

@@ -1,12 +1,20 @@
 """The folder of a comparison: what it is of, and whether it may be written to."""
 
+import json
+import os
+import platform
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from jointune.bundle import versions
+from jointune.classifier import JointClassifier
 from jointune.comparison.methods import METHODS, Setup
 from jointune.comparison.protocol import VALIDATION, Fold
-from jointune.files import COMPARISON_MARK, claim_folder
+from jointune.errors import OutputError
+from jointune.files import COMPARISON_MARK, atomic_file, claim_folder, read_json, write_json
 from jointune.posts.post import Posts
 from jointune.training.tracking import loggable
 
@@ -16,18 +24,43 @@ FORMAT = 1
 
 def open_folder(folder: Path, about: dict[str, Any], resume: bool, force: bool) -> None:
     """Begin a comparison's folder, or see that it belongs to this comparison; see ``claim_folder``."""
-    same = ("format", "posts", "protocol", "setup", "versions")
+    if resume and (folder / COMPARISON_MARK).exists():
+        _check_setup(folder, about["setup"])
+    same = ("format", "posts", "protocol", "versions")
     claim_folder(folder, COMPARISON_MARK, about, same, "comparison", _clear, resume, force)
 
 
+_NEEDED_BY = {"clip": ("clip", "clip-zero-shot"), "visualbert": ("visualbert",), "prompts": ("clip-zero-shot",)}
+
+
+def _check_setup(folder: Path, setup: dict[str, Any]) -> None:
+    """See that stored cells were run as these will be; what none of them depends on may still be named."""
+    about = read_json(folder / COMPARISON_MARK, "comparison")
+    found, wanted = about["setup"], json.loads(json.dumps(setup))
+    settings = found["settings"] | wanted["settings"]
+    differing = [name for name in settings if found["settings"].get(name) != wanted["settings"].get(name)]
+    for name, methods in _NEEDED_BY.items():
+        if found[name] != wanted[name] and any(any((folder / "cells").glob(f"{method}.*")) for method in methods):
+            differing.append(name)
+    if differing:
+        raise OutputError(
+            f"{folder} holds a comparison with other {' and '.join(differing)}: resume with the same, choose another "
+            "--out, or replace it with --force"
+        )
+    if found != wanted:
+        with atomic_file(folder / COMPARISON_MARK) as path:
+            write_json(path, about | {"setup": wanted})
+
+
 def _clear(folder: Path) -> None:
-    for path in sorted((folder / "cells").glob("*")):
+    for path in (*(folder / "cells").glob("*"), *folder.glob("report.*"), *folder.glob("*.csv")):
         path.unlink()
 
 
 def about_of(posts: Posts, divided: list[Fold], folds: int | None, setup: Setup) -> dict[str, Any]:
     """What a comparison is of: as much as must agree for its cells to be compared, and what a report says of it."""
     environment = versions()
+    recipe = JointClassifier(**setup.settings).get_params()
     return {
         "format": FORMAT,
         "posts": {"name": posts.name, "number": len(posts), "sha256": posts.digest()},
@@ -46,6 +79,30 @@ def about_of(posts: Posts, divided: list[Fold], folds: int | None, setup: Setup)
             "prompts": setup.prompts,
         },
         "versions": {name: environment[name] for name in ("jointune", "torch", "transformers")},
-        "environment": environment,
+        "environment": environment | _machine(),
+        "begun": f"{datetime.now(UTC):%Y-%m-%d}",
+        "recipe": {
+            name: value if isinstance(value, _JSON) else str(value)
+            for name, value in recipe.items()
+            if name not in _NO_RECIPE
+        },
         "methods": {name: method.about for name, method in METHODS.items()},
     }
+
+
+_NO_RECIPE = ("seed", "progress", "track", "device", "on_bad_image")
+"""Parameters of ``JointClassifier`` that scores do not depend on, or that are told elsewhere."""
+
+
+_JSON = (str, int, float, bool, list, tuple, type(None))
+
+
+def _machine() -> dict[str, str]:
+    """What seconds and memory depend on."""
+    processor = platform.processor() or platform.machine()
+    known = Path("/proc/cpuinfo")
+    if known.exists():
+        names = [line.split(":", 1)[1].strip() for line in known.read_text().splitlines() if "model name" in line]
+        processor = names[0] if names else processor
+    found = {"processor": processor, "cores": str(os.cpu_count()), "threads": str(torch.get_num_threads())}
+    return found | ({"GPU": torch.cuda.get_device_name()} if torch.cuda.is_available() else {})

@@ -16,17 +16,20 @@ def parts_of_late(cell: Cell, folder: Path) -> tuple[CellResult, CellResult] | N
     return (text, image) if text and image else None
 
 
-def late_of(cell: Cell, parts: tuple[CellResult, CellResult], truth: np.ndarray, folder: Path) -> CellResult:
+def late_of(
+    cell: Cell, parts: tuple[CellResult, CellResult], truth: np.ndarray, metric: str, folder: Path
+) -> CellResult:
     """The cell of late fusion, stored like any other.
 
     Args:
         cell: which.
         parts: text alone and picture alone of the same run.
         truth: class numbers of all posts, int [posts].
+        metric: the validation score that chooses the weight.
         folder: of the cells.
     """
     text, image = parts
-    weight = choose_weight(truth[text.check], text.check_scores, image.check_scores)
+    weight = choose_weight(truth[text.check], text.check_scores, image.check_scores, metric)
 
     def both(name: str, add: Callable[[Any, Any], Any]) -> Any:
         first, second = getattr(text.cost, name), getattr(image.cost, name)

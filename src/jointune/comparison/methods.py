@@ -45,6 +45,7 @@ class Method:
 
     Attributes:
         about: what it is, in a sentence for the report.
+        changes: its settings of ``JointClassifier`` that are not those of all methods.
         make: a setup and a seed to an untrained predictor.
         needs: the setup's field without which it cannot be run.
     """
@@ -52,6 +53,7 @@ class Method:
     about: str
     make: Callable[[Setup, int], Predictor]
     needs: str | None = None
+    changes: dict[str, Any] = field(default_factory=dict)
 
 
 PAPER: dict[str, Any] = {
@@ -76,9 +78,12 @@ PAPER: dict[str, Any] = {
     "max_grad_norm": 1e9,
 }
 """The settings of arXiv 2210.05790: AdamW at 3e-5, decay by 0.9 an epoch, batches of 32, 30 epochs at most, patience 2,
-pictures resized to 256 and cropped to 224 at the centre, as the built-in image encoders do. From the authors' code: the
+pictures resized to 256 and cropped to 224 at the centre, as the default image encoder does. From the authors' code: the
 loss stops training. It watches that of the test fold; here it is that of the validation posts. Weight decay, the length
 of texts and how token states are pooled are ours."""
+
+
+VISUALBERT: dict[str, Any] = {"fusion": "single-stream", "probe": False, "train_layers": None}
 
 
 def _classifier(setup: Setup, seed: int, **changes: Any) -> Any:
@@ -88,8 +93,8 @@ def _classifier(setup: Setup, seed: int, **changes: Any) -> Any:
     return JointClassifier(**{**setup.settings, **changes, "seed": seed})
 
 
-def _joint(**changes: Any) -> Callable[[Setup, int], Predictor]:
-    return lambda setup, seed: _classifier(setup, seed, **changes)
+def _joint(about: str, **changes: Any) -> Method:
+    return Method(about, lambda setup, seed: _classifier(setup, seed, **changes), changes=changes)
 
 
 def _without(hidden: Modality) -> Callable[[Setup, int], Predictor]:
@@ -109,7 +114,7 @@ def _late(setup: Setup, seed: int) -> Predictor:
 
 def _visualbert(setup: Setup, seed: int) -> Predictor:
     changes = {"text_encoder": setup.visualbert} if setup.visualbert else {}
-    return _classifier(setup, seed, fusion="single-stream", probe=False, train_layers=None, **changes)
+    return _classifier(setup, seed, **VISUALBERT, **changes)
 
 
 def _clip(setup: Setup, seed: int) -> Predictor:
@@ -128,23 +133,27 @@ def _clip_zero_shot(setup: Setup, _: int) -> Predictor:
 
 
 METHODS: dict[str, Method] = {
-    "joint": Method("both encoders fine-tuned together with a fusion and a head, by jointune's recipe", _joint()),
-    "joint-paper": Method(
-        "joint fine-tuning as published: architecture and settings of arXiv 2210.05790", _joint(**PAPER)
+    "joint": _joint("both encoders fine-tuned together with a fusion and a head, by jointune's recipe"),
+    "joint-paper": _joint(
+        "joint fine-tuning with the fusion and the rates of arXiv 2210.05790, of the encoders named here", **PAPER
     ),
-    "frozen": Method("logistic regression on what both encoders say, none of them trained", _joint(epochs=0)),
+    "frozen": _joint("logistic regression on what both encoders say, none of them trained", epochs=0),
     "text": Method("the same recipe with every picture hidden", _without("image")),
     "image": Method("the same recipe with every text hidden", _without("text")),
     "late": Method("the probabilities of text and image averaged, with a weight chosen on validation posts", _late),
-    "clip": Method("the two towers of a CLIP checkpoint fine-tuned together", _clip, needs="clip"),
+    "clip": Method(
+        "the two towers of a CLIP checkpoint fine-tuned together, by jointune's recipe", _clip, needs="clip"
+    ),
     "clip-zero-shot": Method(
         "a CLIP checkpoint with a prompt for each label, not trained", _clip_zero_shot, needs="clip"
     ),
-    "visualbert": Method("picture states enter the text encoder's layers as extra tokens (VisualBERT)", _visualbert),
-    "mual": Method("jointune's recipe with cross-modal attention and a difference loss (MuAL)", _joint(fusion="mual")),
-    "splitting": Method(
+    "visualbert": Method(
+        "picture states enter the text encoder's layers as extra tokens (VisualBERT)", _visualbert, changes=VISUALBERT
+    ),
+    "mual": _joint("jointune's recipe with cross-modal attention and a difference loss (MuAL)", fusion="mual"),
+    "splitting": _joint(
         "jointune's recipe with shared and private parts of each modality, after MISA and the idea of SFVE",
-        _joint(fusion="splitting"),
+        fusion="splitting",
     ),
 }
 """In the order in which reports list them."""
@@ -156,8 +165,10 @@ def chosen_methods(names: list[str] | None, setup: Setup) -> dict[str, Method]:
     Raises:
         SettingsError: there is no method of such a name, or it needs a checkpoint that is not named.
     """
+    one_text = ("clip", "clip-zero-shot") if setup.settings.get("read_image_text") else ()
     if names is None:
-        names = [name for name in METHODS if name not in ("mual", "splitting") and not _lacks(METHODS[name], setup)]
+        left_out = ("mual", "splitting", *one_text)
+        names = [name for name in METHODS if name not in left_out and not _lacks(METHODS[name], setup)]
     unknown = [name for name in names if name not in METHODS]
     if unknown or not names:
         raise SettingsError(f"methods={','.join(unknown) or None!r}: choose among {', '.join(METHODS)}")
@@ -166,9 +177,9 @@ def chosen_methods(names: list[str] | None, setup: Setup) -> dict[str, Method]:
             raise SettingsError(
                 f"the method {name} needs a checkpoint: name one with --{lacking} (a folder or a hub id)"
             )
-    if "clip" in names and setup.settings.get("read_image_text"):
+    if refused := [name for name in names if name in one_text]:
         raise SettingsError(
-            "read_image_text: the text tower of CLIP takes one text, not two; leave the method clip out"
+            f"read_image_text: the text tower of CLIP takes one text, not two; leave out {' and '.join(refused)}"
         )
     return {name: METHODS[name] for name in dict.fromkeys(names)}
 

@@ -30,8 +30,9 @@ from jointune.comparison.worker import Job
 from jointune.errors import PostsError, SettingsError
 from jointune.files import COMPARISON_MARK
 from jointune.posts.check import class_numbers, label_problems, usable
+from jointune.posts.image_text import read_with_bar
 from jointune.posts.post import Posts
-from jointune.posts.problems import OnBadImage, raise_problems, valid_policy
+from jointune.posts.problems import OnBadImage, Problem, raise_problems, valid_policy
 from jointune.posts.read import as_posts
 from jointune.posts.split import identity_groups
 from jointune.progress import Bar, progress_bar
@@ -102,11 +103,15 @@ def compare(
     posts, _ = usable(posts, valid_policy(on_bad_image))
     groups = identity_groups(posts)
     divided = [fold_of_split(posts, groups)] if folds is None else make_folds(posts, folds, groups)
+    _check_labels(posts, divided)
 
     with tempfile.TemporaryDirectory(prefix="jointune-compare-") as scratch:
         folder = Path(out) if out else Path(scratch) / "report"
         about = about_of(posts, divided, folds, setup)
         open_folder(folder, about, resume, force)
+        if settings.get("read_image_text"):
+            # Once and before the grid: no method's seconds are to hold it.
+            posts = Posts(read_with_bar(posts, progress), posts.name)
         grid = [
             Cell(name, fold.number, seed, budget)
             for fold in divided
@@ -115,7 +120,8 @@ def compare(
             for name in _late_last(made)
         ]
         with progress_bar("comparing", "cells", progress) as bar:
-            _run_grid(grid, made, divided, posts, folder / "cells", Path(scratch), bar)
+            late = None if isinstance(methods, Mapping) else str(settings.get("metric", "accuracy"))
+            _run_grid(grid, made, divided, posts, folder / "cells", Path(scratch), late, bar)
         comparison = collect(folder, posts, groups, divided)
         if out:
             write_report(comparison, folder)
@@ -137,9 +143,10 @@ def _run_grid(
     posts: Posts,
     folder: Path,
     scratch: Path,
+    late: str | None,
     bar: Bar,
 ) -> None:
-    """Run what ``folder`` lacks."""
+    """Run what ``folder`` lacks; ``late`` is the metric for putting ``late`` together, None where it is one's own."""
     labels = tuple(sorted({str(label) for label in posts.labels}))
     truth = class_numbers(posts, labels)
     sizes = {cell: len(draw(posts, divided[cell.fold].learn, cell.budget, cell.seed)) for cell in grid}
@@ -147,12 +154,14 @@ def _run_grid(
     stored = scratch / "posts.pickle"
     stored.write_bytes(pickled(Posts(posts, posts.name)))
     done = {cell: found for cell in grid if (found := load_result(cell, folder))}
+    put_together = {cell for cell in done if late and cell.method == "late" and parts_of_late(cell, folder)}
     bar.start(len(grid), len(done))
     for cell in [cell for cell in grid if cell not in done]:
         fold = divided[cell.fold]
         bar.note(str(cell))
-        if cell.method == "late" and (parts := parts_of_late(cell, folder)):
-            outcome: CellResult | Failure = late_of(cell, parts, truth, folder)
+        if late and cell.method == "late" and (parts := parts_of_late(cell, folder)):
+            outcome: CellResult | Failure = late_of(cell, parts, truth, late, folder)
+            put_together.add(cell)
         else:
             learn = draw(posts, fold.learn, cell.budget, cell.seed)
             make = partial(made[cell.method], cell.seed)
@@ -161,10 +170,12 @@ def _run_grid(
         bar.advance()
         if isinstance(outcome, Failure):
             save_failure(outcome, folder)
+            del sizes[cell]
             bar.line(f"FAILED {cell}: {outcome.reason}")
             continue
         done[cell] = outcome
-        left = time_left({c: r.cost.train_seconds + r.cost.predict_seconds for c, r in done.items()}, sizes)
+        took = {c: 0.0 if c in put_together else r.cost.train_seconds + r.cost.predict_seconds for c, r in done.items()}
+        left = time_left(took, sizes)
         bar.line(f"{len(done)} of {len(grid)}: {_sentence(outcome, truth)}{left}")
 
 
@@ -178,6 +189,23 @@ def _methods(
         return dict(methods)
     chosen = chosen_methods(list(methods) if methods is not None else None, setup)
     return {name: partial(method.make, setup) for name, method in chosen.items()}
+
+
+def _check_labels(posts: Posts, divided: Sequence[Fold]) -> None:
+    """What every training would refuse is told before the first one."""
+    for fold in divided:
+        learned = {posts[number].label for number in fold.learn}
+        problems = [
+            Problem(
+                posts[number].where,
+                "label",
+                f"no post to learn from is labelled {posts[number].label!r}",
+                "mark some such posts train, or relabel this one",
+            )
+            for number in fold.check
+            if posts[number].label not in learned
+        ]
+        raise_problems(problems, posts.name)
 
 
 def _late_last(names: Mapping[str, Any]) -> list[str]:

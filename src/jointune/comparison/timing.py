@@ -11,7 +11,7 @@ def time_left(seconds: Mapping[Cell, float], sizes: Mapping[Cell, int]) -> str:
 
     Args:
         seconds: of each finished cell.
-        sizes: training posts of each cell of the grid.
+        sizes: training posts of each cell of the grid that has finished or is still to be run.
     """
     left = sum(_expected(cell, seconds, sizes) for cell in sizes if cell not in seconds)
     if not left:

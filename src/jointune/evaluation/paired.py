@@ -129,7 +129,7 @@ def paired_difference(
     - One fold, S seeds: ``V + s²/S - (V₁ - V)/(S - 1)``, with ``V`` the bootstrap variance of the difference averaged
       over seeds, ``V₁`` that of one seed's difference, and ``s²`` the variance between seeds. All seeds are tested on
       the same posts, so ``s²`` holds the interaction of seed and post, which ``V`` has already; the last term takes it
-      out. The choice of the training posts does not vary in it.
+      out. Training posts vary in it as far as they were drawn anew for each seed.
     - K folds: ``V + s²/K - V``, with ``s²`` the variance between folds of differences averaged over seeds, which holds
       all of ``V``. Folds learn from common posts, so they vary too little, by an amount that one cross-validation
       cannot tell (Bengio and Grandvalet, 2004); the p-value allows for it, the interval does not.
@@ -445,7 +445,7 @@ def _basis(folds: int, runs: int) -> str:
         )
     if runs > 1:
         return (
-            f"{runs} trainings on the same training posts: the interval holds the variation between test posts and "
-            "between seeds, not that of the choice of training posts"
+            f"{runs} trainings on one division of the posts: the interval holds the variation between test posts and "
+            "between seeds, with the draws of training posts where labels are limited, not that of the division"
         )
     return "one training: the interval holds the variation between test posts only, not that between trainings"

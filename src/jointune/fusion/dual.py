@@ -19,7 +19,12 @@ class DualFusion(nn.Module):
         image_dim: width of the image encoder's states.
         dim: width of the common space.
         dropout: on the joint vector.
+
+    Attributes:
+        pretrained: names of the parts that come pre-trained, and are trained at the encoders' rate.
     """
+
+    pretrained: tuple[str, ...] = ()
 
     def __init__(self, text_dim: int, image_dim: int, dim: int = 256, dropout: float = 0.1) -> None:
         super().__init__()

@@ -73,6 +73,14 @@ def _nothing(_: Image.Image) -> np.ndarray:
     return np.empty(0)
 
 
+def split_problem(post: Post) -> Problem | None:
+    """What is wrong with the split of a post that needs one."""
+    if post.split in SPLITS:
+        return None
+    said = "the split is empty" if post.split is None else f"the split is {post.split!r}"
+    return Problem(post.where, "split", said, f"use one of {', '.join(SPLITS)}")
+
+
 def label_problems(posts: Iterable[Post], split: bool = False) -> Iterator[Problem]:
     """What is wrong with labels and splits: missing, unknown, only one, or too few posts for one.
 
@@ -89,9 +97,8 @@ def label_problems(posts: Iterable[Post], split: bool = False) -> Iterator[Probl
     for post in posts:
         first = first or post
         splits[post.split] += 1
-        if split and post.split not in SPLITS:
-            said = "the split is empty" if post.split is None else f"the split is {post.split!r}"
-            yield Problem(post.where, "split", said, f"use one of {', '.join(SPLITS)}")
+        if split and (problem := split_problem(post)):
+            yield problem
         if post.label is None:
             yield Problem(post.where, "label", "the post has no label", "label it or remove the row")
         else:

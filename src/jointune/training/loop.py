@@ -210,13 +210,19 @@ def _anywhere(flag: bool, accelerator: Accelerator) -> bool:
 _PRETRAINED = ("text_encoder.", "image_encoder.", "probe.")
 
 
+def _is_pretrained(name: str, model: JointModel) -> bool:
+    """A fusion may have parts that are, such as the projections of CLIP."""
+    parts = tuple(f"fusion.{part}." for part in getattr(model.fusion, "pretrained", ()))
+    return name.startswith(_PRETRAINED + parts)
+
+
 def _parameter_groups(model: JointModel, recipe: Recipe, posts: int) -> list[dict[str, Any]]:
     """Two rates: encoders and probe come pre-trained, fusion and head do not. No decay for biases and the like."""
     lowered = min(1.0, posts / recipe.full_rate_posts) ** 0.5 if recipe.full_rate_posts else 1.0
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            groups.setdefault((name.startswith(_PRETRAINED), parameter.dim() > 1), []).append(parameter)
+            groups.setdefault((_is_pretrained(name, model), parameter.dim() > 1), []).append(parameter)
     return [
         {
             "params": parameters,

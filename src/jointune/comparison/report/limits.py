@@ -42,7 +42,7 @@ def limits(comparison: Comparison, summary: Summary) -> list[str]:
         "methods may be.",
         "Posts held out for validation decide when a training stops, and for some methods a weight or a checkpoint. "
         "They are no test posts, and no score in this report is from them.",
-        "Every method ran with the settings listed here. Other settings, found by tuning each method, may change the "
+        "No method was tuned to these posts: each ran with the settings listed here. Other settings may change the "
         "order.",
         "Labels are the opinions of their annotators. No method can be told better than the labels agree with "
         "themselves, and a score says how well a method repeats them.",
@@ -71,8 +71,8 @@ def _trainings(comparison: Comparison) -> list[str]:
         said.append(f"Only {plural(len(seeds), 'seed')} say how much trainings vary, which is a rough measure.")
     if len(folds) == 1:
         said.append(
-            "There is a single division into training and test posts. How much another choice of training posts would "
-            "change is not in the intervals."
+            "There is a single division into training and test posts. How much another one would change is not in the "
+            "intervals."
         )
     else:
         said.append(

@@ -42,6 +42,7 @@ from jointune.comparison.report.tables import (
     method_table,
     saved_table,
     score_table,
+    settings_table,
 )
 from jointune.comparison.result import Comparison
 from jointune.comparison.summary import Line, Summary
@@ -95,6 +96,7 @@ def _setting(comparison: Comparison) -> Section:
     blocks: list[Block] = [
         Facts(_facts(comparison)),
         method_table(comparison),
+        *settings_table(comparison),
         label_table(comparison),
         fold_table(comparison),
     ]
@@ -127,9 +129,10 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
         ("label budgets: posts to learn from", budget_names(budgets)),
         ("seeds", listed([str(seed) for seed in sorted({cell.seed for cell in tried})])),
         ("trainings", f"{len(comparison.results):,} finished, {len(comparison.failures):,} crashed"),
-        ("settings", _pairs(settings) or "the recipe's own"),
+        ("settings that were chosen", _pairs(settings) or "none: the recipe's own"),
         ("versions", _pairs({"jointune": about.get("jointune", "unknown"), **_mapping(about, "versions")})),
         ("environment", _pairs(_mapping(about, "environment")) or "not stated"),
+        *([("begun", str(about["begun"]))] if "begun" in about else []),
         ("posts, SHA-256", str(_mapping(about, "posts").get("sha256", "not stated"))),
     ]
 

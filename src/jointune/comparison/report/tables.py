@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from jointune.comparison.methods import METHODS
 from jointune.comparison.protocol import Budget
 from jointune.comparison.report.blocks import Column, Matrices, Table, Tone, Value
 from jointune.comparison.report.figures import (
@@ -78,6 +79,34 @@ def method_table(comparison: Comparison) -> Table:
     ]
     columns = [Column("method", "l"), Column("what it is", "l"), Column("finished"), Column("crashed")]
     return Table("Methods, and the number of their trainings", columns, rows)
+
+
+def settings_table(comparison: Comparison) -> list[Table]:
+    """The settings of all methods, and those that are a method's own; none where the folder does not say."""
+    recipe = comparison.about.get("recipe")
+    if not recipe:
+        return []
+    own = {name: METHODS[name].changes for name in comparison.methods if name in METHODS}
+    rows = [
+        [
+            Value(setting),
+            Value(_plain(value)),
+            Value("; ".join(f"{name}: {_plain(of[setting])}" for name, of in own.items() if setting in of)),
+        ]
+        for setting, value in sorted(recipe.items())
+    ]
+    notes = [
+        "Arguments of JointClassifier. clip takes both encoders and the fusion from its checkpoint. Methods that are "
+        "not trained by this recipe, such as one's own, have settings of their own."
+    ]
+    columns = [Column("setting", "l"), Column("value", "l"), Column("otherwise", "l")]
+    return [Table("Settings", columns, rows, notes)]
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)
 
 
 def difference_words(reference: str, folds: int) -> str:
