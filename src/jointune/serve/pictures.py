@@ -14,8 +14,9 @@ from jointune.serve.refusal import Refused
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 """What phones and browsers send; each further decoder would be a further door."""
 
-_LARGE = 4_000_000
-"""Pixels from which on a picture is decoded alone: at 15 bytes a pixel, several at a time would need gigabytes."""
+_LARGE = 2_000_000
+"""Pixels from which on a picture is decoded alone: at 8 bytes a pixel, for WebP 17, several at a time would need
+gigabytes."""
 
 
 class PictureReader:
