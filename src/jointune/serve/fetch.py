@@ -29,10 +29,18 @@ class Fetcher:
         max_bytes: of one picture.
         seconds: for one picture, redirects included; looking up names takes what the system allows.
         allowed: which addresses may be connected to.
+        secure: whom to trust over https; by default, whom the system trusts.
     """
 
-    def __init__(self, max_bytes: int, seconds: float = 5.0, allowed: Callable[[str], bool] = is_public) -> None:
+    def __init__(
+        self,
+        max_bytes: int,
+        seconds: float = 5.0,
+        allowed: Callable[[str], bool] = is_public,
+        secure: ssl.SSLContext | None = None,
+    ) -> None:
         self._max_bytes, self._seconds, self._allowed = max_bytes, seconds, allowed
+        self._secure = secure or ssl.create_default_context()
 
     def __call__(self, url: str) -> bytes:
         """The content at ``url``.
@@ -78,12 +86,15 @@ class Fetcher:
             raise TimeoutError
         line = socket.create_connection((addresses[0], port), timeout=left)
         # A socket's timeout begins anew with each byte; this one ends the whole exchange.
-        stop = threading.Timer(max(0.0, until - time.monotonic()), _hang_up, [line])
+        stop = threading.Timer(max(0.0, until - time.monotonic()), lambda: _hang_up(line))
         stop.daemon = True
-        stop.start()
         try:
             if url.scheme == "https":
-                line = ssl.create_default_context().wrap_socket(line, server_hostname=host)
+                # Shaking hands waits for the other side, so that the clock runs by then.
+                line = self._secure.wrap_socket(line, server_hostname=host, do_handshake_on_connect=False)
+            stop.start()
+            if isinstance(line, ssl.SSLSocket):
+                line.do_handshake()
         except Exception:
             stop.cancel()
             line.close()
@@ -94,13 +105,15 @@ class Fetcher:
 
     def _content(self, response: HTTPResponse, until: float) -> bytes:
         content = bytearray()
-        while part := response.read1(65_536):
+        while True:
+            part = response.read1(65_536)
+            if time.monotonic() >= until:  # the end may be the clock's doing
+                raise TimeoutError
+            if not part:
+                return bytes(content)
             content += part
             if len(content) > self._max_bytes:
                 raise Refused(413, f"larger than {self._max_bytes:,} bytes", "save it smaller")
-        if time.monotonic() >= until:  # cut off by the timer
-            raise TimeoutError
-        return bytes(content)
 
 
 def _checked(url: str) -> SplitResult:
@@ -116,4 +129,5 @@ def _checked(url: str) -> SplitResult:
 
 def _hang_up(line: socket.socket) -> None:
     with suppress(OSError):
-        line.shutdown(socket.SHUT_RDWR)
+        # Not by a method of TLS's socket, which would have the reader go on without TLS.
+        socket.socket.shutdown(line, socket.SHUT_RDWR)
