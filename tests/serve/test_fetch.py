@@ -7,13 +7,14 @@ import subprocess
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from jointune.serve import fetch as home
 from jointune.serve.addresses import is_public
-from jointune.serve.fetch import Fetcher
+from jointune.serve.fetch import Fetcher as OfWebPorts
 from jointune.serve.refusal import Refused
 
 
@@ -28,6 +29,7 @@ from jointune.serve.refusal import Refused
         "172.31.255.255",
         "192.168.1.1",
         "169.254.169.254",
+        "168.63.129.16",
         "100.64.0.1",
         "192.0.2.1",
         "198.18.0.1",
@@ -103,6 +105,10 @@ def redirect(target):
         handler.end_headers()
 
     return page
+
+
+# The servers here listen wherever a port is free.
+Fetcher = partial(OfWebPorts, ports=range(65_536))
 
 
 def loopback_alone(address):
@@ -182,6 +188,16 @@ def test_redirects_are_checked_again():
             assert "neither http nor https" in refusal(fetcher, url + "/file").reason
             assert "more than 3 redirects" in refusal(fetcher, url + "/loop").reason
             assert "redirects" in refusal(fetcher, url + "/nowhere").reason
+
+
+def test_other_ports_than_the_web_s_are_refused(monkeypatch):
+    asked = []
+    monkeypatch.setattr(home, "resolve", lambda host, port: asked.append(port) or [])
+    for port in (22, 8080, 6379):
+        assert f"port {port}" in refusal(OfWebPorts(100), f"http://example.org:{port}/").reason
+    for url in ("http://example.org/", "https://example.org/", "https://example.org:80/"):
+        assert "not known" in refusal(OfWebPorts(100), url).reason
+    assert asked == [80, 443, 80]
 
 
 def test_one_private_address_among_public_ones_is_enough(monkeypatch):

@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from urllib.parse import SplitResult, urljoin, urlsplit
@@ -29,6 +29,7 @@ class Fetcher:
         max_bytes: of one picture.
         seconds: for one picture, redirects included; looking up names takes what the system allows.
         allowed: which addresses may be connected to.
+        ports: which ports may be connected to.
         secure: whom to trust over https; by default, whom the system trusts.
     """
 
@@ -37,9 +38,10 @@ class Fetcher:
         max_bytes: int,
         seconds: float = 5.0,
         allowed: Callable[[str], bool] = is_public,
+        ports: Container[int] = tuple(_PORTS.values()),
         secure: ssl.SSLContext | None = None,
     ) -> None:
-        self._max_bytes, self._seconds, self._allowed = max_bytes, seconds, allowed
+        self._max_bytes, self._seconds, self._allowed, self._ports = max_bytes, seconds, allowed, ports
         self._secure = secure or ssl.create_default_context()
 
     def __call__(self, url: str) -> bytes:
@@ -78,6 +80,8 @@ class Fetcher:
 
     def _connect(self, url: SplitResult, until: float) -> tuple[HTTPConnection, threading.Timer]:
         host, port = str(url.hostname), url.port or _PORTS[url.scheme]
+        if port not in self._ports:
+            raise Refused(422, f"port {port}, which pictures are not fetched from", "name an address without a port")
         addresses = resolve(host, port)
         if not addresses or not all(map(self._allowed, addresses)):
             raise Refused(422, "its host is not known or not public", _SEND)
