@@ -25,7 +25,7 @@ class Limits:
         bodies_bytes: of all requests together that are in memory at a time.
         picture_bytes: of one picture's file.
         picture_pixels: of one picture, before it is resized.
-        decoders: threads that decode pictures.
+        decoders: threads that decode pictures, and as many that read bodies and texts. Large pictures have one more.
         connections: open at a time; further ones are closed at once.
         grace: seconds for which requests that were taken may go on after the service was told to end.
 
