@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from jointune.serve.limits import Limits
+
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 
@@ -62,6 +64,6 @@ def test_the_compose_file():
     assert service["user"] == dict(instructions())["USER"]
     assert all(volume.endswith(":ro") for volume in service["volumes"])
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
-    assert int(service["stop_grace_period"].removesuffix("s")) > 10
+    assert int(service["stop_grace_period"].removesuffix("s")) >= Limits().grace + 4
     assert set(service["secrets"]) == set(composed["secrets"])
     assert "--token-file" in service["command"]

@@ -15,6 +15,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from jointune.serve.limits import Limits
+
 
 def ask(running, body=b'{"text": "good"}', path="/predict"):
     request = Request(running.url + path, body, {"Content-Type": "application/json"})
@@ -27,6 +29,14 @@ def ask(running, body=b'{"text": "good"}', path="/predict"):
 
 def connect(running) -> closing:
     return closing(socket.create_connection(("127.0.0.1", running.port), timeout=20))
+
+
+def takes_connections(running) -> bool:
+    try:
+        with connect(running):
+            return True
+    except ConnectionError:
+        return False
 
 
 def all_of(line: socket.socket) -> bytes:
@@ -50,15 +60,30 @@ def test_sigterm_finishes_what_was_taken(running):
     assert one.end() == 0
     assert time.monotonic() - began < 10
     assert one.lines[-1]["event"] == "stopped"
-    try:
-        with connect(one):
-            raise AssertionError("it still takes connections")
-    except ConnectionError:
-        pass
+    assert not takes_connections(one)
+
+
+def test_several_workers_take_nothing_new_once_told_to_end(running):
+    one = running(delay=0.5, workers=2, limits={"max_batch": 1})
+    body = json.dumps({"posts": [{"text": "good"}] * 4}).encode()
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(ask, one, body)
+        time.sleep(0.3)
+        one.terminate()
+        while takes_connections(one):
+            assert not answer.done()
+            time.sleep(0.05)
+        assert answer.result()[0] == 200
+    assert one.end() == 0
+
+
+def test_an_answer_has_its_time_after_the_service_was_told_to_end():
+    for seconds in (0.5, 10.0, 45.0):
+        assert Limits(timeout=seconds).grace > seconds
 
 
 def test_a_client_that_does_not_finish_does_not_hold_up_the_end(running):
-    one = running(limits={"body_seconds": 60, "grace": 1})
+    one = running(limits={"body_seconds": 60, "timeout": 0.5})
     with connect(one) as line, connect(one) as idle:
         line.sendall(HEAD + b"Content-Length: 100\r\n\r\n{")
         idle.sendall(HEAD)

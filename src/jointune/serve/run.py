@@ -24,6 +24,9 @@ from jointune.serve.protocol import patient_protocol
 _UNUSABLE = 2
 """How a process ends that cannot serve: the same would happen to the next one."""
 
+_AFTER_GRACE = 4
+"""Seconds from the last answer of a worker to its end, by when its model and its threads have finished."""
+
 
 @dataclass(frozen=True)
 class Serving:
@@ -167,9 +170,11 @@ def _supervise(serving: Serving, line: socket.socket, workers: int) -> None:
                     raise JointuneError("a worker could not start; its message is above")
                 processes[number] = start(number)
     finally:
+        # As long as one process holds the socket, clients are connected to it and then never served.
+        line.close()
         for process in processes:
             process.terminate()
-        until = time.monotonic() + serving.limits.grace + 1
+        until = time.monotonic() + serving.limits.grace + _AFTER_GRACE
         for process in processes:
             process.join(max(0.0, until - time.monotonic()))
             if process.is_alive():
