@@ -9,12 +9,14 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from itertools import pairwise
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
 
+from jointune.serve import run
 from jointune.serve.limits import Limits
 
 
@@ -222,17 +224,65 @@ def test_workers_that_cannot_load_end_it():
 
 def test_a_worker_that_dies_is_replaced(running):
     one = running(workers=2)
-    children = Path(f"/proc/{one.process.pid}/task/{one.process.pid}/children")
-    if not children.exists():
-        pytest.skip("the system does not list a process's children")
-    workers = [pid for pid in map(int, children.read_text().split()) if b"spawn_main" in command_of(pid)]
-    assert len(workers) == 2
+    workers = workers_of(one)
     os.kill(workers[0], signal.SIGKILL)
     until = time.monotonic() + 20
     while sum(line["event"] == "ready" for line in one.lines) < 3:
         assert time.monotonic() < until
         time.sleep(0.05)
     assert ask(one)[0] == 200
+
+
+def test_workers_end_when_the_first_process_was_killed(running):
+    one = running(workers=2)
+    workers = workers_of(one)
+    one.process.kill()
+    one.process.wait(20)
+    until = time.monotonic() + 20
+    try:
+        while takes_connections(one):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+    finally:
+        for pid in workers:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+
+
+class Ended:
+    exitcode = -9
+
+    def is_alive(self):
+        return False
+
+
+def test_workers_that_keep_ending_are_started_less_and_less_often():
+    started, now = [], 0.0
+    place = run._Place(0, lambda number: started.append(now) or Ended(), 0.0)
+    while now < 200:
+        now += 0.25
+        place.tend(now)
+    pauses = [later - earlier for earlier, later in pairwise(started)]
+    assert pauses[:7] == pytest.approx([0, 1, 2, 4, 8, 16, 16], abs=0.5)
+    assert len(started) < 20
+
+
+def test_a_worker_that_ran_for_long_is_replaced_at_once():
+    started = []
+    place = run._Place(0, lambda number: started.append(number) or Ended(), 0.0)
+    for hour in range(1, 6):
+        place.tend(3600.0 * hour)
+        place.tend(3600.0 * hour + 0.2)
+    assert len(started) == 6
+
+
+def workers_of(one) -> list[int]:
+    children = Path(f"/proc/{one.process.pid}/task/{one.process.pid}/children")
+    if not children.exists():
+        pytest.skip("the system does not list a process's children")
+    workers = [pid for pid in map(int, children.read_text().split()) if b"spawn_main" in command_of(pid)]
+    assert len(workers) == 2
+    return workers
 
 
 def command_of(pid: int) -> bytes:
