@@ -127,6 +127,9 @@ def test_the_description_is_true(service):
     examples = predict["requestBody"]["content"]["application/json"]["examples"]
     for example in examples.values():
         assert client.post("/predict", json=example["value"]).status_code == 200
+    form = predict["requestBody"]["content"]["multipart/form-data"]["example"]
+    fields = {name: (None, value) for name, value in form.items()}
+    assert client.post("/predict", files=fields).status_code == 200
     assert described["components"]["schemas"]["GivenPosts"]["properties"]["posts"]["maxItems"] == 64
 
 
