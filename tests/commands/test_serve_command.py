@@ -29,6 +29,30 @@ def test_what_makes_no_sense_is_refused(refused, tmp_path, monkeypatch):
     refused("serve", tmp_path, says=["JOINTUNE_TOKEN", "one line of ASCII"])
 
 
+@pytest.mark.parametrize(
+    ("host", "token", "allow_urls", "says"),
+    [
+        ("127.0.0.1", None, False, []),
+        ("localhost", "s3cret", True, []),
+        ("0.0.0.0", "s3cret", True, []),
+        ("0.0.0.0", None, False, ["no token", "reaches 0.0.0.0"]),
+        ("127.0.0.1", None, True, ["no token", "any public server"]),
+        ("0.0.0.0", None, True, ["no token", "reaches 0.0.0.0", "any public server"]),
+    ],
+)
+def test_it_warns_where_it_is_open_to_others(host, token, allow_urls, says, monkeypatch, capsys):
+    from jointune.commands.serve import serve
+    from jointune.serve import run
+
+    monkeypatch.setattr(run, "serve", lambda serving, line, workers: line.close())
+    if token:
+        monkeypatch.setenv("JOINTUNE_TOKEN", token)
+    serve("my-model", host=host, port=0, allow_urls=allow_urls)
+    said = capsys.readouterr().err
+    assert said.count("warning: ") == said.count("\n") == bool(says)
+    assert not [part for part in says if part not in said]
+
+
 def test_a_port_in_use_is_refused(refused, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         refused("serve", tmp_path, "--port", taken.getsockname()[1], says=["cannot listen", "another --host or --port"])

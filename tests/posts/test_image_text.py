@@ -239,10 +239,11 @@ def test_lines_are_read_from_the_top_and_each_from_the_left():
 
 @pytest.mark.parametrize("size", [(12000, 9), (9, 12000), (1, 1), (4000, 3000), (300, 200), (2000, 499)])
 def test_the_ocr_is_given_no_strip_and_nothing_huge(size):
-    fitted = ocr._fitted(Image.new("RGB", size, "red"))
+    fitted = ocr.fitted(Image.new("RGB", size, "red"))
     assert max(fitted.size) == min(max(size), 2000)
     assert min(fitted.size) * 4 >= max(fitted.size)
     assert fitted.getpixel((0, 0)) == (255, 0, 0)
+    assert ocr.fitted(fitted) is fitted
 
 
 def test_unsure_pieces_are_left_out():

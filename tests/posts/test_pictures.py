@@ -1,6 +1,8 @@
 """Any picture people have becomes upright 8-bit RGB; anything else is named with a reason and a remedy."""
 
 import os
+import subprocess
+import sys
 from io import BytesIO
 from pathlib import Path
 
@@ -84,6 +86,46 @@ def test_transparency_is_laid_on_white(tmp_path):
     palette.save(tmp_path / "clear.gif", transparency=0)
     for name in ("clear.png", "clear-grey.png", "clear.gif"):
         assert colour(open_picture(tmp_path / name)) == (255, 255, 255), name
+
+
+PEAK = """
+import sys
+from jointune.posts.pictures import open_picture
+
+def peak():  # not getrusage's, which begins with that of the process that started this one
+    return 1024 * int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
+
+open_picture(open(sys.argv[1], "rb").read())
+before = peak()
+open_picture(open(sys.argv[2], "rb").read())
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system does not tell a process's peak")
+@pytest.mark.parametrize("mode", ["I;16", "RGBA", "LA", "P"])
+def test_memory_is_that_of_two_copies(tmp_path, mode):
+    width, height = 3000, 2000
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    options = {"transparency": 0} if mode == "P" else {}
+    for name, size in (("small.png", (30, 20)), ("large.png", (width, height))):
+        Image.new(mode, size).save(tmp_path / name, exif=turned, **options)
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, tmp_path / "small.png", tmp_path / "large.png"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert int(done.stdout) / (width * height) < 11, "twice the 4 bytes a pixel that Pillow takes, and one tile"
+
+
+def test_what_is_converted_in_parts_is_whole():
+    columns, rows = np.meshgrid(np.arange(1300), np.arange(700))
+    deep = (columns * 50 + rows).astype(np.uint16)
+    expected = np.repeat((deep / 65535 * 255).round().astype(np.uint8)[..., None], 3, axis=2)
+    np.testing.assert_array_equal(np.asarray(open_picture(Image.fromarray(deep))), expected)
+    glass = np.stack([columns % 256, rows % 256, columns // 256, rows // 3], axis=2).astype(np.uint8)
+    over = Image.alpha_composite(Image.new("RGBA", (1300, 700), "white"), Image.fromarray(glass, "RGBA"))
+    np.testing.assert_array_equal(np.asarray(open_picture(Image.fromarray(glass, "RGBA"))), np.asarray(over)[..., :3])
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

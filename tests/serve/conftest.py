@@ -80,7 +80,7 @@ class Running:
 
     def end(self) -> int:
         """Exit code; everything that was logged is in ``lines`` then."""
-        code = self.process.wait(12)
+        code = self.process.wait(20)
         self._thread.join(5)
         return code
 
@@ -99,7 +99,7 @@ def running():
         if one.process.poll() is None:
             one.terminate()
             try:
-                one.process.wait(12)
+                one.process.wait(20)
             finally:
                 one.process.kill()
         one.process.stdout.close()

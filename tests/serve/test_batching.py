@@ -3,12 +3,17 @@
 import asyncio
 import threading
 import time
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from PIL import Image
 
+from jointune.posts.pictures import open_picture
+from jointune.serve import pictures
 from jointune.serve.app import make_app
 from jointune.serve.limits import Limits
+from serve.conftest import file_of
 from serve.made_scorer import make_scorer
 
 
@@ -77,6 +82,57 @@ def test_overload_is_refused_at_once_and_passes(service):
         assert first.result().status_code == last.result().status_code == 200
     assert ask(client).status_code == 200
     assert "jointune_waiting_posts 0" in client.get("/metrics").text
+
+
+def test_large_pictures_keep_nobody_else_waiting(service, red, monkeypatch):
+    gate, inside, most = threading.Event(), [], []
+
+    def slow(content, at_least):
+        picture = open_picture(content, at_least)
+        if picture.width == 50:
+            inside.append(content)
+            most.append(len(inside))
+            assert gate.wait(20)
+            inside.pop()
+        return picture
+
+    monkeypatch.setattr(pictures, "open_picture", slow)
+    monkeypatch.setattr(pictures, "_LARGE", 40 * 30)
+    client = service(decoders=2)
+    large = b64encode(file_of(Image.new("RGB", (50, 40)))).decode()
+    small = b64encode(red).decode()
+    with ThreadPoolExecutor(3) as pool:
+        hogs = [pool.submit(ask, client, posts=[{"image": large}] * 6) for _ in range(3)]
+        wait_for(lambda: "jointune_waiting_posts 18" in client.get("/metrics").text and inside)
+        for post in ({"text": "good"}, {"image": small}, {"posts": [{"text": "good", "image": small}] * 5}):
+            assert ask(client, **post).status_code == 200
+        gate.set()
+        assert {hog.result().status_code for hog in hogs} == {200}
+    assert max(most) == 1
+    assert len(most) == 18
+
+
+def test_a_request_of_many_pictures_lets_others_in_between(service, monkeypatch):
+    order, begun, gate = [], threading.Event(), threading.Event()
+    many, one = (file_of(Image.new("RGB", size)) for size in ((21, 21), (23, 23)))
+
+    def told(content, at_least):
+        order.append(content)
+        begun.set()
+        assert content != many or gate.wait(20)
+        return open_picture(content, at_least)
+
+    client = service(decoders=1)
+    monkeypatch.setattr(pictures, "open_picture", told)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(ask, client, posts=[{"image": b64encode(many).decode()}] * 20)
+        assert begun.wait(20)
+        second = pool.submit(ask, client, image=b64encode(one).decode())
+        wait_for(lambda: "jointune_waiting_posts 21" in client.get("/metrics").text)
+        time.sleep(0.1)
+        gate.set()
+        assert first.result().status_code == second.result().status_code == 200
+    assert order.index(one) < 3
 
 
 def test_an_answer_that_takes_too_long_is_given_up(service):

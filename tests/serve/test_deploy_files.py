@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from jointune.serve.limits import Limits
+
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 
@@ -45,8 +47,11 @@ def test_the_extra_and_the_options_exist():
     from jointune.commands.serve import serve
 
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    everything = " ".join(what for _, what in instructions())
-    assert set(re.findall(r"\.\[(\w+)\]", everything)) <= set(extras)
+    found = instructions()
+    assert '".[$EXTRAS]"' in " ".join(what for name, what in found if name == "RUN")
+    assert ("ARG", "EXTRAS=serve") in found[: [name for name, _ in found].index("FROM")]
+    told = re.findall(r"EXTRAS=([\w,]+)", (DEPLOY / "Dockerfile").read_text(encoding="utf-8"))
+    assert {name for one in told for name in one.split(",")} <= set(extras)
     options = set(re.findall(r"--([a-z-]+)", dict(instructions())["CMD"]))
     assert {option.replace("-", "_") for option in options} <= set(serve.__annotations__)
 
@@ -56,12 +61,13 @@ def test_the_compose_file():
     composed = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
     service = composed["services"]["jointune"]
     assert (DEPLOY / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
+    assert service["build"]["args"] == {"EXTRAS": "${EXTRAS:-serve}"}
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert "no-new-privileges:true" in service["security_opt"]
     assert service["user"] == dict(instructions())["USER"]
     assert all(volume.endswith(":ro") for volume in service["volumes"])
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
-    assert int(service["stop_grace_period"].removesuffix("s")) > 10
+    assert int(service["stop_grace_period"].removesuffix("s")) >= Limits().grace + 4
     assert set(service["secrets"]) == set(composed["secrets"])
     assert "--token-file" in service["command"]

@@ -1,16 +1,20 @@
 """--allow-urls: only public addresses, checked at every step."""
 
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from jointune.serve import fetch as home
 from jointune.serve.addresses import is_public
-from jointune.serve.fetch import Fetcher
+from jointune.serve.fetch import Fetcher as OfWebPorts
 from jointune.serve.refusal import Refused
 
 
@@ -25,6 +29,7 @@ from jointune.serve.refusal import Refused
         "172.31.255.255",
         "192.168.1.1",
         "169.254.169.254",
+        "168.63.129.16",
         "100.64.0.1",
         "192.0.2.1",
         "198.18.0.1",
@@ -65,8 +70,8 @@ def test_these_are_public(address):
 
 
 @contextmanager
-def site(pages):
-    """A server on loopback; a page is its content, or a function of the handler."""
+def site(pages, secure=None):
+    """A server on loopback; a page is its content, or a function of the handler. ``secure`` has it speak TLS."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -83,9 +88,11 @@ def site(pages):
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if secure:
+        server.socket = secure.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"https://localhost:{server.server_port}" if secure else f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()
@@ -98,6 +105,10 @@ def redirect(target):
         handler.end_headers()
 
     return page
+
+
+# The servers here listen wherever a port is free.
+Fetcher = partial(OfWebPorts, ports=range(65_536))
 
 
 def loopback_alone(address):
@@ -179,6 +190,16 @@ def test_redirects_are_checked_again():
             assert "redirects" in refusal(fetcher, url + "/nowhere").reason
 
 
+def test_other_ports_than_the_web_s_are_refused(monkeypatch):
+    asked = []
+    monkeypatch.setattr(home, "resolve", lambda host, port: asked.append(port) or [])
+    for port in (22, 8080, 6379):
+        assert f"port {port}" in refusal(OfWebPorts(100), f"http://example.org:{port}/").reason
+    for url in ("http://example.org/", "https://example.org/", "https://example.org:80/"):
+        assert "not known" in refusal(OfWebPorts(100), url).reason
+    assert asked == [80, 443, 80]
+
+
 def test_one_private_address_among_public_ones_is_enough(monkeypatch):
     monkeypatch.setattr(home, "resolve", lambda host, port: ["93.184.216.34", "10.0.0.1"])
     monkeypatch.setattr(socket, "create_connection", lambda *a, **k: pytest.fail("it connected"))
@@ -199,23 +220,62 @@ def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch):
     assert len(answers) == 1, "the name is looked up once"
 
 
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory):
+    """What a server on localhost shows, and who trusts it."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl, which makes a certificate, is not installed")
+    folder = tmp_path_factory.mktemp("tls")
+    made = "req -x509 -newkey rsa:2048 -nodes -keyout key -out shown -days 2 -subj /CN=localhost".split()  # noqa: SIM905
+    made += ["-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run([openssl, *made], cwd=folder, check=True, capture_output=True)
+    shown = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    shown.load_cert_chain(folder / "shown", folder / "key")
+    return shown, ssl.create_default_context(cafile=folder / "shown")
+
+
+def drip(handler):
+    handler.send_response(200)
+    handler.end_headers()
+    for _ in range(50):
+        handler.wfile.write(b".")
+        time.sleep(0.05)
+
+
+def drip_head(handler):
+    for _ in range(50):
+        handler.wfile.write(b"H")
+        time.sleep(0.05)
+
+
+def assert_ends_in_time(fetcher, url) -> None:
+    began = time.monotonic()
+    assert "could not be fetched" in refusal(fetcher, url).reason
+    assert time.monotonic() - began < 1.5
+
+
 def test_size_and_time_are_limited():
-    def drip(handler):
-        handler.send_response(200)
-        handler.end_headers()
-        for _ in range(50):
-            handler.wfile.write(b".")
-            time.sleep(0.05)
-
-    def drip_head(handler):
-        for _ in range(50):
-            handler.wfile.write(b"H")
-            time.sleep(0.05)
-
     with site({"/large": b"x" * 101, "/drip": drip, "/head": drip_head}) as url:
         fetcher = Fetcher(100, seconds=0.4, allowed=loopback_alone)
         assert refusal(fetcher, url + "/large").status == 413
         for path in ("/drip", "/head"):
-            began = time.monotonic()
-            assert "could not be fetched" in refusal(fetcher, url + path).reason
-            assert time.monotonic() - began < 1.5
+            assert_ends_in_time(fetcher, url + path)
+
+
+def test_size_and_time_are_limited_over_https(tls, monkeypatch):
+    shown, trusting = tls
+    monkeypatch.setattr(home, "resolve", lambda host, port: ["127.0.0.1"])
+    with site({"/x": b"found", "/large": b"x" * 101, "/drip": drip, "/head": drip_head}, shown) as url:
+        fetcher = Fetcher(100, seconds=0.4, allowed=loopback_alone, secure=trusting)
+        assert fetcher(url + "/x") == b"found"
+        assert refusal(fetcher, url + "/large").status == 413
+        for path in ("/drip", "/head"):
+            assert_ends_in_time(fetcher, url + path)
+        assert "SSL" in refusal(Fetcher(100, allowed=loopback_alone), url + "/x").reason
+
+
+def test_a_server_that_never_shakes_hands_is_left_in_time():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        fetcher = Fetcher(100, seconds=0.4, allowed=loopback_alone)
+        assert_ends_in_time(fetcher, f"https://127.0.0.1:{silent.getsockname()[1]}/")

@@ -9,11 +9,15 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from itertools import pairwise
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import pytest
+
+from jointune.serve import run
+from jointune.serve.limits import Limits
 
 
 def ask(running, body=b'{"text": "good"}', path="/predict"):
@@ -27,6 +31,14 @@ def ask(running, body=b'{"text": "good"}', path="/predict"):
 
 def connect(running) -> closing:
     return closing(socket.create_connection(("127.0.0.1", running.port), timeout=20))
+
+
+def takes_connections(running) -> bool:
+    try:
+        with connect(running):
+            return True
+    except ConnectionError:
+        return False
 
 
 def all_of(line: socket.socket) -> bytes:
@@ -50,15 +62,30 @@ def test_sigterm_finishes_what_was_taken(running):
     assert one.end() == 0
     assert time.monotonic() - began < 10
     assert one.lines[-1]["event"] == "stopped"
-    try:
-        with connect(one):
-            raise AssertionError("it still takes connections")
-    except ConnectionError:
-        pass
+    assert not takes_connections(one)
+
+
+def test_several_workers_take_nothing_new_once_told_to_end(running):
+    one = running(delay=0.5, workers=2, limits={"max_batch": 1})
+    body = json.dumps({"posts": [{"text": "good"}] * 4}).encode()
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(ask, one, body)
+        time.sleep(0.3)
+        one.terminate()
+        while takes_connections(one):
+            assert not answer.done()
+            time.sleep(0.05)
+        assert answer.result()[0] == 200
+    assert one.end() == 0
+
+
+def test_an_answer_has_its_time_after_the_service_was_told_to_end():
+    for seconds in (0.5, 10.0, 45.0):
+        assert Limits(timeout=seconds).grace > seconds
 
 
 def test_a_client_that_does_not_finish_does_not_hold_up_the_end(running):
-    one = running(limits={"body_seconds": 60, "grace": 1})
+    one = running(limits={"body_seconds": 60, "timeout": 0.5})
     with connect(one) as line, connect(one) as idle:
         line.sendall(HEAD + b"Content-Length: 100\r\n\r\n{")
         idle.sendall(HEAD)
@@ -197,17 +224,65 @@ def test_workers_that_cannot_load_end_it():
 
 def test_a_worker_that_dies_is_replaced(running):
     one = running(workers=2)
-    children = Path(f"/proc/{one.process.pid}/task/{one.process.pid}/children")
-    if not children.exists():
-        pytest.skip("the system does not list a process's children")
-    workers = [pid for pid in map(int, children.read_text().split()) if b"spawn_main" in command_of(pid)]
-    assert len(workers) == 2
+    workers = workers_of(one)
     os.kill(workers[0], signal.SIGKILL)
     until = time.monotonic() + 20
     while sum(line["event"] == "ready" for line in one.lines) < 3:
         assert time.monotonic() < until
         time.sleep(0.05)
     assert ask(one)[0] == 200
+
+
+def test_workers_end_when_the_first_process_was_killed(running):
+    one = running(workers=2)
+    workers = workers_of(one)
+    one.process.kill()
+    one.process.wait(20)
+    until = time.monotonic() + 20
+    try:
+        while takes_connections(one):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+    finally:
+        for pid in workers:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+
+
+class Ended:
+    exitcode = -9
+
+    def is_alive(self):
+        return False
+
+
+def test_workers_that_keep_ending_are_started_less_and_less_often():
+    started, now = [], 0.0
+    place = run._Place(0, lambda number: started.append(now) or Ended(), 0.0)
+    while now < 200:
+        now += 0.25
+        place.tend(now)
+    pauses = [later - earlier for earlier, later in pairwise(started)]
+    assert pauses[:7] == pytest.approx([0, 1, 2, 4, 8, 16, 16], abs=0.5)
+    assert len(started) < 20
+
+
+def test_a_worker_that_ran_for_long_is_replaced_at_once():
+    started = []
+    place = run._Place(0, lambda number: started.append(number) or Ended(), 0.0)
+    for hour in range(1, 6):
+        place.tend(3600.0 * hour)
+        place.tend(3600.0 * hour + 0.2)
+    assert len(started) == 6
+
+
+def workers_of(one) -> list[int]:
+    children = Path(f"/proc/{one.process.pid}/task/{one.process.pid}/children")
+    if not children.exists():
+        pytest.skip("the system does not list a process's children")
+    workers = [pid for pid in map(int, children.read_text().split()) if b"spawn_main" in command_of(pid)]
+    assert len(workers) == 2
+    return workers
 
 
 def command_of(pid: int) -> bytes:

@@ -94,6 +94,10 @@ def test_the_token_is_asked_for(service):
         {},
         {"Authorization": "Bearer wrong"},
         {"Authorization": "s3cret"},
+        {"Authorization": "Basic s3cret"},
+        {"Authorization": "Bearer S3CRET"},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer s3cret s3cret"},
         {"Authorization": b"Bearer s\xe9"},
     ):
         for method, path in (("POST", "/predict"), ("GET", "/model"), ("GET", "/metrics"), ("GET", "/openapi.json")):
@@ -102,8 +106,9 @@ def test_the_token_is_asked_for(service):
             assert response.headers["www-authenticate"] == "Bearer"
             assert set(response.json()["error"]) == {"reason", "remedy"}
     assert client.get("/healthz").status_code == client.get("/readyz").status_code == 200
-    right = {"Authorization": "Bearer s3cret"}
-    assert client.post("/predict", json={"text": "good"}, headers=right).status_code == 200
+    for scheme in ("Bearer", "bearer", "BEARER"):
+        right = {"Authorization": f"{scheme} s3cret"}
+        assert client.post("/predict", json={"text": "good"}, headers=right).status_code == 200
 
 
 def test_the_description_is_true(service):
@@ -122,6 +127,9 @@ def test_the_description_is_true(service):
     examples = predict["requestBody"]["content"]["application/json"]["examples"]
     for example in examples.values():
         assert client.post("/predict", json=example["value"]).status_code == 200
+    form = predict["requestBody"]["content"]["multipart/form-data"]["example"]
+    fields = {name: (None, value) for name, value in form.items()}
+    assert client.post("/predict", files=fields).status_code == 200
     assert described["components"]["schemas"]["GivenPosts"]["properties"]["posts"]["maxItems"] == 64
 
 

@@ -1,5 +1,6 @@
 """jointune serve."""
 
+import ipaddress
 import os
 from functools import partial
 from pathlib import Path
@@ -72,11 +73,21 @@ def serve(
         picture_bytes=int(max_picture * MEGABYTE),
         picture_pixels=int(max_pixels * 1_000_000),
     )
-    run(
-        Serving(partial(load_scorer, bundle, device, abstain, engine), limits, token, allow_urls),
-        bind(host, port),
-        workers,
-    )
+    line = bind(host, port)
+    if token is None:
+        _warn(line.getsockname()[0], allow_urls)
+    run(Serving(partial(load_scorer, bundle, device, abstain, engine), limits, token, allow_urls), line, workers)
+
+
+def _warn(address: str, allow_urls: bool) -> None:
+    """Say what it means that anybody is answered, where that may not be meant."""
+    risks = []
+    if not ipaddress.ip_address(address).is_loopback:
+        risks.append(f"whoever reaches {address} is answered")
+    if allow_urls:
+        risks.append("whoever is answered can have this machine connect to any public server")
+    if risks:
+        typer.echo(f"warning: no token: {', and '.join(risks)}; ask for one with --token-file", err=True)
 
 
 def _token(file: Path | None) -> str | None:

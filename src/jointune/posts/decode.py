@@ -22,8 +22,9 @@ _LEAST_THREADS = 8
 _WAITING_BYTES = 64 * 2**20
 """Of rows that are read ahead: they may hold pictures."""
 
-_PIXELS = 2**27
-"""That are decoded at a time: about a gigabyte, as a picture is in memory in its own mode and as RGB."""
+_PIXELS = 2**26
+"""That are decoded at a time: half a gigabyte, as a picture is in memory in its own mode and as RGB, each in up to
+4 bytes a pixel; about a gigabyte where all are WebP, whose decoder keeps two further copies."""
 
 
 def decode_posts(

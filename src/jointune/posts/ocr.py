@@ -85,23 +85,8 @@ def in_reading_order(pieces: Iterable[Piece]) -> str:
     return " ".join(piece.text for line in lines for piece in sorted(line, key=lambda piece: piece.left))
 
 
-def _middle(piece: Piece) -> float:
-    return (piece.top + piece.bottom) / 2
-
-
-def _read(engine: Any, picture: Image.Image) -> str:
-    blue_first = np.ascontiguousarray(np.asarray(_fitted(picture))[:, :, ::-1])
-    # Pictures are upright already, and asked whether they are, the OCR turns short words over: "good" becomes "poo6".
-    found, _ = engine(blue_first, use_cls=False)
-    pieces = []
-    for corners, text, confidence in found or []:
-        if float(confidence) >= MIN_CONFIDENCE:
-            across, down = zip(*corners, strict=True)
-            pieces.append(Piece(text, min(across), min(down), max(across), max(down)))
-    return in_reading_order(pieces)
-
-
-def _fitted(picture: Image.Image) -> Image.Image:
+def fitted(picture: Image.Image) -> Image.Image:
+    """What a reader looks at: a picture reduced and padded to what the OCR takes. A second time changes nothing."""
     if max(picture.size) > _LONGEST:
         picture = picture.copy()
         picture.thumbnail((_LONGEST, _LONGEST))
@@ -111,3 +96,19 @@ def _fitted(picture: Image.Image) -> Image.Image:
     ground = Image.new("RGB", (max(picture.width, least), max(picture.height, least)), "white")
     ground.paste(picture)
     return ground
+
+
+def _middle(piece: Piece) -> float:
+    return (piece.top + piece.bottom) / 2
+
+
+def _read(engine: Any, picture: Image.Image) -> str:
+    blue_first = np.ascontiguousarray(np.asarray(fitted(picture))[:, :, ::-1])
+    # Pictures are upright already, and asked whether they are, the OCR turns short words over: "good" becomes "poo6".
+    found, _ = engine(blue_first, use_cls=False)
+    pieces = []
+    for corners, text, confidence in found or []:
+        if float(confidence) >= MIN_CONFIDENCE:
+            across, down = zip(*corners, strict=True)
+            pieces.append(Piece(text, min(across), min(down), max(across), max(down)))
+    return in_reading_order(pieces)

@@ -3,7 +3,7 @@
 import hashlib
 import io
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +18,9 @@ MAX_PIXELS = 178_956_970
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "ICO", "AVIF")
 """Raster formats only: nothing that runs an interpreter or another program."""
+
+_TILE = 512
+"""Pixels a side of what is converted at a time, where that takes several times the memory of the picture itself."""
 
 # ImageOps.exif_transpose also writes the EXIF anew, and fails on every tag that a camera filled wrongly.
 _TURNS = {
@@ -76,7 +79,10 @@ def open_picture(
                 picture.draft("RGB", at_least)
             admit(picture.width * picture.height)
             picture.load()
-            return _to_rgb(picture)
+            # Turned last, when the file's own pixels have been let go: they and two copies would be too much.
+            turn = _turn(picture)
+            picture = _to_rgb(picture)
+            return picture if turn is None else picture.transpose(turn)
     except Image.DecompressionBombError as reason:
         raise PictureError(
             file, f"more than {MAX_PIXELS:,} pixels, too large to open safely", "save it smaller or remove the row"
@@ -150,26 +156,54 @@ def _content(source: Path | bytes | RemotePicture, file: str) -> bytes:
     return content
 
 
-def _to_rgb(picture: Image.Image) -> Image.Image:
-    turn = None
+def _turn(picture: Image.Image) -> Image.Transpose | None:
     with suppress(Exception):  # EXIF beyond reading leaves the pixels good
-        turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
-    if turn is not None:
-        picture = picture.transpose(turn)
+        return _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    return None
+
+
+def _to_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith(("I", "F")):
-        picture = _to_eight_bits(picture)
+        low, high = _bounds(picture)
+        return _by_tiles(picture, lambda tile: _to_eight_bits(tile, low, high))
     if picture.has_transparency_data:
-        layer = picture.convert("RGBA")
-        ground = Image.new("RGBA", layer.size, "white")
-        return Image.alpha_composite(ground, layer).convert("RGB")
+        return _by_tiles(picture, _on_white)
     return picture.convert("RGB")
 
 
-def _to_eight_bits(picture: Image.Image) -> Image.Image:
+def _tiles(picture: Image.Image) -> Iterator[tuple[tuple[int, int], Image.Image]]:
+    for top in range(0, picture.height, _TILE):
+        for left in range(0, picture.width, _TILE):
+            right, bottom = min(left + _TILE, picture.width), min(top + _TILE, picture.height)
+            yield (left, top), picture.crop((left, top, right, bottom))
+
+
+def _by_tiles(picture: Image.Image, to_rgb: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    whole = Image.new("RGB", picture.size)
+    for place, tile in _tiles(picture):
+        whole.paste(to_rgb(tile), place)
+    return whole
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    layer = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
+
+
+def _values(picture: Image.Image) -> np.ndarray:
+    return np.nan_to_num(np.asarray(picture).astype(np.float64), posinf=0.0, neginf=0.0)
+
+
+def _bounds(picture: Image.Image) -> tuple[float, float]:
+    """The values that become black and white."""
+    bounds = [(values.min(), values.max()) for values in (_values(tile) for _, tile in _tiles(picture))]
+    low, high = float(min(low for low, _ in bounds)), float(max(high for _, high in bounds))
+    if low >= 0 and high <= 255 and picture.mode != "F":
+        return 0.0, 255.0
+    return (0.0, 65535.0) if low >= 0 and 255 < high <= 65535 else (low, high)
+
+
+def _to_eight_bits(picture: Image.Image, low: float, high: float) -> Image.Image:
     # Pillow's own conversion clips 16-bit values at 255, which turns nearly every such picture white.
-    values = np.nan_to_num(np.asarray(picture).astype(np.float64), posinf=0.0, neginf=0.0)
-    low, high = (0.0, 65535.0) if values.min() >= 0 and 255 < values.max() <= 65535 else (values.min(), values.max())
-    if values.min() >= 0 and values.max() <= 255 and picture.mode != "F":
-        low, high = 0.0, 255.0
-    scaled = (values - low) / (high - low or 1.0) * 255
-    return Image.fromarray(scaled.round().astype(np.uint8), "L")
+    scaled = (_values(picture) - low) / (high - low or 1.0) * 255
+    return Image.fromarray(scaled.round().astype(np.uint8), "L").convert("RGB")

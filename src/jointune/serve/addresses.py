@@ -7,7 +7,10 @@ _NOT_ALONE = ("64:ff9b::/96", "2002::/16", "2001::/32", "::/96", "::ffff:0:0/96"
 """IPv6 addresses that Python takes for public, though they wrap an IPv4 address, which may be private, or are a site's
 own in an old manner."""
 
-_REFUSED = [ipaddress.ip_network(one) for one in _NOT_ALONE]
+_HOSTS_OWN = ("168.63.129.16/32",)
+"""Public by number, though every machine of Azure reaches its own host there, which hands out settings and keys."""
+
+_REFUSED = [ipaddress.ip_network(one) for one in (*_NOT_ALONE, *_HOSTS_OWN)]
 
 
 def is_public(address: str) -> bool:

@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from urllib.parse import SplitResult, urljoin, urlsplit
@@ -29,10 +29,20 @@ class Fetcher:
         max_bytes: of one picture.
         seconds: for one picture, redirects included; looking up names takes what the system allows.
         allowed: which addresses may be connected to.
+        ports: which ports may be connected to.
+        secure: whom to trust over https; by default, whom the system trusts.
     """
 
-    def __init__(self, max_bytes: int, seconds: float = 5.0, allowed: Callable[[str], bool] = is_public) -> None:
-        self._max_bytes, self._seconds, self._allowed = max_bytes, seconds, allowed
+    def __init__(
+        self,
+        max_bytes: int,
+        seconds: float = 5.0,
+        allowed: Callable[[str], bool] = is_public,
+        ports: Container[int] = tuple(_PORTS.values()),
+        secure: ssl.SSLContext | None = None,
+    ) -> None:
+        self._max_bytes, self._seconds, self._allowed, self._ports = max_bytes, seconds, allowed, ports
+        self._secure = secure or ssl.create_default_context()
 
     def __call__(self, url: str) -> bytes:
         """The content at ``url``.
@@ -70,6 +80,8 @@ class Fetcher:
 
     def _connect(self, url: SplitResult, until: float) -> tuple[HTTPConnection, threading.Timer]:
         host, port = str(url.hostname), url.port or _PORTS[url.scheme]
+        if port not in self._ports:
+            raise Refused(422, f"port {port}, which pictures are not fetched from", "name an address without a port")
         addresses = resolve(host, port)
         if not addresses or not all(map(self._allowed, addresses)):
             raise Refused(422, "its host is not known or not public", _SEND)
@@ -78,12 +90,15 @@ class Fetcher:
             raise TimeoutError
         line = socket.create_connection((addresses[0], port), timeout=left)
         # A socket's timeout begins anew with each byte; this one ends the whole exchange.
-        stop = threading.Timer(max(0.0, until - time.monotonic()), _hang_up, [line])
+        stop = threading.Timer(max(0.0, until - time.monotonic()), lambda: _hang_up(line))
         stop.daemon = True
-        stop.start()
         try:
             if url.scheme == "https":
-                line = ssl.create_default_context().wrap_socket(line, server_hostname=host)
+                # Shaking hands waits for the other side, so that the clock runs by then.
+                line = self._secure.wrap_socket(line, server_hostname=host, do_handshake_on_connect=False)
+            stop.start()
+            if isinstance(line, ssl.SSLSocket):
+                line.do_handshake()
         except Exception:
             stop.cancel()
             line.close()
@@ -94,13 +109,15 @@ class Fetcher:
 
     def _content(self, response: HTTPResponse, until: float) -> bytes:
         content = bytearray()
-        while part := response.read1(65_536):
+        while True:
+            part = response.read1(65_536)
+            if time.monotonic() >= until:  # the end may be the clock's doing
+                raise TimeoutError
+            if not part:
+                return bytes(content)
             content += part
             if len(content) > self._max_bytes:
                 raise Refused(413, f"larger than {self._max_bytes:,} bytes", "save it smaller")
-        if time.monotonic() >= until:  # cut off by the timer
-            raise TimeoutError
-        return bytes(content)
 
 
 def _checked(url: str) -> SplitResult:
@@ -116,4 +133,5 @@ def _checked(url: str) -> SplitResult:
 
 def _hang_up(line: socket.socket) -> None:
     with suppress(OSError):
-        line.shutdown(socket.SHUT_RDWR)
+        # Not by a method of TLS's socket, which would have the reader go on without TLS.
+        socket.socket.shutdown(line, socket.SHUT_RDWR)

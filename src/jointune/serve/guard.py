@@ -28,7 +28,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, metrics: Metrics, token: str | None = None) -> None:
         self._app, self._metrics = app, metrics
-        self._expected = f"Bearer {token}".encode() if token else None
+        self._expected = token.encode() if token else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -72,8 +72,9 @@ class Guard:
     def _allowed(self, scope: Scope) -> bool:
         if self._expected is None or scope["path"] in OPEN:
             return True
-        shown = Request(scope).headers.get("authorization", "").encode("latin-1")
-        return hmac.compare_digest(shown, self._expected)
+        scheme, _, shown = Request(scope).headers.get("authorization", "").partition(" ")
+        # Names of schemes are the same in capitals and small letters; the token is compared in constant time.
+        return hmac.compare_digest(shown.strip(" ").encode("latin-1"), self._expected) and scheme.lower() == "bearer"
 
 
 class _Exchange:

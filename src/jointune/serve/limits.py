@@ -1,5 +1,6 @@
 """How much the service takes on."""
 
+import math
 import os
 from dataclasses import dataclass, fields
 
@@ -25,9 +26,8 @@ class Limits:
         bodies_bytes: of all requests together that are in memory at a time.
         picture_bytes: of one picture's file.
         picture_pixels: of one picture, before it is resized.
-        decoders: threads that decode pictures.
+        decoders: threads that decode pictures, and as many that read bodies and texts. Large pictures have one more.
         connections: open at a time; further ones are closed at once.
-        grace: seconds for which requests that were taken may go on after the service was told to end.
 
     Raises:
         SettingsError: one of them is not above zero, or the queue does not hold one full request.
@@ -44,7 +44,6 @@ class Limits:
     picture_pixels: int = 25_000_000
     decoders: int = min(os.cpu_count() or 1, 4)
     connections: int = 900
-    grace: int = 7
 
     def __post_init__(self) -> None:
         for one in fields(self):
@@ -55,3 +54,8 @@ class Limits:
             raise SettingsError(f"queue={self.queue}: must be {MAX_POSTS} or more, the posts of one full request")
         if self.bodies_bytes < self.body_bytes:
             raise SettingsError(f"bodies_bytes={self.bodies_bytes}: must hold one request of {self.body_bytes} bytes")
+
+    @property
+    def grace(self) -> int:
+        """Seconds for which requests that were taken may go on after the service was told to end: for an answer."""
+        return math.ceil(self.timeout) + 1

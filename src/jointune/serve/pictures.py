@@ -1,9 +1,7 @@
 """Pictures from strangers: looked at before they are decoded."""
 
 import io
-import threading
 import warnings
-from contextlib import AbstractContextManager, nullcontext
 
 from PIL import Image, UnidentifiedImageError
 
@@ -14,38 +12,42 @@ from jointune.serve.refusal import Refused
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 """What phones and browsers send; each further decoder would be a further door."""
 
-_LARGE = 4_000_000
-"""Pixels from which on a picture is decoded alone: at 15 bytes a pixel, several at a time would need gigabytes."""
+_LARGE = 2_000_000
+"""Pixels from which on a picture is decoded alone: at 8 bytes a pixel, for WebP 17, several at a time would need
+gigabytes."""
 
 
-class PictureReader:
-    """Decodes pictures within limits; for several threads."""
+def check_picture(content: bytes, limits: Limits) -> bool:
+    """Look at a picture's first bytes only.
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._alone = threading.Lock()
+    Returns:
+        Whether it is large: such pictures are decoded one at a time.
 
-    def read(self, content: bytes, at_least: tuple[int, int] | None) -> Image.Image:
-        """The picture as 8-bit RGB, exactly as all of jointune opens pictures.
+    Raises:
+        Refused: 413, 415 or 422.
+    """
+    if len(content) > limits.picture_bytes:
+        raise Refused(413, f"larger than {limits.picture_bytes:,} bytes", "save it smaller")
+    pixels = _count_pixels(content)
+    if pixels > limits.picture_pixels:
+        raise Refused(413, f"more than {limits.picture_pixels:,} pixels", "save it smaller")
+    return pixels > _LARGE
 
-        Args:
-            content: its file.
-            at_least: see ``jointune.posts.pictures.open_picture``.
 
-        Raises:
-            Refused: 413, 415 or 422.
-        """
-        if len(content) > self._limits.picture_bytes:
-            raise Refused(413, f"larger than {self._limits.picture_bytes:,} bytes", "save it smaller")
-        pixels = _count_pixels(content)
-        if pixels > self._limits.picture_pixels:
-            raise Refused(413, f"more than {self._limits.picture_pixels:,} pixels", "save it smaller")
-        turn: AbstractContextManager[object] = self._alone if pixels > _LARGE else nullcontext()
-        try:
-            with turn:
-                return open_picture(content, at_least)
-        except PictureError as reason:
-            raise Refused(422, reason.reason, "send the file whole, or save it anew") from reason
+def decode_picture(content: bytes, at_least: tuple[int, int] | None) -> Image.Image:
+    """A picture that was checked as 8-bit RGB, exactly as all of jointune opens pictures.
+
+    Args:
+        content: its file.
+        at_least: see ``jointune.posts.pictures.open_picture``.
+
+    Raises:
+        Refused: 422.
+    """
+    try:
+        return open_picture(content, at_least)
+    except PictureError as reason:
+        raise Refused(422, reason.reason, "send the file whole, or save it anew") from reason
 
 
 def _count_pixels(content: bytes) -> int:

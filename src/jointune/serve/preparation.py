@@ -4,14 +4,14 @@ import threading
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
 from jointune.batches.texts import encode_posts
 from jointune.batches.tokens import Tokens
 from jointune.posts import ocr
 from jointune.posts.post import Post
 from jointune.scorer import Scorer
-from jointune.serve.limits import Limits
-from jointune.serve.pictures import PictureReader
+from jointune.serve.pictures import decode_picture
 
 
 @dataclass(frozen=True)
@@ -27,45 +27,57 @@ class Prepared:
     pixels: np.ndarray | None
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What is kept of a picture.
+
+    Attributes:
+        pixels: uint8 [H, W, 3].
+        readable: what the text in it is read from; None where the model does not read it.
+    """
+
+    pixels: np.ndarray
+    readable: Image.Image | None
+
+
 class Preparation:
     """Tokens and pixels of a post, by the same functions as in training and in ``jointune predict``.
 
+    In steps, which need different amounts of memory and time; each is for several threads.
+
     Args:
         scorer: whose preprocessing it is.
-        limits: of pictures.
 
     Raises:
         MissingExtraError: the model reads the text in pictures, and what does that is not installed.
     """
 
-    def __init__(self, scorer: Scorer, limits: Limits) -> None:
+    def __init__(self, scorer: Scorer) -> None:
         self._scorer = scorer
-        self._pictures = PictureReader(limits)
         self._ocr = ocr.load_ocr() if scorer.read_image_text else None
         self._own = threading.local()
 
-    def __call__(self, text: str | None, picture: bytes | None) -> Prepared:
-        """Prepare one post; for several threads.
-
-        Args:
-            text: its text.
-            picture: the content of its picture's file.
+    def see(self, picture: bytes) -> Seen:
+        """Decode the content of a picture's file.
 
         Raises:
             Refused: the picture cannot be used.
         """
-        pixels = None if picture is None else self._pixels(picture)
-        image_text = None if picture is None or self._ocr is None else self._read_text(picture, self._ocr)
-        post = Post(text, image_text=image_text)
-        return Prepared(encode_posts([post], self._scorer.text, self._scorer.read_image_text)[0], pixels)
-
-    def _pixels(self, picture: bytes) -> np.ndarray:
         image = self._scorer.image
         height, width = image.resize
-        return image.crop(image.prepare(self._pictures.read(picture, (width, height))))
+        pixels = image.crop(image.prepare(decode_picture(picture, (width, height))))
+        return Seen(pixels, None if self._ocr is None else ocr.fitted(decode_picture(picture, None)))
 
-    def _read_text(self, picture: bytes, engine: ocr.Ocr) -> str:
+    def read(self, seen: Seen) -> str | None:
+        """The text in a picture; None where the model does not read it."""
+        if self._ocr is None or seen.readable is None:
+            return None
         if not hasattr(self._own, "reader"):
-            self._own.reader = engine.make_reader()  # for one thread at a time
-        text: str = self._own.reader(self._pictures.read(picture, None))
+            self._own.reader = self._ocr.make_reader()  # for one thread at a time
+        text: str = self._own.reader(seen.readable)
         return text
+
+    def prepare(self, text: str | None, seen: Seen | None, image_text: str | None) -> Prepared:
+        """Put a post together from its text and what was seen and read."""
+        tokens = encode_posts([Post(text, image_text=image_text)], self._scorer.text, self._scorer.read_image_text)[0]
+        return Prepared(tokens, seen.pixels if seen else None)

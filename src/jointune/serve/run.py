@@ -1,13 +1,16 @@
 """Running the service: one process, or several that share a socket."""
 
+import math
 import multiprocessing
 import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import uvicorn
@@ -23,6 +26,15 @@ from jointune.serve.protocol import patient_protocol
 
 _UNUSABLE = 2
 """How a process ends that cannot serve: the same would happen to the next one."""
+
+_STEADY = 60.0
+"""Seconds that a worker has run after which its end is taken for a single mishap."""
+
+_LONGEST_PAUSE = 16.0
+"""Seconds between a worker's end and the next one's start, at most."""
+
+_AFTER_GRACE = 4
+"""Seconds from the last answer of a worker to its end, by when its model and its threads have finished."""
 
 
 @dataclass(frozen=True)
@@ -130,11 +142,20 @@ def _work(serving: Serving, line: socket.socket, counts: Sequence[Any], number: 
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one tells the others
     start_log()
+    threading.Thread(target=_follow, daemon=True).start()
     try:
         _serve_here(serving, line, Metrics(counts, number))
     except JointuneError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(_UNUSABLE)
+
+
+def _follow() -> None:
+    """End this worker when the first process has ended, however it did: nobody else would, and it holds the port."""
+    first = multiprocessing.parent_process()
+    if first is not None:
+        first.join()
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _take_cores(number: int, workers: int) -> None:
@@ -145,31 +166,59 @@ def _take_cores(number: int, workers: int) -> None:
             os.sched_setaffinity(0, share)
 
 
+class _Place:
+    """A worker and those that take its place: the next one at once, then later and later while they keep ending."""
+
+    def __init__(self, number: int, start: Callable[[int], BaseProcess], now: float) -> None:
+        self._number, self._start = number, start
+        self._pause = 0.0
+        self._fill(now)
+
+    def _fill(self, now: float) -> None:
+        self.process = self._start(self._number)
+        self._began, self._again = now, math.inf
+
+    def tend(self, now: float) -> None:
+        """Start the next one if it is time.
+
+        Raises:
+            JointuneError: the worker said that none can start.
+        """
+        if now >= self._again:
+            self._fill(now)
+        elif self._again == math.inf and not self.process.is_alive():
+            if now - self._began >= _STEADY:
+                self._pause = 0.0
+            log("worker ended", worker=self._number, exit_code=self.process.exitcode, next_in_seconds=self._pause)
+            if self.process.exitcode == _UNUSABLE:
+                raise JointuneError("a worker could not start; its message is above")
+            self._again = now + self._pause
+            self._pause = min(max(1.0, 2 * self._pause), _LONGEST_PAUSE)
+
+
 def _supervise(serving: Serving, line: socket.socket, workers: int) -> None:
     # Not forked: a copy of a process whose libraries have started threads may hang.
     context = multiprocessing.get_context("spawn")
     counts = [context.RawArray("d", CELLS) for _ in range(workers)]
 
-    def start(number: int) -> Any:
+    def start(number: int) -> BaseProcess:
         process = context.Process(target=_work, args=(serving, line, counts, number), name=f"worker {number}")
         process.start()
         return process
 
-    processes = [start(number) for number in range(workers)]
+    places = [_Place(number, start, time.monotonic()) for number in range(workers)]
     try:
         while True:
             time.sleep(0.2)
-            for number, process in enumerate(processes):
-                if process.is_alive():
-                    continue
-                log("worker ended", worker=number, exit_code=process.exitcode)
-                if process.exitcode == _UNUSABLE:
-                    raise JointuneError("a worker could not start; its message is above")
-                processes[number] = start(number)
+            for place in places:
+                place.tend(time.monotonic())
     finally:
+        # As long as one process holds the socket, clients are connected to it and then never served.
+        line.close()
+        processes = [place.process for place in places]
         for process in processes:
             process.terminate()
-        until = time.monotonic() + serving.limits.grace + 1
+        until = time.monotonic() + serving.limits.grace + _AFTER_GRACE
         for process in processes:
             process.join(max(0.0, until - time.monotonic()))
             if process.is_alive():

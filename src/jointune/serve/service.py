@@ -13,6 +13,7 @@ from jointune.scorer import Scorer
 from jointune.serve.batcher import Batcher
 from jointune.serve.limits import Limits
 from jointune.serve.metrics import Metrics
+from jointune.serve.pictures import check_picture
 from jointune.serve.preparation import Preparation, Prepared
 from jointune.serve.refusal import Refused, busy
 from jointune.serve.room import Room
@@ -47,13 +48,18 @@ class Service:
 
     def __init__(self, scorer: Scorer, limits: Limits, metrics: Metrics, fetch: Fetch | None = None) -> None:
         self.scorer = scorer
+        self._limits = limits
+        self._texts = ThreadPoolExecutor(limits.decoders, thread_name_prefix="text")
         self._decoders = ThreadPoolExecutor(limits.decoders, thread_name_prefix="decode")
+        # A thread of their own has large pictures decoded one by one while the others' threads stay free. One that is
+        # given up still ends before the next begins, which a lock that its request holds would not see to.
+        self._large = ThreadPoolExecutor(1, thread_name_prefix="large")
         self._fetchers = ThreadPoolExecutor(_FETCHERS, thread_name_prefix="fetch")
         self.places = Room(limits.queue, lambda: busy("the queue is full"))
         self.bodies = Room(limits.bodies_bytes, lambda: busy("too many large requests at a time"))
         self._metrics = metrics
         self._fetch = fetch
-        self._prepare = Preparation(scorer, limits)
+        self._preparation = Preparation(scorer)
         self._batcher = Batcher(scorer, limits, metrics.batch)
         self._warm = False
 
@@ -75,13 +81,13 @@ class Service:
     async def stop(self) -> None:
         """Finish what the model was given, and end the threads."""
         self._warm = False
-        self._decoders.shutdown(wait=False, cancel_futures=True)
-        self._fetchers.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._texts, self._decoders, self._large, self._fetchers):
+            pool.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._batcher.stop)
 
     async def aside(self, function: Callable[..., T], *arguments: Any) -> T:
-        """What a function returns that would hold up the event loop; run by the threads that decode pictures."""
-        return await asyncio.get_running_loop().run_in_executor(self._decoders, function, *arguments)
+        """What a function returns that would hold up the event loop, if not for as long as a picture does."""
+        return await _in(self._texts, function, *arguments)
 
     async def answer(self, posts: Sequence[GivenPost], as_list: bool = False) -> list[dict[str, Any]]:
         """An ``Answer`` for each post, in order.
@@ -97,28 +103,41 @@ class Service:
             with self.places.hold() as take:
                 take(len(posts))
                 self._metrics.waiting(self.places.used)
-                return await _all([self._one(post, f"posts[{n}]." if as_list else "") for n, post in enumerate(posts)])
+                # All pictures of a request at once would keep those of later requests waiting behind the last of them.
+                turns = asyncio.Semaphore(self._limits.decoders)
+                names = [f"posts[{n}]." if as_list else "" for n in range(len(posts))]
+                return await _all([self._one(post, where, turns) for post, where in zip(posts, names, strict=True)])
         finally:
             self._metrics.waiting(self.places.used)
 
-    async def _one(self, given: GivenPost, where: str) -> dict[str, Any]:
+    async def _one(self, given: GivenPost, where: str, turns: asyncio.Semaphore) -> dict[str, Any]:
         with self.bodies.hold() as take:
             try:
                 picture = given.image
                 if given.image_url:
                     picture = await self._fetched(given.image_url)
                     take(len(picture))
-                prepared: Prepared = await self.aside(self._prepare, given.text, picture)
+                prepared = await self._prepared(given.text, picture, turns)
             except Refused as refused:
                 field = "image_url" if given.image_url else "image"
                 raise (refused if refused.status == 503 else refused.at(where + field)) from None
         return self._say(given, await self._batcher.score(prepared))
 
+    async def _prepared(self, text: str | None, picture: bytes | None, turns: asyncio.Semaphore) -> Prepared:
+        prepare = self._preparation
+        if picture is None:
+            return await self.aside(prepare.prepare, text, None, None)
+        async with turns:
+            large = await self.aside(check_picture, picture, self._limits)
+            seen = await _in(self._large if large else self._decoders, prepare.see, picture)
+            image_text = await _in(self._decoders, prepare.read, seen) if seen.readable else None
+        return await self.aside(prepare.prepare, text, seen, image_text)
+
     async def _fetched(self, url: str) -> bytes:
         if self._fetch is None:
             remedy = "send the picture itself, or ask whoever runs the server for --allow-urls"
             raise Refused(422, "this server fetches nothing", remedy)
-        return await asyncio.get_running_loop().run_in_executor(self._fetchers, self._fetch, url)
+        return await _in(self._fetchers, self._fetch, url)
 
     def _say(self, given: GivenPost, row: np.ndarray) -> dict[str, Any]:
         label, confidence = self.scorer.answer(row)
@@ -129,6 +148,10 @@ class Service:
             "probabilities": dict(zip(self.scorer.labels, map(float, row), strict=True)),
             "missing": [name for name, lacks in missing.items() if lacks],
         }
+
+
+async def _in(pool: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any) -> T:
+    return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
 
 
 async def _all(work: list[Coroutine[Any, Any, T]]) -> list[T]:
