@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -67,3 +68,11 @@ class ReadsPictures(Guess):
     def fit(self, posts, *, validation):
         assert all(post.image_text == "good" for post in posts if post.image is not None)
         return super().fit(posts, validation=validation)
+
+
+class Endless(Guess):
+    """Says which process it is in, and never ends."""
+
+    def fit(self, posts, *, validation):
+        Path(os.environ["ENDLESS_IS"]).write_text(str(os.getpid()))
+        time.sleep(600)

@@ -2,7 +2,12 @@
 
 import csv
 import json
+import os
 import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +127,39 @@ def test_an_interrupt_keeps_what_is_finished(posts_csv, tmp_path, monkeypatch):
     assert len(list(stored_results(tmp_path / "report" / "cells"))) == 2
     monkeypatch.setattr(run, "run_apart", real)
     assert len(compare(posts_csv, resume=True, **settings).table()) == 4
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc to ask")
+def test_the_cell_of_a_killed_comparison_ends_too(posts_csv, tmp_path):
+    told = tmp_path / "process"
+    program = (
+        f"import sys; sys.path = {sys.path!r}\nimport predictors\nfrom jointune import compare\n"
+        f"compare({str(posts_csv)!r}, methods={{'endless': predictors.Endless}}, folds=2, progress=False)"
+    )
+    comparing = subprocess.Popen([sys.executable, "-c", program], env=os.environ | {"ENDLESS_IS": str(told)})
+    try:
+        assert within(60, lambda: told.exists() and told.read_text())
+    finally:
+        comparing.kill()
+        comparing.wait()
+    assert within(20, lambda: not alive(int(told.read_text())))
+
+
+def within(seconds: float, found: Callable[[], object]) -> bool:
+    until = time.monotonic() + seconds
+    while not found():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def alive(process: int) -> bool:
+    status = Path("/proc", str(process), "stat")
+    try:
+        return status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_a_folder_of_other_posts_or_settings_is_neither_resumed_nor_overwritten(posts_csv, tmp_path):

@@ -29,7 +29,7 @@ def run_apart(job: Job, scratch: Path, bar: Bar) -> CellResult | Failure:
     last: deque[str] = deque(maxlen=60)
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "jointune.comparison.worker", str(path)],
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,  # closed by the system where this process is killed, by which the other knows
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -47,6 +47,8 @@ def run_apart(job: Job, scratch: Path, bar: Bar) -> CellResult | Failure:
         if process.poll() is None:
             process.kill()
             process.wait()
+        assert process.stdin is not None, "it is a pipe"
+        process.stdin.close()
     result = load_result(job.cell, job.folder) if code == 0 else None
     if result:
         return result

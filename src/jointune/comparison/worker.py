@@ -3,8 +3,10 @@
 Run as ``python -m jointune.comparison.worker JOB``.
 """
 
+import os
 import pickle
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -94,8 +96,15 @@ def _peak_gpu_memory() -> int | None:
     return int(torch.cuda.max_memory_allocated()) if torch.cuda.is_available() else None
 
 
+def _end_with_parent() -> None:
+    """Wait until the process that began this one is gone: the cell would go on for nobody."""
+    os.read(0, 1)  # not by sys.stdin, whose lock a thread must not hold when the interpreter ends
+    os._exit(1)
+
+
 def main() -> None:
     """Run the job of the file that is named on the command line."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     with open(sys.argv[1], "rb") as file:
         sys.path.extend(pickle.load(file))  # the parent's, for methods of one's own
         job: Job = pickle.load(file)
