@@ -62,6 +62,10 @@ class ParquetTable:
             rows = max(1, min(_ROWS, _BYTES * about.num_rows // max(1, about.total_byte_size)))
             yield from self._file.iter_batches(batch_size=rows, row_groups=[group])
 
+    def untyped_rows(self) -> Iterator[Row]:
+        """None; see ``Table.untyped_rows``."""
+        return iter(())
+
     def count(self) -> int:
         """The number of rows, from the file's footer."""
         return int(self._file.metadata.num_rows)
