@@ -28,7 +28,7 @@ class ParquetTable:
 
     @cached_property
     def _file(self) -> Any:
-        parquet = require("pyarrow.parquet", "train", "reading Parquet")
+        parquet = require("pyarrow.parquet", "parquet", "reading Parquet")
         try:
             # With a buffer, a column of a row group is read bit by bit: one of pictures may be larger than memory.
             return parquet.ParquetFile(self.path, buffer_size=2**20)
