@@ -37,6 +37,7 @@ LabelColumn = Annotated[str, typer.Option(help="Column of the labels.", rich_hel
 SplitColumn = Annotated[
     str | None, typer.Option(help="Column that says train, validation or test.", rich_help_panel="Columns")
 ]
+OnlySplit = Annotated[str | None, typer.Option("--split", help="Only posts whose --split-column says this.")]
 ImageRoot = Annotated[
     Path | None,
     typer.Option(help="Folder that picture paths are relative to and may not leave.", rich_help_panel="Columns"),
