@@ -356,6 +356,21 @@ def test_an_unfinished_run_is_not_discarded_unasked_nor_mixed_with_another(
     assert not partial.exists()
 
 
+@pytest.mark.usefixtures("small_chunks")
+def test_a_run_with_another_least_confidence_is_another_run(
+    jointune, refused, tiny_bundle, posts_csv, tmp_path, interrupted
+):
+    bundle = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, bundle)
+    command = ("predict", bundle, posts_csv, "--out", tmp_path / "s.csv", "--abstain", 0)
+    interrupted(1, KeyboardInterrupt())
+    assert jointune(*command)[0] == 130
+    calibration = json.loads((bundle / "calibration.json").read_text())
+    calibration["answered"] = [[0.75, 1.0, 1.0]]
+    (bundle / "calibration.json").write_text(json.dumps(calibration))
+    refused(*command, "--resume", says=["a run with other --abstain"])
+
+
 def test_resume_starts_from_the_beginning_where_there_is_nothing_yet(jointune, tiny_bundle, posts_csv, tmp_path):
     assert jointune("predict", tiny_bundle, posts_csv, "--out", tmp_path / "s.csv", "--resume")[0] == 0
     assert len(rows_of(tmp_path / "s.csv")) == 48

@@ -107,7 +107,7 @@ def predict(
         "--remote-images": remote_images,
         "--encoding": encoding,
         "--on-bad-image": policy,
-        "--abstain": abstain,
+        "--abstain": scorer.least_confidence,  # comes from a file of the bundle that may be edited
         "--device": device,
         "--engine": engine,
     }
