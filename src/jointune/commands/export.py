@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from jointune.commands.options import (
-    BundleArgument,
     Encoding,
     Force,
     ImageColumn,
@@ -25,7 +24,9 @@ from jointune.posts.post import Posts
 
 
 def export(
-    bundle: BundleArgument,
+    bundle: Annotated[
+        str, typer.Argument(metavar="BUNDLE", help="Folder that training wrote, or its hub id.", show_default=False)
+    ],
     path: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder to write.", show_default=False)],
     int8: Annotated[
         bool, typer.Option("--int8", help="8-bit integers: smaller and faster, a little less exact.")

@@ -20,7 +20,10 @@ PostsArgument = Annotated[
     ),
 ]
 BundleArgument = Annotated[
-    str, typer.Argument(metavar="BUNDLE", help="Folder that training wrote, or a hub id.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="BUNDLE", help="Folder that training or export wrote, or a bundle's hub id.", show_default=False
+    ),
 ]
 TextEncoderName = Annotated[str, typer.Option(help="minilm-l6, a folder, or a Hugging Face id.")]
 ImageEncoderName = Annotated[
