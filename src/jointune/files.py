@@ -25,7 +25,7 @@ EXPORT_MARK = "export.json"
 """The file by which to know an exported model."""
 
 MANIFEST = "manifest.json"
-"""The file in a bundle or an export with the SHA-256 of each file that decides predictions."""
+"""The file in a bundle or an export with the SHA-256 of each file that decides probabilities."""
 
 
 def refuse_existing(path: Path, force: bool, mark: str | None = None, source: Path | None = None) -> None:

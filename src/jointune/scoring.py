@@ -74,7 +74,7 @@ def score_posts(
         probabilities: the model.
         text: how texts become tokens.
         image: how pictures become pixels.
-        policy: what to do about a picture that cannot be read; ``skip`` leaves its post out.
+        policy: what to do about a picture that cannot be read; ``skip`` leaves out every post that cannot be used.
         problems: takes what was wrong with posts that were skipped or scored without their picture.
         batch_size: posts a batch.
         name: what messages call the posts.
@@ -151,7 +151,8 @@ def _next_chunk(
     if not chunk:
         return None
     found = [(post, problem) for post, _, problem in chunk if problem]
-    raise_problems([problem for post, problem in found if stops(problem, post.text is not None, policy)], name)
+    fatal = [problem for post, problem in found if stops(problem, post.text is not None, policy)]
+    raise_problems(fatal, name, skippable=True)
     kept = [(post, pixels) for post, pixels, problem in chunk if problem is None or policy == "missing"]
     tokens = encode_posts((post for post, _ in kept), text, with_image_text)
     order = sorted(range(len(kept)), key=[0 if row is None else len(row) for row in tokens].__getitem__)

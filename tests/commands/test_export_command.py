@@ -2,6 +2,8 @@
 
 import json
 
+from conftest import write_rows
+
 
 def test_a_bundle_is_exported_and_used(jointune, tiny_bundle, posts_csv, tmp_path):
     folder = tmp_path / "light"
@@ -17,10 +19,27 @@ def test_a_bundle_is_exported_and_used(jointune, tiny_bundle, posts_csv, tmp_pat
     assert "accuracy" in said
 
 
+def test_the_check_is_on_the_split_that_is_asked_for(jointune, refused, tiny_bundle, posts_csv, tmp_path):
+    folder = tmp_path / "light"
+    command = ("export", tiny_bundle, "--out", folder)
+    refused(*command, "--split", "test", says=["--split test: name the posts with --check"])
+    refused(*command, "--check", posts_csv, "--split", "dev", says=["posts.csv: no post whose split is 'dev'"])
+    code, said = jointune(*command, "--check", posts_csv, "--split", "test")
+    assert code == 0, said
+    assert "checked against torch on 8 posts of posts.csv (test):" in said
+    assert "checked against torch on 8 posts of posts.csv (test):" in (folder / "README.md").read_text()
+    export = json.loads((folder / "export.json").read_text())["export"]
+    assert (export["checked_on"], export["check"]["fp32"]["posts"]) == ("posts.csv (test)", 8)
+    other = write_rows(tmp_path / "p.csv", [{"text": "good", "image": "", "label": "positive", "part": "held"}])
+    split = ("--split", "held", "--split-column", "part", "--force")
+    assert jointune(*command, "--check", other, *split)[0] == 0
+
+
 def test_the_demo_posts_by_default(jointune, tiny_bundle, tmp_path):
     code, said = jointune("export", tiny_bundle, "--out", tmp_path / "light")
     assert code == 0, said
     assert "300 posts of the demo" in said
+    assert "300 posts of the demo" in (tmp_path / "light" / "README.md").read_text()
 
 
 def test_what_exists_is_spared(refused, jointune, tiny_bundle, posts_csv, tmp_path):

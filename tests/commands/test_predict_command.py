@@ -146,6 +146,39 @@ def test_a_malformed_row_is_named_before_the_model_is_loaded(refused, tmp_path):
     refused("predict", tmp_path / "no bundle", tmp_path / "p.csv", "--out", tmp_path / "s.csv", says=says)
 
 
+def test_a_row_with_nothing_is_named_before_the_model_is_loaded(refused, tmp_path):
+    (tmp_path / "p.csv").write_text("text,image\na,\n,\n,gone.png\n")
+    command = ("predict", tmp_path / "no bundle", tmp_path / "p.csv", "--out", tmp_path / "s.csv", "--on-bad-image")
+    says = [
+        "p.csv row 2 (line 3): the post: has neither text nor picture",
+        "(--on-bad-image skip leaves such posts out)",
+    ]
+    refused(*command, "error", says=says)
+    refused(*command, "missing", says=says)
+    refused(*command, "skip", says=["no such bundle"])
+
+
+@pytest.mark.parametrize(
+    ("ending", "content"),
+    [
+        (".csv", "text,image\ngood,\n,\nbad,,,\nfine,\n,gone.png\n"),
+        (".jsonl", '{"text": "good", "image": null}\n{"text": " "}\n[1]\n{"text": "fine"}\n{"image": "gone.png"}\n'),
+    ],
+)
+def test_skip_leaves_out_every_row_that_cannot_be_used(jointune, tiny_bundle, tmp_path, ending, content):
+    path, out = tmp_path / f"p{ending}", tmp_path / "s.csv"
+    path.write_text(content)
+    code, said = jointune("predict", tiny_bundle, path, "--out", out, "--on-bad-image", "skip")
+    assert code == 0, said
+    assert "3 posts were left out" in said
+    assert f"wrote {out}: 2 posts" in said
+    assert [row["text"] for row in rows_of(out)] == ["good", "fine"]
+    with open(tmp_path / "s.csv.skipped.csv", newline="") as file:
+        listed = list(csv.DictReader(file))
+    assert [row["row"].split(" (")[0] for row in listed] == [f"p{ending} row {number}" for number in (2, 3, 5)]
+    assert [row["file"].split("/")[-1] for row in listed] == ["the post", "the row", "gone.png"]
+
+
 @pytest.mark.parametrize(
     ("name", "header", "says"),
     [
@@ -323,6 +356,21 @@ def test_an_unfinished_run_is_not_discarded_unasked_nor_mixed_with_another(
     assert not partial.exists()
 
 
+@pytest.mark.usefixtures("small_chunks")
+def test_a_run_with_another_least_confidence_is_another_run(
+    jointune, refused, tiny_bundle, posts_csv, tmp_path, interrupted
+):
+    bundle = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, bundle)
+    command = ("predict", bundle, posts_csv, "--out", tmp_path / "s.csv", "--abstain", 0)
+    interrupted(1, KeyboardInterrupt())
+    assert jointune(*command)[0] == 130
+    calibration = json.loads((bundle / "calibration.json").read_text())
+    calibration["answered"] = [[0.75, 1.0, 1.0]]
+    (bundle / "calibration.json").write_text(json.dumps(calibration))
+    refused(*command, "--resume", says=["a run with other --abstain"])
+
+
 def test_resume_starts_from_the_beginning_where_there_is_nothing_yet(jointune, tiny_bundle, posts_csv, tmp_path):
     assert jointune("predict", tiny_bundle, posts_csv, "--out", tmp_path / "s.csv", "--resume")[0] == 0
     assert len(rows_of(tmp_path / "s.csv")) == 48
@@ -378,6 +426,36 @@ def test_after_a_bad_picture_one_may_go_on_without_its_post(
     code, said = jointune(*command, "--resume", "--on-bad-image", "skip")
     assert code == 0, said
     assert [int(row["id"]) for row in rows_of(out)] == [number for number in range(32) if number != 20]
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_what_a_bad_row_of_a_typed_table_says_can_be_done(jointune, refused, tiny_bundle, posts_csv, tmp_path):
+    rows = pd.read_csv(posts_csv)[["id", "text"]].head(32)
+    rows.loc[20, "text"] = None
+    rows.assign(image=None).to_parquet(tmp_path / "p.parquet")
+    out = tmp_path / "s.csv"
+    command = ("predict", tiny_bundle, tmp_path / "p.parquet", "--out", out)
+    says = ["row 21: the post: has neither text nor picture", "16 of 32 posts are scored and kept"]
+    refused(*command, says=[*says, "--resume, or add --on-bad-image skip to it; with a table that was changed"])
+    code, said = jointune(*command, "--resume", "--on-bad-image", "skip")
+    assert code == 0, said
+    assert [int(row["id"]) for row in rows_of(out)] == [number for number in range(32) if number != 20]
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_only_what_resume_takes_is_suggested(jointune, refused, tiny_bundle, fresh_posts, tmp_path):
+    posts, out = fresh_posts(32), tmp_path / "s.csv"
+    rows = [dict(row, text="" if row["id"] == "20" else row["text"]) for row in rows_of(posts)]
+    for number in (3, 20):
+        (posts.parent / f"{number}.png").rename(tmp_path / f"{number}.png")
+    command = ("predict", tiny_bundle, write_jsonl(posts.parent / "p.jsonl", rows), "--out", out)
+    says = ["row 21", "16 of 32 posts are scored and kept", "with another --on-bad-image, or a table that was changed"]
+    refused(*command, "--on-bad-image", "missing", says=says)
+    refused(*command, "--on-bad-image", "skip", "--resume", says=["a run with other --on-bad-image"])
+    (tmp_path / "20.png").rename(posts.parent / "20.png")
+    code, said = jointune(*command, "--on-bad-image", "missing", "--resume")
+    assert code == 0, said
+    assert "1 posts were used without their picture" in said
 
 
 def test_rows_that_are_left_out_are_listed_in_a_file_beside_the_output(

@@ -10,9 +10,9 @@ import torch
 
 from conftest import MVSA, SumFusion, make_tokenizer_folder, needs_mvsa
 from encoders.test_huggingface import IMAGE_MODELS, TEXT_MODELS, save
-from jointune import JointClassifier, OutputError, read_posts
+from jointune import JointClassifier, OutputError, Post, read_posts
 from jointune.batches.batch import collate
-from jointune.export.agreement import logits_on
+from jointune.export.agreement import logits_on, partly_hidden
 from jointune.export.export import export, torch_logits
 from jointune.export.graph import write_graph
 from jointune.fusion.choice import NAMED
@@ -135,6 +135,34 @@ def test_a_graph_that_says_something_else_is_not_written(classifier, posts, tmp_
     with pytest.raises(OutputError, match=r"differs from torch's by 0.00\d+ on 12 posts, more than 0.001"):
         export(classifier, tmp_path / "model", posts=posts)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("stand_in", ["missing_text", "missing_image"])
+def test_a_graph_that_errs_only_where_something_is_missing_is_not_written(
+    classifier, posts, tmp_path, monkeypatch, stand_in
+):
+    def spoilt(model, *rest):
+        with torch.no_grad():
+            getattr(model, stand_in).add_(1)
+            write_graph(model, *rest)
+            getattr(model, stand_in).sub_(1)
+
+    monkeypatch.setattr("jointune.export.export.write_graph", spoilt)
+    assert all(post.text and post.image for post in posts)
+    with pytest.raises(OutputError, match="differs from torch's by"):
+        export(classifier, tmp_path / "model", posts=posts)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("count", [1, 40, 300])
+def test_some_are_tried_without_their_text_and_others_without_their_picture(count):
+    posts = Posts([Post(text=str(n), image=b"picture", label="x") for n in range(count)] + [Post(text="alone")])
+    tried = partly_hidden(posts)
+    assert list(tried) == list(partly_hidden(posts))
+    texts, pictures = [[post for post in tried if post.text], [post for post in tried if post.image]]
+    assert len(texts) == len(pictures) == min(count, 32)
+    assert len(tried) == 2 * len(texts)
+    assert "alone" not in {post.text for post in texts}
 
 
 def test_int8_that_costs_too_much_is_not_written(classifier, posts, tmp_path, monkeypatch):

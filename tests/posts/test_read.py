@@ -15,7 +15,7 @@ from PIL import Image
 
 from jointune import PostsError, read_posts
 from jointune.posts.post import Post, Posts
-from jointune.posts.read import PostsFile, as_posts
+from jointune.posts.read import Columns, PostsFile, as_posts
 
 HEADER = "text,image,label\n"
 
@@ -32,6 +32,18 @@ def jsonl(path: Path, *rows: object) -> Path:
 def problem(post: Post) -> str:
     assert post.problem is not None
     return str(post.problem)
+
+
+def test_rows_that_their_format_keeps_well_formed_are_counted_unread(tmp_path, monkeypatch):
+    (tmp_path / "folder").mkdir()
+    pd.DataFrame({"text": ["a", None], "image": [None, b"large"]}).to_parquet(tmp_path / "folder" / "a.parquet")
+    write(tmp_path / "folder" / "b.csv", "text,image\na,\n,b.png\n")
+    monkeypatch.setattr("jointune.posts.formats.parquet.ParquetTable.rows", None)
+    file = PostsFile(tmp_path / "folder", Columns(label=None))
+    assert file.count(strict=True) == 4
+    write(tmp_path / "folder" / "b.csv", "text,image\na,\n,\n")
+    with pytest.raises(PostsError, match=r"b\.csv row 2 .*neither text nor picture"):
+        PostsFile(tmp_path / "folder", Columns(label=None)).count(strict=True)
 
 
 # What people do have

@@ -5,6 +5,8 @@ import errno
 import json
 import math
 import os
+import sys
+import tomllib
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,13 +15,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jointune import OutputError
+from jointune import MissingExtraError, OutputError
 from jointune.posts.read import Columns, PostsFile
 from jointune.posts.write import added_columns, check_output, open_writer
 
 ADDED = added_columns(["good", "bad"])
 SCORES = {"prediction": "good", "confidence": 0.75, "p_good": 0.75, "p_bad": 0.25}
 USE = Columns(label=None)
+PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 
 
 def copy(source: Path, target: Path) -> Path:
@@ -167,3 +170,16 @@ def test_a_disk_that_is_full_at_the_last_moment(tmp_path, ending, monkeypatch):
     with pytest.raises(OutputError, match=f"scored{ending} could not be written: the disk is full; nothing was left"):
         copy(source, tmp_path / f"scored{ending}")
     assert [path.name for path in tmp_path.iterdir()] == ["p.jsonl"]
+
+
+def test_parquet_takes_an_extra_of_its_own_that_brings_no_more(tmp_path, monkeypatch):
+    pq.write_table(pa.table({"text": ["a"]}), tmp_path / "p.parquet")
+    for name in ("pyarrow", "pyarrow.parquet"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(MissingExtraError, match=r"writing Parquet needs .*pip install 'jointune\[parquet\]'"):
+        check_output(tmp_path / "s.parquet", ["text"], ["prediction"])
+    with pytest.raises(MissingExtraError, match=r"reading Parquet needs .*pip install 'jointune\[parquet\]'"):
+        PostsFile(tmp_path / "p.parquet")
+    extras = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    (brought,) = extras["parquet"]
+    assert brought in extras["train"]

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from starlette.testclient import TestClient
 
+from conftest import write_rows
 from jointune.ui.offline import load_gradio
 from serve.made_scorer import make_scorer
 
@@ -24,6 +25,22 @@ def client(tmp_path, monkeypatch):
     card = "# A made model\n\n![](https://example.org/a.png)"
     with TestClient(make_app(replace(make_scorer(), card=card), tmp_path)) as client:
         yield client
+
+
+def test_what_was_uploaded_and_scored_goes_after_a_day_and_nothing_else(tmp_path, client):
+    from gradio.route_utils import delete_files_created_by_app
+
+    page = client.app.routes[-1].app.get_blocks()
+    assert page.delete_cache == (60 * 60, 24 * 60 * 60)
+    (score,) = [event.fn for event in page.fns.values() if event.fn.__name__ == "score"]
+    table = write_rows(tmp_path / "posts.csv", [{"text": "good"}])
+    score(str(table), None)
+    kept = set(tmp_path.rglob("*.webp"))
+    assert kept
+    assert len(list(tmp_path.rglob("*.scored.csv"))) == 1
+    delete_files_created_by_app(page, age=0)
+    assert not list(tmp_path.rglob("*.scored.csv"))
+    assert set(tmp_path.rglob("*.webp")) == kept
 
 
 def test_nothing_is_loaded_from_elsewhere(client):

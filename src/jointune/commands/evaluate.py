@@ -16,6 +16,7 @@ from jointune.commands.options import (
     ImageRoot,
     LabelColumn,
     OnBad,
+    OnlySplit,
     PostsArgument,
     Quiet,
     SplitColumn,
@@ -25,10 +26,9 @@ from jointune.commands.options import (
     say_affected,
     sentence,
 )
-from jointune.errors import PostsError
+from jointune.commands.parts import read_split
 from jointune.files import atomic_file, refuse_existing
 from jointune.posts.problems import Problem, valid_policy
-from jointune.posts.read import PostsFile
 
 
 def evaluate(
@@ -37,7 +37,7 @@ def evaluate(
     path: Annotated[
         Path | None, typer.Option("--out", metavar="metrics.json", help="Where to write the scores.")
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Only posts whose --split-column says this.")] = None,
+    split: OnlySplit = None,
     text_column: TextColumn = "text",
     image_column: ImageColumn = "image",
     label_column: LabelColumn = "label",
@@ -54,13 +54,8 @@ def evaluate(
     if path:
         refuse_existing(path, force, source=posts)
     policy = valid_policy(on_bad_image)
-    split_column = split_column or ("split" if split else None)
     use = columns(text_column, image_column, label_column, split_column, image_root)
-    labelled = PostsFile(posts, use, encoding).read()
-    if split:
-        labelled = labelled.in_split(split)
-        if not labelled:
-            raise PostsError(f"{posts.name}: no post whose {split_column} is {split!r}")
+    labelled = read_split(posts, split, use, encoding)
 
     from jointune.evaluation.scored import evaluate_scorer
     from jointune.load import load_scorer

@@ -6,23 +6,27 @@ from typing import Annotated
 import typer
 
 from jointune.commands.options import (
-    BundleArgument,
     Encoding,
     Force,
     ImageColumn,
     ImageRoot,
     LabelColumn,
+    OnlySplit,
+    SplitColumn,
     TextColumn,
     columns,
     out,
 )
+from jointune.commands.parts import read_split
+from jointune.errors import SettingsError
 from jointune.files import EXPORT_MARK, refuse_existing
 from jointune.posts.post import Posts
-from jointune.posts.read import PostsFile
 
 
 def export(
-    bundle: BundleArgument,
+    bundle: Annotated[
+        str, typer.Argument(metavar="BUNDLE", help="Folder that training wrote, or its hub id.", show_default=False)
+    ],
     path: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder to write.", show_default=False)],
     int8: Annotated[
         bool, typer.Option("--int8", help="8-bit integers: smaller and faster, a little less exact.")
@@ -31,6 +35,7 @@ def export(
         Path | None,
         typer.Option(metavar="POSTS", help="Posts to check the graph on, best labelled; the demo posts by default."),
     ] = None,
+    split: OnlySplit = None,
     allow_loss: Annotated[
         float,
         typer.Option(
@@ -40,15 +45,19 @@ def export(
     text_column: TextColumn = "text",
     image_column: ImageColumn = "image",
     label_column: LabelColumn = "label",
+    split_column: SplitColumn = None,
     image_root: ImageRoot = None,
     encoding: Encoding = None,
     force: Force = False,
 ) -> None:
     """Write a bundle as one ONNX graph that needs no torch, once it was found to say the same as torch."""
     refuse_existing(path, force, EXPORT_MARK, check)
+    if split and not check:
+        raise SettingsError(f"--split {split}: name the posts with --check")
     posts: Posts | None = None
     if check:
-        posts = PostsFile(check, columns(text_column, image_column, label_column, None, image_root), encoding).read()
+        use = columns(text_column, image_column, label_column, split_column, image_root)
+        posts = read_split(check, split, use, encoding)
 
     from jointune import JointClassifier
     from jointune.export.card import report_table

@@ -20,7 +20,10 @@ PostsArgument = Annotated[
     ),
 ]
 BundleArgument = Annotated[
-    str, typer.Argument(metavar="BUNDLE", help="Folder that training wrote, or a hub id.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="BUNDLE", help="Folder that training or export wrote, or a bundle's hub id.", show_default=False
+    ),
 ]
 TextEncoderName = Annotated[str, typer.Option(help="minilm-l6, a folder, or a Hugging Face id.")]
 ImageEncoderName = Annotated[
@@ -37,6 +40,7 @@ LabelColumn = Annotated[str, typer.Option(help="Column of the labels.", rich_hel
 SplitColumn = Annotated[
     str | None, typer.Option(help="Column that says train, validation or test.", rich_help_panel="Columns")
 ]
+OnlySplit = Annotated[str | None, typer.Option("--split", help="Only posts whose --split-column says this.")]
 ImageRoot = Annotated[
     Path | None,
     typer.Option(help="Folder that picture paths are relative to and may not leave.", rich_help_panel="Columns"),

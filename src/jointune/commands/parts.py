@@ -1,5 +1,6 @@
 """Which posts are for training, validation and test, as the options of several commands say it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from jointune.commands.options import out
@@ -41,3 +42,18 @@ def read_whole(path: Path, split_column: str | None, use: Columns, encoding: str
     if split_column is None and "split" in posts[0].fields:
         out.print("note: the column 'split' is not used; --split-column split would.", style="yellow")
     return posts
+
+
+def read_split(path: Path, split: str | None, use: Columns, encoding: str | None) -> Posts:
+    """The posts of one split, by the column ``split`` where ``use`` names none; all of them without a split.
+
+    Raises:
+        PostsError: they cannot be read, or there are none in that split.
+    """
+    if not split:
+        return PostsFile(path, use, encoding).read()
+    use = replace(use, split=use.split or "split")
+    posts = PostsFile(path, use, encoding).read().in_split(split)
+    if not posts:
+        raise PostsError(f"{path.name}: no post whose {use.split} is {split!r}")
+    return Posts(posts, f"{posts.name} ({split})")

@@ -27,7 +27,7 @@ from jointune.errors import InterruptedWork, JointuneError, PostsError
 from jointune.files import MANIFEST, sha256
 from jointune.hub import local_folder
 from jointune.posts.parts import Parts, refuse_outputs, skipped_file
-from jointune.posts.problems import valid_policy
+from jointune.posts.problems import OnBadImage, valid_policy
 from jointune.posts.read import Columns, PostsFile
 from jointune.posts.remote import is_address
 from jointune.posts.write import added_columns, check_output, make_layout
@@ -36,6 +36,8 @@ from jointune.progress import progress_bar
 if TYPE_CHECKING:
     from jointune.scorer import Scorer
     from jointune.scoring import Scored
+
+_GO_ON = "go on with the same command and --resume"
 
 _LISTED = 20
 """Posts that were left out are listed so far; all of them are in the file beside the output."""
@@ -78,14 +80,15 @@ def predict(
     """Add a prediction, its confidence and the probability of each label to every row, in order.
 
     Finished parts of an unfinished run are kept beside SCORED, as SCORED.partial: --resume goes on from them, --force
-    discards them. --on-bad-image skip lists the rows that it leaves out in SCORED.skipped.csv.
+    discards them. --on-bad-image skip leaves out every row that cannot be used, also a malformed one and one with
+    neither text nor picture, and lists them in SCORED.skipped.csv.
     """
     policy = valid_policy(on_bad_image)
     refuse_outputs(path, policy == "skip", resume, force, None if is_address(posts) else Path(posts))
     use = Columns(text_column or None, image_column or None, None, None, image_root, remote_images)
     file = PostsFile(posts, use, encoding, not quiet)
     check_output(path, file.columns, added_columns([]))
-    total = file.count(strict=True)
+    total = file.count(strict=policy != "skip")
     if not total:
         raise PostsError(f"{file.path.name}: no posts: the file has a header but no rows")
 
@@ -104,12 +107,12 @@ def predict(
         "--remote-images": remote_images,
         "--encoding": encoding,
         "--on-bad-image": policy,
-        "--abstain": abstain,
+        "--abstain": scorer.least_confidence,  # comes from a file of the bundle that may be edited
         "--device": device,
         "--engine": engine,
     }
     parts = Parts(path, make_layout(path, file.table, added), run, resume, on_problems=["--on-bad-image"])
-    with _kept_for_resume(parts, total):
+    with _kept_for_resume(parts, total, policy):
         with progress_bar("predicting", shown=not quiet) as bar:
             bar.start(total, parts.read)
             for chunk in scorer.chunks(islice(file, parts.read, None), policy, file.path.name):
@@ -123,7 +126,7 @@ def predict(
 
 
 @contextmanager
-def _kept_for_resume(parts: Parts, total: int) -> Iterator[None]:
+def _kept_for_resume(parts: Parts, total: int, policy: OnBadImage) -> Iterator[None]:
     """Say, where the work ends early, what is kept; keep nothing where no part is finished."""
     try:
         yield
@@ -133,8 +136,19 @@ def _kept_for_resume(parts: Parts, total: int) -> Iterator[None]:
     except JointuneError as error:
         if parts.discard_if_empty():
             raise
-        kept = f"{parts.read:,} of {total:,} posts are scored and kept: go on with the same command and --resume"
-        raise type(error)(f"{error}\n{kept}") from error
+        kept = f"{parts.read:,} of {total:,} posts are scored and kept"
+        way_on = _after_bad_posts(parts, policy) if isinstance(error, PostsError) else _GO_ON
+        raise type(error)(f"{error}\n{kept}: {way_on}") from error
+
+
+def _after_bad_posts(parts: Parts, policy: OnBadImage) -> str:
+    """What to do where the posts themselves stopped the work: only what --resume takes."""
+    if policy == "skip":
+        return "a file that was changed is scored from the beginning, with --force"
+    mended = f"mend the picture files and {_GO_ON}"
+    if parts.has_problems:
+        return f"{mended}; with another --on-bad-image, or a table that was changed, begin anew with --force"
+    return f"{mended}, or add --on-bad-image skip to it; with a table that was changed, begin anew with --force"
 
 
 def _rows(scored: "Sequence[Scored]", scorer: "Scorer", added: Sequence[str]) -> Iterator[dict[str, Any]]:

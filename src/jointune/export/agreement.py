@@ -15,13 +15,17 @@ Logits = Callable[[Batch], np.ndarray]
 """A batch to calibrated logits, float32 [B, C]: torch's model, or a graph."""
 
 
+_HIDDEN = 32
+"""Posts that are tried without their text as well, and posts without their picture."""
+
+
 @dataclass(frozen=True)
 class Agreement:
     """What a model says of posts, beside what torch says in 32-bit floats.
 
     Attributes:
         posts: their number.
-        difference: the largest between two logits.
+        difference: the largest between two logits, also where a text or a picture is hidden.
         same: share of posts that get the same label.
         accuracy: of the labels; None where the posts have none that the model knows.
         macro_f1: likewise.
@@ -65,8 +69,25 @@ def logits_on(posts: Posts, scorer: Scorer, models: Mapping[str, Logits]) -> dic
     return {name: np.concatenate(parts) for name, parts in said.items()}
 
 
+def partly_hidden(posts: Posts) -> Posts:
+    """Some of the posts without their text and some without their picture: a graph has a way of its own for each."""
+    both = Posts((post for post in posts if post.text is not None and post.image is not None), posts.name)
+    step = max(1, len(both) // _HIDDEN)
+    texts, pictures = both[::step][:_HIDDEN], both[step // 2 :: step][:_HIDDEN]
+    return Posts([*texts.without("text"), *pictures.without("image")], posts.name)
+
+
 def agreement(logits: np.ndarray, reference: np.ndarray, posts: Posts, labels: list[str]) -> Agreement:
-    """Compare logits with torch's, float32 [N, C] each, and with the posts' labels where they are the model's own."""
+    """Compare logits with torch's, and with the posts' labels where they are the model's own.
+
+    Args:
+        logits: of the posts, and behind them of any others, float32 [N, C].
+        reference: what torch says of the same.
+        posts: those that count for labels and scores; for the difference all do.
+        labels: the model's.
+    """
+    difference = float(np.abs(logits - reference).max())
+    logits, reference = logits[: len(posts)], reference[: len(posts)]
     accuracy = macro_f1 = None
     if set(posts.labels) <= set(labels):
         truth = np.array([labels.index(str(label)) for label in posts.labels])
@@ -74,7 +95,7 @@ def agreement(logits: np.ndarray, reference: np.ndarray, posts: Posts, labels: l
         accuracy, macro_f1 = scores.accuracy, scores.macro_f1
     return Agreement(
         len(posts),
-        float(np.abs(logits - reference).max()),
+        difference,
         float((logits.argmax(1) == reference.argmax(1)).mean()),
         accuracy,
         macro_f1,

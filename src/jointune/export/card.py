@@ -18,7 +18,7 @@ def export_card(card: str, precision: str, posts: str, report: Mapping[str, Mapp
     lines = [
         "## Export",
         "",
-        f"One ONNX graph in {precision}, checked against torch on the posts of {posts}:",
+        f"One ONNX graph in {precision}, checked against torch on {report[precision]['posts']:,} posts of {posts}:",
         "",
         *report_table(report),
         "",

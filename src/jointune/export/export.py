@@ -12,7 +12,7 @@ from jointune import __version__
 from jointune.batches.batch import Batch
 from jointune.demo import POSTS
 from jointune.errors import OutputError, PostsError
-from jointune.export.agreement import Agreement, Logits, agreement, logits_on
+from jointune.export.agreement import Agreement, Logits, agreement, logits_on, partly_hidden
 from jointune.export.card import export_card
 from jointune.export.graph import write_graph
 from jointune.export.int8 import quantize
@@ -63,7 +63,7 @@ def export(
     """
     path = Path(path)
     refuse_existing(path, force, EXPORT_MARK)
-    checked = posts if posts is not None else read_posts(POSTS)
+    checked = posts if posts is not None else Posts(read_posts(POSTS), "the demo")
     if not checked:
         raise PostsError(f"{checked.name}: no posts to check the graph on")
     scorer = classifier.scorer()
@@ -80,8 +80,9 @@ def export(
         runs = {
             name: ExportedModel(open_graph(made / GRAPH), scorer.text, scorer.image) for name, made in graphs.items()
         }
+        tried = Posts([*checked, *partly_hidden(checked)], checked.name)
         said = logits_on(
-            checked, scorer, {"torch": torch_logits(model)} | {name: run.logits for name, run in runs.items()}
+            tried, scorer, {"torch": torch_logits(model)} | {name: run.logits for name, run in runs.items()}
         )
         found = {name: agreement(said[name], said["torch"], checked, scorer.labels) for name in graphs}
         _refuse(path, found, allow_loss)

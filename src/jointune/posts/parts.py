@@ -131,6 +131,11 @@ class Parts:
                 (joined / target.name).replace(target)
         discard_folder(self.folder)
 
+    @property
+    def has_problems(self) -> bool:
+        """Whether something was wrong with a post: another way to deal with that then makes a difference."""
+        return any(self.folder.glob(f"*{_PROBLEMS}"))
+
     def discard_if_empty(self) -> bool:
         """Whether no part is finished; nothing is then left to resume, or in the way of the next run."""
         if not self._finished:
@@ -148,7 +153,7 @@ class Parts:
             differing = [name for name, value in run.items() if earlier.get(name) != value]
         except (OSError, ValueError, AttributeError) as reason:
             raise OutputError(f"{file} is damaged: {reason}; start again with --force") from reason
-        if not any(self.folder.glob(f"*{_PROBLEMS}")):
+        if not self.has_problems:
             differing = [name for name in differing if name not in on_problems]
         if differing:
             raise OutputError(

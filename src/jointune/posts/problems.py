@@ -7,7 +7,10 @@ from typing import Literal
 from jointune.errors import PostsError, SettingsError
 
 OnBadImage = Literal["error", "skip", "missing"]
-"""What to do about a picture that cannot be read: stop, leave the post out, or go on as if it had no picture."""
+"""What to do about a picture that cannot be read: stop, leave the post out, or go on as if it had no picture.
+
+``skip`` leaves out posts that are of no use for another reason, too.
+"""
 
 _SHOWN = 20
 
@@ -36,8 +39,13 @@ class Problem:
         return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line)
 
 
-def raise_problems(problems: Sequence[Problem], name: str) -> None:
+def raise_problems(problems: Sequence[Problem], name: str, skippable: bool = False) -> None:
     """Raise one error that lists the first problems and counts all of them.
+
+    Args:
+        problems: what is wrong, by post.
+        name: what messages call the posts.
+        skippable: whether ``skip`` would have left the posts out whatever is wrong with them.
 
     Raises:
         PostsError: there is at least one problem.
@@ -45,21 +53,21 @@ def raise_problems(problems: Sequence[Problem], name: str) -> None:
     if not problems:
         return
     if len(problems) == 1:
-        raise PostsError(str(problems[0]) + _policy_hint(problems))
+        raise PostsError(str(problems[0]) + _policy_hint(problems, skippable))
     lines = [f"{len(problems)} posts of {name} cannot be used:"]
     lines += [f"  {problem}" for problem in problems[:_SHOWN]]
     if len(problems) > _SHOWN:
         lines.append(f"  and {len(problems) - _SHOWN} more; `jointune check` lists them all")
-    raise PostsError("\n".join(lines) + _policy_hint(problems))
+    raise PostsError("\n".join(lines) + _policy_hint(problems, skippable))
 
 
-def _policy_hint(problems: Sequence[Problem]) -> str:
+def _policy_hint(problems: Sequence[Problem], skippable: bool) -> str:
     if all(problem.about_image for problem in problems):
         return (
             "\n(--on-bad-image skip leaves such posts out, "
             "--on-bad-image missing goes on without the picture where there is a text)"
         )
-    return ""
+    return "\n(--on-bad-image skip leaves such posts out)" if skippable else ""
 
 
 def stops(problem: Problem, has_text: bool, policy: OnBadImage) -> bool:
@@ -70,8 +78,7 @@ def stops(problem: Problem, has_text: bool, policy: OnBadImage) -> bool:
         has_text: whether the post has a text, and so is something without its picture.
         policy: what to do about pictures that cannot be read.
     """
-    allowed = {"error": False, "skip": True, "missing": has_text}
-    return not (problem.about_image and allowed[policy])
+    return policy != "skip" and not (policy == "missing" and problem.about_image and has_text)
 
 
 def valid_policy(policy: str) -> OnBadImage:

@@ -94,9 +94,13 @@ class PostsFile:
                 )
 
     def __iter__(self) -> Iterator[Post]:
-        base = self._address or (self.path if self.path.is_dir() else self.path.parent)
         for row in self.table.rows():
-            yield _post(row, self.use, base)
+            yield _post(row, self.use, self._base)
+
+    @property
+    def _base(self) -> Path | str:
+        """What paths of pictures are relative to."""
+        return self._address or (self.path if self.path.is_dir() else self.path.parent)
 
     def _copy(self, address: str, progress: bool) -> Path:
         if not can_fetch(address):
@@ -117,17 +121,26 @@ class PostsFile:
         return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
 
     def count(self, strict: bool = False) -> int:
-        """The number of posts; reads the whole file, but no picture.
+        """The number of posts; reads the whole file where its format has no other way to tell, but no picture.
 
         Args:
-            strict: whether a malformed row is an error.
+            strict: whether a row that is of no use even without its picture is an error. In Parquet files and saved
+                datasets such rows are not looked for: their pictures would be read as well.
 
         Raises:
-            PostsError: the file is damaged, or ``strict`` and a row of it is.
+            PostsError: the file is damaged, or ``strict`` and a row of it cannot be used.
         """
         if strict:
-            raise_problems([row.problem for row in self.table.rows() if row.problem], self.path.name)
+            raise_problems(list(self._useless_rows()), self.path.name, skippable=True)
         return self.table.count()
+
+    def _useless_rows(self) -> Iterator[Problem]:
+        # Where a path leads makes no difference here, and to ask the disk each time takes long.
+        use = replace(self.use, image_root=None)
+        for row in self.table.untyped_rows():
+            problem = _post(row, use, self._base).problem
+            if problem and not problem.about_image:
+                yield problem
 
     def read(self) -> Posts:
         """All posts, in memory.

@@ -49,7 +49,7 @@ def check_output(path: Path, columns: Sequence[str], added: Sequence[str]) -> No
     if clash:
         raise OutputError(f"the posts have a column {clash[0]!r} already, which scoring adds: rename it first")
     if path.suffix.lower() == ".parquet":
-        require("pyarrow", "train", "writing Parquet")
+        require("pyarrow", "parquet", "writing Parquet")
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def write_part(path: Path, rows: Iterable[Mapping[str, object]], layout: Layout)
             with _open_text(temporary, layout, header=False) as writer:
                 _write_all(writer, rows)
         else:
-            ipc = require("pyarrow.ipc", "train", "writing Parquet")
+            ipc = require("pyarrow.ipc", "parquet", "writing Parquet")
             with ipc.new_stream(str(temporary), layout.schema) as sink, _open_arrow(sink, layout) as writer:
                 _write_all(writer, rows)
 
@@ -200,20 +200,20 @@ class _ArrowWriter:
 
 @contextmanager
 def _open_arrow(sink: Any, layout: Layout) -> Iterator[Writer]:
-    writer = _ArrowWriter(sink, layout.schema, require("pyarrow", "train", "writing Parquet"))
+    writer = _ArrowWriter(sink, layout.schema, require("pyarrow", "parquet", "writing Parquet"))
     yield writer
     writer.flush()
 
 
 def _open_parquet(path: Path, layout: Layout) -> Any:
-    parquet = require("pyarrow.parquet", "train", "writing Parquet")
+    parquet = require("pyarrow.parquet", "parquet", "writing Parquet")
     return parquet.ParquetWriter(path, layout.schema)
 
 
 def _row_groups(parts: Iterable[Path]) -> Iterator[Any]:
     """The tables of ``parts``, put together to row groups: where these end does not depend on who wrote which part."""
-    arrow = require("pyarrow", "train", "writing Parquet")
-    ipc = require("pyarrow.ipc", "train", "writing Parquet")
+    arrow = require("pyarrow", "parquet", "writing Parquet")
+    ipc = require("pyarrow.ipc", "parquet", "writing Parquet")
     tables: list[Any] = []
     for part in parts:
         with ipc.open_stream(str(part)) as file:
@@ -226,7 +226,7 @@ def _row_groups(parts: Iterable[Path]) -> Iterator[Any]:
 
 
 def _schema(table: Table, added: Sequence[str]) -> Any:
-    arrow = require("pyarrow", "train", "writing Parquet")
+    arrow = require("pyarrow", "parquet", "writing Parquet")
     fields = list(getattr(table, "schema", None) or _inferred(table, arrow))
     numbers = [arrow.field(name, arrow.float32()) for name in added[1:]]
     return arrow.schema([*fields, arrow.field(added[0], arrow.string()), *numbers])

@@ -12,7 +12,7 @@ GRAPH, WEIGHTS = "model.onnx", "model.onnx.data"
 LABELS, TOKENIZER, PREPROCESSOR = "labels.json", "tokenizer.json", "preprocessor_config.json"
 
 VERIFIED = (EXPORT_MARK, GRAPH, WEIGHTS, LABELS, TOKENIZER, PREPROCESSOR)
-"""The files that decide predictions; the manifest has the SHA-256 of each."""
+"""The files that decide probabilities; the manifest has the SHA-256 of each."""
 
 
 def read_description(folder: Path) -> dict[str, Any]:

@@ -12,6 +12,9 @@ from jointune.ui.html import card_body, listed, said
 from jointune.ui.judge import Verdict, judge, one_at_a_time
 from jointune.ui.table import score_table
 
+_KEPT = 24 * 60 * 60
+"""Seconds that uploads and scored tables stay: a page that is up for weeks must not fill the disk."""
+
 _INTERNAL = {"api_visibility": "private", "show_progress": "minimal"}
 """Of every event: it is the page's own, not an API."""
 
@@ -24,7 +27,7 @@ def make_page(scorer: Scorer, folder: Path) -> gr.Blocks:
         folder: takes the scored tables.
     """
     scorer = one_at_a_time(scorer)
-    with gr.Blocks(title="jointune", analytics_enabled=False) as page:
+    with gr.Blocks(title="jointune", analytics_enabled=False, delete_cache=(_KEPT // 24, _KEPT)) as page:
         gr.Markdown(f"# Try the model\n\nIt tells apart: {', '.join(scorer.labels)}. Nothing you enter is passed on.")
         with gr.Tab("One post"):
             _one_post(scorer)
@@ -57,6 +60,7 @@ def _one_post(scorer: Scorer) -> None:
             gr.Markdown("Or try one of these:")
             for example in examples():
                 button = gr.Button(example.text, icon=example.picture, size="md", elem_classes="example")
+                button.keep_in_cache.update(button.temp_files)  # its picture is no upload
                 button.click(
                     lambda chosen=example: (chosen.text, str(chosen.picture)), None, [text, picture], **_INTERNAL
                 ).then(answer, [text, picture], [words, bars], **_INTERNAL)
@@ -85,6 +89,7 @@ def _table(scorer: Scorer, folder: Path) -> None:
             )
         except JointuneError as error:
             return refused(str(error))
+        scored.temp_files.add(str(out))  # gradio shows a copy, and deletes what it knows of
         return said(done.sentences), listed(done.problems), gr.File(str(out), visible=True)
 
     gr.Markdown(

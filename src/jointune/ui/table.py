@@ -103,10 +103,10 @@ def _columns(table: Path, with_pictures: bool) -> tuple[Columns, str | None]:
 
 def _with_pictures(file: PostsFile, pictures: Path | None) -> Iterator[Post]:
     if pictures is None:
-        yield from map(_spared, file)
+        yield from file
         return
     with Archive(pictures) as archive:
-        yield from (_spared(_with_picture(post, archive)) for post in file)
+        yield from (_with_picture(post, archive) for post in file)
 
 
 def _with_picture(post: Post, archive: Archive) -> Post:
@@ -115,11 +115,6 @@ def _with_picture(post: Post, archive: Archive) -> Post:
     # The path itself is never opened: it is a name to look up.
     found = archive.read(str(post.fields[IMAGE]), post.where)
     return replace(post, problem=found) if isinstance(found, Problem) else replace(post, image=found)
-
-
-def _spared(post: Post) -> Post:
-    # One policy for all rows here: a malformed one is left out just like one with a bad picture.
-    return replace(post, problem=replace(post.problem, about_image=True)) if post.problem else post
 
 
 def _rows(count: int) -> str:

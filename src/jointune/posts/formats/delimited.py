@@ -44,6 +44,10 @@ class DelimitedTable:
                 reason = f"it has {len(values)} fields and the header {width}"
                 yield Row(where, {}, Problem(where, "the row", reason, remedy))
 
+    def untyped_rows(self) -> Iterator[Row]:
+        """All of them; see ``Table.untyped_rows``."""
+        return self.rows()
+
     def count(self) -> int:
         """The number of rows; reads and checks the whole file."""
         return sum(1 for _ in self.rows())

@@ -19,6 +19,11 @@ class FolderTable:
         for table in self.tables:
             yield from table.rows()
 
+    def untyped_rows(self) -> Iterator[Row]:
+        """Those of each table; see ``Table.untyped_rows``."""
+        for table in self.tables:
+            yield from table.untyped_rows()
+
     def count(self) -> int:
         """The number of rows of all tables."""
         return sum(table.count() for table in self.tables)

@@ -59,6 +59,10 @@ class JsonlTable:
                 else:
                     yield Row(where, values)
 
+    def untyped_rows(self) -> Iterator[Row]:
+        """All of them; see ``Table.untyped_rows``."""
+        return self.rows()
+
     def count(self) -> int:
         """The number of rows; reads and checks the whole file."""
         return sum(1 for _ in self.rows())

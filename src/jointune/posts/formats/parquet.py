@@ -28,7 +28,7 @@ class ParquetTable:
 
     @cached_property
     def _file(self) -> Any:
-        parquet = require("pyarrow.parquet", "train", "reading Parquet")
+        parquet = require("pyarrow.parquet", "parquet", "reading Parquet")
         try:
             # With a buffer, a column of a row group is read bit by bit: one of pictures may be larger than memory.
             return parquet.ParquetFile(self.path, buffer_size=2**20)
@@ -61,6 +61,10 @@ class ParquetTable:
             about = self._file.metadata.row_group(group)
             rows = max(1, min(_ROWS, _BYTES * about.num_rows // max(1, about.total_byte_size)))
             yield from self._file.iter_batches(batch_size=rows, row_groups=[group])
+
+    def untyped_rows(self) -> Iterator[Row]:
+        """None; see ``Table.untyped_rows``."""
+        return iter(())
 
     def count(self) -> int:
         """The number of rows, from the file's footer."""

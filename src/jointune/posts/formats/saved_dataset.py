@@ -53,6 +53,10 @@ class SavedDataset:
                 where = f"{self.path.name} row {number}" + (f" of {name}" if name else "")
                 yield Row(where, values if name is None else {"split": name} | values)
 
+    def untyped_rows(self) -> Iterator[Row]:
+        """None; see ``Table.untyped_rows``."""
+        return iter(())
+
     def count(self) -> int:
         """The number of rows."""
         return sum(len(part) for part in self._parts.values())

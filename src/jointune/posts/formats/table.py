@@ -33,6 +33,13 @@ class Table(Protocol):
         """
         ...
 
+    def untyped_rows(self) -> Iterator[Row]:
+        """The rows again where any may be malformed; none where the format itself keeps them well formed.
+
+        They are read before any work is done: pictures among them would be read for nothing.
+        """
+        ...
+
     def count(self) -> int:
         """The number of rows, read without decoding pictures; raises what ``rows`` raises."""
         ...

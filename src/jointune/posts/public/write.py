@@ -51,6 +51,9 @@ class _PostsTable:
         for post in self._posts:
             yield Row(post.where, _values(post, self.columns, self.path.parent.resolve()))
 
+    def untyped_rows(self) -> Iterator[Row]:
+        return iter(())
+
     def count(self) -> int:
         return len(self._posts)
 
