@@ -91,7 +91,11 @@ def settings_table(comparison: Comparison) -> list[Table]:
         [
             Value(setting),
             Value(_plain(value)),
-            Value("; ".join(f"{name}: {_plain(of[setting])}" for name, of in own.items() if setting in of)),
+            Value(
+                "; ".join(
+                    f"{name}: {_plain(of[setting])}" for name, of in own.items() if of.get(setting, value) != value
+                )
+            ),
         ]
         for setting, value in sorted(recipe.items())
     ]
