@@ -7,16 +7,19 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+_M_MMAP_THRESHOLD = -3
+"""glibc's number of the parameter (malloc.h)."""
+
 
 @functools.cache
-def _malloc_trim() -> Callable[[int], int] | None:
+def _of_glibc(name: str) -> Callable[..., int] | None:
     if not sys.platform.startswith("linux"):
         return None
     try:
-        trim: Callable[[int], int] = ctypes.CDLL(ctypes.util.find_library("c")).malloc_trim
+        function: Callable[..., int] = getattr(ctypes.CDLL(ctypes.util.find_library("c")), name)
     except (AttributeError, OSError):  # another C library than glibc
         return None
-    return trim
+    return function
 
 
 def trim_heap() -> None:
@@ -25,9 +28,20 @@ def trim_heap() -> None:
     Batches of ever new lengths leave holes that glibc keeps: without this, a training run of a few hundred steps on CPU
     holds twice the memory that it uses.
     """
-    trim = _malloc_trim()
+    trim = _of_glibc("malloc_trim")
     if trim:
         trim(0)
+
+
+def return_large_blocks() -> None:
+    """From now on, have blocks of a mebibyte and more go back to the system at once, where the allocator is glibc's.
+
+    It would otherwise keep those of up to 32 MiB after the first one was freed: a service that is now and then given a
+    large picture held 190 MB more after 40,000 requests than after the first.
+    """
+    set_parameter = _of_glibc("mallopt")
+    if set_parameter:
+        set_parameter(_M_MMAP_THRESHOLD, 1 << 20)
 
 
 def peak_memory() -> int | None:

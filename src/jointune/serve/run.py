@@ -16,6 +16,7 @@ from typing import Any
 import uvicorn
 
 from jointune.errors import JointuneError, SettingsError
+from jointune.memory import return_large_blocks
 from jointune.scorer import Scorer
 from jointune.serve.app import make_app
 from jointune.serve.fetch import Fetcher
@@ -102,6 +103,7 @@ def _leave(*_: object) -> None:
 def _serve_here(serving: Serving, line: socket.socket, metrics: Metrics) -> None:
     limits = serving.limits
     began = time.perf_counter()
+    return_large_blocks()
     scorer = serving.load()
     fetch = Fetcher(limits.picture_bytes) if serving.allow_urls else None
     config = uvicorn.Config(
