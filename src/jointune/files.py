@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -90,11 +90,7 @@ def claim_folder(
         found = json.loads((folder / mark).read_text(encoding="utf-8"))
         wanted = json.loads(json.dumps(about))
         differing = [name for name in same if found.get(name) != wanted[name]]
-        if differing:
-            raise OutputError(
-                f"{folder} holds a {kind} with other {' and '.join(differing)}: resume with the same, choose another "
-                "--out, or replace it with --force"
-            )
+        refuse_other(folder, kind, differing)
         return
     empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
     refuse_existing(folder, force or empty, mark)
@@ -102,6 +98,19 @@ def claim_folder(
         clear(folder)
     with atomic_file(folder / mark) as path:
         write_json(path, about)
+
+
+def refuse_other(folder: Path, kind: str, differing: Sequence[str]) -> None:
+    """Refuse to go on with work of which something differs.
+
+    Raises:
+        OutputError: ``differing`` names it.
+    """
+    if differing:
+        raise OutputError(
+            f"{folder} holds a {kind} with other {' and '.join(differing)}: resume with the same, choose another "
+            "--out, or replace it with --force"
+        )
 
 
 @contextmanager

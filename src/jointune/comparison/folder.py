@@ -13,8 +13,7 @@ from jointune.bundle import versions
 from jointune.classifier import JointClassifier
 from jointune.comparison.methods import METHODS, Setup
 from jointune.comparison.protocol import VALIDATION, Fold
-from jointune.errors import OutputError
-from jointune.files import COMPARISON_MARK, atomic_file, claim_folder, read_json, write_json
+from jointune.files import COMPARISON_MARK, atomic_file, claim_folder, read_json, refuse_other, write_json
 from jointune.posts.post import Posts
 from jointune.training.tracking import loggable
 
@@ -24,10 +23,9 @@ FORMAT = 1
 
 def open_folder(folder: Path, about: dict[str, Any], resume: bool, force: bool) -> None:
     """Begin a comparison's folder, or see that it belongs to this comparison; see ``claim_folder``."""
-    if resume and (folder / COMPARISON_MARK).exists():
-        _check_setup(folder, about["setup"])
     same = ("format", "posts", "protocol", "versions")
     claim_folder(folder, COMPARISON_MARK, about, same, "comparison", _clear, resume, force)
+    _check_setup(folder, about["setup"])
 
 
 _NEEDED_BY = {"clip": ("clip", "clip-zero-shot"), "visualbert": ("visualbert",), "prompts": ("clip-zero-shot",)}
@@ -42,11 +40,7 @@ def _check_setup(folder: Path, setup: dict[str, Any]) -> None:
     for name, methods in _NEEDED_BY.items():
         if found[name] != wanted[name] and any(any((folder / "cells").glob(f"{method}.*")) for method in methods):
             differing.append(name)
-    if differing:
-        raise OutputError(
-            f"{folder} holds a comparison with other {' and '.join(differing)}: resume with the same, choose another "
-            "--out, or replace it with --force"
-        )
+    refuse_other(folder, "comparison", differing)
     if found != wanted:
         with atomic_file(folder / COMPARISON_MARK) as path:
             write_json(path, about | {"setup": wanted})

@@ -9,6 +9,9 @@ import numpy as np
 from jointune.baselines.late import choose_weight, mix
 from jointune.comparison.cells import Cell, CellResult, Cost, load_result, save_result
 
+WEIGHT = "weight of text"
+"""The detail by which to know a cell that was put together."""
+
 
 def parts_of_late(cell: Cell, folder: Path) -> tuple[CellResult, CellResult] | None:
     """Text alone and picture alone of the same run, where both are at hand: nothing is trained twice."""
@@ -51,7 +54,7 @@ def late_of(
         mix(text.test_scores, image.test_scores, weight).astype("float32"),
         cost,
         [],
-        {"weight of text": weight},
+        {WEIGHT: weight},
     )
     save_result(result, folder)
     return result

@@ -20,7 +20,7 @@ from jointune.comparison.cells import (
     stored_results,
 )
 from jointune.comparison.folder import about_of, open_folder
-from jointune.comparison.late import late_of, parts_of_late
+from jointune.comparison.late import WEIGHT, late_of, parts_of_late
 from jointune.comparison.methods import Predictor, Setup, chosen_methods
 from jointune.comparison.protocol import Budget, Fold, draw, fold_of_split, make_folds
 from jointune.comparison.report.write import write_report
@@ -154,14 +154,12 @@ def _run_grid(
     stored = scratch / "posts.pickle"
     stored.write_bytes(pickled(Posts(posts, posts.name)))
     done = {cell: found for cell in grid if (found := load_result(cell, folder))}
-    put_together = {cell for cell in done if late and cell.method == "late" and parts_of_late(cell, folder)}
     bar.start(len(grid), len(done))
     for cell in [cell for cell in grid if cell not in done]:
         fold = divided[cell.fold]
         bar.note(str(cell))
         if late and cell.method == "late" and (parts := parts_of_late(cell, folder)):
             outcome: CellResult | Failure = late_of(cell, parts, truth, late, folder)
-            put_together.add(cell)
         else:
             learn = draw(posts, fold.learn, cell.budget, cell.seed)
             make = partial(made[cell.method], cell.seed)
@@ -174,7 +172,9 @@ def _run_grid(
             bar.line(f"FAILED {cell}: {outcome.reason}")
             continue
         done[cell] = outcome
-        took = {c: 0.0 if c in put_together else r.cost.train_seconds + r.cost.predict_seconds for c, r in done.items()}
+        took = {
+            c: 0.0 if WEIGHT in r.details else r.cost.train_seconds + r.cost.predict_seconds for c, r in done.items()
+        }
         left = time_left(took, sizes)
         bar.line(f"{len(done)} of {len(grid)}: {_sentence(outcome, truth)}{left}")
 
