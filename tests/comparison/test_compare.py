@@ -172,8 +172,8 @@ def test_a_folder_of_other_posts_or_settings_is_neither_resumed_nor_overwritten(
     with pytest.raises(OutputError, match="other posts and protocol"):
         compare(read_posts(posts_csv)[:40], methods=QUICK, folds=2, out=folder, resume=True, progress=False)
     about = (folder / "comparison.json").read_text()
+    again = {"methods": QUICK, "folds": 2, "out": folder, "resume": True, "progress": False}
     with pytest.raises(OutputError, match="other posts and protocol"):
-        again = {"methods": QUICK, "folds": 2, "out": folder, "resume": True, "progress": False}
         compare(read_posts(posts_csv)[:40], **again, clip="some/clip")
     assert (folder / "comparison.json").read_text() == about, "what is refused changes nothing"
     with pytest.raises(OutputError, match="other epochs"):
