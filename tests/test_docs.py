@@ -178,6 +178,11 @@ def test_what_the_page_does_not_run_exists(page: Path):
 
 
 def assert_known(command: str) -> None:
+    for part in command.split(" && "):
+        assert_known_alone(part)
+
+
+def assert_known_alone(command: str) -> None:
     words = shlex.split(command)
     while words and "=" in words[0]:  # VARIABLE=value in front of a command
         words.pop(0)
@@ -193,7 +198,7 @@ def assert_known(command: str) -> None:
     elif words[0] == "jointune":
         named = {word.split("=")[0] for word in words[2:] if word.startswith("--")}
         assert named <= options_of(words[1]), f"{command}: no such option: {named - options_of(words[1])}"
-    elif "pip" in words[:3]:
+    elif "pip" in [Path(word).name for word in words[:3]]:
         extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
         for word in words:
             for extra in re.findall(r"\[(.+)\]", word):
