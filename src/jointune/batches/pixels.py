@@ -34,7 +34,8 @@ class ImagePreprocessor:
         if self.fit == "crop":
             # Only the part that is kept is resized: a 12,000 x 9 picture would otherwise grow to 87 million pixels.
             scale = min(picture.width / width, picture.height / height)
-            kept_width, kept_height = width * scale, height * scale
+            # By rounding, the kept part could exceed the picture, which Pillow refuses.
+            kept_width, kept_height = min(width * scale, picture.width), min(height * scale, picture.height)
             left, top = (picture.width - kept_width) / 2, (picture.height - kept_height) / 2
             box = (left, top, left + kept_width, top + kept_height)
         resized = picture.resize((width, height), Image.Resampling(self.resample), box=box)
