@@ -78,6 +78,19 @@ def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
+@pytest.fixture
+def four_layers(tmp_path):
+    """Folder of a text encoder that has layers to tell apart."""
+    from transformers import BertConfig, BertModel
+
+    make_tokenizer_folder(tmp_path)
+    config = BertConfig(vocab_size=40, hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        BertModel(config, add_pooling_layer=False).save_pretrained(tmp_path)
+    return str(tmp_path)
+
+
 @pytest.fixture(scope="session")
 def tiny_image(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A folder with a random ViT of one layer that takes 32 x 32 pixels."""

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -25,8 +25,11 @@ from jointune.batches.tokens import TextPreprocessor
 from jointune.batches.training_set import TrainingSet
 from jointune.bundle import Bundle, load_bundle, save_bundle
 from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
+from jointune.encoders.image import ImageEncoder
 from jointune.encoders.layers import compiled_layers, recompute_layers
+from jointune.encoders.lora import add_lora
 from jointune.encoders.pairs import check_pairs
+from jointune.encoders.text import TextEncoder
 from jointune.errors import PostsError, SettingsError
 from jointune.evaluation.calibration import UNSURE, at_temperature, calibrate, least_confidence
 from jointune.evaluation.metrics import Metrics, compute_metrics
@@ -65,6 +68,9 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         fusion: ``gated``, ``concat``, ``paper``, ``cross-attention``, ``mual``, ``splitting``, ``dual``,
             ``single-stream``, one of these with another width, such as ``gated:512``, or a fusion's class.
         probe: whether training starts from a linear probe on the frozen encoders, which stays beside fusion and head.
+        lora: rank of updates that are trained beside the linear layers of the encoders, in place of their weights; they
+            are added to them in the end. Takes less memory, which large encoders need; needs the extra ``lora``. An
+            encoder without such layers, as a convolutional one, is trained as ever.
         gradient_checkpointing: whether the encoders' layers are computed twice a step, which takes less memory and
             gives the same result.
         train_layers: how many of the uppermost layers of each encoder are trained; less than 1 is the share of them,
@@ -131,6 +137,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         *,
         probe: bool = True,
         train_layers: float | None = 0.75,
+        lora: int | None = None,
         gradient_checkpointing: bool = False,
         compile_layers: bool = False,
         epochs: int = 4,
@@ -167,6 +174,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self.fusion = fusion
         self.probe = probe
         self.train_layers = train_layers
+        self.lora = lora
         self.gradient_checkpointing = gradient_checkpointing
         self.compile_layers = compile_layers
         self.epochs = epochs
@@ -265,12 +273,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             image_encoder, image, image_description = load_image_encoder(self.image_encoder)
             if self.read_image_text:
                 check_pairs(text_encoder, text, self.text_encoder)
-            if self.train_layers is not None:
-                text_encoder.freeze_lower(self.train_layers)
-                image_encoder.freeze_lower(self.train_layers)
-            if self.gradient_checkpointing:
-                recompute_layers(text_encoder.model)
-                recompute_layers(image_encoder.model)
+            merges = self._choose_what_is_trained(text_encoder, image_encoder)
             store = open_store(image)
             with progress_bar("reading pictures", "pictures", shown) as bar:
                 posts, places, self.problems_ = store_pictures(posts, image, store, self.on_bad_image, bar)
@@ -322,6 +325,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
                 accelerator.end_training()
 
         self.trained_parameters_ = self._trained_parameters(model, training)
+        for merge in merges:
+            merge()
         self._adopt(model, text, image, {"text": text_description, "image": image_description}, accelerator.device)
         self.data_ = {"training": dict(Counter(posts.labels)), "validation": dict(Counter(held.labels))}
         checking.text_below = checking.image_below = (
@@ -469,6 +474,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             raise SettingsError("epochs=0 without a probe: nothing would be trained")
         if self.train_layers is not None and not self.train_layers >= 0:
             raise SettingsError(f"train_layers={self.train_layers}: it must be at least 0, or None for all")
+        if self.lora is not None and self.lora < 1:
+            raise SettingsError(f"lora={self.lora}: a rank is at least 1; None is for whole weights")
         return Recipe(**{field.name: getattr(self, field.name) for field in fields(Recipe)})
 
     def _fitted(self) -> "JointClassifier":
@@ -516,6 +523,23 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             self.log_,
             self.calibration_,
         )
+
+    def _choose_what_is_trained(
+        self, text_encoder: TextEncoder, image_encoder: ImageEncoder
+    ) -> list[Callable[[], None]]:
+        """Which weights of the encoders, and how; what makes them plain weights again after training."""
+        if self.train_layers is not None:
+            text_encoder.freeze_lower(self.train_layers)
+            image_encoder.freeze_lower(self.train_layers)
+        models, merges = (text_encoder.model, image_encoder.model), []
+        if self.lora is not None:
+            merges = [merge for model in models if (merge := add_lora(model, self.lora))]
+            if not merges:
+                raise SettingsError(f"lora={self.lora}: no layer that would be trained is linear; do without it")
+        if self.gradient_checkpointing:
+            for model in models:
+                recompute_layers(model)
+        return merges
 
     def _arrays(
         self,

@@ -19,21 +19,6 @@ from jointune.training.loop import _schedule
 from jointune.training.recipe import SCHEDULES
 
 
-@pytest.fixture
-def four_layers(tmp_path):
-    """Folder of a text encoder that has layers to tell apart."""
-    from transformers import BertConfig, BertModel
-
-    from conftest import make_tokenizer_folder
-
-    make_tokenizer_folder(tmp_path)
-    config = BertConfig(vocab_size=40, hidden_size=16, num_hidden_layers=4, num_attention_heads=2, intermediate_size=32)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        BertModel(config, add_pooling_layer=False).save_pretrained(tmp_path)
-    return str(tmp_path)
-
-
 def test_a_seed_gives_the_same_numbers_twice_and_another_seed_others(parts, tiny_settings):
     training, held, test = parts
     first, second, other = (

@@ -65,6 +65,14 @@ def train(
             metavar="K|SHARE|all", help="Upper layers of each encoder that are trained.", rich_help_panel="Recipe"
         ),
     ] = "0.75",
+    lora: Annotated[
+        int | None,
+        typer.Option(
+            metavar="RANK",
+            help="Train low-rank updates of the encoders: less memory; needs the extra lora.",
+            rich_help_panel="Recipe",
+        ),
+    ] = None,
     gradient_checkpointing: Annotated[
         bool,
         typer.Option("--gradient-checkpointing", help="Compute layers twice: less memory.", rich_help_panel="Recipe"),

@@ -13,6 +13,7 @@ from accelerate.utils import broadcast_object_list
 from torch import nn
 
 from jointune.batches.training_set import TrainingSet
+from jointune.encoders.lora import RATE, is_update
 from jointune.errors import InterruptedTraining
 from jointune.memory import trim_heap
 from jointune.model import JointModel
@@ -217,20 +218,22 @@ def _is_pretrained(name: str, model: JointModel) -> bool:
 
 
 def _parameter_groups(model: JointModel, recipe: Recipe, posts: int) -> list[dict[str, Any]]:
-    """Two rates: encoders and probe come pre-trained, fusion and head do not. No decay for biases and the like."""
+    """Encoders and probe come pre-trained, fusion and head do not; LoRA is faster. No decay for biases and the like."""
     lowered = min(1.0, posts / recipe.full_rate_posts) ** 0.5 if recipe.full_rate_posts else 1.0
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            groups.setdefault((_is_pretrained(name, model), parameter.dim() > 1), []).append(parameter)
+            rate = recipe.encoder_lr if _is_pretrained(name, model) else recipe.head_lr
+            rate *= RATE if is_update(name) else 1
+            groups.setdefault((rate, parameter.dim() > 1), []).append(parameter)
     return [
         {
             "params": parameters,
             "lr": 0.0,  # until the first step sets it
-            "peak_lr": lowered * (recipe.encoder_lr if encoder else recipe.head_lr),
+            "peak_lr": lowered * rate,
             "weight_decay": recipe.weight_decay if decays else 0.0,
         }
-        for (encoder, decays), parameters in groups.items()
+        for (rate, decays), parameters in groups.items()
     ]
 
 
