@@ -153,6 +153,8 @@ def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
     with torch.random.fork_rng(devices=[]):
         text_encoder = build_text_encoder(config["text_encoder"], text)
         image_encoder = build_image_encoder(config["image_encoder"], image)
+        text_encoder.look_below(config["text_encoder"].get("depths", []))
+        image_encoder.look_below(config["image_encoder"].get("depths", []))
         model = make_model(
             text_encoder, image_encoder, fusion or config["fusion"], len(labels), config["settings"].get("probe", False)
         )

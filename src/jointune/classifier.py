@@ -24,6 +24,7 @@ from jointune.batches.texts import encode_posts
 from jointune.batches.tokens import TextPreprocessor
 from jointune.batches.training_set import TrainingSet
 from jointune.bundle import Bundle, load_bundle, save_bundle
+from jointune.encoders.depths import spread_depths
 from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
 from jointune.encoders.image import ImageEncoder
 from jointune.encoders.layers import compiled_layers, recompute_layers
@@ -68,6 +69,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         fusion: ``gated``, ``concat``, ``paper``, ``cross-attention``, ``mual``, ``splitting``, ``dual``,
             ``single-stream``, one of these with another width, such as ``gated:512``, or a fusion's class.
         probe: whether training starts from a linear probe on the frozen encoders, which stays beside fusion and head.
+        probe_depths: from how many depths of each encoder the probe takes pooled states: 1 is the last layer alone,
+            more are as many layers evenly spread over those that are trained.
         lora: rank of updates that are trained beside the linear layers of the encoders, in place of their weights; they
             are added to them in the end. Takes less memory, which large encoders need; needs the extra ``lora``. An
             encoder without such layers, as a convolutional one, is trained as ever.
@@ -136,6 +139,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         fusion: str | FusionFactory = "gated",
         *,
         probe: bool = True,
+        probe_depths: int = 3,
         train_layers: float | None = 0.75,
         lora: int | None = None,
         gradient_checkpointing: bool = False,
@@ -173,6 +177,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self.image_encoder = image_encoder
         self.fusion = fusion
         self.probe = probe
+        self.probe_depths = probe_depths
         self.train_layers = train_layers
         self.lora = lora
         self.gradient_checkpointing = gradient_checkpointing
@@ -327,6 +332,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self.trained_parameters_ = self._trained_parameters(model, training)
         for merge in merges:
             merge()
+        for encoder, description in ((text_encoder, text_description), (image_encoder, image_description)):
+            description["depths"] = encoder.depths.numbers if encoder.depths else []
         self._adopt(model, text, image, {"text": text_description, "image": image_description}, accelerator.device)
         self.data_ = {"training": dict(Counter(posts.labels)), "validation": dict(Counter(held.labels))}
         checking.text_below = checking.image_below = (
@@ -474,6 +481,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             raise SettingsError("epochs=0 without a probe: nothing would be trained")
         if self.train_layers is not None and not self.train_layers >= 0:
             raise SettingsError(f"train_layers={self.train_layers}: it must be at least 0, or None for all")
+        if self.probe_depths < 1:
+            raise SettingsError(f"probe_depths={self.probe_depths}: it must be at least 1, the last layer")
         if self.lora is not None and self.lora < 1:
             raise SettingsError(f"lora={self.lora}: a rank is at least 1; None is for whole weights")
         return Recipe(**{field.name: getattr(self, field.name) for field in fields(Recipe)})
@@ -532,6 +541,9 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             text_encoder.freeze_lower(self.train_layers)
             image_encoder.freeze_lower(self.train_layers)
         models, merges = (text_encoder.model, image_encoder.model), []
+        if self.probe:
+            for encoder in (text_encoder, image_encoder):
+                encoder.look_below(spread_depths(encoder.model, self.probe_depths - 1))
         if self.lora is not None:
             merges = [merge for model in models if (merge := add_lora(model, self.lora))]
             if not merges:

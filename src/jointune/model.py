@@ -46,13 +46,13 @@ class Outputs(NamedTuple):
 
 
 class LinearProbe(nn.Module):
-    """Logits straight from both pooled vectors, beside what fusion and head say.
+    """Logits straight from the pooled vectors of both encoders, beside what fusion and head say.
 
     ``training/probe.py`` finds its weights with frozen encoders, so that fine-tuning starts from there rather than
     from a random head, which would distort the encoders (Kumar et al., 2022, arXiv 2202.10054).
 
     Args:
-        dim: width of both pooled vectors together.
+        dim: width of the summaries of both modalities together.
         labels: their number.
     """
 
@@ -66,7 +66,7 @@ class LinearProbe(nn.Module):
         self.linear = nn.Linear(dim, labels)
 
     def forward(self, text: Tensor, image: Tensor) -> Tensor:
-        """Pooled vectors [B, text dim] and [B, image dim] to logits [B, labels]."""
+        """Both modalities' ``States.summary`` to logits [B, labels]."""
         return self.linear((torch.cat([text, image], dim=-1) - self.mean) / self.scale)
 
 
@@ -91,9 +91,10 @@ class JointModel(nn.Module):
         self.image_encoder = image
         self.fusion = fusion
         self.head = nn.Linear(fusion.dim, labels)
-        self.probe = LinearProbe(text.dim + image.dim, labels) if probe else None
-        self.missing_text = nn.Parameter(torch.zeros(text.dim))
-        self.missing_image = nn.Parameter(torch.zeros(image.dim))
+        text_width, image_width = sum(text.widths), sum(image.widths)
+        self.probe = LinearProbe(text_width + image_width, labels) if probe else None
+        self.missing_text = nn.Parameter(torch.zeros(text_width))
+        self.missing_image = nn.Parameter(torch.zeros(image_width))
         self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, inputs: Inputs) -> Outputs:
@@ -103,16 +104,16 @@ class JointModel(nn.Module):
         vectors, loss = fused if isinstance(fused, Fused) else (fused, None)
         logits = self.head(vectors)
         if self.probe is not None:
-            logits = logits + self.probe(text.pooled, image.pooled)
+            logits = logits + self.probe(text.summary, image.summary)
         return Outputs(logits / self.temperature, loss)
 
     def text_states(self, inputs: Inputs) -> States:
         """States of every post's text; the learned embedding where a post has none."""
-        return _stand_in(self.encode_text(inputs), inputs.present[:, 0], self.missing_text)
+        return _stand_in(self.encode_text(inputs), inputs.present[:, 0], self.missing_text, self.text_encoder.dim)
 
     def image_states(self, inputs: Inputs) -> States:
         """States of every post's picture, likewise."""
-        return _stand_in(self.encode_image(inputs), inputs.present[:, 1], self.missing_image)
+        return _stand_in(self.encode_image(inputs), inputs.present[:, 1], self.missing_image, self.image_encoder.dim)
 
     def encode_text(self, inputs: Inputs) -> States | None:
         """States of the Bt texts; None where there are none."""
@@ -154,13 +155,14 @@ class SingleStreamModel(JointModel):
     def forward(self, inputs: Inputs) -> Outputs:
         """Logits; this fusion has no loss of its own."""
         words = self.text_encoder.embed(inputs.text) if inputs.text is not None else None
-        words = _stand_in(words, inputs.present[:, 0], self.fusion.missing_word(self.missing_text))
+        missing = self.fusion.missing_word(self.missing_text[: self.text_encoder.dim])
+        words = _stand_in(words, inputs.present[:, 0], missing, len(missing))
         image = self.image_states(inputs)
         picture = self.fusion.picture_tokens(image)
         joined = self.text_encoder.forward_with_picture(words, picture, image.mask)
         logits = self.head(self.fusion(joined))
         if self.probe is not None:
-            logits = logits + self.probe(self.text_states(inputs).pooled, image.pooled)
+            logits = logits + self.probe(self.text_states(inputs).summary, image.summary)
         return Outputs(logits / self.temperature)
 
 
@@ -190,22 +192,36 @@ def _is_frozen(module: nn.Module) -> bool:
     return bool(flags) and not any(flags)
 
 
-def _stand_in(states: States | None, present: Tensor, missing: Tensor) -> States:
-    """Spread the states of the posts that have the modality over all posts; ``missing`` elsewhere."""
+def _stand_in(states: States | None, present: Tensor, missing: Tensor, dim: int) -> States:
+    """Spread the states of the posts that have the modality over all posts; ``missing`` elsewhere.
+
+    Args:
+        states: of the posts that have it; None where none has.
+        present: which posts have it, bool [B].
+        missing: what stands for ``States.summary``, float [D + E].
+        dim: D.
+    """
     # Sizes by `shape`, since `len` would fix them where an exported graph is to leave them open.
-    posts, dim = present.shape[0], missing.shape[0]
+    posts = present.shape[0]
+    word, lower = missing[:dim], missing[dim:] if missing.shape[0] > dim else None
     if states is None:
-        tokens = missing.expand(posts, 1, dim)
-        return States(tokens, tokens.new_ones((posts, 1), dtype=torch.bool), missing.expand(posts, dim))
+        tokens = word.expand(posts, 1, dim)
+        mask = tokens.new_ones((posts, 1), dtype=torch.bool)
+        return States(tokens, mask, word.expand(posts, dim), None if lower is None else lower.expand(posts, -1))
     if states.pooled.shape[0] == posts:
         return states
     length, dtype = states.tokens.shape[1], states.tokens.dtype
     place = torch.where(present, present.cumsum(0) - 1, states.pooled.shape[0])
-    absent = missing.to(dtype).expand(1, length, dim)
+    absent = word.to(dtype).expand(1, length, dim)
     absent_mask = torch.zeros((1, length), dtype=torch.bool, device=missing.device)
     absent_mask[:, 0] = True
+
+    def spread(rows: Tensor, stand_in: Tensor) -> Tensor:
+        return torch.cat([rows, stand_in.to(rows.dtype)])[place]
+
     return States(
-        torch.cat([states.tokens, absent])[place],
-        torch.cat([states.mask, absent_mask])[place],
-        torch.cat([states.pooled, missing.to(states.pooled.dtype)[None]])[place],
+        spread(states.tokens, absent),
+        spread(states.mask, absent_mask),
+        spread(states.pooled, word[None]),
+        None if states.lower is None or lower is None else spread(states.lower, lower[None]),
     )

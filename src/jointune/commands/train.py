@@ -59,6 +59,9 @@ def train(
     probe: Annotated[
         bool, typer.Option(help="Start from a linear probe on the frozen encoders.", rich_help_panel="Recipe")
     ] = True,
+    probe_depths: Annotated[
+        int, typer.Option(help="Depths of each encoder that the probe looks at.", rich_help_panel="Recipe")
+    ] = 3,
     train_layers: Annotated[
         str,
         typer.Option(

@@ -1,6 +1,6 @@
 """An encoder in two parts: the lower one, which is not trained and can be run once, and the upper one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,7 +13,7 @@ from jointune.encoders.layers import layers_of
 def find_boundary(model: nn.Module, run: Callable[[], Tensor]) -> "Boundary | None":
     """Where the trained layers of a model begin.
 
-    Where none is trained, the last one counts as such. None where nothing is frozen, and where what lies above needs
+    None where nothing is frozen, and where what lies above needs
     more of what lies below than the states, such as the relative positions of T5: that is found out by running both.
 
     Args:
@@ -21,7 +21,7 @@ def find_boundary(model: nn.Module, run: Callable[[], Tensor]) -> "Boundary | No
         run: passes any input through it.
     """
     layers = layers_of(model)
-    frozen = next((number for number, layer in enumerate(layers) if _is_trained(layer)), len(layers) - 1)
+    frozen = first_trained(layers)
     if frozen <= 0:
         return None
     mode = model.training
@@ -36,6 +36,11 @@ def find_boundary(model: nn.Module, run: Callable[[], Tensor]) -> "Boundary | No
         return None
     finally:
         model.train(mode)
+
+
+def first_trained(layers: Sequence[nn.Module]) -> int:
+    """The number of the lowest layer that is trained; where none is, of the last one."""
+    return next((number for number, layer in enumerate(layers) if _is_trained(layer)), len(layers) - 1)
 
 
 class Boundary:

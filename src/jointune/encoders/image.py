@@ -1,5 +1,7 @@
 """An image encoder: pixels to states."""
 
+from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -7,6 +9,7 @@ from torch import Tensor, nn
 
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.encoders.boundary import Boundary, find_boundary
+from jointune.encoders.depths import Depths
 from jointune.encoders.layers import freeze_lower
 from jointune.encoders.states import States
 
@@ -28,6 +31,7 @@ class ImageEncoder(nn.Module):
         self.model = model
         self.dim = dim
         self.boundary: Boundary | None = None
+        self.depths: Depths | None = None
         self._size = preprocessor.size
         # [3, 1, 1], of pixel values between 0 and 255; not weights, so not in the state dict
         self.register_buffer("mean", torch.tensor(preprocessor.mean).view(3, 1, 1) * 255, persistent=False)
@@ -35,9 +39,17 @@ class ImageEncoder(nn.Module):
 
     def freeze_lower(self, keep: float) -> None:
         """Train the upper layers only; see ``layers.freeze_lower``. ``boundary`` is where they begin."""
-        pixels = torch.zeros((1, *self._size, 3), dtype=torch.uint8)
-        freeze_lower(self.model, keep, lambda: self(pixels))
-        self.boundary = find_boundary(self.model, lambda: self(pixels).pooled)
+        freeze_lower(self.model, keep, self._run_any)
+        self.boundary = find_boundary(self.model, lambda: self._run_any().pooled)
+
+    def look_below(self, layers: Sequence[int]) -> None:
+        """Give ``States.lower`` of these layers from now on; see ``depths.spread_depths``."""
+        self.depths = Depths(self.model, layers, self._run_any) if layers else None
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Of the pooled vector, and of those of the layers below."""
+        return (self.dim, *(self.depths.widths if self.depths else ()))
 
     def forward(self, pixels: Tensor) -> States:
         """uint8 [B, H, W, 3] to states with D = ``dim``, one for each patch or place of the feature map."""
@@ -59,7 +71,8 @@ class ImageEncoder(nn.Module):
             return self._run(self.mean.new_zeros(()).expand(len(below), 3, *self._size))
 
     def _run(self, normalised: Tensor) -> States:
-        output = self.model(pixel_values=normalised)
+        with self.depths.recorded() if self.depths else nullcontext() as lower:
+            output = self.model(pixel_values=normalised)
         tokens = output.last_hidden_state
         pooled = getattr(output, "pooler_output", None)
         if tokens.dim() == 4:
@@ -70,7 +83,12 @@ class ImageEncoder(nn.Module):
             pooled = tokens[:, 0]
         else:
             pooled = tokens.mean(1)
-        return States(tokens, tokens.new_ones(tokens.shape[:2], dtype=torch.bool), pooled)
+        mask = tokens.new_ones(tokens.shape[:2], dtype=torch.bool)
+        return States(tokens, mask, pooled, torch.cat(lower, dim=-1) if lower else None)
+
+    def _run_any(self) -> States:
+        states: States = self(torch.zeros((1, *self._size, 3), dtype=torch.uint8))
+        return states
 
 
 def _has_class_token(model: Any) -> bool:

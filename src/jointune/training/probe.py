@@ -1,6 +1,6 @@
 """The linear probe: logistic regression on what frozen encoders say of each post."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,8 +27,9 @@ class Probe:
 
     Attributes:
         mean: of each feature over the training posts that have it, float32 [D].
-        scale: what each feature is divided by: its standard deviation times the root of the number of features of its
-            modality, so that both modalities weigh alike in the penalty, however wide their encoders are. float32 [D].
+        scale: what each feature is divided by, float32 [D]: its standard deviation times the root of the width of its
+            vector and of the number of vectors of its modality. So both modalities weigh alike in the penalty, however
+            wide their encoders are, and so do their layers.
         weight: float32 [C, D].
         bias: float32 [C].
         strength: the chosen C.
@@ -76,7 +77,7 @@ def start_from_probe(
         training.labels[learned],
         features(checking, np.arange(len(checking))),
         checking.labels,
-        model.text_encoder.dim,
+        (model.text_encoder.widths, model.image_encoder.widths),
         model.probe.linear.out_features,
         class_weights,
         recipe.modality_dropout,
@@ -98,7 +99,9 @@ def sample(labels: np.ndarray, most: int, seed: int) -> np.ndarray:
 def pooled_features(
     model: JointModel, batches: Iterable[Batch], chosen: np.ndarray, device: torch.device, precision: str = "fp32"
 ) -> np.ndarray:
-    """The pooled vectors of both encoders side by side; the model's mode is kept.
+    """The pooled vectors of both encoders, those of layers below the last among them, side by side.
+
+    The model's mode is kept.
 
     Args:
         model: whose encoders are asked.
@@ -108,10 +111,10 @@ def pooled_features(
         precision: see ``autocast``.
 
     Returns:
-        float32 [N, text dim + image dim]; NaN for a modality that a post does not have.
+        float32 [N, D], first the text's; NaN for a modality that a post does not have.
     """
-    text_dim = model.text_encoder.dim
-    features = np.full((len(chosen), text_dim + model.image_encoder.dim), np.nan, dtype=np.float32)
+    text_width = sum(model.text_encoder.widths)
+    features = np.full((len(chosen), text_width + sum(model.image_encoder.widths)), np.nan, dtype=np.float32)
     training = model.training
     model.eval()
     try:
@@ -120,11 +123,9 @@ def pooled_features(
                 inputs = to_inputs(batch, device)
                 rows = np.searchsorted(chosen, batch.indices)
                 if text := model.encode_text(inputs):
-                    pooled = text.pooled
-                    features[rows[batch.present[:, 0]], :text_dim] = pooled.float().cpu().numpy()
+                    features[rows[batch.present[:, 0]], :text_width] = text.summary.float().cpu().numpy()
                 if image := model.encode_image(inputs):
-                    pooled = image.pooled
-                    features[rows[batch.present[:, 1]], text_dim:] = pooled.float().cpu().numpy()
+                    features[rows[batch.present[:, 1]], text_width:] = image.summary.float().cpu().numpy()
     finally:
         model.train(training)
         trim_heap()
@@ -136,7 +137,7 @@ def fit_probe(
     labels: np.ndarray,
     held_features: np.ndarray,
     held_labels: np.ndarray,
-    text_dim: int,
+    widths: tuple[Sequence[int], Sequence[int]],
     classes: int,
     class_weights: np.ndarray | None = None,
     modality_dropout: float = 0.0,
@@ -151,7 +152,7 @@ def fit_probe(
         labels: class numbers, int [N], every class among them.
         held_features: float [M, D].
         held_labels: class numbers, int [M].
-        text_dim: how many of the features are the text's.
+        widths: of the vectors that the features are made of, first the text's, then the picture's.
         classes: C.
         class_weights: float [C].
         modality_dropout: share of the posts that have both modalities to be seen with one, either equally often.
@@ -163,16 +164,16 @@ def fit_probe(
     count = np.maximum(present.sum(0), 1)
     mean = np.where(present, features, 0).sum(0) / count
     std = np.sqrt(np.where(present, (features - mean) ** 2, 0).sum(0) / count)
-    width = np.where(np.arange(len(std)) < text_dim, text_dim, len(std) - text_dim)
-    scale = np.where(std > 1e-6, std, 1.0) * np.sqrt(width)
+    share = np.concatenate([np.full(width, width * len(vectors)) for vectors in widths for width in vectors])
+    scale = np.where(std > 1e-6, std, 1.0) * np.sqrt(share)
     mean, scale = mean.astype(np.float32), scale.astype(np.float32)
     learned = _standardise(features, mean, scale)
     weights = np.ones(len(labels)) if class_weights is None else class_weights[labels]
     both = np.flatnonzero(present[:, 0] & present[:, -1])
     if modality_dropout and len(both):
         text_only, image_only = learned[both].copy(), learned[both].copy()
-        text_only[:, text_dim:] = 0
-        image_only[:, :text_dim] = 0
+        text_only[:, sum(widths[0]) :] = 0
+        image_only[:, : sum(widths[0])] = 0
         shared = weights[both] * modality_dropout / 2
         weights[both] *= 1 - modality_dropout
         learned = np.concatenate([learned, text_only, image_only])
@@ -195,11 +196,11 @@ def fit_probe(
 def start_from(model: JointModel, probe: Probe) -> None:
     """Make the untrained model say what the probe says."""
     assert model.probe is not None, "the model was made with a probe"
-    text_dim = model.text_encoder.dim
+    text_width = sum(model.text_encoder.widths)
     with torch.no_grad():
         mean = torch.from_numpy(probe.mean)
-        model.missing_text.copy_(mean[:text_dim])
-        model.missing_image.copy_(mean[text_dim:])
+        model.missing_text.copy_(mean[:text_width])
+        model.missing_image.copy_(mean[text_width:])
         model.probe.mean.copy_(mean)
         model.probe.scale.copy_(torch.from_numpy(probe.scale))
         model.probe.linear.weight.copy_(torch.from_numpy(probe.weight))
