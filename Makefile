@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEMO := src/jointune/demo/data/posts.csv
 
 .PHONY: help setup demo test lint format bench docs clean
 .DEFAULT_GOAL := help
@@ -39,6 +40,9 @@ format: setup  ## Put the code into shape
 bench: setup  ## Measure speed as ratios; all of it with POSTS=posts.csv, see benchmarks/README.md
 	$(BIN)/python benchmarks/training.py $(POSTS)
 	$(BIN)/python benchmarks/arithmetic.py $(POSTS)
+	$(BIN)/jointune demo --out build/demo --force
+	$(BIN)/python benchmarks/predict.py build/demo/model $(or $(POSTS),$(DEMO))
+	$(BIN)/python benchmarks/serve.py build/demo/model $(POSTS)
 ifdef POSTS
 	$(BIN)/python benchmarks/scale.py $(POSTS)
 	$(BIN)/python benchmarks/scale.py $(POSTS) --encoders default --out build/bench/scale_default.json
