@@ -1,20 +1,16 @@
 """An image encoder: pixels to states."""
 
-from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from jointune.batches.pixels import ImagePreprocessor
-from jointune.encoders.boundary import Boundary, find_boundary
-from jointune.encoders.depths import Depths
-from jointune.encoders.layers import freeze_lower
+from jointune.encoders.encoder import Encoder
 from jointune.encoders.states import States
 
 
-class ImageEncoder(nn.Module):
+class ImageEncoder(Encoder):
     """Any Hugging Face image model, convolutional or transformer.
 
     Args:
@@ -27,29 +23,11 @@ class ImageEncoder(nn.Module):
     std: Tensor
 
     def __init__(self, model: Any, preprocessor: ImagePreprocessor, dim: int) -> None:
-        super().__init__()
-        self.model = model
-        self.dim = dim
-        self.boundary: Boundary | None = None
-        self.depths: Depths | None = None
+        super().__init__(model, dim)
         self._size = preprocessor.size
         # [3, 1, 1], of pixel values between 0 and 255; not weights, so not in the state dict
         self.register_buffer("mean", torch.tensor(preprocessor.mean).view(3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(preprocessor.std).view(3, 1, 1) * 255, persistent=False)
-
-    def freeze_lower(self, keep: float) -> None:
-        """Train the upper layers only; see ``layers.freeze_lower``. ``boundary`` is where they begin."""
-        freeze_lower(self.model, keep, self._run_any)
-        self.boundary = find_boundary(self.model, lambda: self._run_any().pooled)
-
-    def look_below(self, layers: Sequence[int]) -> None:
-        """Give ``States.lower`` of these layers from now on; see ``depths.spread_depths``."""
-        self.depths = Depths(self.model, layers, self._run_any) if layers else None
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Of the pooled vector, and of those of the layers below."""
-        return (self.dim, *(self.depths.widths if self.depths else ()))
 
     def forward(self, pixels: Tensor) -> States:
         """uint8 [B, H, W, 3] to states with D = ``dim``, one for each patch or place of the feature map."""
@@ -71,7 +49,7 @@ class ImageEncoder(nn.Module):
             return self._run(self.mean.new_zeros(()).expand(len(below), 3, *self._size))
 
     def _run(self, normalised: Tensor) -> States:
-        with self.depths.recorded() if self.depths else nullcontext() as lower:
+        with self._recorded() as lower:
             output = self.model(pixel_values=normalised)
         tokens = output.last_hidden_state
         pooled = getattr(output, "pooler_output", None)

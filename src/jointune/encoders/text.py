@@ -1,21 +1,18 @@
 """A text encoder: token ids to states."""
 
 import inspect
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from jointune.encoders.boundary import Boundary, find_boundary
-from jointune.encoders.depths import Depths
-from jointune.encoders.layers import freeze_lower
+from jointune.encoders.encoder import Encoder
 from jointune.encoders.states import States, masked_mean
 from jointune.errors import EncoderError
 
 
-class TextEncoder(nn.Module):
+class TextEncoder(Encoder):
     """Any Hugging Face text model.
 
     Args:
@@ -26,37 +23,19 @@ class TextEncoder(nn.Module):
     """
 
     def __init__(self, model: Any, inputs: tuple[str, ...], own_pooling: bool = False) -> None:
-        super().__init__()
-        self.model = model
+        super().__init__(model, model.config.hidden_size)
         self.inputs = inputs
         self.own_pooling = own_pooling
-        self.dim: int = model.config.hidden_size
-        self.boundary: Boundary | None = None
-        self.depths: Depths | None = None
         self._arguments = frozenset(inspect.signature(model.forward).parameters)
 
     def forward(self, batch: Mapping[str, Tensor]) -> States:
         """int64 ``input_ids`` and ``attention_mask`` [B, L] to states with D = ``dim``."""
         mask = batch["attention_mask"].bool()
-        with self.depths.recorded(mask) if self.depths else nullcontext() as lower:
+        with self._recorded(mask) as lower:
             output = self.model(**{name: batch[name] for name in self.inputs})
         tokens = output.last_hidden_state
         pooled = output.pooler_output if self.own_pooling else masked_mean(tokens, mask)
         return States(tokens, mask, pooled, torch.cat(lower, dim=-1) if lower else None)
-
-    def freeze_lower(self, keep: float) -> None:
-        """Train the upper layers only; see ``layers.freeze_lower``. ``boundary`` is where they begin."""
-        freeze_lower(self.model, keep, self._run_any)
-        self.boundary = find_boundary(self.model, lambda: self._run_any().pooled)
-
-    def look_below(self, layers: Sequence[int]) -> None:
-        """Give ``States.lower`` of these layers from now on; see ``depths.spread_depths``."""
-        self.depths = Depths(self.model, layers, self._run_any) if layers else None
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Of the pooled vector, and of those of the layers below."""
-        return (self.dim, *(self.depths.widths if self.depths else ()))
 
     def below(self, batch: Mapping[str, Tensor]) -> Tensor:
         """Token ids to the states at the boundary, float [B, L, ...]."""

@@ -1,0 +1,54 @@
+"""What text and image encoders have in common: which of their layers are trained, and which are looked at."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from torch import Tensor, nn
+
+from jointune.encoders.boundary import Boundary, find_boundary
+from jointune.encoders.depths import Depths
+from jointune.encoders.layers import freeze_lower
+from jointune.encoders.states import States
+
+
+class Encoder(nn.Module):
+    """A model of one modality.
+
+    Args:
+        model: what gives the states.
+        dim: the width of its last layer's states.
+
+    Attributes:
+        boundary: where the trained layers begin; None where all are trained, or no two parts can be made.
+        depths: the layers below the last that ``States.lower`` is made of; None where there are none.
+    """
+
+    def __init__(self, model: Any, dim: int) -> None:
+        super().__init__()
+        self.model = model
+        self.dim = dim
+        self.boundary: Boundary | None = None
+        self.depths: Depths | None = None
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Of the pooled vector, and of those of the layers below."""
+        return (self.dim, *(self.depths.widths if self.depths else ()))
+
+    def freeze_lower(self, keep: float) -> None:
+        """Train the upper layers only; see ``layers.freeze_lower``. ``boundary`` is where they begin."""
+        freeze_lower(self.model, keep, self._run_any)
+        self.boundary = find_boundary(self.model, lambda: self._run_any().pooled)
+
+    def look_below(self, layers: Sequence[int]) -> None:
+        """Give ``States.lower`` of these layers from now on; see ``depths.spread_depths``."""
+        self.depths = Depths(self.model, layers, self._run_any) if layers else None
+
+    def _recorded(self, mask: Tensor | None = None) -> AbstractContextManager[list[Tensor]]:
+        """Collects what the layers below say while the model runs; see ``Depths.recorded``."""
+        return self.depths.recorded(mask) if self.depths else nullcontext([])
+
+    def _run_any(self) -> States:
+        """Pass any input through the model."""
+        raise NotImplementedError
