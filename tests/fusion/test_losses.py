@@ -42,7 +42,7 @@ def test_the_loss_is_small_and_that_of_posts_with_both_modalities(name):
     present = torch.tensor([[True, True], [True, False], [True, True], [False, False]])
 
     def loss(which: slice) -> torch.Tensor:
-        chosen = [States(*(one[which] for one in both)) for both in (text, image)]
+        chosen = [States(*(one[which] for one in both[:3])) for both in (text, image)]
         return fusion(*chosen, present[which]).loss.detach()
 
     whole = loss(slice(4))
