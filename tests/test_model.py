@@ -93,7 +93,7 @@ def test_batch_normalisation_keeps_its_statistics(tmp_path):
     transformers.ConvNextImageProcessorPil(size={"shortest_edge": 32}).save_pretrained(tmp_path)
     encoder = load_image_encoder(str(tmp_path))[0]
     text = torch.nn.Identity()
-    text.dim, text.widths = 16, (16,)
+    text.dim = text.width = 16
     model = make_model(text, encoder, "concat", 2).train()
     before = {name: values.clone() for name, values in encoder.state_dict().items() if "running" in name}
     model(inputs([[False, True]] * 4))

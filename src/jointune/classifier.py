@@ -25,12 +25,11 @@ from jointune.batches.tokens import TextPreprocessor
 from jointune.batches.training_set import TrainingSet
 from jointune.bundle import Bundle, load_bundle, save_bundle
 from jointune.encoders.depths import spread_depths
+from jointune.encoders.encoder import Encoder
 from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
-from jointune.encoders.image import ImageEncoder
 from jointune.encoders.layers import compiled_layers, recompute_layers
 from jointune.encoders.lora import add_lora
 from jointune.encoders.pairs import check_pairs
-from jointune.encoders.text import TextEncoder
 from jointune.errors import PostsError, SettingsError
 from jointune.evaluation.calibration import UNSURE, at_temperature, calibrate, least_confidence
 from jointune.evaluation.metrics import Metrics, compute_metrics
@@ -533,24 +532,20 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             self.calibration_,
         )
 
-    def _choose_what_is_trained(
-        self, text_encoder: TextEncoder, image_encoder: ImageEncoder
-    ) -> list[Callable[[], None]]:
+    def _choose_what_is_trained(self, *encoders: Encoder) -> list[Callable[[], None]]:
         """Which weights of the encoders, and how; what makes them plain weights again after training."""
-        if self.train_layers is not None:
-            text_encoder.freeze_lower(self.train_layers)
-            image_encoder.freeze_lower(self.train_layers)
-        models, merges = (text_encoder.model, image_encoder.model), []
-        if self.probe:
-            for encoder in (text_encoder, image_encoder):
+        merges = []
+        for encoder in encoders:
+            if self.train_layers is not None:
+                encoder.freeze_lower(self.train_layers)
+            if self.probe:
                 encoder.look_below(spread_depths(encoder.model, self.probe_depths - 1))
-        if self.lora is not None:
-            merges = [merge for model in models if (merge := add_lora(model, self.lora))]
-            if not merges:
-                raise SettingsError(f"lora={self.lora}: no layer that would be trained is linear; do without it")
-        if self.gradient_checkpointing:
-            for model in models:
-                recompute_layers(model)
+            if self.lora is not None and (merge := add_lora(encoder.model, self.lora)):
+                merges.append(merge)
+            if self.gradient_checkpointing:
+                recompute_layers(encoder.model)
+        if self.lora is not None and not merges:
+            raise SettingsError(f"lora={self.lora}: no layer that would be trained is linear; do without it")
         return merges
 
     def _arrays(

@@ -91,10 +91,9 @@ class JointModel(nn.Module):
         self.image_encoder = image
         self.fusion = fusion
         self.head = nn.Linear(fusion.dim, labels)
-        text_width, image_width = sum(text.widths), sum(image.widths)
-        self.probe = LinearProbe(text_width + image_width, labels) if probe else None
-        self.missing_text = nn.Parameter(torch.zeros(text_width))
-        self.missing_image = nn.Parameter(torch.zeros(image_width))
+        self.probe = LinearProbe(text.width + image.width, labels) if probe else None
+        self.missing_text = nn.Parameter(torch.zeros(text.width))
+        self.missing_image = nn.Parameter(torch.zeros(image.width))
         self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, inputs: Inputs) -> Outputs:

@@ -13,8 +13,8 @@ from jointune.encoders.layers import layers_of
 def find_boundary(model: nn.Module, run: Callable[[], Tensor]) -> "Boundary | None":
     """Where the trained layers of a model begin.
 
-    None where nothing is frozen, and where what lies above needs
-    more of what lies below than the states, such as the relative positions of T5: that is found out by running both.
+    None where nothing is frozen, and where what lies above needs more of what lies below than the states, such as the
+    relative positions of T5: that is found out by running both.
 
     Args:
         model: of an encoder, of which ``freeze_lower`` has frozen some layers.

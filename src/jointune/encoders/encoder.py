@@ -36,6 +36,11 @@ class Encoder(nn.Module):
         """Of the pooled vector, and of those of the layers below."""
         return (self.dim, *(self.depths.widths if self.depths else ()))
 
+    @property
+    def width(self) -> int:
+        """Of ``States.summary``."""
+        return sum(self.widths)
+
     def freeze_lower(self, keep: float) -> None:
         """Train the upper layers only; see ``layers.freeze_lower``. ``boundary`` is where they begin."""
         freeze_lower(self.model, keep, self._run_any)

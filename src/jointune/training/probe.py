@@ -113,8 +113,8 @@ def pooled_features(
     Returns:
         float32 [N, D], first the text's; NaN for a modality that a post does not have.
     """
-    text_width = sum(model.text_encoder.widths)
-    features = np.full((len(chosen), text_width + sum(model.image_encoder.widths)), np.nan, dtype=np.float32)
+    text_width = model.text_encoder.width
+    features = np.full((len(chosen), text_width + model.image_encoder.width), np.nan, dtype=np.float32)
     training = model.training
     model.eval()
     try:
@@ -172,8 +172,9 @@ def fit_probe(
     both = np.flatnonzero(present[:, 0] & present[:, -1])
     if modality_dropout and len(both):
         text_only, image_only = learned[both].copy(), learned[both].copy()
-        text_only[:, sum(widths[0]) :] = 0
-        image_only[:, : sum(widths[0])] = 0
+        text_width = sum(widths[0])
+        text_only[:, text_width:] = 0
+        image_only[:, :text_width] = 0
         shared = weights[both] * modality_dropout / 2
         weights[both] *= 1 - modality_dropout
         learned = np.concatenate([learned, text_only, image_only])
@@ -196,7 +197,7 @@ def fit_probe(
 def start_from(model: JointModel, probe: Probe) -> None:
     """Make the untrained model say what the probe says."""
     assert model.probe is not None, "the model was made with a probe"
-    text_width = sum(model.text_encoder.widths)
+    text_width = model.text_encoder.width
     with torch.no_grad():
         mean = torch.from_numpy(probe.mean)
         model.missing_text.copy_(mean[:text_width])
