@@ -1,6 +1,5 @@
 """Pictures of many posts, fetched and decoded by several threads, in order, with bounded memory."""
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -10,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 import numpy as np
 from PIL import Image
 
+from jointune.cores import available_cores
 from jointune.posts.pictures import PictureError, open_picture
 from jointune.posts.post import Post
 from jointune.posts.problems import Problem
@@ -45,7 +45,7 @@ def decode_posts(
     Raises:
         MissingExtraError: what fetches a picture is not installed.
     """
-    workers = workers or os.cpu_count() or 1
+    workers = workers or available_cores()
     threads = max(workers, _LEAST_THREADS)
     room = _Room(workers, _PIXELS)
 

@@ -1,6 +1,5 @@
 """The text in the pictures of many posts: read by several threads, in order, once a picture."""
 
-import os
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -9,6 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+from jointune.cores import available_cores
 from jointune.errors import PostsError
 from jointune.posts import ocr
 from jointune.posts.pictures import PictureError, open_picture, picture_digest
@@ -48,7 +48,7 @@ def read_image_text(
         MissingExtraError: the OCR is not installed; at once, not when the first post is asked for.
         PostsError: the OCR fails on a picture that is otherwise good.
     """
-    return _read(posts, ocr.load_ocr(), bar, workers or min(os.cpu_count() or 1, _MOST_WORKERS))
+    return _read(posts, ocr.load_ocr(), bar, workers or min(available_cores(), _MOST_WORKERS))
 
 
 def read_with_bar(posts: Iterable[Post], shown: bool) -> Iterator[Post]:

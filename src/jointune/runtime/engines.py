@@ -1,6 +1,5 @@
 """What runs the graph of an exported model: one function for each library that can."""
 
-import os
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jointune.cores import available_cores
 from jointune.errors import BundleError, SettingsError
 from jointune.extras import require
 
@@ -44,11 +44,6 @@ def open_graph(path: Path, engine: str | None = None, threads: int | None = None
         raise SettingsError(f"engine={engine!r}: choose one of {', '.join(ENGINES)}")
     make = _openvino if engine == "openvino" else _onnxruntime
     return make(path, threads or available_cores())
-
-
-def available_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _onnxruntime(path: Path, threads: int) -> Graph:

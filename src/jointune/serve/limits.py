@@ -1,9 +1,9 @@
 """How much the service takes on."""
 
 import math
-import os
 from dataclasses import dataclass, fields
 
+from jointune.cores import available_cores
 from jointune.errors import SettingsError
 
 MAX_POSTS = 64
@@ -42,7 +42,7 @@ class Limits:
     bodies_bytes: int = 64 * MEGABYTE
     picture_bytes: int = 10 * MEGABYTE
     picture_pixels: int = 25_000_000
-    decoders: int = min(os.cpu_count() or 1, 4)
+    decoders: int = min(available_cores(), 4)
     connections: int = 900
 
     def __post_init__(self) -> None:
