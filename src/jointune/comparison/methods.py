@@ -72,6 +72,7 @@ PAPER: dict[str, Any] = {
     "modality_dropout": 0.0,
     "augment": False,
     "average_epochs": 0.0,
+    "start_share": 0.0,
     "evaluations_per_epoch": 1,
     "patience": 2,
     "metric": "log_loss",

@@ -51,9 +51,9 @@ def fine_tune(
     """Train encoders, fusion and head together, and leave the best validated weights in ``model``.
 
     AdamW (arXiv 1711.05101) with a linear warm-up, after which the rates fall. What is validated and kept is the
-    average of the weights over about the last ``recipe.average_epochs``. Every random draw follows from the seed and
-    the step number alone, so that a resumed run repeats an uninterrupted one. The caller's random state must be guarded
-    by it.
+    average of the weights over about the last ``recipe.average_epochs``, drawn back by ``recipe.start_share`` to those
+    that ``start`` gave. Every random draw follows from the seed and the step number alone, so that a resumed run
+    repeats an uninterrupted one. The caller's random state must be guarded by it.
 
     Args:
         model: trained in place.
@@ -94,9 +94,9 @@ def fine_tune(
     total = steps_per_epoch * recipe.epochs
     evaluate_at = _evaluation_steps(steps_per_epoch, recipe.evaluations_per_epoch)
     run = RunState()
-    average = WeightAverage(model, steps_per_epoch * recipe.average_epochs)
+    average = WeightAverage(model, steps_per_epoch * recipe.average_epochs, recipe.start_share if start else 0.0)
     if saved:
-        average.load(saved.pop("averages"))
+        average.load(saved.pop("average"))
         model.load_state_dict(saved.pop("model"))
         optimizer.load_state_dict(saved.pop("optimizer"))
         run = RunState(**saved)
@@ -105,7 +105,7 @@ def fine_tune(
 
     def save() -> None:
         if checkpoints and accelerator.is_main_process:
-            states = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "averages": average.averages}
+            states = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "average": average.state()}
             checkpoints.save(vars(run) | states)
 
     def check() -> None:
@@ -142,7 +142,7 @@ def fine_tune(
                 save()
                 raise InterruptedTraining("training was interrupted" + ("; its state is saved" if checkpoints else ""))
     if run.best is not None:
-        model.load_state_dict(run.best)
+        model.load_state_dict(run.best, strict=False)
     return run.log
 
 
@@ -154,7 +154,7 @@ class RunState:
         step: steps done.
         best_score: of the best validation so far.
         best_step: when that was.
-        best: the weights then, on the CPU.
+        best: the weights then that training can change, on the CPU.
         log: one entry a validation.
         loss_sum: training losses since the last validation, added up.
         loss_count: their number.
@@ -181,12 +181,14 @@ class RunState:
     ) -> None:
         """Log a validation, and keep the weights if they are the best."""
         loss = self.loss_sum / self.loss_count if self.loss_count else None
-        state = {"step": self.step, "epoch": epoch, "seconds": self.seconds, "loss": loss, "learning_rate": rate}
-        self.log.append(state | scores)
+        when = {"step": self.step, "epoch": epoch, "seconds": self.seconds, "loss": loss, "learning_rate": rate}
+        self.log.append(when | scores)
         self.loss_sum, self.loss_count = 0.0, 0
         if score > self.best_score:
             self.best_score, self.best_step = score, self.step
-            self.best = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+            frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+            state = model.state_dict()
+            self.best = {name: value.detach().cpu().clone() for name, value in state.items() if name not in frozen}
 
     def __str__(self) -> str:
         best = f", best {abs(self.best_score[0]):.4f}" if self.best else ""
