@@ -27,9 +27,11 @@ from jointune.bundle import Bundle, load_bundle, save_bundle
 from jointune.encoders.depths import spread_depths
 from jointune.encoders.encoder import Encoder
 from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
+from jointune.encoders.image import ImageEncoder
 from jointune.encoders.layers import compiled_layers, recompute_layers
 from jointune.encoders.lora import add_lora
 from jointune.encoders.pairs import check_pairs
+from jointune.encoders.text import TextEncoder
 from jointune.errors import PostsError, SettingsError
 from jointune.evaluation.calibration import UNSURE, at_temperature, calibrate, least_confidence
 from jointune.evaluation.metrics import Metrics, compute_metrics
@@ -97,7 +99,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         label_smoothing: share of the target that is spread over all labels.
         class_weight: ``balanced``, a weight by label, or None for equal weights.
         modality_dropout: chance that a training post with both modalities loses one of them for a step.
-        augment: whether training crops and mirrors pictures at random; they are cropped at the centre otherwise.
+        augment: whether training mirrors pictures at random, and crops them at random where there is a margin.
         average_epochs: what is validated and kept are weights averaged over about so many of the last epochs; 0 for
             those of single steps.
         start_share: share of the probe's weights in what is validated and kept; the rest are those averages.
@@ -107,6 +109,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             ``log_loss``.
         normalise: what of posts' writing becomes plain text: any of ``links``, ``retweets``, ``handles``, ``hashtags``,
             ``emoji`` and ``repeats``.
+        image_margin: whether pictures are resized with the margin that the image encoder was evaluated with, where it
+            was with one, and that margin is cut off; training cuts at random instead, unless ``augment`` is off.
         max_tokens: length that texts are cut to; 128, or less where the encoder allows less, by default.
         precision: of training: ``bf16``, ``fp32``, or ``auto`` for bf16 where the device has it. Prediction is fp32.
         read_image_text: whether the text encoder also reads the text in the picture, as a second segment; needs the
@@ -165,6 +169,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         patience: int = 2,
         metric: str = "accuracy",
         normalise: Sequence[str] = KINDS,
+        image_margin: bool = False,
         max_tokens: int | None = None,
         precision: str = "auto",
         read_image_text: bool = False,
@@ -204,6 +209,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self.patience = patience
         self.metric = metric
         self.normalise = normalise
+        self.image_margin = image_margin
         self.max_tokens = max_tokens
         self.precision = precision
         self.read_image_text = read_image_text
@@ -275,11 +281,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             accelerator.init_trackers("jointune", config=loggable(self.get_params()))
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
-            text_encoder, text, text_description = load_text_encoder(self.text_encoder, self.max_tokens)
-            text = replace(text, normalise=kinds)
-            image_encoder, image, image_description = load_image_encoder(self.image_encoder)
-            if self.read_image_text:
-                check_pairs(text_encoder, text, self.text_encoder)
+            (text_encoder, text, text_description), (image_encoder, image, image_description) = self._encoders(kinds)
             merges = self._choose_what_is_trained(text_encoder, image_encoder)
             store = open_store(image)
             with progress_bar("reading pictures", "pictures", shown) as bar:
@@ -533,6 +535,24 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             metrics,
             self.log_,
             self.calibration_,
+        )
+
+    def _encoders(
+        self, kinds: tuple[str, ...]
+    ) -> tuple[
+        tuple[TextEncoder, TextPreprocessor, dict[str, Any]], tuple[ImageEncoder, ImagePreprocessor, dict[str, Any]]
+    ]:
+        """Both encoders, each with what prepares its input and what a bundle tells of it."""
+        text_encoder, text, text_description = load_text_encoder(self.text_encoder, self.max_tokens)
+        image_encoder, image, image_description = load_image_encoder(self.image_encoder)
+        if self.read_image_text:
+            check_pairs(text_encoder, text, self.text_encoder)
+        if not self.image_margin:
+            image = image.without_margin()
+        return (text_encoder, replace(text, normalise=kinds), text_description), (
+            image_encoder,
+            image,
+            image_description,
         )
 
     def _choose_what_is_trained(self, *encoders: Encoder) -> list[Callable[[], None]]:

@@ -31,3 +31,14 @@ def test_a_crop_keeps_the_middle():
     picture[:, 10:20] = 255
     pixels = ImagePreprocessor(size=(10, 10), resize=(10, 10)).prepare(Image.fromarray(picture))
     assert (pixels == 255).all()
+
+
+def test_without_a_margin_more_of_the_picture_is_seen():
+    picture = Image.fromarray(np.arange(64, dtype=np.uint8).repeat(3).reshape(8, 8, 3))
+    margin = ImagePreprocessor(size=(4, 4), resize=(8, 8), resample=Image.Resampling.NEAREST)
+    whole = margin.without_margin()
+    assert margin.crop(margin.prepare(picture))[:, :, 0].max() < 50
+    assert whole.crop(whole.prepare(picture)).shape == (4, 4, 3)
+    assert whole.crop(whole.prepare(picture))[:, :, 0].max() >= 54
+    unchanged = ImagePreprocessor(size=(4, 4), resize=(4, 4))
+    assert unchanged.without_margin() == unchanged

@@ -113,7 +113,7 @@ def train(
     modality_dropout: Annotated[
         float, typer.Option(help="Chance to hide one modality of a post.", rich_help_panel="Recipe")
     ] = 0.2,
-    augment: Annotated[bool, typer.Option(help="Crop and mirror pictures at random.", rich_help_panel="Recipe")] = True,
+    augment: Annotated[bool, typer.Option(help="Mirror pictures at random.", rich_help_panel="Recipe")] = True,
     average_epochs: Annotated[
         float, typer.Option(help="Average the weights over so many epochs; 0 for none.", rich_help_panel="Recipe")
     ] = 1.0,
@@ -136,6 +136,10 @@ def train(
             metavar="KIND,...|none", help="What of posts' writing becomes plain text.", rich_help_panel="Recipe"
         ),
     ] = ",".join(KINDS),
+    image_margin: Annotated[
+        bool,
+        typer.Option(help="Cut pictures as in the image encoder's evaluation.", rich_help_panel="Recipe"),
+    ] = False,
     max_tokens: Annotated[
         int | None, typer.Option(help="Cut texts to this many tokens; 128 by default.", rich_help_panel="Recipe")
     ] = None,

@@ -71,6 +71,7 @@ PAPER: dict[str, Any] = {
     "warmup": 0.0,
     "modality_dropout": 0.0,
     "augment": False,
+    "image_margin": True,
     "average_epochs": 0.0,
     "start_share": 0.0,
     "evaluations_per_epoch": 1,
