@@ -102,7 +102,6 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         augment: whether training mirrors pictures at random, and crops them at random where there is a margin.
         average_epochs: what is validated and kept are weights averaged over about so many of the last epochs; 0 for
             those of single steps.
-        start_share: share of the probe's weights in what is validated and kept; the rest are those averages.
         evaluations_per_epoch: how often an epoch the validation posts are scored.
         patience: training stops after this many epochs without a better score.
         metric: which validation score chooses the best weights: ``accuracy``, ``macro_f1``, ``weighted_f1`` or
@@ -164,7 +163,6 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         modality_dropout: float = 0.2,
         augment: bool = True,
         average_epochs: float = 1.0,
-        start_share: float = 0.5,
         evaluations_per_epoch: int = 2,
         patience: int = 2,
         metric: str = "accuracy",
@@ -204,7 +202,6 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self.modality_dropout = modality_dropout
         self.augment = augment
         self.average_epochs = average_epochs
-        self.start_share = start_share
         self.evaluations_per_epoch = evaluations_per_epoch
         self.patience = patience
         self.metric = metric

@@ -41,17 +41,6 @@ def test_it_is_applied_for_a_while_only():
     assert (model.weight.item(), average.averages[0].item()) == (1.0, averaged)
 
 
-def test_it_is_drawn_back_to_the_start():
-    model = nn.Linear(1, 1, bias=False)
-    nn.init.constant_(model.weight, 8.0)
-    average = WeightAverage(model, 0, 0.75)
-    nn.init.constant_(model.weight, 4.0)
-    average.update(1)
-    with average.applied():
-        assert model.weight.item() == 7.0
-    assert model.weight.item() == 4.0
-
-
 def test_frozen_weights_are_left_alone():
     model = nn.Linear(2, 2)
     model.bias.requires_grad_(False)
@@ -70,18 +59,3 @@ def test_training_keeps_the_average(tiny_settings, posts_csv):
     again = JointClassifier(**settings | {"average_epochs": 2.0}).fit(learn, validation=held)
     np.testing.assert_array_equal(again.predict_proba(test), averaged.predict_proba(test))
     assert torch.equal(before, torch.random.get_rng_state())
-
-
-def test_what_is_kept_lies_between_probe_and_fine_tuning(tiny_settings, posts_csv):
-    posts = read_posts(posts_csv, split_column="split")
-    learn, held = posts.in_split("train"), posts.in_split("validation")
-    settings = tiny_settings | {"epochs": 1, "evaluations_per_epoch": 1, "average_epochs": 0.0, "metric": "log_loss"}
-
-    def last(share: float) -> dict[str, float]:
-        return JointClassifier(**settings | {"start_share": share}).fit(learn, validation=held).log_[-1]
-
-    tuned, between, probe = last(0.0), last(0.5), last(1.0)
-    assert tuned["loss"] == between["loss"] == probe["loss"], "training itself is the same"
-    assert len({entry["log_loss"] for entry in (tuned, between, probe)}) == 3
-    first = JointClassifier(**settings).fit(learn, validation=held).log_[0]
-    assert probe["log_loss"] == first["log_loss"], "all of the start is the start"

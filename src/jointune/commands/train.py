@@ -117,9 +117,6 @@ def train(
     average_epochs: Annotated[
         float, typer.Option(help="Average the weights over so many epochs; 0 for none.", rich_help_panel="Recipe")
     ] = 1.0,
-    start_share: Annotated[
-        float, typer.Option(help="Share of the probe's weights in those that are kept.", rich_help_panel="Recipe")
-    ] = 0.5,
     evaluations_per_epoch: Annotated[int, typer.Option(help="Validations an epoch.", rich_help_panel="Recipe")] = 2,
     patience: Annotated[
         int, typer.Option(help="Stop after so many epochs without a better score.", rich_help_panel="Recipe")

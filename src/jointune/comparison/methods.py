@@ -73,7 +73,6 @@ PAPER: dict[str, Any] = {
     "augment": False,
     "image_margin": True,
     "average_epochs": 0.0,
-    "start_share": 0.0,
     "evaluations_per_epoch": 1,
     "patience": 2,
     "metric": "log_loss",

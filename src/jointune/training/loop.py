@@ -51,9 +51,9 @@ def fine_tune(
     """Train encoders, fusion and head together, and leave the best validated weights in ``model``.
 
     AdamW (arXiv 1711.05101) with a linear warm-up, after which the rates fall. What is validated and kept is the
-    average of the weights over about the last ``recipe.average_epochs``, drawn back by ``recipe.start_share`` to those
-    that ``start`` gave. Every random draw follows from the seed and the step number alone, so that a resumed run
-    repeats an uninterrupted one. The caller's random state must be guarded by it.
+    average of the weights over about the last ``recipe.average_epochs``. Every random draw follows from the seed and
+    the step number alone, so that a resumed run repeats an uninterrupted one. The caller's random state must be guarded
+    by it.
 
     Args:
         model: trained in place.
@@ -94,9 +94,9 @@ def fine_tune(
     total = steps_per_epoch * recipe.epochs
     evaluate_at = _evaluation_steps(steps_per_epoch, recipe.evaluations_per_epoch)
     run = RunState()
-    average = WeightAverage(model, steps_per_epoch * recipe.average_epochs, recipe.start_share if start else 0.0)
+    average = WeightAverage(model, steps_per_epoch * recipe.average_epochs)
     if saved:
-        average.load(saved.pop("average"))
+        average.load(saved.pop("averages"))
         model.load_state_dict(saved.pop("model"))
         optimizer.load_state_dict(saved.pop("optimizer"))
         run = RunState(**saved)
@@ -105,7 +105,7 @@ def fine_tune(
 
     def save() -> None:
         if checkpoints and accelerator.is_main_process:
-            states = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "average": average.state()}
+            states = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "averages": average.averages}
             checkpoints.save(vars(run) | states)
 
     def check() -> None:

@@ -24,7 +24,6 @@ _BOUNDS: dict[str, tuple[float, float | None]] = {
     "label_smoothing": (0, 1),
     "modality_dropout": (0, 1),
     "average_epochs": (0, None),
-    "start_share": (0, 1),
     "evaluations_per_epoch": (1, None),
     "patience": (0, None),
 }
@@ -53,7 +52,6 @@ class Recipe:
     modality_dropout: float
     augment: bool
     average_epochs: float
-    start_share: float
     evaluations_per_epoch: int
     patience: int
     metric: str
