@@ -310,8 +310,10 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
                 with progress_bar("running the frozen layers", "posts", shown) as bar:
                     run_frozen_layers(model, checking, recipe, accelerator.device, bar)
                     # Texts vary with what is hidden where pictures are read too, and pictures with their random crops.
-                    plain, still = not self.read_image_text, not recipe.augment
-                    run_frozen_layers(model, training, recipe, accelerator.device, bar, plain, still)
+                    plain, uncropped = not self.read_image_text, not recipe.augment or image.size == image.resize
+                    run_frozen_layers(
+                        model, training, recipe, accelerator.device, bar, plain, uncropped, mirrored=recipe.augment
+                    )
             compiled = (text_encoder.model, image_encoder.model) if self.compile_layers else ()
             with compiled_layers(compiled), progress_bar("training", "steps", shown) as bar:
                 self.log_ = fine_tune(

@@ -1,5 +1,7 @@
 """What frozen layers say is computed once, and changes nothing but the time."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from conftest import make_tokenizer_folder
 from jointune import JointClassifier
 from jointune.batches import states
 from jointune.encoders.boundary import Boundary
+from jointune.encoders.image import ImageEncoder
 from jointune.errors import OutputError
 
 
@@ -38,7 +41,7 @@ def test_it_changes_nothing_but_the_time(deep, parts, monkeypatch, augment, prob
     monkeypatch.setattr(Boundary, "given", lambda self, states: calls.append(len(states)) or given(self, states))
     stored = JointClassifier(**settings).fit(training, validation=held)
     assert sum(calls) > len(training)
-    monkeypatch.setattr("jointune.classifier.run_frozen_layers", lambda *_: None)
+    monkeypatch.setattr("jointune.classifier.run_frozen_layers", lambda *_, **__: None)
     anew = JointClassifier(**settings).fit(training, validation=held)
     np.testing.assert_allclose(stored.predict_proba(test), anew.predict_proba(test), atol=1e-4)
     assert stored.metrics_.accuracy == stored.evaluate(held).accuracy
@@ -57,7 +60,7 @@ def test_an_encoder_that_looks_at_padding_gets_the_states_of_it_too(deep, parts,
     training, held, test = (posts.without("image") for posts in parts)
     settings = deep | {"text_encoder": str(tmp_path), "epochs": 1, "encoder_lr": 1e-2}
     stored = JointClassifier(**settings).fit(training, validation=held)
-    monkeypatch.setattr("jointune.classifier.run_frozen_layers", lambda *_: None)
+    monkeypatch.setattr("jointune.classifier.run_frozen_layers", lambda *_, **__: None)
     anew = JointClassifier(**settings).fit(training, validation=held)
     np.testing.assert_allclose(stored.predict_proba(test), anew.predict_proba(test), atol=1e-4)
 
@@ -79,6 +82,22 @@ def test_posts_without_a_text_or_without_a_picture(deep, parts):
             .predict_proba(test)
         )
         assert np.isfinite(scores).all()
+
+
+def test_pictures_are_run_twice_in_all_and_only_where_there_is_room(deep, parts, monkeypatch, capsys):
+    training, held, test = parts
+    settings = deep | {"probe": False}
+    run = []
+    below = ImageEncoder.below
+    monkeypatch.setattr(ImageEncoder, "below", lambda self, pixels: run.append(len(pixels)) or below(self, pixels))
+    stored = JointClassifier(**settings).fit(training, validation=held)
+    assert sum(run) == 2 * len(training) + len(held), "held-out pictures are not mirrored"
+    run.clear()
+    monkeypatch.setattr(states.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    anew = JointClassifier(**settings | {"progress": True}).fit(training, validation=held)
+    assert "too little disk for what frozen layers say of pictures" in capsys.readouterr().err
+    assert sum(run) <= 2 * settings["batch_size"], "one batch of each part shows how large states are"
+    np.testing.assert_allclose(stored.predict_proba(test), anew.predict_proba(test), atol=1e-4)
 
 
 def test_a_full_disk_is_told(deep, parts, monkeypatch):

@@ -1,7 +1,9 @@
 """States of the encoders' frozen layers, computed once for each post."""
 
 import os
+import shutil
 import tempfile
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -39,10 +41,23 @@ class StateStore:
         self._rows[number] = _Row(self._end, states.shape, states.dtype)
         self._end += len(content)
 
+    def put_all(self, numbers: Iterable[int], states: np.ndarray) -> None:
+        """Keep those of several posts, [B, ...]; see ``put``."""
+        for number, row in zip(numbers, states, strict=True):
+            self.put(number, row)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
     def __getitem__(self, number: int) -> np.ndarray:
         row = self._rows[number]
         content = os.pread(self._file.fileno(), int(np.prod(row.shape)) * row.dtype.itemsize, row.offset)
         return np.frombuffer(content, row.dtype).reshape(row.shape)
+
+
+def room_for(size: int) -> bool:
+    """Whether so many bytes take no more than half of the disk that is free."""
+    return size <= shutil.disk_usage(tempfile.gettempdir()).free / 2
 
 
 def _no_room(reason: str | None) -> OutputError:

@@ -14,8 +14,8 @@ from jointune.batches.tokens import TextPreprocessor, Tokens
 _POOL = 16
 """Batches whose posts are sorted by length together: long enough to save padding, short enough to stay random."""
 
-_UNSEEN = np.empty(0, dtype=np.uint8)
-"""In place of a picture whose states are known."""
+_UNSEEN, _UNSEEN_MIRRORED = np.empty(0, dtype=np.uint8), np.empty(0, dtype=np.uint8)
+"""In place of a picture whose states are known, and of one mirrored."""
 
 
 class TrainingSet:
@@ -24,6 +24,7 @@ class TrainingSet:
     Attributes:
         text_below: states of each text at the boundary of the text encoder's trained layers; None where not computed.
         image_below: likewise of each picture, cropped at the centre; random crops are then out of reach.
+        image_below_mirrored: likewise of each picture mirrored.
 
     Args:
         tokens: of each text, or None.
@@ -54,6 +55,7 @@ class TrainingSet:
         self.tokens_without_text = [None] * len(tokens) if tokens_without_text is None else tokens_without_text
         self.text_below: StateStore | None = None
         self.image_below: StateStore | None = None
+        self.image_below_mirrored: StateStore | None = None
         self._lengths = np.array([0 if row is None else len(row) for row in tokens])
 
     def __len__(self) -> int:
@@ -109,11 +111,9 @@ class TrainingSet:
         place = self.places[index]
         if place is None:
             return None
+        vertical, horizontal, mirror = (0.5, 0.5, 1.0) if random is None else random.random(3)
         if self.image_below is not None:
-            return _UNSEEN
-        if random is None:
-            return self.image.crop(self.store[place])
-        vertical, horizontal, mirror = random.random(3)
+            return _UNSEEN_MIRRORED if mirror < 0.5 else _UNSEEN
         cropped = self.image.crop(self.store[place], (vertical, horizontal))
         return cropped[:, ::-1] if mirror < 0.5 else cropped
 
@@ -125,9 +125,15 @@ class TrainingSet:
             rows = [self.text_below[i] for i, row in zip(chosen, tokens, strict=True) if row is not None]
             batch = replace(batch, text_below=_padded(rows, batch.text["input_ids"].shape[1]))
         if self.image_below is not None and batch.pixels is not None:
-            states = [self.image_below[i] for i, picture in zip(chosen, pixels, strict=True) if picture is not None]
+            seen = [(int(i), picture) for i, picture in zip(chosen, pixels, strict=True) if picture is not None]
+            states = [self._image_states(i, picture is _UNSEEN_MIRRORED) for i, picture in seen]
             batch = replace(batch, pixels=None, image_below=np.stack(states))
         return batch
+
+    def _image_states(self, index: int, mirrored: bool) -> np.ndarray:
+        store = self.image_below_mirrored if mirrored else self.image_below
+        assert store is not None, "pictures that are mirrored have been run mirrored"
+        return store[index]
 
 
 def _padded(rows: Sequence[np.ndarray], length: int) -> np.ndarray:
