@@ -116,7 +116,7 @@ def test_frozen_layers_that_were_run_once_change_nothing(parts, tiny_settings, f
     training, held, test = parts
     settings = tiny_settings | {"text_encoder": four_layers, "train_layers": 3, "epochs": 2, "precision": "fp32"}
     once = JointClassifier(**settings).fit(training, validation=held)
-    monkeypatch.setattr(classifier, "run_frozen_layers", lambda *given: None)
+    monkeypatch.setattr(classifier, "run_frozen_layers", lambda *_, **__: None)
     anew = JointClassifier(**settings).fit(training, validation=held)
     assert once.encoders_["text"]["depths"] == [1, 2]
     np.testing.assert_allclose(once.predict_proba(test), anew.predict_proba(test), atol=1e-5)

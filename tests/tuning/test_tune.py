@@ -214,6 +214,15 @@ tune(posts.in_split("train"), validation=posts.in_split("validation"), trials=12
     assert without_times(tuned.trials) == without_times(searched[0].trials[: done + 1])
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C interrupts, which processes that run tests side by side do not let it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_keeps_what_is_finished_and_says_what_it_tells(parts, settings, tmp_path, monkeypatch):
     real, calls = JointClassifier.fit, []
 
