@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,7 +34,7 @@ from jointune.encoders.pairs import check_pairs
 from jointune.encoders.text import TextEncoder
 from jointune.errors import PostsError, SettingsError
 from jointune.evaluation.calibration import UNSURE, at_temperature, calibrate, least_confidence
-from jointune.evaluation.metrics import Metrics, compute_metrics
+from jointune.evaluation.metrics import Metrics, compute_metrics, standard_error
 from jointune.evaluation.scored import evaluate_scorer
 from jointune.fusion.choice import FusionFactory
 from jointune.model import JointModel, make_model
@@ -51,7 +51,7 @@ from jointune.scoring import Scored
 from jointune.training.below import run_frozen_layers
 from jointune.training.checkpoint import Checkpoints
 from jointune.training.inference import probabilities
-from jointune.training.loop import fine_tune
+from jointune.training.loop import Validation, fine_tune
 from jointune.training.probe import start_from_probe
 from jointune.training.recipe import METRICS, Recipe
 from jointune.training.tracking import check_trackers, loggable
@@ -93,8 +93,10 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         full_rate_posts: with fewer training posts than this, both rates are multiplied by the root of their share in
             it; 0 for never.
         weight_decay: AdamW's decoupled decay, of matrices only.
-        schedule: how the rates fall after the warm-up: ``cosine`` to zero, or ``exponential``, by 0.9 an epoch.
+        schedule: how the rates fall after the warm-up: ``cosine`` to ``final_rate``, or ``exponential``, by 0.9 an
+            epoch.
         warmup: share of all steps over which the rates rise.
+        final_rate: share of the peak rates that a cosine ends with.
         max_grad_norm: gradients are scaled down to this norm.
         label_smoothing: share of the target that is spread over all labels.
         class_weight: ``balanced``, a weight by label, or None for equal weights.
@@ -104,7 +106,9 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             those of single steps.
         evaluations_per_epoch: how often an epoch the validation posts are scored.
         patience: training stops after this many epochs without a better score.
-        metric: which validation score chooses the best weights: ``accuracy``, ``macro_f1``, ``weighted_f1`` or
+        prefer_last: the weights at the end are kept where none before are better by more than so many standard errors
+            of the validation score, and where training did not stop before; 0 for the best ones.
+        metric: which validation score tells better from worse weights: ``accuracy``, ``macro_f1``, ``weighted_f1`` or
             ``log_loss``.
         normalise: what of posts' writing becomes plain text: any of ``links``, ``retweets``, ``handles``, ``hashtags``,
             ``emoji`` and ``repeats``.
@@ -147,8 +151,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         lora: int | None = None,
         gradient_checkpointing: bool = False,
         compile_layers: bool = False,
-        epochs: int = 4,
-        epoch_steps: int = 8,
+        epochs: int = 2,
+        epoch_steps: int = 16,
         batch_size: int = 32,
         micro_batch_size: int | None = None,
         encoder_lr: float = 1e-4,
@@ -156,7 +160,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         full_rate_posts: int = 2000,
         weight_decay: float = 0.01,
         schedule: str = "cosine",
-        warmup: float = 0.1,
+        warmup: float = 0.2,
+        final_rate: float = 0.5,
         max_grad_norm: float = 1.0,
         label_smoothing: float = 0.0,
         class_weight: Literal["balanced"] | dict[str, float] | None = None,
@@ -165,6 +170,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         average_epochs: float = 1.0,
         evaluations_per_epoch: int = 2,
         patience: int = 2,
+        prefer_last: float = 1.0,
         metric: str = "accuracy",
         normalise: Sequence[str] = KINDS,
         image_margin: bool = False,
@@ -196,6 +202,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self.weight_decay = weight_decay
         self.schedule = schedule
         self.warmup = warmup
+        self.final_rate = final_rate
         self.max_grad_norm = max_grad_norm
         self.label_smoothing = label_smoothing
         self.class_weight = class_weight
@@ -204,6 +211,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self.average_epochs = average_epochs
         self.evaluations_per_epoch = evaluations_per_epoch
         self.patience = patience
+        self.prefer_last = prefer_last
         self.metric = metric
         self.normalise = normalise
         self.image_margin = image_margin
@@ -231,7 +239,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         Args:
             posts: ``Posts``, a path, a list of mappings with ``text``, ``image`` and ``label``, or a data frame.
             labels: one a post, in place of the posts' own.
-            validation: posts to choose the best weights on, or a fraction of ``posts`` for that; the fraction is
+            validation: posts to choose between weights on, or a fraction of ``posts`` for that; the fraction is
                 stratified and shares no picture and no text with the rest.
             test: posts that take no part in training, scored once at its end.
             checkpoint: folder for the state of the run, kept up to date so that it can be resumed.
@@ -611,15 +619,15 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             if parameter.requires_grad and name.startswith(trained) and not name.startswith(unseen)
         )
 
-    def _validate(
-        self, model: JointModel, checking: TrainingSet, device: torch.device
-    ) -> tuple[tuple[float, ...], dict[str, float]]:
+    def _validate(self, model: JointModel, checking: TrainingSet, device: torch.device) -> Validation:
         scores = probabilities(model, checking.in_order(self.batch_size), len(checking), device, self.precision)
-        found = asdict(compute_metrics(checking.labels, scores, self.classes_.tolist()))
-        logged = {name: found[name] for name in METRICS}
+        metrics = compute_metrics(checking.labels, scores, self.classes_.tolist())
+        logged: dict[str, float] = {name: getattr(metrics, name) for name in METRICS}
         # Small validation parts tie often; the likelihood then tells who is the surer of what is right.
         likelihood = -logged["log_loss"]
-        return ((likelihood,) if self.metric == "log_loss" else (logged[self.metric], likelihood)), logged
+        score = (likelihood,) if self.metric == "log_loss" else (logged[self.metric], likelihood)
+        error = standard_error(self.metric, metrics, checking.labels, scores)
+        return Validation(score, error, logged)
 
     def _fingerprint(self, posts: Posts, held: Posts) -> dict[str, Any]:
         settings = loggable(self.get_params())

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import shutil
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import SumFusion
-from jointune import JointClassifier, SettingsError, read_posts
+from jointune import JointClassifier, Posts, SettingsError, read_posts
 from jointune.evaluation.calibration import at_temperature
 from jointune.training.loop import _schedule
 from jointune.training.recipe import SCHEDULES
@@ -137,11 +138,42 @@ def test_the_trained_model_is_calibrated_on_the_validation_posts(parts, tiny_set
     np.testing.assert_allclose(at_temperature(classifier.predict_proba(test), temperature), scores, atol=1e-5)
 
 
-def test_the_best_validated_weights_are_kept(parts, tiny_settings):
+@pytest.fixture
+def misled(parts):
+    """Training posts, and validation posts labelled mostly the other way round: learning makes their scores worse."""
     training, held, _ = parts
-    classifier = JointClassifier(**tiny_settings | {"epochs": 5, "head_lr": 0.05}).fit(training, validation=held)
-    best = max(entry["accuracy"] for entry in classifier.log_)
-    assert classifier.metrics_.accuracy == pytest.approx(best)
+    other = {"positive": "negative", "negative": "positive"}
+    return training, Posts([*held][:2] + [replace(post, label=other[post.label]) for post in [*held][2:]])
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "log_loss"])
+def test_the_last_weights_are_kept_where_none_are_better_by_standard_errors(misled, tiny_settings, metric):
+    training, held = misled
+    settings = tiny_settings | {"epochs": 4, "probe": False, "average_epochs": 0.0, "patience": 9, "metric": metric}
+
+    def kept(prefer_last):
+        classifier = JointClassifier(**settings | {"prefer_last": prefer_last}).fit(training, validation=held)
+        temperature = float(classifier.model_.temperature)
+        scores = [entry[metric] * (-1 if metric == "log_loss" else 1) for entry in classifier.log_]
+        assert scores[-1] < max(scores)
+        return at_temperature(classifier.predict_proba(held), 1 / temperature)
+
+    best, last, nearly = kept(0.0), kept(1e6), kept(1e-6)
+    assert not np.allclose(best, last)
+    assert np.array_equal(best, nearly)
+
+
+def test_the_best_weights_are_kept_where_training_stopped_before_its_end(misled, tiny_settings):
+    training, held = misled
+    settings = tiny_settings | {"epochs": 30, "probe": False, "patience": 1, "metric": "log_loss"}
+    patient, strict = (
+        JointClassifier(**settings | {"prefer_last": prefer_last}).fit(training, validation=held)
+        for prefer_last in (1e6, 0.0)
+    )
+    losses = [entry["log_loss"] for entry in patient.log_]
+    assert patient.log_[-1]["epoch"] < 30
+    assert losses[-1] > min(losses)
+    assert np.array_equal(patient.predict_proba(held), strict.predict_proba(held))
 
 
 def test_training_stops_when_validation_no_longer_improves(parts, tiny_settings):
@@ -171,6 +203,14 @@ def test_the_schedule_rises_then_falls_and_stays_between_0_and_1(total, warmup, 
     assert all(a >= b - 1e-12 for a, b in pairwise(rates[max(peak, 0) :]))
 
 
+@given(final_rate=st.floats(0, 1), total=st.integers(10, 5000))
+def test_a_cosine_ends_with_the_final_rate(final_rate, total):
+    recipe = JointClassifier(warmup=0.0, final_rate=final_rate).recipe()
+    assert _schedule(0, total, total, recipe) == pytest.approx(1)
+    assert _schedule(total // 2, 2 * (total // 2), total, recipe) == pytest.approx((1 + final_rate) / 2)
+    assert _schedule(total, total, total, recipe) == pytest.approx(final_rate)
+
+
 def test_the_exponential_schedule_is_that_of_the_paper():
     recipe = JointClassifier(warmup=0.0, schedule="exponential").recipe()
     assert [round(_schedule(step, 40, 10, recipe), 4) for step in (0, 9, 10, 25, 39)] == [1, 1, 0.9, 0.81, 0.729]
@@ -182,6 +222,8 @@ def test_the_exponential_schedule_is_that_of_the_paper():
         ("epochs", -1),
         ("epoch_steps", 0),
         ("average_epochs", -1.0),
+        ("prefer_last", -0.5),
+        ("final_rate", 1.5),
         ("schedule", "linear"),
         ("batch_size", 0),
         ("encoder_lr", -1.0),

@@ -83,11 +83,11 @@ def train(
     compile_layers: Annotated[
         bool, typer.Option("--compile-layers", help="Compile the encoders' layers.", rich_help_panel="Recipe")
     ] = False,
-    epochs: Annotated[int, typer.Option(help="Most passes over the posts.", rich_help_panel="Recipe")] = 4,
+    epochs: Annotated[int, typer.Option(help="Most passes over the posts.", rich_help_panel="Recipe")] = 2,
     epoch_steps: Annotated[
         int,
         typer.Option(help="Steps of an epoch at least; few posts are passed several times.", rich_help_panel="Recipe"),
-    ] = 8,
+    ] = 16,
     batch_size: Annotated[int, typer.Option(help="Posts a step.", rich_help_panel="Recipe")] = 32,
     micro_batch_size: Annotated[
         int | None,
@@ -102,7 +102,10 @@ def train(
     schedule: Annotated[
         str, typer.Option(metavar="cosine|exponential", help="How the rates fall.", rich_help_panel="Recipe")
     ] = "cosine",
-    warmup: Annotated[float, typer.Option(help="Share of steps of rising rates.", rich_help_panel="Recipe")] = 0.1,
+    warmup: Annotated[float, typer.Option(help="Share of steps of rising rates.", rich_help_panel="Recipe")] = 0.2,
+    final_rate: Annotated[
+        float, typer.Option(help="Share of the peak rates that a cosine ends with.", rich_help_panel="Recipe")
+    ] = 0.5,
     max_grad_norm: Annotated[float, typer.Option(help="Gradient clipping.", rich_help_panel="Recipe")] = 1.0,
     label_smoothing: Annotated[
         float, typer.Option(help="Share spread over all labels.", rich_help_panel="Recipe")
@@ -121,10 +124,19 @@ def train(
     patience: Annotated[
         int, typer.Option(help="Stop after so many epochs without a better score.", rich_help_panel="Recipe")
     ] = 2,
+    prefer_last: Annotated[
+        float,
+        typer.Option(
+            help="Keep the weights at the end if none are better by so many standard errors; 0 for the best.",
+            rich_help_panel="Recipe",
+        ),
+    ] = 1.0,
     metric: Annotated[
         str,
         typer.Option(
-            metavar="accuracy|macro_f1|weighted_f1|log_loss", help="What chooses the best.", rich_help_panel="Recipe"
+            metavar="accuracy|macro_f1|weighted_f1|log_loss",
+            help="What tells better from worse.",
+            rich_help_panel="Recipe",
         ),
     ] = "accuracy",
     normalise: Annotated[

@@ -75,6 +75,7 @@ PAPER: dict[str, Any] = {
     "average_epochs": 0.0,
     "evaluations_per_epoch": 1,
     "patience": 2,
+    "prefer_last": 0.0,
     "metric": "log_loss",
     "max_grad_norm": 1e9,
 }

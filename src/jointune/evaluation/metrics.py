@@ -104,8 +104,22 @@ def compute_metrics(truth: np.ndarray, probabilities: np.ndarray, labels: Sequen
 
 def log_loss(probabilities: np.ndarray, truth: np.ndarray) -> float:
     """Mean negative log-likelihood of the true labels, in nats; probabilities [N, C], class numbers [N]."""
-    chosen = np.clip(probabilities[np.arange(len(truth)), truth].astype(np.float64), 1e-12, 1)
-    return float(-np.log(chosen).mean())
+    return float(_losses(probabilities, truth).mean())
+
+
+def standard_error(metric: str, metrics: Metrics, truth: np.ndarray, probabilities: np.ndarray) -> float:
+    """How far a score may be off because of the posts that it was taken on.
+
+    Args:
+        metric: ``accuracy``, ``macro_f1``, ``weighted_f1`` or ``log_loss``.
+        metrics: of these posts.
+        truth: class numbers, int [N].
+        probabilities: float [N, C].
+    """
+    if metric == "log_loss":
+        return float(_losses(probabilities, truth).std() / np.sqrt(len(truth)))
+    low, high = getattr(metrics, f"{metric}_ci")
+    return float(high - low) / (2 * 1.96)
 
 
 def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
@@ -125,6 +139,11 @@ def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: 
 def confidence_bins(confidence: np.ndarray, bins: int = 15) -> np.ndarray:
     """The bin of equal width that each confidence falls into, its upper end included: int [N], from 0."""
     return np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+
+
+def _losses(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    chosen = np.clip(probabilities[np.arange(len(truth)), truth].astype(np.float64), 1e-12, 1)
+    return -np.log(chosen)
 
 
 def _interval(draws: np.ndarray) -> tuple[float, float]:

@@ -30,9 +30,23 @@ _TRIM_EVERY = 16
 """Steps between two calls of ``trim_heap``."""
 
 
-Validate = Callable[[JointModel], tuple[tuple[float, ...], dict[str, float]]]
-"""Scores a model on the validation posts: what to maximise, where the first of its numbers that differs decides, and
-what to log."""
+@dataclass(frozen=True)
+class Validation:
+    """What the validation posts say of a model.
+
+    Attributes:
+        score: to be maximised; the first of its numbers that differs decides.
+        error: the standard error of the first.
+        scores: to log.
+    """
+
+    score: tuple[float, ...]
+    error: float
+    scores: dict[str, float]
+
+
+Validate = Callable[[JointModel], Validation]
+"""Scores a model on the validation posts."""
 
 
 def fine_tune(
@@ -48,7 +62,11 @@ def fine_tune(
     bar: Bar = QuietBar(),  # noqa: B008 - it has no state
     began: float | None = None,
 ) -> list[dict[str, Any]]:
-    """Train encoders, fusion and head together, and leave the best validated weights in ``model``.
+    """Train encoders, fusion and head together, and leave the last or the best validated weights in ``model``.
+
+    The last are kept where none are better by more than ``recipe.prefer_last`` standard errors: few validation posts
+    tell worse than experience when training is long enough (the one-standard-error rule of Breiman et al., 1984,
+    section 3.4.3, with the schedule's end in place of the smallest tree). Where training stopped early, it is the best.
 
     AdamW (arXiv 1711.05101) with a linear warm-up, after which the rates fall. What is validated and kept is the
     average of the weights over about the last ``recipe.average_epochs``. Every random draw follows from the seed and
@@ -110,9 +128,10 @@ def fine_tune(
 
     def check() -> None:
         with average.applied():
-            score, scores = _on_main(lambda: validate(model), accelerator)
+            found = _on_main(lambda: validate(model), accelerator)
             run.seconds = time.monotonic() - began
-            run.validated(score, scores, model, run.step / steps_per_epoch, optimizer.param_groups[0]["lr"])
+            slack = recipe.prefer_last if run.step == total else 0.0
+            run.validated(found, model, run.step / steps_per_epoch, optimizer.param_groups[0]["lr"], slack)
         accelerator.log({k: v for k, v in run.log[-1].items() if v is not None}, step=run.step)
         bar.line(_sentence(run))
         save()
@@ -136,13 +155,13 @@ def fine_tune(
                 trim_heap()
             if (run.step % steps_per_epoch or steps_per_epoch) in evaluate_at:
                 check()
-                if run.step - run.best_step >= recipe.patience * steps_per_epoch:
+                if run.step - run.kept_step >= recipe.patience * steps_per_epoch:
                     break
             if _anywhere(interrupt.asked, accelerator):
                 save()
                 raise InterruptedTraining("training was interrupted" + ("; its state is saved" if checkpoints else ""))
-    if run.best is not None:
-        model.load_state_dict(run.best, strict=False)
+    if run.kept is not None:
+        model.load_state_dict(run.kept, strict=False)
     return run.log
 
 
@@ -152,9 +171,9 @@ class RunState:
 
     Attributes:
         step: steps done.
-        best_score: of the best validation so far.
-        best_step: when that was.
-        best: the weights then that training can change, on the CPU.
+        kept_score: of the best validation so far, or of the last.
+        kept_step: when that was.
+        kept: the weights then that training can change, on the CPU.
         log: one entry a validation.
         loss_sum: training losses since the last validation, added up.
         loss_count: their number.
@@ -162,9 +181,9 @@ class RunState:
     """
 
     step: int = 0
-    best_score: tuple[float, ...] = (-math.inf,)
-    best_step: int = 0
-    best: dict[str, torch.Tensor] | None = None
+    kept_score: tuple[float, ...] = (-math.inf,)
+    kept_step: int = 0
+    kept: dict[str, torch.Tensor] | None = None
     log: list[dict[str, Any]] = field(default_factory=list)
     loss_sum: float = 0.0
     loss_count: int = 0
@@ -176,22 +195,21 @@ class RunState:
         self.loss_sum += loss
         self.loss_count += 1
 
-    def validated(
-        self, score: tuple[float, ...], scores: dict[str, float], model: JointModel, epoch: float, rate: float
-    ) -> None:
-        """Log a validation, and keep the weights if they are the best."""
+    def validated(self, found: Validation, model: JointModel, epoch: float, rate: float, slack: float = 0.0) -> None:
+        """Log a validation, and keep the weights if they are the best, or less than ``slack`` standard errors worse."""
         loss = self.loss_sum / self.loss_count if self.loss_count else None
         when = {"step": self.step, "epoch": epoch, "seconds": self.seconds, "loss": loss, "learning_rate": rate}
-        self.log.append(when | scores)
+        self.log.append(when | found.scores)
         self.loss_sum, self.loss_count = 0.0, 0
-        if score > self.best_score:
-            self.best_score, self.best_step = score, self.step
+        near = slack > 0 and self.kept_score[0] - found.score[0] <= slack * found.error
+        if found.score > self.kept_score or near:
+            self.kept_score, self.kept_step = found.score, self.step
             frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
             state = model.state_dict()
-            self.best = {name: value.detach().cpu().clone() for name, value in state.items() if name not in frozen}
+            self.kept = {name: value.detach().cpu().clone() for name, value in state.items() if name not in frozen}
 
     def __str__(self) -> str:
-        best = f", best {abs(self.best_score[0]):.4f}" if self.best else ""
+        best = f", best {abs(self.kept_score[0]):.4f}" if self.kept else ""
         return f"loss {self.loss_sum / self.loss_count:.4f}{best}"
 
 
@@ -242,14 +260,16 @@ def _parameter_groups(model: JointModel, recipe: Recipe, posts: int) -> list[dic
 def _schedule(step: int, total: int, steps_per_epoch: int, recipe: Recipe) -> float:
     """The share of the peak rate: rising linearly over the warm-up, then falling.
 
-    ``cosine``: half a cosine down to 0. ``exponential``: 0.9 to the power of the epochs done, as in arXiv 2210.05790.
+    ``cosine``: half a cosine down to ``recipe.final_rate``. ``exponential``: 0.9 to the power of the epochs done, as in
+    arXiv 2210.05790.
     """
     rising = round(total * recipe.warmup)
     if step < rising:
         return (step + 1) / rising
     if recipe.schedule == "exponential":
         return float(0.9 ** (step // steps_per_epoch))
-    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, total - rising)))
+    fallen = 0.5 * (1 - math.cos(math.pi * (step - rising) / max(1, total - rising)))
+    return 1 - (1 - recipe.final_rate) * fallen
 
 
 def _evaluation_steps(steps_per_epoch: int, evaluations: int) -> set[int]:
@@ -259,6 +279,6 @@ def _evaluation_steps(steps_per_epoch: int, evaluations: int) -> set[int]:
 def _sentence(run: RunState) -> str:
     entry = run.log[-1]
     scores = "  ".join(f"{name} {entry[name]:.4f}" for name in ("accuracy", "macro_f1", "log_loss") if name in entry)
-    best = "  (best so far)" if run.best_step == run.step else ""
+    kept = "  (kept)" if run.kept_step == run.step else ""
     loss = "" if entry["loss"] is None else f"  loss {entry['loss']:.4f}"
-    return f"epoch {entry['epoch']:.1f}{loss}  validation: {scores}{best}"
+    return f"epoch {entry['epoch']:.1f}{loss}  validation: {scores}{kept}"

@@ -20,12 +20,14 @@ _BOUNDS: dict[str, tuple[float, float | None]] = {
     "full_rate_posts": (0, None),
     "weight_decay": (0, None),
     "warmup": (0, 1),
+    "final_rate": (0, 1),
     "max_grad_norm": (1e-12, None),
     "label_smoothing": (0, 1),
     "modality_dropout": (0, 1),
     "average_epochs": (0, None),
     "evaluations_per_epoch": (1, None),
     "patience": (0, None),
+    "prefer_last": (0, None),
 }
 
 
@@ -47,6 +49,7 @@ class Recipe:
     weight_decay: float
     schedule: str
     warmup: float
+    final_rate: float
     max_grad_norm: float
     label_smoothing: float
     modality_dropout: float
@@ -54,6 +57,7 @@ class Recipe:
     average_epochs: float
     evaluations_per_epoch: int
     patience: int
+    prefer_last: float
     metric: str
     precision: str
     seed: int

@@ -43,7 +43,7 @@ def make_space(fusions: Sequence[str], given: Collection[str]) -> "dict[str, Bas
         "head_lr": rate(1e-4, 1e-2, log=True),
         "fusion": distributions.CategoricalDistribution(tuple(dict.fromkeys(fusions))),
         "train_layers": distributions.CategoricalDistribution((0.5, 0.75, None)),
-        "epochs": count(2, 8),
+        "epochs": count(1, 6),
         "modality_dropout": rate(0.0, 0.5, step=0.05),
         "label_smoothing": rate(0.0, 0.2, step=0.02),
         "weight_decay": rate(1e-3, 0.3, log=True),
