@@ -46,16 +46,17 @@ class LineBar:
         self._what, self._unit, self._every = what, unit, every_seconds
         self._total = self._done = self._earlier = 0
         self._note = ""
-        self._began = self._said = time.monotonic()
+        self._began = self._said = self._advanced = time.monotonic()
 
     def start(self, total: int, done: int = 0) -> None:
         """See ``Bar``."""
         self._total, self._done, self._earlier = total, done, done
-        self._began = self._said = time.monotonic()
+        self._began = self._said = self._advanced = time.monotonic()
 
     def advance(self, steps: int = 1) -> None:
         """See ``Bar``."""
         self._done += steps
+        self._advanced = time.monotonic()
         self._say_after(self._every)
 
     def note(self, text: str) -> None:
@@ -70,10 +71,12 @@ class LineBar:
         self._said = now
         parts = [f"{self._what}: {self._done}/{self._total or '?'} {self._unit}"]
         if done := self._done - self._earlier:
-            rate = done / (now - self._began)
+            # Until the last step that ended: the one that is under way has not slowed down what came before.
+            rate = done / max(self._advanced - self._began, 1e-9)
             parts.append(f"{rate:.1f}/s" if rate >= 0.1 else f"{60 * rate:.1f}/min")
             if self._total:
-                parts.append(f"{(self._total - self._done) / rate:.0f} s left")
+                left = (self._total - self._done) / rate - (now - self._advanced)
+                parts.append(f"{max(left, 0):.0f} s left")
         self.line(", ".join(parts) + (f"; {self._note}" if self._note else ""))
 
     def line(self, text: str) -> None:
