@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -42,13 +42,9 @@ def demo(
         with atomic_file(folder / "test.csv") as temporary:
             temporary.write_text(_test_table(POSTS), encoding="utf-8")
 
-        settings: dict[str, Any] = {"epochs": 8, "batch_size": 16}
-        options = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
-        _say(
-            "2. Train a joint classifier", "train", str(POSTS), "--split-column=split", f"--out={path}/model", *options
-        )
+        _say("2. Train a joint classifier", "train", str(POSTS), "--split-column=split", f"--out={path}/model")
         began = time.monotonic()
-        classifier = JointClassifier(**settings, seed=seed, progress=not quiet)
+        classifier = JointClassifier(seed=seed, progress=not quiet)
         classifier.fit(posts.in_split("train"), validation=posts.in_split("validation"))
         seconds = time.monotonic() - began
         classifier.save(folder / "model")
