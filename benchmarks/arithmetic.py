@@ -34,7 +34,7 @@ from jointune.progress import QuietBar
 from jointune.training.below import run_frozen_layers
 from jointune.training.gradients import part_size
 from jointune.training.inference import autocast, supports_bf16, to_inputs
-from jointune.training.loop import fine_tune
+from jointune.training.loop import Validation, fine_tune
 from jointune.training.recipe import Recipe
 
 SIDE, PRODUCTS = 2048, 8
@@ -69,13 +69,15 @@ def convolution_backward_flops(
     return sum(needed[:2]) * conv_flop_count(states, weight, gradient)
 
 
-def training_flops(model: JointModel, steps: list[list[Inputs]]) -> int:
+def training_flops(model: JointModel, steps: list[list[Inputs]], device: torch.device) -> int:
     """Of both encoders, forward and backward."""
     # torch 2.13 forgets the groups in the backward pass of convolutions, and knows no other attention on CPU.
     formulas = {torch.ops.aten.convolution_backward: convolution_backward_flops}
     with FlopCounterMode(display=False, custom_mapping=formulas) as counter, sdpa_kernel(SDPBackend.MATH):
         for inputs in (inputs for parts in steps for inputs in parts):
-            pooled_sum(model, inputs).backward()
+            with autocast(device, "auto"):  # what frozen layers said is in its precision
+                total = pooled_sum(model, inputs)
+            total.backward()
     model.zero_grad()
     return counter.get_total_flops()
 
@@ -102,6 +104,7 @@ def main(options: Namespace) -> None:
     posts = read_posts(options.posts)[: options.count]
     text_encoder, text, _ = load_text_encoder("minilm-l6")
     image_encoder, image, _ = load_image_encoder("efficientnet-lite0")
+    image = image if classifier.image_margin else image.without_margin()
     if classifier.train_layers is not None:
         text_encoder.freeze_lower(classifier.train_layers)
         image_encoder.freeze_lower(classifier.train_layers)
@@ -111,10 +114,10 @@ def main(options: Namespace) -> None:
     labels = np.array([classes.index(str(label)) for label in posts.labels], dtype=np.int64)
     training = TrainingSet(encode_posts(posts, text), places, store, labels, text, image)
     model = make_model(text_encoder, image_encoder, classifier.fusion, len(classes), probe=True).to(device)
-    run_frozen_layers(model, training, recipe, device, QuietBar(), pictures=not recipe.augment)
+    run_frozen_layers(model, training, recipe, device, QuietBar(), mirrored=recipe.augment)
     steps = preloaded(training, recipe, device)
 
-    flops = training_flops(model.train(), steps)
+    flops = training_flops(model.train(), steps, device)
     dtype = torch.bfloat16 if supports_bf16(device) else torch.float32
     left, right = (torch.randn(SIDE, SIDE, dtype=dtype, device=device) for _ in range(2))
     ways: dict[str, tuple[int, Callable[[], object]]] = {
@@ -126,7 +129,7 @@ def main(options: Namespace) -> None:
         # No validation: how often posts are scored is the user's choice, and arithmetic as well.
         "epoch of fine-tuning": (
             flops,
-            lambda: fine_tune(model, training, lambda _: ((0.0,), {}), recipe, accelerator),
+            lambda: fine_tune(model, training, lambda _: Validation((0.0,), 0.0, {}), recipe, accelerator),
         ),
     }
 

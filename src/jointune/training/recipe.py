@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from jointune.errors import SettingsError
 
 METRICS = ("accuracy", "macro_f1", "weighted_f1", "log_loss")
-"""What may choose the best weights."""
+"""What may tell better from worse weights."""
 
 SCHEDULES = ("cosine", "exponential")
 """How the rates fall after the warm-up."""

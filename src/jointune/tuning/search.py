@@ -64,7 +64,7 @@ def tune(
         force: replace a tuning in ``out``.
         fusions: those to choose among, with a width where it is not the default one, such as ``gated:512``.
         metric: what to search for: ``accuracy``, ``macro_f1``, ``weighted_f1`` or ``log_loss``. Ties are broken by log
-            loss. It also chooses the best weights of each trial.
+            loss. It also chooses between weights in each trial.
         on_bad_image: what to do about a picture that cannot be read, as for ``JointClassifier``.
         seed: of the division of the posts, of every training and of the sampler.
         progress: whether to show progress on standard error.
