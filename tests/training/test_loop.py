@@ -138,6 +138,14 @@ def test_the_trained_model_is_calibrated_on_the_validation_posts(parts, tiny_set
     np.testing.assert_allclose(at_temperature(classifier.predict_proba(test), temperature), scores, atol=1e-5)
 
 
+def test_the_best_validated_weights_are_kept_on_request(parts, tiny_settings):
+    training, held, _ = parts
+    settings = tiny_settings | {"epochs": 5, "head_lr": 0.05, "prefer_last": 0.0}
+    classifier = JointClassifier(**settings).fit(training, validation=held)
+    best = max(entry["accuracy"] for entry in classifier.log_)
+    assert classifier.metrics_.accuracy == pytest.approx(best)
+
+
 @pytest.fixture
 def misled(parts):
     """Training posts, and validation posts labelled mostly the other way round: learning makes their scores worse."""

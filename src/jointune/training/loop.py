@@ -195,7 +195,7 @@ class RunState:
         self.loss_sum += loss
         self.loss_count += 1
 
-    def validated(self, found: Validation, model: JointModel, epoch: float, rate: float, slack: float = 0.0) -> None:
+    def validated(self, found: Validation, model: JointModel, epoch: float, rate: float, slack: float) -> None:
         """Log a validation, and keep the weights if they are the best, or less than ``slack`` standard errors worse."""
         loss = self.loss_sum / self.loss_count if self.loss_count else None
         when = {"step": self.step, "epoch": epoch, "seconds": self.seconds, "loss": loss, "learning_rate": rate}
