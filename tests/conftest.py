@@ -21,6 +21,16 @@ SHARED = Path(__file__).parents[2] / "shared"
 MVSA = SHARED / "data" / "mvsa" / "posts.csv"
 WORDS = "good bad fine awful happy sad lunch train sun rain the a we my today it was is and but so very not".split()  # noqa: SIM905
 
+TOWER = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+TEXT_TOWER = TOWER | {
+    "vocab_size": 40,
+    "max_position_embeddings": 64,
+    "pad_token_id": 0,
+    "bos_token_id": 2,
+    "eos_token_id": 3,
+}
+IMAGE_TOWER = TOWER | {"image_size": 32, "patch_size": 8}
+
 needs_mvsa = pytest.mark.skipif(not MVSA.exists(), reason=f"the real posts are not at {MVSA}")
 
 
@@ -158,6 +168,41 @@ def posts_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fresh_posts(tmp_path: Path) -> Callable[..., Path]:
     """Makes posts that a test may change: ``fresh_posts(count=48)``."""
     return lambda count=48: make_posts(tmp_path / "posts", count)
+
+
+@pytest.fixture(scope="session")
+def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A CLIP checkpoint, with tokenizer and preprocessing."""
+    import transformers as t
+
+    folder = tmp_path_factory.mktemp("dual") / "tiny-clip"
+    make_tokenizer_folder(folder)
+    config = t.CLIPConfig(text_config=TEXT_TOWER, vision_config=IMAGE_TOWER | {"hidden_size": 24}, projection_dim=8)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        t.CLIPModel(config).save_pretrained(folder)
+    square = {"height": 32, "width": 32}
+    t.CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=square).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_siglip(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A SigLIP checkpoint, with tokenizer and preprocessing."""
+    import transformers as t
+
+    folder = tmp_path_factory.mktemp("dual") / "tiny-siglip"
+    make_tokenizer_folder(folder)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        t.SiglipModel(t.SiglipConfig(text_config=TEXT_TOWER, vision_config=IMAGE_TOWER)).save_pretrained(folder)
+    t.SiglipImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(params=["tiny_clip", "tiny_siglip"])
+def dual(request: pytest.FixtureRequest) -> str:
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="session")

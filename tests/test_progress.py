@@ -65,3 +65,12 @@ def test_quiet_shows_nothing(capsys):
         bar.note("half")
         bar.line("a line")
     assert capsys.readouterr().err == ""
+
+
+def test_a_note_on_a_terminal_may_hold_brackets(monkeypatch):
+    """As in what other programs say, where they are no markup."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    with progress_bar("comparing", "cells") as bar:
+        bar.start(2)
+        bar.note("UserWarning [/tmp/x] foo")
+        bar.advance()

@@ -40,6 +40,7 @@ from jointune.fusion.choice import FusionFactory
 from jointune.model import JointModel, make_model
 from jointune.posts import ocr
 from jointune.posts.check import check_posts, class_numbers, label_problems
+from jointune.posts.digest import posts_digest
 from jointune.posts.image_text import read_with_bar
 from jointune.posts.post import Post, Posts
 from jointune.posts.problems import OnBadImage, Problem, raise_problems, valid_policy
@@ -633,7 +634,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         settings = loggable(self.get_params())
         for name in ("progress", "track", "device"):
             settings.pop(name)
-        digests = {"training posts": posts.digest(), "validation posts": held.digest()}
+        digests = {"training posts": posts_digest(posts), "validation posts": posts_digest(held)}
         return settings | digests | {"jointune version": __version__, "torch version": str(torch.__version__)}
 
 

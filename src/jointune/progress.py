@@ -110,7 +110,7 @@ class TerminalBar:
             TimeElapsedColumn(),
             TextColumn("eta"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),  # may be what another program says
             console=Console(stderr=True),
             speed_estimate_period=_RATE_OVER,
         )

@@ -31,15 +31,27 @@ def test_it_writes_a_report_and_says_what_it_found(jointune, posts_csv, tmp_path
     assert code == 0, said
 
 
-def test_a_crashed_cell_sets_the_exit_code(jointune, posts_csv, tmp_path, options, tiny_image):
-    """An image encoder in place of a text encoder: nothing can be trained with it."""
+def test_a_crashed_cell_sets_the_exit_code(jointune, posts_csv, tmp_path, options, tiny_image, monkeypatch):
+    """An image encoder in place of a text encoder: nothing can be trained with it, were it not told beforehand."""
+    monkeypatch.setattr("jointune.comparison.run.check_encoders", lambda *_: None)
     wrong = ["--text-encoder", tiny_image, *options[2:]]
     code, said = jointune(
         "compare", posts_csv, "--methods", "frozen", "--folds", "2", "--out", tmp_path / "report", *wrong
     )
     assert code == 1
-    assert "2 cells crashed; --resume tries them again" in said
+    assert "2 cells crashed; the same command with --resume tries them again" in said
     assert (tmp_path / "report" / "report.html").exists()
+
+
+def test_posts_whose_picture_is_bad_are_listed(jointune, fresh_posts, tmp_path, options):
+    path = fresh_posts()
+    (path.parent / "7.png").write_bytes(b"no picture")
+    command = ["compare", path, "--methods", "frozen", "--folds", "2", "--out", tmp_path / "report", *options]
+    code, said = jointune(*command, "--on-bad-image", "skip")
+    assert code == 0, said
+    assert "row 8" in said
+    assert "1 posts were left out" in said
+    assert "| posts whose picture could not be read | 1, left out |" in (tmp_path / "report" / "report.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -48,6 +60,11 @@ def test_a_crashed_cell_sets_the_exit_code(jointune, posts_csv, tmp_path, option
         (["--methods", "magic"], "choose among"),
         (["--methods", "clip"], "--clip"),
         (["--folds", "3", "--split-column", "split"], "one or the other"),
+        (["--folds", "0", "--split-column", "split"], "one or the other"),
+        (["--folds", "0"], "folds=0"),
+        (["--text-encoder", "./nowhere"], "no such folder with an encoder"),
+        (["--clip", "./nowhere", "--methods", "clip"], "no such folder with an encoder"),
+        (["--clip", "x", "--read-image-text"], "leave out clip and clip-zero-shot"),
         (["--label-budgets", "some"], "'some' is neither"),
         (["--clip", "x", "--methods", "clip-zero-shot", "--prompts", "nowhere.json"], "neither a template"),
         (["--metric", "luck"], "luck"),

@@ -1,6 +1,7 @@
 """A whole comparison: the grid, its cells on disk, crashes and resumption."""
 
 import csv
+import io
 import json
 import os
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import fake_ocr
 import predictors
@@ -210,6 +212,43 @@ def test_replacing_takes_the_old_report_away_at_once(posts_csv, tmp_path, monkey
     assert not [*folder.glob("report.*"), *folder.glob("*.csv")]
 
 
+def test_replacing_spares_what_is_the_users_own(posts_csv, tmp_path):
+    folder = tmp_path / "report"
+    compare(posts_csv, methods=QUICK, folds=2, out=folder, progress=False)
+    (folder / "notes.csv").write_text("mine")
+    compare(posts_csv, methods=QUICK, folds=2, out=folder, force=True, progress=False)
+    assert (folder / "notes.csv").read_text() == "mine"
+
+
+def test_posts_are_known_again_by_what_their_pictures_show(tmp_path):
+    """Whether they are files or bytes, and wherever the files lie."""
+
+    def posts(shade, folder=None):
+        for number in range(16):
+            image = io.BytesIO()
+            Image.new("RGB", (8, 8), (shade, number, 0)).save(image, "PNG")
+            row = {"text": f"post {number}", "label": "ab"[number % 2], "image": image.getvalue()}
+            if folder:
+                folder.mkdir(exist_ok=True)
+                (folder / f"{number}.png").write_bytes(image.getvalue())
+                row["image"] = folder / f"{number}.png"
+            yield row
+
+    again = {"methods": {"guess": predictors.Guess}, "folds": 2, "progress": False, "resume": True}
+    for name, first, moved in (("bytes", None, None), ("files", tmp_path / "here", tmp_path / "there")):
+        out = tmp_path / name
+        compare(list(posts(0, first)), out=out, **again)
+        compare(list(posts(0, moved)), out=out, **again)
+        with pytest.raises(OutputError, match="other posts"):
+            compare(list(posts(1, moved)), out=out, **again)
+
+
+def test_a_budget_that_is_named_twice_counts_once(posts_csv):
+    methods = {"raising": predictors.Raising, "guess": predictors.Guess}
+    found = compare(posts_csv, methods=methods, folds=2, label_budgets=["all", None, "all"], progress=False)
+    assert (len(found.results), len(found.failures)) == (2, 2)
+
+
 def test_a_label_that_nothing_can_be_learned_of_is_told_before_any_training(fresh_posts, tmp_path):
     path = fresh_posts()
     lines = path.read_text().splitlines()
@@ -258,6 +297,7 @@ def test_a_damaged_cell_is_named(posts_csv, tmp_path):
         ({"methods": {"mine": 3}}, "a function from a seed"),
         ({"label_budgets": ["few"]}, "'few' is neither"),
         ({"label_budgets": [0]}, "0 is neither"),
+        ({"label_budgets": [16.7]}, "16.7 is neither"),
         ({"label_budgets": []}, "one at least"),
         ({"seeds": 0}, "seeds=0"),
         ({"seed": 3}, "chooses the seeds itself"),
@@ -307,6 +347,26 @@ def test_a_picture_that_reading_found_fault_with_is_left_out_too(fresh_posts):
     for policy, number in (("skip", 47), ("missing", 48)):
         found = compare(posts, methods={"guess": predictors.Guess}, folds=2, on_bad_image=policy, progress=False)
         assert sum(row["test_posts"] for row in found.table()) == number
+
+
+def test_the_other_methods_through_the_same_interface(posts_csv, tiny_settings, tiny_clip, tmp_path):
+    posts = read_posts(posts_csv, split_column="split")
+    settings = {name: value for name, value in tiny_settings.items() if name != "progress"}
+    methods = ["joint-paper", "clip", "clip-zero-shot", "visualbert", "mual", "splitting"]
+    with pytest.raises(SettingsError, match="prompts: none for the label 'negative'"):
+        compare(posts, methods=methods, folds=None, clip=tiny_clip, prompts={"positive": "good"}, **settings)
+    arguments = {"methods": methods, "folds": None, "clip": tiny_clip, "out": tmp_path / "report", "progress": False}
+    comparison = compare(posts, label_budgets=[4, "all"], **arguments, **settings)
+    assert not comparison.failures, comparison.failures
+    found = {row["method"]: row for row in comparison.table() if row["labels_per_class"] == "all"}
+    assert set(found) == set(methods)
+    assert found["clip-zero-shot"]["trained_parameters"] == 0
+    assert all(row["trained_parameters"] > 0 for name, row in found.items() if name != "clip-zero-shot")
+    logs = {result.cell.method: result.log for result in comparison.results if result.cell.budget is None}
+    assert logs["joint-paper"][-1]["epoch"] > settings["epochs"] >= logs["mual"][-1]["epoch"]
+    report = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    assert "Cost with all labels" in report
+    assert "Cost with 4 labels a class" in report
 
 
 def test_our_own_methods_through_the_same_interface(posts_csv, tiny_settings, tmp_path):

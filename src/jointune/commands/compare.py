@@ -21,6 +21,7 @@ from jointune.commands.options import (
     TextEncoderName,
     columns,
     out,
+    say_affected,
 )
 from jointune.commands.parts import read_whole
 from jointune.errors import SettingsError
@@ -78,7 +79,7 @@ def compare(
 
     Every finished cell is stored at once. The exit code is 1 where a cell crashed; --resume tries those again.
     """
-    if split_column and folds:
+    if split_column and folds is not None:
         raise SettingsError("--folds and --split-column: the posts are divided by one or the other")
     use = columns(text_column, image_column, label_column, split_column, image_root)
     read = read_whole(posts, split_column, use, encoding)
@@ -92,7 +93,7 @@ def compare(
     comparison = run(
         read,
         methods=_list(methods) if methods is not None else None,
-        folds=None if split_column else folds or 5,
+        folds=None if split_column else 5 if folds is None else folds,
         seeds=seeds,
         label_budgets=_list(label_budgets),
         out=report,
@@ -105,13 +106,16 @@ def compare(
         progress=not quiet,
         **settings,
     )
+    say_affected(list(comparison.problems), on_bad_image)
     if comparison.results:
         out.print(str(comparison.summary()))
     out.print(f"wrote {report / 'report.html'}")
     if comparison.failures:
         for failure in comparison.failures:
             out.print(f"failed: {failure.cell}: {failure.reason}", style="red")
-        out.print(f"{len(comparison.failures)} cells crashed; --resume tries them again", style="red")
+        out.print(
+            f"{len(comparison.failures)} cells crashed; the same command with --resume tries them again", style="red"
+        )
         raise typer.Exit(1)
 
 

@@ -133,6 +133,11 @@ def load_result(cell: Cell, folder: Path) -> CellResult | None:
     return _read(path) if path.exists() else None
 
 
+def stored_cells(folder: Path) -> list[Path]:
+    """The files of all cells of a folder, finished, crashed or cut off while they were written."""
+    return [*folder.glob(f"*{RESULT}"), *folder.glob(f"*{FAILURE}")]
+
+
 def stored_results(folder: Path) -> Iterator[CellResult]:
     """All finished cells of a folder, in the order of their files' names."""
     for path in sorted(folder.glob(f"*{RESULT}")):

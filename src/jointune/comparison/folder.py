@@ -11,9 +11,12 @@ import torch
 
 from jointune.bundle import versions
 from jointune.classifier import JointClassifier
+from jointune.comparison.cells import stored_cells
 from jointune.comparison.methods import METHODS, Setup
 from jointune.comparison.protocol import VALIDATION, Fold
+from jointune.comparison.report.write import REPORT
 from jointune.files import COMPARISON_MARK, atomic_file, claim_folder, read_json, refuse_other, write_json
+from jointune.posts.digest import posts_digest
 from jointune.posts.post import Posts
 from jointune.training.tracking import loggable
 
@@ -47,8 +50,8 @@ def _check_setup(folder: Path, setup: dict[str, Any]) -> None:
 
 
 def _clear(folder: Path) -> None:
-    for path in (*(folder / "cells").glob("*"), *folder.glob("report.*"), *folder.glob("*.csv")):
-        path.unlink()
+    for path in (*stored_cells(folder / "cells"), *(folder / name for name in REPORT)):
+        path.unlink(missing_ok=True)
 
 
 def about_of(posts: Posts, divided: list[Fold], folds: int | None, setup: Setup) -> dict[str, Any]:
@@ -57,7 +60,7 @@ def about_of(posts: Posts, divided: list[Fold], folds: int | None, setup: Setup)
     recipe = JointClassifier(**setup.settings).get_params()
     return {
         "format": FORMAT,
-        "posts": {"name": posts.name, "number": len(posts), "sha256": posts.digest()},
+        "posts": {"name": posts.name, "number": len(posts), "sha256": posts_digest(posts)},
         "protocol": {
             "folds": len(divided),
             "divided by": "split column"

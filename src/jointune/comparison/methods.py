@@ -131,7 +131,8 @@ def _clip_zero_shot(setup: Setup, _: int) -> Predictor:
     from jointune.baselines.clip_zero_shot import ClipZeroShot
 
     assert setup.clip is not None, "checked before"
-    return ClipZeroShot(setup.clip, setup.prompts)
+    shared = {name: setup.settings[name] for name in ("batch_size", "device") if name in setup.settings}
+    return ClipZeroShot(setup.clip, setup.prompts, **shared)
 
 
 METHODS: dict[str, Method] = {
@@ -169,7 +170,7 @@ def chosen_methods(names: list[str] | None, setup: Setup) -> dict[str, Method]:
     """
     one_text = ("clip", "clip-zero-shot") if setup.settings.get("read_image_text") else ()
     if names is None:
-        left_out = ("mual", "splitting", *one_text)
+        left_out = ("mual", "splitting")
         names = [name for name in METHODS if name not in left_out and not _lacks(METHODS[name], setup)]
     unknown = [name for name in names if name not in METHODS]
     if unknown or not names:
@@ -181,7 +182,8 @@ def chosen_methods(names: list[str] | None, setup: Setup) -> dict[str, Method]:
             )
     if refused := [name for name in names if name in one_text]:
         raise SettingsError(
-            f"read_image_text: the text tower of CLIP takes one text, not two; leave out {' and '.join(refused)}"
+            f"read_image_text: the text tower of CLIP takes one text, not two; leave out {' and '.join(refused)}, "
+            "or the text in pictures"
         )
     return {name: METHODS[name] for name in dict.fromkeys(names)}
 

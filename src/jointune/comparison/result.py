@@ -15,6 +15,7 @@ from jointune.errors import SettingsError
 from jointune.evaluation.metrics import Metrics, compute_metrics
 from jointune.evaluation.paired import Run
 from jointune.posts.post import Posts
+from jointune.posts.problems import Problem
 
 MIB = 2**20
 
@@ -30,6 +31,7 @@ class Comparison:
         folds: which posts are for learning, selection and test.
         results: the finished cells.
         failures: the crashed ones.
+        problems: of the pictures that ``on_bad_image`` passed over.
     """
 
     about: dict[str, Any]
@@ -38,6 +40,7 @@ class Comparison:
     folds: tuple[Fold, ...]
     results: list[CellResult]
     failures: list[Failure]
+    problems: tuple[Problem, ...] = ()
 
     @cached_property
     def labels(self) -> list[str]:

@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from jointune.comparison.cells import (
     stored_failures,
     stored_results,
 )
+from jointune.comparison.check import check_encoders, check_labels, check_settings
 from jointune.comparison.folder import about_of, open_folder
 from jointune.comparison.late import WEIGHT, late_of, parts_of_late
 from jointune.comparison.methods import Predictor, Setup, chosen_methods
@@ -32,7 +34,7 @@ from jointune.files import COMPARISON_MARK
 from jointune.posts.check import class_numbers, label_problems, usable
 from jointune.posts.image_text import read_with_bar
 from jointune.posts.post import Posts
-from jointune.posts.problems import OnBadImage, Problem, raise_problems, valid_policy
+from jointune.posts.problems import OnBadImage, raise_problems, valid_policy
 from jointune.posts.read import as_posts
 from jointune.posts.split import identity_groups
 from jointune.progress import Bar, progress_bar
@@ -84,30 +86,33 @@ def compare(
 
     Raises:
         PostsError: posts that cannot be compared on.
+        EncoderError: an encoder or a checkpoint cannot be found or loaded.
         SettingsError: an argument out of range.
         OutputError: ``out`` exists and is neither resumed nor replaced, or is of another comparison.
         InterruptedTraining: Ctrl-C; finished cells are kept in ``out``.
     """
-    if "seed" in settings:
-        raise SettingsError("seed: a comparison chooses the seeds itself; say how many with seeds")
+    check_settings(settings)
     setup = Setup(settings, clip, visualbert, prompts)
     made = _methods(methods, setup)
-    budgets = [_budget(budget) for budget in label_budgets]
+    budgets = list(dict.fromkeys(_budget(budget) for budget in label_budgets))
     if seeds < 1 or not budgets:
         raise SettingsError(f"seeds={seeds}, label_budgets={list(label_budgets)}: one at least of each")
-    _check_settings(settings)
     posts = as_posts(posts)
     if not posts:
         raise PostsError(f"{posts.name}: no posts to compare on")
     raise_problems(list(label_problems(posts)), posts.name)
-    posts, _ = usable(posts, valid_policy(on_bad_image))
+    posts, problems = usable(posts, valid_policy(on_bad_image))
     groups = identity_groups(posts)
     divided = [fold_of_split(posts, groups)] if folds is None else make_folds(posts, folds, groups)
-    _check_labels(posts, divided)
+    check_labels(posts, divided)
+    if not isinstance(methods, Mapping):
+        check_encoders(made, setup, sorted({str(label) for label in posts.labels}))
 
     with tempfile.TemporaryDirectory(prefix="jointune-compare-") as scratch:
         folder = Path(out) if out else Path(scratch) / "report"
         about = about_of(posts, divided, folds, setup)
+        if problems:
+            about["posts"] |= {"on bad image": on_bad_image, "affected": len(problems)}
         open_folder(folder, about, resume, force)
         if settings.get("read_image_text"):
             # Once and before the grid: no method's seconds are to hold it.
@@ -122,7 +127,7 @@ def compare(
         with progress_bar("comparing", "cells", progress) as bar:
             late = None if isinstance(methods, Mapping) else str(settings.get("metric", "accuracy"))
             _run_grid(grid, made, divided, posts, folder / "cells", Path(scratch), late, bar)
-        comparison = collect(folder, posts, groups, divided)
+        comparison = replace(collect(folder, posts, groups, divided), problems=tuple(problems))
         if out:
             write_report(comparison, folder)
         return comparison
@@ -191,23 +196,6 @@ def _methods(
     return {name: partial(method.make, setup) for name, method in chosen.items()}
 
 
-def _check_labels(posts: Posts, divided: Sequence[Fold]) -> None:
-    """What every training would refuse is told before the first one."""
-    for fold in divided:
-        learned = {posts[number].label for number in fold.learn}
-        problems = [
-            Problem(
-                posts[number].where,
-                "label",
-                f"no post to learn from is labelled {posts[number].label!r}",
-                "mark some such posts train, or relabel this one",
-            )
-            for number in fold.check
-            if posts[number].label not in learned
-        ]
-        raise_problems(problems, posts.name)
-
-
 def _late_last(names: Mapping[str, Any]) -> list[str]:
     """``late`` is put together from ``text`` and ``image`` where these are there."""
     return sorted(names, key=lambda name: name == "late")
@@ -217,23 +205,12 @@ def _budget(budget: int | str | None) -> Budget:
     if budget is None or budget == "all":
         return None
     try:
-        number = int(budget)
+        number = int(str(budget))
     except ValueError:
         number = 0
     if number < 1:
         raise SettingsError(f"label_budgets: {budget!r} is neither a number of posts a label nor 'all'")
     return number
-
-
-def _check_settings(settings: dict[str, Any]) -> None:
-    """An unknown or impossible setting is told before the first cell, not by each."""
-    from jointune.classifier import JointClassifier
-
-    known = JointClassifier().get_params()
-    for name in settings:
-        if name not in known:
-            raise SettingsError(f"{name}: no setting of JointClassifier (there are: {', '.join(sorted(known))})")
-    JointClassifier(**settings).recipe()
 
 
 def _sentence(result: CellResult, truth: np.ndarray) -> str:

@@ -1,6 +1,5 @@
 """A post, and posts: what users bring, in memory."""
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -119,14 +118,6 @@ class Posts(Sequence[Post]):
         if modality == "text":
             return Posts((replace(post, text=None) for post in self._posts), self.name)
         return Posts((replace(post, image=None, image_text=None) for post in self._posts), self.name)
-
-    def digest(self) -> str:
-        """By which a resumed run knows its posts again: a SHA-256 of texts, paths of pictures, labels and splits."""
-        digest = hashlib.sha256()
-        for post in self._posts:
-            image = str(post.image) if isinstance(post.image, Path | RemotePicture) else ""
-            digest.update(repr((post.text, post.image_text, image, post.label, post.split)).encode())
-        return digest.hexdigest()
 
     @property
     def labels(self) -> list[str | None]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from jointune.bundle import versions
 from jointune.files import claim_folder
+from jointune.posts.digest import posts_digest
 from jointune.posts.post import Posts
 from jointune.training.tracking import loggable
 
@@ -44,8 +45,8 @@ def about_of(
     environment = versions()
     return {
         "format": FORMAT,
-        "training posts": learn.digest(),
-        "validation posts": held.digest(),
+        "training posts": posts_digest(learn),
+        "validation posts": posts_digest(held),
         "settings": loggable(dict(settings)),
         "search space": {name: repr(values) for name, values in space.items()},
         "versions": {name: environment[name] for name in ("jointune", "torch", "transformers")},

@@ -45,7 +45,7 @@ from jointune.comparison.report.tables import (
     settings_table,
 )
 from jointune.comparison.result import Comparison
-from jointune.comparison.summary import Line, Summary
+from jointune.comparison.summary import Summary
 
 NOTHING = Paragraph("No training finished, so there is nothing to show.")
 
@@ -53,7 +53,6 @@ NOTHING = Paragraph("No training finished, so there is nothing to show.")
 def sections(comparison: Comparison, summary: Summary) -> list[Section]:
     """All sections, in their order; those that have nothing to show say so."""
     shown = looks(comparison.methods, summary.reference)
-    most = [line for line in summary.lines if line.budget == comparison.budgets[-1]] if summary.lines else []
     found = pools(comparison, comparison.budgets[-1]) if summary.lines else []
     largest = budget_name(comparison.budgets[-1]) if summary.lines else "all labels"
     return [
@@ -61,7 +60,7 @@ def sections(comparison: Comparison, summary: Summary) -> list[Section]:
         _setting(comparison),
         _scores(comparison, summary),
         _curves(comparison, summary, shown),
-        _costs(most, shown, largest),
+        _costs(comparison, summary, shown),
         _confusions(found, largest),
         _reliabilities(found, shown, largest),
         _posts(comparison, found, largest),
@@ -123,6 +122,7 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
     settings = {**_mapping(setup, "settings"), **chosen}
     return [
         ("posts", f"{comparison.posts.name}: {plural(len(comparison.posts), 'post')}"),
+        *_affected(about),
         ("folds", f"{len(comparison.folds):,}"),
         ("divided by", str(protocol.get("divided by", "not stated"))),
         ("test posts that share a picture or a text with training", f"{shared:,}"),
@@ -135,6 +135,15 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
         *([("begun", str(about["begun"]))] if "begun" in about else []),
         ("posts, SHA-256", str(_mapping(about, "posts").get("sha256", "not stated"))),
     ]
+
+
+def _affected(about: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The posts whose picture could not be read, where there are any."""
+    posts = _mapping(about, "posts")
+    if not posts.get("affected"):
+        return []
+    what = "left out" if posts["on bad image"] == "skip" else "used without it"
+    return [("posts whose picture could not be read", f"{posts['affected']:,}, {what}")]
 
 
 def _scores(comparison: Comparison, summary: Summary) -> Section:
@@ -182,11 +191,16 @@ def _curves(comparison: Comparison, summary: Summary, shown: Mapping[str, Look])
     return Section("curve", "Learning curve", lead, blocks)
 
 
-def _costs(lines: Sequence[Line], shown: Mapping[str, Look], largest: str) -> Section:
-    lead = f"This shows what each method takes to train and to use, beside how good it is, with {largest}."
-    if not lines:
+def _costs(comparison: Comparison, summary: Summary, shown: Mapping[str, Look]) -> Section:
+    lead = "This shows what each method takes to train and to use, beside how good it is."
+    if not summary.lines:
         return Section("cost", "Cost against quality", lead, [NOTHING])
-    caption = "Further left is quicker to train, further up is better. Vertical lines are 95 % intervals."
+    by_budget = [[line for line in summary.lines if line.budget == budget] for budget in reversed(comparison.budgets)]
+    lines = by_budget[0]
+    caption = (
+        f"With {budget_name(comparison.budgets[-1])}. Further left is quicker to train, further up is better. Vertical "
+        "lines are 95 % intervals."
+    )
     if any((line.cost["train_seconds"] or 0) < QUICKEST for line in lines):
         caption += f" Methods that took less than {QUICKEST} seconds are drawn there."
     chart = Chart(
@@ -195,7 +209,7 @@ def _costs(lines: Sequence[Line], shown: Mapping[str, Look], largest: str) -> Se
         cost_and_quality(lines, shown, wide=False),
         legend({line.method: shown[line.method] for line in lines}, False, "cost-key"),
     )
-    return Section("cost", "Cost against quality", lead, [chart, cost_table(lines)])
+    return Section("cost", "Cost against quality", lead, [chart, *map(cost_table, by_budget)])
 
 
 def _confusions(found: Sequence[Pool], largest: str) -> Section:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from jointune.baselines.clip import ENCODER_LR as CLIP_LR
 from jointune.comparison.methods import METHODS
 from jointune.comparison.protocol import Budget
 from jointune.comparison.report.blocks import Column, Matrices, Table, Tone, Value
@@ -100,8 +101,9 @@ def settings_table(comparison: Comparison) -> list[Table]:
         for setting, value in sorted(recipe.items())
     ]
     notes = [
-        "Arguments of JointClassifier. clip takes both encoders and the fusion from its checkpoint. Methods that are "
-        "not trained by this recipe, such as one's own, have settings of their own."
+        "Arguments of JointClassifier. clip takes both encoders and the fusion from its checkpoint, and "
+        f"{CLIP_LR:g} as encoder_lr where no other was chosen. Methods that are not trained by this recipe, such as "
+        "one's own, have settings of their own."
     ]
     columns = [Column("setting", "l"), Column("value", "l"), Column("otherwise", "l")]
     return [Table("Settings", columns, rows, notes)]

@@ -15,6 +15,9 @@ from jointune.extras import require
 from jointune.files import atomic_file
 from jointune.posts.post import encodable
 
+REPORT = ("report.html", "report.md", "cells.csv", "summary.csv")
+"""The files of a report."""
+
 CELL_COLUMNS = ("method", "fold", "seed", "labels_per_class")
 
 
@@ -39,14 +42,14 @@ def write_report(comparison: Comparison, folder: Path, reference: str | None = N
     summary = comparison.summary(reference)
     title = f"Comparison of methods on {comparison.posts.name}"
     parts = sections(comparison, summary)
-    written = {
-        "report.html": _page(title, parts),
-        "report.md": comparison_markdown(title, parts),
-        "cells.csv": _csv(comparison.table(), CELL_COLUMNS),
-        "summary.csv": _csv([_summary_row(line, summary) for line in summary.lines], ("method", "labels_per_class")),
-    }
+    written = (
+        _page(title, parts),
+        comparison_markdown(title, parts),
+        _csv(comparison.table(), CELL_COLUMNS),
+        _csv([_summary_row(line, summary) for line in summary.lines], ("method", "labels_per_class")),
+    )
     paths = []
-    for name, content in written.items():
+    for name, content in zip(REPORT, written, strict=True):
         path = folder / name
         with atomic_file(path) as temporary:
             temporary.write_bytes(encodable(content).encode("utf-8"))
