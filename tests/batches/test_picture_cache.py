@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jointune import caches
 from jointune.batches import store as store_module
 from jointune.batches.picture_cache import PictureCache, open_store
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.store import PictureStore, store_pictures
+from jointune.caches import clear_caches
 from jointune.posts.post import Post, Posts
 from jointune.progress import QuietBar
 
@@ -21,6 +23,7 @@ SQUARE = ImagePreprocessor((8, 8), (10, 10))
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
+    caches._warn_once.cache_clear()
     monkeypatch.setenv("JOINTUNE_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache" / "pictures"
 
@@ -112,14 +115,41 @@ def test_a_damaged_record_is_made_anew_and_never_shown(folder, posts, decoded, s
 
 
 def test_what_is_cleared_stays_readable_for_a_run_that_uses_it(folder, posts):
-    from jointune.caches import clear_caches
-
     store = open_store(SQUARE)
     first = pixels(posts, store)
     clear_caches()
     assert not folder.exists()
     np.testing.assert_array_equal(np.stack([store[place] for place in range(6)]), first)
     np.testing.assert_array_equal(pixels(posts, open_store(SQUARE)), first)
+
+
+@pytest.mark.parametrize("deleted", ["all", "the index", "the pictures"])
+@pytest.mark.parametrize("others_go_on", [False, True])
+def test_a_run_goes_on_when_its_store_is_deleted_between_two_pictures(folder, posts, deleted, others_go_on):
+    expected = pixels(posts, PictureStore((10, 10, 3)))
+    store = open_store(SQUARE)
+    pixels(Posts(posts[:2]), store)
+    if deleted == "all":
+        clear_caches()
+    else:
+        next(folder.glob("*.sqlite" if deleted == "the index" else "*.u8")).unlink()
+    if others_go_on:
+        pixels(Posts(posts[3:5]), open_store(SQUARE))
+    np.testing.assert_array_equal(pixels(Posts(posts[:4]), store), expected[:4])
+    if others_go_on:
+        pixels(Posts(posts[2:3]), open_store(SQUARE))
+    np.testing.assert_array_equal(pixels(posts, store), expected)
+    np.testing.assert_array_equal(pixels(posts, open_store(SQUARE)), expected)
+
+
+def test_a_run_goes_on_when_the_disk_of_the_cache_is_full(folder, posts, caplog):
+    store = open_store(SQUARE)
+    store._kept.close()
+    store._kept = open("/dev/full", "ab", buffering=0)  # noqa: SIM115
+    with store._kept:
+        np.testing.assert_array_equal(pixels(posts, store), pixels(posts, PictureStore((10, 10, 3))))
+    assert "not kept between runs" in caplog.text
+    assert "No space left" in caplog.text
 
 
 def test_the_oldest_make_room(folder, posts, monkeypatch):

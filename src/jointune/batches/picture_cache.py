@@ -12,7 +12,7 @@ import numpy as np
 import PIL
 
 from jointune.batches.pixels import ImagePreprocessor
-from jointune.batches.store import PictureStore, no_room
+from jointune.batches.store import PictureStore
 from jointune.caches import PATIENCE, cache_folder, cache_limit, say_not_kept
 
 
@@ -21,7 +21,7 @@ class PictureCache(PictureStore):
 
     A picture is known by the SHA-256 of its content. What a run has found stays readable for it, whatever others do:
     records are only ever added, and a file that is deleted stays open. A record whose checksum is not the index's, as a
-    power cut leaves, counts as not there.
+    power cut leaves, counts as not there. A picture that cannot be kept is stored for this run alone.
 
     Args:
         folder: of all prepared pictures.
@@ -33,52 +33,72 @@ class PictureCache(PictureStore):
     """
 
     def __init__(self, folder: Path, preprocessor: ImagePreprocessor) -> None:
+        super().__init__((*preprocessor.resize, 3))
         how = {name: preprocessor.config()[name] for name in ("resize", "fit", "resample")}
         key = hashlib.sha256(json.dumps(how | {"pillow": PIL.__version__}).encode()).hexdigest()[:16]
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # people's pictures may be private
         _make_room(folder, keep=key)
-        self._start((*preprocessor.resize, 3), open(folder / f"{key}.u8", "a+b", buffering=0))  # noqa: SIM115
+        self._kept = open(folder / f"{key}.u8", "a+b", buffering=0)  # noqa: SIM115
         self._index = sqlite3.connect(folder / f"{key}.sqlite", timeout=PATIENCE, isolation_level=None)
         # A power cut may lose the last records or their index; checksums tell.
         self._index.execute("PRAGMA synchronous = OFF")
         self._index.execute(
             "CREATE TABLE IF NOT EXISTS pictures (digest BLOB PRIMARY KEY, place INTEGER, checksum INTEGER)"
         )
+        self._writable = True
         os.utime(folder / f"{key}.u8")
 
     def find(self, digest: bytes) -> int | None:
         """Where the picture with this digest is; None where it is not."""
+        place = self._find_kept(digest)
+        if place is None and (alone := super().find(digest)) is not None:
+            return ~alone
+        return place
+
+    def append(self, pixels: np.ndarray, digest: bytes) -> int:
+        """Store uint8 [H, W, 3]; its place, which is negative where the picture is not kept.
+
+        Raises:
+            OutputError: the picture cannot be kept, and the disk for temporary files is full.
+        """
+        if self._writable:
+            try:
+                return self._keep(pixels, digest)
+            except (OSError, sqlite3.Error) as reason:
+                self._writable = False
+                say_not_kept(f"from here on, prepared pictures are not kept between runs: {reason}")
+        return ~super().append(pixels, digest)
+
+    def __getitem__(self, place: int) -> np.ndarray:
+        return self._read(self._kept, place) if place >= 0 else super().__getitem__(~place)
+
+    def _find_kept(self, digest: bytes) -> int | None:
         row = self._index.execute("SELECT place, checksum FROM pictures WHERE digest = ?", (digest,)).fetchone()
         if row is None:
             return None
         try:
-            return int(row[0]) if zlib.crc32(self[row[0]].tobytes()) == row[1] else None
+            return int(row[0]) if zlib.crc32(self._read(self._kept, row[0]).tobytes()) == row[1] else None
         except (IndexError, ValueError):  # beyond the end of the file
             return None
 
-    def append(self, pixels: np.ndarray, digest: bytes) -> int:
-        """Store uint8 [H, W, 3]; its place.
-
-        Raises:
-            OutputError: the disk is full.
-        """
+    def _keep(self, pixels: np.ndarray, digest: bytes) -> int:
+        if not os.fstat(self._kept.fileno()).st_nlink:
+            raise FileNotFoundError("they were deleted meanwhile")
         content = np.ascontiguousarray(pixels).tobytes()
-        try:
-            with self._index:
-                # One process writes at a time; the others see a record when it is whole.
-                self._index.execute("BEGIN IMMEDIATE")
-                self._file.seek(0, os.SEEK_END)
-                place = -(-self._file.tell() // len(content))
-                self._file.truncate(place * len(content))  # after half a record, which a full disk leaves
-                if self._file.write(content) < len(content):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                values = (digest, place, zlib.crc32(content))
-                self._index.execute("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)", values)
-        except OSError as reason:
-            raise no_room(self._file.name, reason.strerror) from reason
-        except sqlite3.Error as reason:
-            raise no_room(self._file.name, str(reason)) from reason
-        return place
+        with self._index:
+            # One process writes at a time; the others see a record when it is whole.
+            self._index.execute("BEGIN IMMEDIATE")
+            half = self._kept.seek(0, os.SEEK_END) % len(content)  # a record that a full disk cut short
+            padded = bytes(-half % len(content)) + content
+            if self._kept.write(padded) < len(padded):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            # Asked, not worked out beforehand: while files are deleted, a process with another index may write too.
+            end, half = divmod(self._kept.tell(), len(content))
+            if half:
+                raise OSError("two processes wrote at once")
+            values = (digest, end - 1, zlib.crc32(content))
+            self._index.execute("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)", values)
+        return end - 1
 
 
 def open_store(preprocessor: ImagePreprocessor) -> PictureStore:

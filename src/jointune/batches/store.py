@@ -27,12 +27,10 @@ class PictureStore:
     """
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
-        self._start(shape, tempfile.TemporaryFile(prefix="jointune-pictures-", buffering=0))  # noqa: SIM115
+        self._shape = shape
+        self._file = tempfile.TemporaryFile(prefix="jointune-pictures-", buffering=0)  # noqa: SIM115
         self._places: dict[bytes, int] = {}
         self._count = 0
-
-    def _start(self, shape: tuple[int, int, int], file: IO[bytes]) -> None:
-        self._shape, self._file = shape, file
 
     def find(self, digest: bytes) -> int | None:
         """Where the picture with this digest is; None where it is not."""
@@ -50,27 +48,25 @@ class PictureStore:
             if self._file.write(content) < len(content):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as reason:
-            raise no_room(tempfile.gettempdir(), reason.strerror) from reason
+            raise OutputError(
+                f"no room for the resized pictures in {tempfile.gettempdir()}: {reason.strerror}; free some, point "
+                "TMPDIR to a larger disk, or clear what earlier runs left with `jointune cache --clear`"
+            ) from reason
         place = self._count
         self._count += 1
         self._places[digest] = place
         return place
 
     def __getitem__(self, place: int) -> np.ndarray:
+        return self._read(self._file, place)
+
+    def _read(self, file: IO[bytes], place: int) -> np.ndarray:
         # A positioned read copies from the page cache as a memory map would, without counting towards the process.
         size = math.prod(self._shape)
-        content = os.pread(self._file.fileno(), size, place * size) if place >= 0 else b""
+        content = os.pread(file.fileno(), size, place * size) if place >= 0 else b""
         if len(content) < size:
             raise IndexError(place)
         return np.frombuffer(content, dtype=np.uint8).reshape(self._shape)
-
-
-def no_room(where: str, reason: str | None) -> OutputError:
-    """The error of a full disk, or of one that cannot be written to."""
-    return OutputError(
-        f"no room for the resized pictures in {where}: {reason}; free some, point TMPDIR or JOINTUNE_CACHE to a larger "
-        "disk, or clear what earlier runs left with `jointune cache --clear`"
-    )
 
 
 def store_pictures(
