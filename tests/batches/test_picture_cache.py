@@ -1,8 +1,10 @@
 """Prepared pictures kept between runs."""
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -112,6 +114,50 @@ def test_a_damaged_record_is_made_anew_and_never_shown(folder, posts, decoded, s
     np.testing.assert_array_equal(pixels(posts, open_store(SQUARE)), first)
     np.testing.assert_array_equal(pixels(posts, open_store(SQUARE)), first)
     assert len(decoded) == 6 + {"flip a byte": 1, "cut the file": 1}.get(spoil, 6)
+
+
+def overwrite(index, damage):
+    """Damage an index where it lies, as a failing disk does."""
+    content = bytearray(index.read_bytes())
+    start, end = {"begin": (0, 100), "pages": (4096, len(content)), "all": (0, len(content))}[damage.split()[0]]
+    content[start:end] = (b"\0" if damage.endswith("zeroed") else b"?") * (end - start)
+    with open(index, "r+b") as file:
+        file.write(content)
+
+
+DAMAGES = ["begin zeroed", "begin garbled", "pages zeroed", "pages garbled", "all zeroed", "all garbled"]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_index_is_thrown_away(folder, posts, decoded, caplog, damage):
+    first = pixels(posts, open_store(SQUARE))
+    overwrite(next(folder.glob("*.sqlite")), damage)
+    for _ in range(2):
+        np.testing.assert_array_equal(pixels(posts, open_store(SQUARE)), first)
+    assert len(decoded) == 12
+    assert [path.stat().st_size for path in folder.glob("*.u8")] == [6 * 300]
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_run_goes_on_when_its_index_is_damaged_meanwhile(folder, posts, damage):
+    expected = pixels(posts, PictureStore((10, 10, 3)))
+    pixels(Posts(posts[:3]), open_store(SQUARE))
+    store = open_store(SQUARE)
+    pixels(Posts(posts[2:4]), store)
+    overwrite(next(folder.glob("*.sqlite")), damage)
+    np.testing.assert_array_equal(pixels(posts, store), expected)
+    np.testing.assert_array_equal(pixels(posts, open_store(SQUARE)), expected)
+
+
+def test_an_index_that_names_no_place_is_not_believed(folder, posts, decoded):
+    first = pixels(posts, open_store(SQUARE))
+    with closing(sqlite3.connect(next(folder.glob("*.sqlite")), isolation_level=None)) as index:
+        for number, place in enumerate([-1, 6, 2**62, 0.5, "text", None]):
+            index.execute("UPDATE pictures SET place = ? WHERE rowid = ?", (place, number + 1))
+    for _ in range(2):
+        np.testing.assert_array_equal(pixels(posts, open_store(SQUARE)), first)
+    assert len(decoded) == 12
 
 
 def test_what_is_cleared_stays_readable_for_a_run_that_uses_it(folder, posts):

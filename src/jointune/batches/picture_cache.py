@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import zlib
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ class PictureCache(PictureStore):
 
     A picture is known by the SHA-256 of its content. What a run has found stays readable for it, whatever others do:
     records are only ever added, and a file that is deleted stays open. A record whose checksum is not the index's, as a
-    power cut leaves, counts as not there. A picture that cannot be kept is stored for this run alone.
+    power cut leaves, counts as not there; files whose index is damaged are begun anew. A picture that cannot be kept is
+    stored for this run alone.
 
     Args:
         folder: of all prepared pictures.
@@ -29,7 +31,7 @@ class PictureCache(PictureStore):
 
     Raises:
         OSError: the folder cannot be written to.
-        sqlite3.Error: the index is damaged or locked for long.
+        sqlite3.Error: the index is locked for long, or cannot be opened.
     """
 
     def __init__(self, folder: Path, preprocessor: ImagePreprocessor) -> None:
@@ -38,22 +40,30 @@ class PictureCache(PictureStore):
         key = hashlib.sha256(json.dumps(how | {"pillow": PIL.__version__}).encode()).hexdigest()[:16]
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # people's pictures may be private
         _make_room(folder, keep=key)
-        self._kept = open(folder / f"{key}.u8", "a+b", buffering=0)  # noqa: SIM115
-        self._index = sqlite3.connect(folder / f"{key}.sqlite", timeout=PATIENCE, isolation_level=None)
+        pictures, index = folder / f"{key}.u8", folder / f"{key}.sqlite"
+        if _damaged(index):
+            _delete(pictures)
+        self._kept = open(pictures, "a+b", buffering=0)  # noqa: SIM115
+        self._index = sqlite3.connect(index, timeout=PATIENCE, isolation_level=None)
         # A power cut may lose the last records or their index; checksums tell.
         self._index.execute("PRAGMA synchronous = OFF")
         self._index.execute(
             "CREATE TABLE IF NOT EXISTS pictures (digest BLOB PRIMARY KEY, place INTEGER, checksum INTEGER)"
         )
-        self._writable = True
-        os.utime(folder / f"{key}.u8")
+        self._readable = self._writable = True
+        os.utime(pictures)
 
     def find(self, digest: bytes) -> int | None:
         """Where the picture with this digest is; None where it is not."""
-        place = self._find_kept(digest)
-        if place is None and (alone := super().find(digest)) is not None:
-            return ~alone
-        return place
+        if self._readable:
+            try:
+                if (place := self._find_kept(digest)) is not None:
+                    return place
+            except sqlite3.Error as reason:
+                self._readable = False
+                self._keep_no_more(reason)
+        alone = super().find(digest)
+        return None if alone is None else ~alone
 
     def append(self, pixels: np.ndarray, digest: bytes) -> int:
         """Store uint8 [H, W, 3]; its place, which is negative where the picture is not kept.
@@ -65,8 +75,7 @@ class PictureCache(PictureStore):
             try:
                 return self._keep(pixels, digest)
             except (OSError, sqlite3.Error) as reason:
-                self._writable = False
-                say_not_kept(f"from here on, prepared pictures are not kept between runs: {reason}")
+                self._keep_no_more(reason)
         return ~super().append(pixels, digest)
 
     def __getitem__(self, place: int) -> np.ndarray:
@@ -78,7 +87,7 @@ class PictureCache(PictureStore):
             return None
         try:
             return int(row[0]) if zlib.crc32(self._read(self._kept, row[0]).tobytes()) == row[1] else None
-        except (IndexError, ValueError):  # beyond the end of the file
+        except (IndexError, OSError, OverflowError, TypeError):  # beyond the end of the file, or no place at all
             return None
 
     def _keep(self, pixels: np.ndarray, digest: bytes) -> int:
@@ -100,6 +109,10 @@ class PictureCache(PictureStore):
             self._index.execute("INSERT OR REPLACE INTO pictures VALUES (?, ?, ?)", values)
         return end - 1
 
+    def _keep_no_more(self, reason: Exception) -> None:
+        self._writable = False
+        say_not_kept(f"from here on, prepared pictures are not kept between runs: {reason}")
+
 
 def open_store(preprocessor: ImagePreprocessor) -> PictureStore:
     """The cache where there can be one, and otherwise a store for this run alone, with a reason in the log."""
@@ -118,5 +131,19 @@ def _make_room(folder: Path, keep: str) -> None:
         if size <= cache_limit():
             return
         size -= path.stat().st_size
-        path.with_suffix(".sqlite").unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
+        _delete(path)
+
+
+def _damaged(index: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(index, timeout=PATIENCE)) as connection:
+            return connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",)
+    except sqlite3.Error as reason:
+        if reason.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            return True
+        raise
+
+
+def _delete(pictures: Path) -> None:
+    pictures.with_suffix(".sqlite").unlink(missing_ok=True)
+    pictures.unlink(missing_ok=True)
