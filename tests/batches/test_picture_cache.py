@@ -60,6 +60,10 @@ def pixels(posts, store):
     return np.stack([store[place] for place in places])
 
 
+def kept_sizes(folder):
+    return sorted(path.stat().st_size for path in folder.glob("*.u8"))
+
+
 def test_a_second_run_decodes_nothing(folder, posts, decoded):
     first = pixels(posts, open_store(SQUARE))
     assert len(decoded) == 6
@@ -135,7 +139,7 @@ def test_a_damaged_index_is_thrown_away(folder, posts, decoded, caplog, damage):
     for _ in range(2):
         np.testing.assert_array_equal(pixels(posts, open_store(SQUARE)), first)
     assert len(decoded) == 12
-    assert [path.stat().st_size for path in folder.glob("*.u8")] == [6 * 300]
+    assert kept_sizes(folder) == [6 * 300]
     assert not caplog.messages
 
 
@@ -207,7 +211,38 @@ def test_the_oldest_make_room(folder, posts, monkeypatch):
     kept = 2 * 6 * 300
     monkeypatch.setenv("JOINTUNE_CACHE_GIB", str((kept - 1) / 2**30))
     open_store(SQUARE)
-    assert sorted(path.stat().st_size for path in folder.glob("*.u8")) == [0, 6 * 300]
+    assert kept_sizes(folder) == [0, 6 * 300]
+
+
+def test_what_is_above_the_limit_is_stored_for_the_run_alone(folder, posts, decoded, monkeypatch, caplog):
+    expected = pixels(posts, PictureStore((10, 10, 3)))
+    monkeypatch.setenv("JOINTUNE_CACHE_GIB", str(1000 / 2**30))
+    for in_all in (12, 15):
+        store = open_store(SQUARE)
+        np.testing.assert_array_equal(pixels(posts, store), expected)
+        np.testing.assert_array_equal(pixels(posts, store), expected)
+        assert kept_sizes(folder) == [900]
+        assert len(decoded) == in_all
+    assert "JOINTUNE_CACHE_GIB" in caplog.text
+
+
+def test_what_is_opened_is_not_deleted_when_the_limit_is_lowered(folder, posts, decoded, monkeypatch):
+    expected = pixels(posts, open_store(SQUARE))
+    monkeypatch.setenv("JOINTUNE_CACHE_GIB", "0")
+    np.testing.assert_array_equal(pixels(posts, open_store(SQUARE)), expected)
+    assert len(decoded) == 6
+    open_store(replace(SQUARE, resample=0))
+    assert kept_sizes(folder) == [0]
+
+
+def test_a_run_that_needs_more_room_deletes_what_others_used_before_it(folder, posts, monkeypatch):
+    expected = pixels(posts, open_store(SQUARE))
+    before = open_store(SQUARE)
+    monkeypatch.setenv("JOINTUNE_CACHE_GIB", str(7 * 300 / 2**30))
+    now = replace(SQUARE, resample=0)
+    store_pictures(posts, now, open_store(now), "error", QuietBar())
+    assert kept_sizes(folder) == [6 * 300]
+    np.testing.assert_array_equal(pixels(posts, before), expected)
 
 
 def test_several_processes_share_it(folder, posts):

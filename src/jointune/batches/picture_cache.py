@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 import zlib
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -39,10 +39,10 @@ class PictureCache(PictureStore):
         how = {name: preprocessor.config()[name] for name in ("resize", "fit", "resample")}
         key = hashlib.sha256(json.dumps(how | {"pillow": PIL.__version__}).encode()).hexdigest()[:16]
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # people's pictures may be private
-        _make_room(folder, keep=key)
         pictures, index = folder / f"{key}.u8", folder / f"{key}.sqlite"
         if _damaged(index):
             _delete(pictures)
+        _make_room(pictures)
         self._kept = open(pictures, "a+b", buffering=0)  # noqa: SIM115
         self._index = sqlite3.connect(index, timeout=PATIENCE, isolation_level=None)
         # A power cut may lose the last records or their index; checksums tell.
@@ -99,6 +99,8 @@ class PictureCache(PictureStore):
             self._index.execute("BEGIN IMMEDIATE")
             half = self._kept.seek(0, os.SEEK_END) % len(content)  # a record that a full disk cut short
             padded = bytes(-half % len(content)) + content
+            if not _make_room(Path(self._kept.name), len(padded)):
+                raise OSError("JOINTUNE_CACHE_GIB is full; raise it, or start afresh with `jointune cache --clear`")
             if self._kept.write(padded) < len(padded):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             # Asked, not worked out beforehand: while files are deleted, a process with another index may write too.
@@ -123,15 +125,20 @@ def open_store(preprocessor: ImagePreprocessor) -> PictureStore:
         return PictureStore((*preprocessor.resize, 3))
 
 
-def _make_room(folder: Path, keep: str) -> None:
-    """Delete what was used longest ago until the rest is within the limit; the files of ``keep`` go last."""
-    stores = sorted(folder.glob("*.u8"), key=lambda path: (path.stem == keep, path.stat().st_mtime))
-    size = sum(path.stat().st_size for path in stores)
-    for path in stores:
-        if size <= cache_limit():
-            return
-        size -= path.stat().st_size
+def _make_room(pictures: Path, wanted: int = 0) -> bool:
+    """Delete other files than ``pictures``, longest unused first, until ``wanted`` more bytes fit; whether they do."""
+    stores = {}
+    for path in pictures.parent.glob("*.u8"):
+        with suppress(FileNotFoundError):  # another process makes room too
+            stores[path] = path.stat()
+    above = sum(store.st_size for store in stores.values()) + wanted - cache_limit()
+    stores.pop(pictures, None)
+    for path in sorted(stores, key=lambda path: stores[path].st_mtime):
+        if above <= 0:
+            break
         _delete(path)
+        above -= stores[path].st_size
+    return above <= 0
 
 
 def _damaged(index: Path) -> bool:
