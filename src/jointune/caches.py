@@ -2,9 +2,12 @@
 
 import functools
 import logging
+import math
 import os
 import shutil
 from pathlib import Path
+
+from jointune.errors import SettingsError
 
 PATIENCE = 30.0
 """Seconds to wait while another process writes."""
@@ -30,12 +33,22 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "jointune"
 
 
-def cache_limit() -> int:
-    """Bytes of prepared pictures to keep between runs: ``JOINTUNE_CACHE_GIB``, or 20 GiB."""
-    try:
-        return int(float(os.environ.get("JOINTUNE_CACHE_GIB", "")) * 2**30)
-    except ValueError:
+def cache_limit() -> float:
+    """Bytes of prepared pictures to keep between runs: ``JOINTUNE_CACHE_GIB``, or 20 GiB.
+
+    Raises:
+        SettingsError: it is no number of GiB.
+    """
+    chosen = os.environ.get("JOINTUNE_CACHE_GIB")
+    if not chosen:
         return DEFAULT_LIMIT
+    try:
+        limit = float(chosen)
+    except ValueError:
+        limit = math.nan
+    if not limit >= 0:  # as nan is not
+        raise SettingsError(f"JOINTUNE_CACHE_GIB={chosen!r}: give a number of GiB, 0 or more, or inf for no limit")
+    return limit * 2**30
 
 
 def cached_files() -> dict[str, tuple[int, int]]:

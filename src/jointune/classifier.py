@@ -24,6 +24,7 @@ from jointune.batches.texts import encode_posts
 from jointune.batches.tokens import TextPreprocessor
 from jointune.batches.training_set import TrainingSet
 from jointune.bundle import Bundle, load_bundle, save_bundle
+from jointune.caches import cache_limit
 from jointune.encoders.depths import spread_depths
 from jointune.encoders.encoder import Encoder
 from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
@@ -251,7 +252,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
 
         Raises:
             PostsError: posts that cannot be learned from.
-            SettingsError: an argument out of range.
+            SettingsError: an argument out of range, or ``JOINTUNE_CACHE_GIB``.
             EncoderError: an encoder that cannot be loaded, or that cannot take in what ``read_image_text`` brings.
             MissingExtraError: a package is needed that is not installed.
             TooLittleMemoryError: the device has too little memory, however few posts it is given at once.
@@ -261,6 +262,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         recipe, kinds = self.recipe(), valid_kinds(self.normalise)
         valid_policy(self.on_bad_image)
         check_trackers(self.track)
+        cache_limit()
         if self.read_image_text:
             ocr.load_ocr()
         posts = as_posts(posts, labels)

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from jointune.baselines.clip_zero_shot import TEMPLATE, prompts_of
+from jointune.caches import cache_limit
 from jointune.classifier import JointClassifier
 from jointune.comparison.methods import Setup
 from jointune.comparison.protocol import Fold
@@ -14,7 +15,7 @@ from jointune.posts.problems import Problem, raise_problems
 
 
 def check_settings(settings: dict[str, Any]) -> None:
-    """See that every setting is one of ``JointClassifier``, and possible.
+    """See that every setting is one of ``JointClassifier``, and possible, as is ``JOINTUNE_CACHE_GIB``.
 
     Raises:
         SettingsError: one is not.
@@ -26,6 +27,7 @@ def check_settings(settings: dict[str, Any]) -> None:
         if name not in known:
             raise SettingsError(f"{name}: no setting of JointClassifier (there are: {', '.join(sorted(known))})")
     JointClassifier(**settings).recipe()
+    cache_limit()
 
 
 def check_encoders(methods: Collection[str], setup: Setup, labels: Sequence[str]) -> None:

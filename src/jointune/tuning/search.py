@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from jointune.caches import cache_limit
 from jointune.classifier import JointClassifier
 from jointune.errors import InterruptedTraining, JointuneError, SettingsError, TooLittleMemoryError
 from jointune.evaluation.paired import Metric, Run, paired_difference
@@ -242,4 +243,5 @@ def _default_recipe(fixed: dict[str, Any], fusions: Sequence[str] | None) -> dic
     if fusions and classifier.fusion not in fusions:
         classifier.fusion = fusions[0]
     classifier.recipe()
+    cache_limit()
     return classifier.get_params()
