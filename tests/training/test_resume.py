@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
@@ -96,6 +97,18 @@ def test_interrupted_in_the_middle_of_an_epoch_and_resumed(
     resumed.save(tmp_path / "bundle")
     assert weights(tmp_path / "bundle") == weights(uninterrupted)
     assert log(tmp_path / "bundle") == log(uninterrupted)
+
+
+def test_a_run_that_stopped_early_goes_no_further(tmp_path, parts, tiny_settings):
+    """As after a kill, or a disk that is full, while the bundle is saved."""
+    training, held, test = parts
+    settings = tiny_settings | {"epochs": 20, "patience": 1, "encoder_lr": 0.0, "head_lr": 0.0}
+    stopped = JointClassifier(**settings).fit(training, validation=held, checkpoint=tmp_path)
+    assert stopped.log_[-1]["epoch"] == 1
+    for _ in range(2):
+        resumed = JointClassifier(**settings).fit(training, validation=held, checkpoint=tmp_path, resume=True)
+        assert resumed.log_ == stopped.log_
+        np.testing.assert_array_equal(resumed.predict_proba(test), stopped.predict_proba(test))
 
 
 def test_a_run_of_other_posts_or_settings_is_not_continued(tmp_path, posts_csv, tiny_settings):

@@ -132,6 +132,7 @@ def fine_tune(
             run.seconds = time.monotonic() - began
             slack = recipe.prefer_last if run.step == total else 0.0
             run.validated(found, model, run.step / steps_per_epoch, optimizer.param_groups[0]["lr"], slack)
+            run.stopped = run.step - run.kept_step >= recipe.patience * steps_per_epoch
         accelerator.log({k: v for k, v in run.log[-1].items() if v is not None}, step=run.step)
         bar.line(_sentence(run))
         save()
@@ -140,7 +141,9 @@ def fine_tune(
     with Interrupt() as interrupt:
         if start and not saved:
             check()
-        for loss in gradients(wrapped, training, loss_function, recipe, run.step, total, accelerator, bar):
+        # A run that died after its stop, such as while its bundle was saved, has no step left.
+        last = run.step if run.stopped else total
+        for loss in gradients(wrapped, training, loss_function, recipe, run.step, last, accelerator, bar):
             for group in optimizer.param_groups:
                 group["lr"] = group["peak_lr"] * _schedule(run.step, total, steps_per_epoch, recipe)
             accelerator.clip_grad_norm_(wrapped.parameters(), recipe.max_grad_norm)
@@ -155,7 +158,7 @@ def fine_tune(
                 trim_heap()
             if (run.step % steps_per_epoch or steps_per_epoch) in evaluate_at:
                 check()
-                if run.step - run.kept_step >= recipe.patience * steps_per_epoch:
+                if run.stopped:
                     break
             if _anywhere(interrupt.asked, accelerator):
                 save()
@@ -178,6 +181,7 @@ class RunState:
         loss_sum: training losses since the last validation, added up.
         loss_count: their number.
         seconds: since the run began, until the last validation; without those between an interrupt and a resumption.
+        stopped: whether the last validation found that the scores no longer improve.
     """
 
     step: int = 0
@@ -188,6 +192,7 @@ class RunState:
     loss_sum: float = 0.0
     loss_count: int = 0
     seconds: float = 0.0
+    stopped: bool = False
 
     def stepped(self, loss: float) -> None:
         """Count one step."""
