@@ -107,7 +107,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         average_epochs: what is validated and kept are weights averaged over about so many of the last epochs; 0 for
             those of single steps.
         evaluations_per_epoch: how often an epoch the validation posts are scored.
-        patience: training stops after this many epochs without a better score.
+        patience: training stops after this many epochs without a better score; for 0, at the first validation without.
         prefer_last: the weights at the end are kept where none before are better by more than so many standard errors
             of the validation score, and where training did not stop before; 0 for the best ones.
         metric: which validation score tells better from worse weights: ``accuracy``, ``macro_f1``, ``weighted_f1`` or

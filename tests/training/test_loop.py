@@ -191,6 +191,18 @@ def test_training_stops_when_validation_no_longer_improves(parts, tiny_settings)
     assert patient.log_[-1]["epoch"] <= 2
 
 
+def test_without_patience_training_goes_on_as_long_as_every_validation_is_better(parts, tiny_settings):
+    training, held, _ = parts
+    settings = tiny_settings | {"epochs": 8, "patience": 0, "metric": "log_loss"}
+    losses = [entry["log_loss"] for entry in JointClassifier(**settings).fit(training, validation=held).log_]
+    better = [after < before for before, after in pairwise(losses)]
+    assert better[0]
+    assert all(better[:-1])
+    assert not better[-1] or len(better) == 16
+    still = settings | {"encoder_lr": 0.0, "head_lr": 0.0}
+    assert len(JointClassifier(**still).fit(training, validation=held).log_) == 2
+
+
 def test_class_weights_move_the_predictions(parts, tiny_settings):
     training, held, _ = parts
     weights = {"positive": 100.0, "negative": 0.01}

@@ -122,7 +122,11 @@ def train(
     ] = 1.0,
     evaluations_per_epoch: Annotated[int, typer.Option(help="Validations an epoch.", rich_help_panel="Recipe")] = 2,
     patience: Annotated[
-        int, typer.Option(help="Stop after so many epochs without a better score.", rich_help_panel="Recipe")
+        int,
+        typer.Option(
+            help="Stop after so many epochs without a better score; 0 at the first validation without.",
+            rich_help_panel="Recipe",
+        ),
     ] = 2,
     prefer_last: Annotated[
         float,

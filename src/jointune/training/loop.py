@@ -77,7 +77,7 @@ def fine_tune(
         model: trained in place.
         training: the posts to learn from.
         validate: scores the model several times an epoch; training stops when it has not improved for
-            ``recipe.patience`` epochs.
+            ``recipe.patience`` epochs, or at the first time for 0.
         recipe: rates, schedule and the like.
         accelerator: places the model on one or several devices, and holds the trackers.
         class_weights: weight of each class in the loss, float [C].
@@ -132,7 +132,7 @@ def fine_tune(
             run.seconds = time.monotonic() - began
             slack = recipe.prefer_last if run.step == total else 0.0
             run.validated(found, model, run.step / steps_per_epoch, optimizer.param_groups[0]["lr"], slack)
-            run.stopped = run.step - run.kept_step >= recipe.patience * steps_per_epoch
+            run.stopped = run.step - run.kept_step >= max(1, recipe.patience * steps_per_epoch)
         accelerator.log({k: v for k, v in run.log[-1].items() if v is not None}, step=run.step)
         bar.line(_sentence(run))
         save()
