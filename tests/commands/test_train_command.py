@@ -158,6 +158,27 @@ def test_an_output_that_exists_or_cannot_be(refused, tiny, tiny_bundle, fresh_po
     assert (partial / "state.pt").exists()
 
 
+@pytest.mark.parametrize("option", ["--quiet", "--resume", "--force"])
+def test_a_folder_of_the_users_is_never_taken_for_an_unfinished_run(refused, tiny, posts_csv, tmp_path, option):
+    thesis = tmp_path / "m.partial" / "thesis" / "ch1.txt"
+    thesis.parent.mkdir(parents=True)
+    thesis.write_text("mine")
+    refused("train", posts_csv, "--out", tmp_path / "m", option, *tiny, says=["m.partial", "not what this command"])
+    assert thesis.read_text() == "mine"
+    assert not (tmp_path / "m").exists()
+
+
+def test_only_the_state_of_an_unfinished_run_is_discarded(jointune, tiny, posts_csv, tmp_path):
+    partial = tmp_path / "m.partial"
+    partial.mkdir()
+    (partial / "state.pt").write_bytes(b"of another run")
+    (partial / ".state.pt.k1ll3d.pt").write_bytes(b"half of one")
+    (partial / "notes.txt").write_text("mine")
+    code, said = jointune("train", posts_csv, "--out", tmp_path / "m", "--force", *tiny)
+    assert code == 0, said
+    assert [file.name for file in partial.iterdir()] == ["notes.txt"]
+
+
 def test_force_replaces_a_bundle(jointune, tiny, posts_csv, tmp_path):
     for options in ((), ("--force", "--seed=1")):
         code, said = jointune("train", posts_csv, "--out", tmp_path / "bundle", *options, *tiny)

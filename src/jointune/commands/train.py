@@ -1,7 +1,6 @@
 """jointune train."""
 
 import inspect
-import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,8 +28,8 @@ from jointune.commands.options import (
     sentence,
 )
 from jointune.commands.parts import read_parts
-from jointune.errors import OutputError
 from jointune.files import BUNDLE_MARK, refuse_existing
+from jointune.training.unfinished import discard_unfinished, refuse_unfinished
 
 
 def train(
@@ -173,12 +172,11 @@ def train(
     arguments = dict(locals())
     refuse_existing(bundle, force, BUNDLE_MARK, posts)
     partial = bundle.parent / f"{bundle.name}.partial"
-    if partial.exists() and any(partial.iterdir()) and not resume and not force:
-        raise OutputError(f"{partial} holds an unfinished run: go on with --resume, or discard it with --force")
+    refuse_unfinished(partial, resume, force)
     use = columns(text_column, image_column, label_column, split_column, image_root)
     learned, held, test = read_parts(posts, split_column, validation, use, encoding)
-    if partial.exists() and not resume:
-        shutil.rmtree(partial)
+    if not resume:
+        discard_unfinished(partial)
 
     from jointune import JointClassifier
 
@@ -191,7 +189,7 @@ def train(
         return
     say_affected(classifier.problems_, on_bad_image)
     classifier.save(bundle, force)
-    shutil.rmtree(partial, ignore_errors=True)
+    discard_unfinished(partial)
     for part, scores in (("validation", classifier.metrics_), ("test", classifier.test_metrics_)):
         if scores:
             out.print(f"{part}: {sentence(scores)}")

@@ -9,6 +9,7 @@ import torch
 
 from jointune.errors import BundleError
 from jointune.files import atomic_file
+from jointune.training.unfinished import STATE
 
 
 class Checkpoints:
@@ -29,7 +30,7 @@ class Checkpoints:
         Raises:
             OutputError: the disk is full.
         """
-        with atomic_file(self.folder / "state.pt") as path:
+        with atomic_file(self.folder / STATE) as path:
             try:
                 torch.save({"fingerprint": self.fingerprint, "state": state}, path)
             except RuntimeError as reason:  # what torch makes of a write that failed
@@ -41,7 +42,7 @@ class Checkpoints:
         Raises:
             BundleError: it is damaged, or belongs to other posts or settings.
         """
-        path = self.folder / "state.pt"
+        path = self.folder / STATE
         if not path.exists():
             return None
         try:
