@@ -65,6 +65,23 @@ def test_an_encoder_that_looks_at_padding_gets_the_states_of_it_too(deep, parts,
     np.testing.assert_allclose(stored.predict_proba(test), anew.predict_proba(test), atol=1e-4)
 
 
+def test_an_encoder_that_pads_to_its_window_is_computed_whole(deep, parts, tmp_path):
+    from transformers import LongformerConfig, LongformerModel
+
+    small = {"hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 32}
+    make_tokenizer_folder(tmp_path)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = LongformerConfig(**small, vocab_size=40, attention_window=8, max_position_embeddings=64)
+        LongformerModel(config, add_pooling_layer=False).save_pretrained(tmp_path)
+    training, held, _ = (posts.without("image") for posts in parts)
+    classifier = JointClassifier(**deep | {"text_encoder": str(tmp_path)}).fit(training, validation=held)
+    assert classifier.model_.text_encoder.boundary is None
+    texts = [{"text": "sun"}, {"text": "we had lunch and my train is so very late today"}]
+    alone = np.concatenate([classifier.predict_proba([text]) for text in texts])
+    np.testing.assert_allclose(classifier.predict_proba(texts), alone, atol=1e-5)
+
+
 def test_a_seed_gives_the_same_numbers_twice_in_bf16_too(deep, parts):
     training, held, test = parts
     settings = deep | {"precision": "bf16", "augment": False}

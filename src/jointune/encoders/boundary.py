@@ -10,15 +10,18 @@ from torch import Tensor, nn
 from jointune.encoders.layers import layers_of
 
 
-def find_boundary(model: nn.Module, run: Callable[[], Tensor]) -> "Boundary | None":
+def find_boundary(
+    model: nn.Module, run: Callable[[], Tensor], keep: Callable[[Tensor], Tensor] = lambda states: states
+) -> "Boundary | None":
     """Where the trained layers of a model begin.
 
-    None where nothing is frozen, and where what lies above needs more of what lies below than the states, such as the
-    relative positions of T5: that is found out by running both.
+    None where nothing is frozen, and where what lies above needs more of what lies below than the states that are kept,
+    such as the relative positions of T5, or the padding that Longformer adds: that is found out by running both.
 
     Args:
         model: of an encoder, of which ``freeze_lower`` has frozen some layers.
         run: passes any input through it.
+        keep: what is kept of the states at the boundary, in their place; all of them by default.
     """
     layers = layers_of(model)
     frozen = first_trained(layers)
@@ -31,7 +34,7 @@ def find_boundary(model: nn.Module, run: Callable[[], Tensor]) -> "Boundary | No
             whole = run()
             for in_tuple in (False, True):
                 boundary = Boundary(model, layers[frozen], in_tuple)
-                if boundary.gives(whole, run):
+                if boundary.gives(whole, run, keep):
                     return boundary
         return None
     finally:
@@ -56,10 +59,10 @@ class Boundary:
         self._first, self._in_tuple = first, in_tuple
         self._below = _before(model, first)
 
-    def gives(self, whole: Tensor, run: Callable[[], Tensor]) -> bool:
+    def gives(self, whole: Tensor, run: Callable[[], Tensor], keep: Callable[[Tensor], Tensor]) -> bool:
         """Whether both parts, one after the other, give what ``run`` gave."""
         try:
-            with self.given(self.below(run)):
+            with self.given(keep(self.below(run))):
                 return torch.equal(run(), whole)
         except Exception:
             return False  # whatever a model may raise that needs more than the states

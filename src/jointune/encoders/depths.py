@@ -79,6 +79,7 @@ def _pool(states: Tensor, mask: Tensor | None) -> Tensor:
         # A map of which two sides are alike; what is left are the channels.
         _, second, third, fourth = states.shape
         return states.mean((1, 2) if second == third != fourth else (2, 3))
-    if mask is not None and mask.shape[1] == states.shape[1]:
-        return masked_mean(states, mask)
+    if mask is not None and mask.shape[1] <= states.shape[1]:
+        # Longformer pads texts to its window: more than the mask knows of is padding.
+        return masked_mean(states[:, : mask.shape[1]], mask)
     return states.mean(1)

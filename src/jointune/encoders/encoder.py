@@ -44,7 +44,7 @@ class Encoder(nn.Module):
     def freeze_lower(self, keep: float) -> None:
         """Train the upper layers only; see ``layers.freeze_lower``. ``boundary`` is where they begin."""
         freeze_lower(self.model, keep, self._run_any)
-        self.boundary = find_boundary(self.model, lambda: self._run_any().pooled)
+        self.boundary = find_boundary(self.model, lambda: self._run_any().pooled, self._keep_any)
 
     def look_below(self, layers: Sequence[int]) -> None:
         """Give ``States.lower`` of these layers from now on; see ``depths.spread_depths``."""
@@ -57,3 +57,7 @@ class Encoder(nn.Module):
     def _run_any(self) -> States:
         """Pass any input through the model."""
         raise NotImplementedError
+
+    def _keep_any(self, states: Tensor) -> Tensor:
+        """What is kept, between the epochs, of that input's states at the boundary."""
+        return states

@@ -11,6 +11,9 @@ from jointune.encoders.encoder import Encoder
 from jointune.encoders.states import States, masked_mean
 from jointune.errors import EncoderError
 
+_ANY_MASK = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
+"""Of two texts: one is padded to the other's length, which no model that pads to blocks takes as it is."""
+
 
 class TextEncoder(Encoder):
     """Any Hugging Face text model.
@@ -121,9 +124,14 @@ class TextEncoder(Encoder):
         return States(tokens, words.mask, masked_mean(tokens, words.mask))
 
     def _run_any(self) -> States:
-        words = torch.ones((1, 4), dtype=torch.long)
-        states: States = self({"input_ids": words, "attention_mask": words, "token_type_ids": words * 0})
+        words = torch.ones_like(_ANY_MASK)
+        states: States = self({"input_ids": words, "attention_mask": _ANY_MASK, "token_type_ids": words * 0})
         return states
+
+    def _keep_any(self, states: Tensor) -> Tensor:
+        if "attention_mask" not in self.inputs:
+            return states  # it looks at padding as at any token
+        return states[:, : _ANY_MASK.shape[1]] * _ANY_MASK.unsqueeze(-1)
 
     @property
     def _is_visual(self) -> bool:
