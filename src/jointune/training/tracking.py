@@ -1,5 +1,7 @@
 """Experiment trackers, all through Accelerate."""
 
+import inspect
+import re
 from typing import Any
 
 from jointune.errors import SettingsError
@@ -23,6 +25,13 @@ def check_trackers(track: str | None) -> None:
 
 
 def loggable(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings as a tracker or a JSON file takes them: what is no plain value, as it is spelled."""
+    """Settings as a tracker or a JSON file takes them: what is no plain value, as it is spelled in every process."""
     plain = (str, int, float, bool)
-    return {name: value if isinstance(value, plain) else str(value) for name, value in settings.items()}
+    return {name: value if isinstance(value, plain) else _spelled(value) for name, value in settings.items()}
+
+
+def _spelled(value: Any) -> str:
+    if inspect.isroutine(value) or inspect.isclass(value):
+        return f"{value.__module__}.{value.__qualname__}"
+    # An address in memory is of one process: what is spelled by it is known by its class.
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", str(value))
