@@ -255,7 +255,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             SettingsError: an argument out of range, or ``JOINTUNE_CACHE_GIB``.
             EncoderError: an encoder that cannot be loaded, or that cannot take in what ``read_image_text`` brings.
             MissingExtraError: a package is needed that is not installed.
-            TooLittleMemoryError: the device has too little memory, however few posts it is given at once.
+            TooLittleMemoryError: the device has too little memory to train on one post, or to run a batch.
             InterruptedTraining: Ctrl-C; with ``checkpoint``, the state was saved first.
         """
         began = time.monotonic()

@@ -26,7 +26,7 @@ class SettingsError(JointuneError, ValueError):
 
 
 class TooLittleMemoryError(JointuneError):
-    """A device has too little memory to train, however few posts it is given at once."""
+    """A device has too little memory for one post in training, or for as many at once as it was told to run."""
 
 
 class MissingExtraError(JointuneError, ImportError):

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from jointune import JointClassifier
+from jointune.encoders.text import TextEncoder
 from jointune.errors import TooLittleMemoryError
 from jointune.model import JointModel
 
@@ -46,3 +47,25 @@ def test_a_post_that_does_not_fit_is_one_clear_error(parts, tiny_settings, small
     small_memory(0)
     with pytest.raises(TooLittleMemoryError, match="too little memory for one post; train fewer layers"):
         JointClassifier(**tiny_settings).fit(training, validation=held)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "probe"),
+    [(TextEncoder, "below", True), (JointModel, "encode_text", True), (JointModel, "forward", False)],
+)
+def test_a_batch_that_does_not_fit_outside_of_training_is_one_clear_error(
+    parts, tiny_settings, four_layers, monkeypatch, owner, name, probe
+):
+    """In the frozen layers, the features of the probe, and the validation."""
+    training, held, _ = parts
+    settings = tiny_settings | {"text_encoder": four_layers, "probe": probe}
+    whole = getattr(owner, name)
+
+    def without_memory(self, *inputs):
+        if not self.training:
+            raise torch.OutOfMemoryError("out of memory")
+        return whole(self, *inputs)
+
+    monkeypatch.setattr(owner, name, without_memory)
+    with pytest.raises(TooLittleMemoryError, match=r"cpu has too little memory.*set a lower batch_size"):
+        JointClassifier(**settings).fit(training, validation=held)

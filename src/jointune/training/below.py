@@ -11,10 +11,9 @@ from jointune.batches.states import StateStore, room_for
 from jointune.batches.training_set import TrainingSet
 from jointune.encoders.image import ImageEncoder
 from jointune.encoders.text import TextEncoder
-from jointune.memory import trim_heap
 from jointune.model import JointModel
 from jointune.progress import Bar
-from jointune.training.inference import autocast, to_inputs
+from jointune.training.inference import autocast, evaluating, to_inputs
 from jointune.training.recipe import Recipe
 
 
@@ -42,6 +41,10 @@ def run_frozen_layers(
         pictures: whether pictures are run, cropped at the centre. They are left to the epochs where their states would
             take more than half of the free disk.
         mirrored: whether they are run mirrored too.
+
+    Raises:
+        OutputError: the disk is full.
+        TooLittleMemoryError: a batch is too large for the device.
     """
     kept_texts = _TextStates(model.text_encoder, posts) if texts and model.text_encoder.boundary else None
     kept_pictures = None
@@ -50,20 +53,14 @@ def run_frozen_layers(
     if kept_texts is None and kept_pictures is None:
         return
     bar.start(len(posts))
-    training = model.training
-    model.eval()
-    try:
-        with torch.no_grad(), autocast(device, recipe.precision):
-            for batch in posts.in_order(recipe.batch_size):
-                inputs = to_inputs(batch, device)
-                if kept_texts is not None and inputs.text is not None:
-                    kept_texts.add(batch.indices[batch.present[:, 0]].tolist(), inputs.text)
-                if kept_pictures is not None and inputs.pixels is not None:
-                    kept_pictures.add(batch.indices[batch.present[:, 1]].tolist(), inputs.pixels)
-                bar.advance(len(batch.indices))
-    finally:
-        model.train(training)
-        trim_heap()
+    with evaluating(model, device), torch.no_grad(), autocast(device, recipe.precision):
+        for batch in posts.in_order(recipe.batch_size):
+            inputs = to_inputs(batch, device)
+            if kept_texts is not None and inputs.text is not None:
+                kept_texts.add(batch.indices[batch.present[:, 0]].tolist(), inputs.text)
+            if kept_pictures is not None and inputs.pixels is not None:
+                kept_pictures.add(batch.indices[batch.present[:, 1]].tolist(), inputs.pixels)
+            bar.advance(len(batch.indices))
     if kept_texts is not None:
         posts.text_below = kept_texts.store
     if kept_pictures is not None:

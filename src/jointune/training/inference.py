@@ -1,12 +1,14 @@
 """Batches through the model."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import nn
 
 from jointune.batches.batch import Batch
+from jointune.errors import TooLittleMemoryError
 from jointune.memory import trim_heap
 from jointune.model import Inputs
 
@@ -43,6 +45,30 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
 
 
+@contextmanager
+def evaluating(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Put the model into evaluation mode, and back into its own at the end.
+
+    Args:
+        model: on ``device``.
+        device: named where it has too little memory.
+
+    Raises:
+        TooLittleMemoryError: the posts given at once are too many for it.
+    """
+    training = model.training
+    model.eval()
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise TooLittleMemoryError(
+            f"{device} has too little memory to run so many posts at once; set a lower batch_size"
+        ) from error
+    finally:
+        model.train(training)
+        trim_heap()
+
+
 def probabilities(
     model: nn.Module, batches: Iterable[Batch], count: int, device: torch.device, precision: str = "fp32"
 ) -> np.ndarray:
@@ -54,20 +80,17 @@ def probabilities(
         count: of posts in all of them.
         device: where the model is.
         precision: see ``autocast``.
+
+    Raises:
+        TooLittleMemoryError: a batch is too large for the device.
     """
     rows: np.ndarray | None = None
-    training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode(), autocast(device, precision):
-            for batch in batches:
-                # Softmax in double, so that rounding never makes a row sum to anything but one.
-                scores = model(to_inputs(batch, device)).logits.double().softmax(-1).cpu().numpy()
-                if rows is None:
-                    rows = np.zeros((count, scores.shape[1]), dtype=np.float32)
-                rows[batch.indices] = scores
-    finally:
-        model.train(training)
-        trim_heap()
+    with evaluating(model, device), torch.inference_mode(), autocast(device, precision):
+        for batch in batches:
+            # Softmax in double, so that rounding never makes a row sum to anything but one.
+            scores = model(to_inputs(batch, device)).logits.double().softmax(-1).cpu().numpy()
+            if rows is None:
+                rows = np.zeros((count, scores.shape[1]), dtype=np.float32)
+            rows[batch.indices] = scores
     assert rows is not None, "there are batches"
     return rows

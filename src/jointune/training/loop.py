@@ -93,7 +93,7 @@ def fine_tune(
     Raises:
         InterruptedTraining: Ctrl-C; the state was saved first.
         OutputError: the disk is full.
-        TooLittleMemoryError: the device has too little memory, however few posts it is given at once.
+        TooLittleMemoryError: the device has too little memory to train on one post, or to run a batch.
         BundleError: the saved state is damaged or of another run.
     """
     began = time.monotonic() if began is None else began

@@ -8,9 +8,8 @@ import torch
 
 from jointune.batches.batch import Batch
 from jointune.batches.training_set import TrainingSet
-from jointune.memory import trim_heap
 from jointune.model import JointModel
-from jointune.training.inference import autocast, to_inputs
+from jointune.training.inference import autocast, evaluating, to_inputs
 from jointune.training.recipe import Recipe
 
 STRENGTHS = tuple(float(10**power) for power in np.arange(-1.5, 2.1, 0.5))
@@ -112,23 +111,20 @@ def pooled_features(
 
     Returns:
         float32 [N, D], first the text's; NaN for a modality that a post does not have.
+
+    Raises:
+        TooLittleMemoryError: a batch is too large for the device.
     """
     text_width = model.text_encoder.width
     features = np.full((len(chosen), text_width + model.image_encoder.width), np.nan, dtype=np.float32)
-    training = model.training
-    model.eval()
-    try:
-        with torch.inference_mode(), autocast(device, precision):
-            for batch in batches:
-                inputs = to_inputs(batch, device)
-                rows = np.searchsorted(chosen, batch.indices)
-                if text := model.encode_text(inputs):
-                    features[rows[batch.present[:, 0]], :text_width] = text.summary.float().cpu().numpy()
-                if image := model.encode_image(inputs):
-                    features[rows[batch.present[:, 1]], text_width:] = image.summary.float().cpu().numpy()
-    finally:
-        model.train(training)
-        trim_heap()
+    with evaluating(model, device), torch.inference_mode(), autocast(device, precision):
+        for batch in batches:
+            inputs = to_inputs(batch, device)
+            rows = np.searchsorted(chosen, batch.indices)
+            if text := model.encode_text(inputs):
+                features[rows[batch.present[:, 0]], :text_width] = text.summary.float().cpu().numpy()
+            if image := model.encode_image(inputs):
+                features[rows[batch.present[:, 1]], text_width:] = image.summary.float().cpu().numpy()
     return features
 
 
