@@ -370,6 +370,9 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
     def predict_proba(self, posts: Any) -> np.ndarray:
         """Probabilities, float32 [N, C], columns in the order of ``classes_``.
 
+        One thread at a time: the model is changed while it runs, to look at its lower layers. Several need a lock, or a
+        classifier each; ``jointune serve`` scores the posts of all its clients in one thread.
+
         Args:
             posts: as for ``fit``; labels are not needed.
 
