@@ -47,7 +47,7 @@ from jointune.posts.post import Post, Posts
 from jointune.posts.problems import OnBadImage, Problem, raise_problems, valid_policy
 from jointune.posts.read import as_posts
 from jointune.posts.split import split_posts
-from jointune.progress import progress_bar
+from jointune.progress import Bar, progress_bar
 from jointune.scorer import Scorer
 from jointune.scoring import Scored
 from jointune.training.below import run_frozen_layers
@@ -317,14 +317,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
                 start_from_probe(untrained, training, checking, recipe, accelerator.device, weights)
 
             if self.train_layers is not None and recipe.epochs and model.takes_states:
-                model.to(accelerator.device)
                 with progress_bar("running the frozen layers", "posts", shown) as bar:
-                    run_frozen_layers(model, checking, recipe, accelerator.device, bar)
-                    # Texts vary with what is hidden where pictures are read too, and pictures with their random crops.
-                    plain, uncropped = not self.read_image_text, not recipe.augment or image.size == image.resize
-                    run_frozen_layers(
-                        model, training, recipe, accelerator.device, bar, plain, uncropped, mirrored=recipe.augment
-                    )
+                    self._run_frozen_layers(model, training, checking, recipe, accelerator.device, bar)
             compiled = (text_encoder.model, image_encoder.model) if self.compile_layers else ()
             with compiled_layers(compiled), progress_bar("training", "steps", shown) as bar:
                 self.log_ = fine_tune(
@@ -350,15 +344,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             description["depths"] = encoder.depths.numbers if encoder.depths else []
         self._adopt(model, text, image, {"text": text_description, "image": image_description}, accelerator.device)
         self.data_ = {"training": dict(Counter(posts.labels)), "validation": dict(Counter(held.labels))}
-        checking.text_below = checking.image_below = (
-            None  # in the precision of training, which is not that of predictions
-        )
-        scores = probabilities(model, checking.in_order(self.batch_size), len(held), self._device)
-        calibration = calibrate(scores, checking.labels)
-        model.temperature.fill_(calibration.temperature)
-        scores = at_temperature(scores, calibration.temperature)
-        self.calibration_: dict[str, Any] | None = calibration.to_dict()
-        self.metrics_ = compute_metrics(checking.labels, scores, self.classes_.tolist())
+        self._calibrate(checking)
         self.test_metrics_ = None
         if tested:
             self.data_["test"] = dict(Counter(tested.labels))
@@ -599,6 +585,34 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             hidden["tokens_without_image"] = encode_posts(posts.without("image"), text)
             hidden["tokens_without_text"] = encode_posts(posts.without("text"), text, True)
         return TrainingSet(tokens, places, store, class_numbers(posts, self.classes_.tolist()), text, image, **hidden)
+
+    def _run_frozen_layers(
+        self,
+        model: JointModel,
+        training: TrainingSet,
+        checking: TrainingSet,
+        recipe: Recipe,
+        device: torch.device,
+        bar: Bar,
+    ) -> None:
+        """Compute once what training would otherwise compute in each epoch."""
+        model.to(device)
+        run_frozen_layers(model, checking, recipe, device, bar)
+        # Texts vary with what is hidden where pictures are read too, and pictures with their random crops.
+        plain, image = not self.read_image_text, training.image
+        uncropped = not recipe.augment or image.size == image.resize
+        run_frozen_layers(model, training, recipe, device, bar, plain, uncropped, mirrored=recipe.augment)
+
+    def _calibrate(self, checking: TrainingSet) -> None:
+        """Fit the temperature on the validation posts, and score them with it."""
+        # They were kept in the precision of training, which is not that of predictions.
+        checking.text_below = checking.image_below = None
+        scores = probabilities(self.model_, checking.in_order(self.batch_size), len(checking), self._device)
+        calibration = calibrate(scores, checking.labels)
+        self.model_.temperature.fill_(calibration.temperature)
+        self.calibration_: dict[str, Any] | None = calibration.to_dict()
+        scores = at_temperature(scores, calibration.temperature)
+        self.metrics_ = compute_metrics(checking.labels, scores, self.classes_.tolist())
 
     def _class_weights(self, truth: np.ndarray) -> np.ndarray | None:
         if self.class_weight is None:
