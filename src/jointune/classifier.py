@@ -310,7 +310,6 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             training = self._arrays(posts, places, store, text, image)
             checking = self._arrays(held, held_places, store, text, image)
             model = make_model(text_encoder, image_encoder, self.fusion, len(self.classes_), self.probe)
-            fingerprint = self._fingerprint(posts, held) | {"number of processes": accelerator.num_processes}
             weights = self._class_weights(training.labels)
 
             def start(untrained: JointModel) -> None:
@@ -328,7 +327,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
                     recipe,
                     accelerator,
                     weights,
-                    Checkpoints(Path(checkpoint), fingerprint) if checkpoint else None,
+                    self._checkpoints(Path(checkpoint), posts, held, accelerator) if checkpoint else None,
                     resume,
                     start if self.probe else None,
                     bar,
@@ -649,12 +648,15 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         error = standard_error(self.metric, metrics, checking.labels, scores)
         return Validation(score, error, logged)
 
-    def _fingerprint(self, posts: Posts, held: Posts) -> dict[str, Any]:
+    def _checkpoints(self, folder: Path, posts: Posts, held: Posts, accelerator: Accelerator) -> Checkpoints:
+        """Where the state of the run is kept, and by what it is known again."""
         settings = loggable(self.get_params())
         for name in ("progress", "track", "device"):
             settings.pop(name)
         digests = {"training posts": posts_digest(posts), "validation posts": posts_digest(held)}
-        return settings | digests | {"jointune version": __version__, "torch version": str(torch.__version__)}
+        versions = {"jointune version": __version__, "torch version": str(torch.__version__)}
+        fingerprint = settings | digests | versions | {"number of processes": accelerator.num_processes}
+        return Checkpoints(folder, fingerprint)
 
 
 def _check_labels(posts: Posts, held: Posts) -> None:

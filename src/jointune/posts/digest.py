@@ -2,7 +2,7 @@
 
 import hashlib
 
-from jointune.posts.pictures import PictureError, picture_bytes
+from jointune.posts.pictures import PictureError, picture_digest
 from jointune.posts.post import Picture, Posts, RemotePicture
 
 
@@ -23,6 +23,6 @@ def _identity(picture: Picture | None) -> str:
     if isinstance(picture, RemotePicture):
         return str(picture)
     try:
-        return hashlib.sha256(picture_bytes(picture)).hexdigest()
+        return picture_digest(picture).hex()
     except PictureError as reason:
         return str(reason)  # told, or passed over, where pictures are opened
