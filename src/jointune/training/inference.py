@@ -9,7 +9,7 @@ from torch import nn
 
 from jointune.batches.batch import Batch
 from jointune.errors import TooLittleMemoryError
-from jointune.memory import trim_heap
+from jointune.memory import freed_memory_kept
 from jointune.model import Inputs
 
 _STATES = {np.dtype(np.float32): torch.float32, np.dtype(np.int16): torch.bfloat16}
@@ -59,14 +59,14 @@ def evaluating(model: nn.Module, device: torch.device) -> Iterator[None]:
     training = model.training
     model.eval()
     try:
-        yield
+        with freed_memory_kept():
+            yield
     except torch.OutOfMemoryError as error:
         raise TooLittleMemoryError(
             f"{device} has too little memory to run so many posts at once; set a lower batch_size"
         ) from error
     finally:
         model.train(training)
-        trim_heap()
 
 
 def probabilities(
