@@ -12,6 +12,8 @@ from torch.nn import functional
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from jointune.encoders.depthwise import depthwise_conv2d
+
 # repeats, kernel, stride, expansion, output channels: table 1 of the paper
 _STAGES = [
     (1, 3, 1, 1, 16),
@@ -42,21 +44,21 @@ class SameConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] to [B, C', ceil(H / stride), ceil(W / stride)]."""
+        pads = self._pads(x)
         if self.groups > 1 and x.device.type == "cpu":
-            # CPU kernels for depthwise gradients are about twice as fast in float32 as in bfloat16.
-            with torch.autocast("cpu", enabled=False):
-                return self._convolve(x.float())
-        return self._convolve(x)
-
-    def _convolve(self, x: Tensor) -> Tensor:
-        pads = []
-        for size, kernel, stride in zip(reversed(x.shape[-2:]), self.kernel_size, self.stride, strict=True):
-            total = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
-            pads += [total // 2, total - total // 2]
-        if pads[0] == pads[1] and pads[2] == pads[3]:
-            padding = (pads[2], pads[0])
-            return functional.conv2d(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+            return depthwise_conv2d(x, self.weight, _bias(self), self.stride[0], pads)
+        left, right, top, bottom = pads
+        if left == right and top == bottom:
+            return functional.conv2d(x, self.weight, self.bias, self.stride, (top, left), groups=self.groups)
         return super().forward(functional.pad(x, pads))
+
+    def _pads(self, x: Tensor) -> tuple[int, int, int, int]:
+        (top, bottom), (left, right) = (
+            (total // 2, total - total // 2)
+            for size, kernel, stride in zip(x.shape[-2:], self.kernel_size, self.stride, strict=True)
+            for total in [max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)]
+        )
+        return left, right, top, bottom
 
 
 class InvertedResidual(nn.Module):

@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenize
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.tokens import TextPreprocessor
 from jointune.encoders import builtin
+from jointune.encoders.depthwise import speed_up_depthwise
 from jointune.encoders.efficientnet_lite import EfficientNetLiteConfig, EfficientNetLiteModel
 from jointune.encoders.image import ImageEncoder
 from jointune.encoders.projections import Projections
@@ -248,6 +249,7 @@ def _text_preprocessor(name: str, tokenizer: Any, model: Any, max_tokens: int | 
 
 
 def _image_encoder(model: Any, preprocessor: ImagePreprocessor) -> ImageEncoder:
+    speed_up_depthwise(model)
     return ImageEncoder(model, preprocessor, _image_dim(model, preprocessor))
 
 
