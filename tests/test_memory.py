@@ -19,7 +19,7 @@ PAGES = (2 << 20) // os.sysconf("SC_PAGE_SIZE")
 FAULTS = """
 import resource
 import numpy as np
-from jointune.memory import freed_memory_kept, return_large_blocks, trim_heap
+from jointune.memory import freed_memory_kept, return_large_blocks
 
 
 def faults(mebibytes, times=20):
