@@ -56,6 +56,7 @@ class Bundle:
         metrics: scores by part, such as ``validation``.
         log: the training log.
         calibration: what ``Calibration.to_dict`` gave.
+        notes: what to know before the model is trusted, one sentence each.
     """
 
     model: JointModel
@@ -69,6 +70,7 @@ class Bundle:
     metrics: dict[str, Any] = field(default_factory=dict)
     log: list[dict[str, Any]] = field(default_factory=list)
     calibration: dict[str, Any] | None = None
+    notes: list[str] = field(default_factory=list)
 
     def about(self) -> dict[str, Any]:
         """What ``config.json`` says, apart from how to build the model again."""
@@ -82,6 +84,7 @@ class Bundle:
             "data": self.data,
             "metrics": self.metrics,
             "calibration": self.calibration,
+            "notes": self.notes,
         }
 
     def card(self, name: str = "model") -> str:
@@ -93,7 +96,15 @@ class Bundle:
         if self.settings.get("read_image_text"):
             preprocessing += " The text in pictures is read too, by RapidOCR."
         return model_card(
-            name, self.labels, self.encoders, preprocessing, self.fusion, self.data, self.metrics, self.calibration
+            name,
+            self.labels,
+            self.encoders,
+            preprocessing,
+            self.fusion,
+            self.data,
+            self.metrics,
+            self.calibration,
+            self.notes,
         )
 
 
@@ -114,6 +125,7 @@ def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
             "text_preprocessing": bundle.text.config(),
             "settings": bundle.settings,
             "data": bundle.data,
+            "notes": bundle.notes,
         }
         write_json(folder / "config.json", config)
         write_json(folder / "labels.json", bundle.labels)
@@ -182,6 +194,7 @@ def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
         metrics,
         log,
         calibration,
+        config.get("notes", []),
     )
 
 

@@ -1,6 +1,7 @@
 """JointClassifier: the face of the library."""
 
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, replace
@@ -33,7 +34,7 @@ from jointune.encoders.layers import compiled_layers, recompute_layers
 from jointune.encoders.lora import add_lora
 from jointune.encoders.pairs import check_pairs
 from jointune.encoders.text import TextEncoder
-from jointune.errors import PostsError, SettingsError
+from jointune.errors import JointuneWarning, PostsError, SettingsError
 from jointune.evaluation.calibration import UNSURE, at_temperature, calibrate, least_confidence
 from jointune.evaluation.metrics import Metrics, compute_metrics, standard_error
 from jointune.evaluation.scored import evaluate_scorer
@@ -137,6 +138,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         trained_parameters_: number of weights that training could change.
         is_main_process_: whether this process is the one that should save, where several train together.
         problems_: posts that ``on_bad_image`` skipped or stripped of their picture.
+        notes_: what to know before the classifier is trusted, one sentence each; also given as ``JointuneWarning``.
     """
 
     def __init__(
@@ -259,6 +261,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             InterruptedTraining: Ctrl-C; with ``checkpoint``, the state was saved first.
         """
         began = time.monotonic()
+        self.notes_: list[str] = []
         recipe, kinds = self.recipe(), valid_kinds(self.normalise)
         valid_policy(self.on_bad_image)
         check_trackers(self.track)
@@ -455,7 +458,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         bundle = load_bundle(local_folder(path), fusion)
         made = cls(**(bundle.settings | {"device": device} | ({"fusion": fusion} if fusion else {})))
         made.classes_ = np.array(bundle.labels, dtype=object)
-        made.data_, made.log_ = bundle.data, bundle.log
+        made.data_, made.log_, made.notes_ = bundle.data, bundle.log, bundle.notes
         made.loaded_metrics_, made.calibration_ = bundle.metrics, bundle.calibration
         target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         made._adopt(bundle.model, bundle.text, bundle.image, bundle.encoders, target)
@@ -488,6 +491,11 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         if self.lora is not None and self.lora < 1:
             raise SettingsError(f"lora={self.lora}: a rank is at least 1; None is for whole weights")
         return Recipe(**{field.name: getattr(self, field.name) for field in fields(Recipe)})
+
+    def _note(self, note: str) -> None:
+        """Keep a note for the bundle and its card, and give it as a warning."""
+        self.notes_.append(note)
+        warnings.warn(note, JointuneWarning, stacklevel=3)
 
     def _fitted(self) -> "JointClassifier":
         if not hasattr(self, "model_"):
@@ -533,6 +541,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             metrics,
             self.log_,
             self.calibration_,
+            self.notes_,
         )
 
     def _encoders(

@@ -22,7 +22,7 @@ from jointune.commands.train import train
 from jointune.commands.tune import tune
 from jointune.commands.ui import ui
 from jointune.cores import limit_threads
-from jointune.errors import InterruptedWork, JointuneError
+from jointune.errors import InterruptedWork, JointuneError, JointuneWarning
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "import": import_,
@@ -64,11 +64,13 @@ def _options(
 def main() -> None:
     """Run a command; print an error of ours in one message and exit with 2, 130 after Ctrl-C."""
     limit_threads()
-    warnings.filterwarnings("ignore")  # other packages' warnings are not for the user of a command
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a label or a path that the terminal cannot show
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+    warnings.filterwarnings("ignore")  # other packages' warnings are not for the user of a command
+    warnings.filterwarnings("always", category=JointuneWarning)
+    warnings.showwarning = lambda message, *_, **__: console.print(f"note: {message}", style="yellow")
     try:
         app()
     except InterruptedWork as error:

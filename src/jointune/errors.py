@@ -5,6 +5,10 @@ class JointuneError(Exception):
     """Base of every error that jointune raises on purpose; the command line prints it and exits with 2."""
 
 
+class JointuneWarning(UserWarning):
+    """Something to know before a result is trusted; the work goes on. The command line prints it as a note."""
+
+
 class PostsError(JointuneError):
     """Posts that cannot be used: the message names file, row, reason and remedy."""
 

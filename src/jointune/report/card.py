@@ -16,6 +16,7 @@ def model_card(
     data: Mapping[str, Mapping[str, int]],
     metrics: Mapping[str, Mapping[str, Any]],
     calibration: Mapping[str, Any] | None = None,
+    notes: Sequence[str] = (),
 ) -> str:
     """A bundle's README.md, in Markdown: data, encoders and licences, scores with intervals, use and limits.
 
@@ -28,6 +29,7 @@ def model_card(
         data: part, such as ``training``, to the number of posts by label.
         metrics: part, such as ``validation``, to its ``Metrics`` as a dictionary.
         calibration: ``Calibration`` as a dictionary.
+        notes: what to know before the model is trusted, one sentence each.
     """
     text, image = encoders["text"], encoders["image"]
     lines = [
@@ -52,6 +54,7 @@ def model_card(
         "",
         f"Fusion: {fusion}. {preprocessing}",
         "",
+        *(["## Know this first", "", *(f"- {note}" for note in notes), ""] if notes else []),
         "## Data",
         "",
         *_data_table(labels, data),
