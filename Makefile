@@ -44,6 +44,7 @@ bench: setup  ## Measure speed as ratios; all of it with POSTS=posts.csv, see be
 	$(BIN)/python benchmarks/predict.py build/demo/model $(or $(POSTS),$(DEMO))
 	$(BIN)/python benchmarks/serve.py build/demo/model $(POSTS)
 ifdef POSTS
+	$(BIN)/python benchmarks/waiting.py $(POSTS)
 	$(BIN)/python benchmarks/scale.py $(POSTS)
 	$(BIN)/python benchmarks/scale.py $(POSTS) --encoders default --out build/bench/scale_default.json
 	$(BIN)/python benchmarks/time_to_score.py $(POSTS) $(if $(PEER),--peer "$(PEER)")

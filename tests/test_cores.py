@@ -1,6 +1,9 @@
-"""How many cores may be used."""
+"""How many cores may be used, and how threads wait."""
 
+import ast
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -43,13 +46,59 @@ def test_a_containers_quota_counts(quota, files, expected):
 
 
 def test_threads_are_limited_to_it_unless_the_user_says_otherwise(quota, monkeypatch):
-    monkeypatch.setattr(os, "environ", {})
+    monkeypatch.setattr(os, "environ", dict(cores.WAITING))
     quota({})
-    cores.limit_threads()
-    assert os.environ == {}
+    cores.set_up_threads()
+    assert os.environ == cores.WAITING
     quota({"cpu.max": "200000 100000"})
-    cores.limit_threads()
-    assert os.environ == {"OMP_NUM_THREADS": "2"}
+    cores.set_up_threads()
+    assert os.environ == cores.WAITING | {"OMP_NUM_THREADS": "2"}
     os.environ["OMP_NUM_THREADS"] = "4"
-    cores.limit_threads()
-    assert os.environ == {"OMP_NUM_THREADS": "4"}
+    cores.set_up_threads()
+    assert os.environ == cores.WAITING | {"OMP_NUM_THREADS": "4"}
+
+
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+
+
+@pytest.fixture
+def environment_of():
+    """What the environment says of waiting after some Python code has run in a process of its own."""
+
+    def run(code, **variables):
+        plain = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_", "KMP_"))}
+        command = [
+            sys.executable,
+            "-c",
+            f"{code}\nimport os\nprint({{name: os.environ.get(name) for name in {WAITING}}})",
+        ]
+        done = subprocess.run(command, env=plain | variables, capture_output=True, text=True, check=True)
+        return ast.literal_eval(done.stdout.splitlines()[-1])
+
+    return run
+
+
+COMMAND = """
+import sys
+from jointune.cli import main
+sys.argv = ["jointune", "--version"]
+try:
+    main()
+except SystemExit:
+    pass
+"""
+
+
+def test_the_command_line_has_threads_spin_shortly(environment_of):
+    assert environment_of(COMMAND) == {"OMP_WAIT_POLICY": None} | cores.WAITING
+
+
+@pytest.mark.parametrize(
+    "chosen", [{"OMP_WAIT_POLICY": "passive"}, {"GOMP_SPINCOUNT": "7"}, {"KMP_BLOCKTIME": "infinite"}]
+)
+def test_what_the_user_says_of_waiting_holds(environment_of, chosen):
+    assert environment_of(COMMAND, **chosen) == dict.fromkeys(WAITING) | chosen
+
+
+def test_the_library_leaves_the_environment_alone(environment_of):
+    assert environment_of("from jointune import JointClassifier, compare, tune") == dict.fromkeys(WAITING)

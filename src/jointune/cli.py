@@ -21,7 +21,7 @@ from jointune.commands.serve import serve
 from jointune.commands.train import train
 from jointune.commands.tune import tune
 from jointune.commands.ui import ui
-from jointune.cores import limit_threads
+from jointune.cores import set_up_threads
 from jointune.errors import InterruptedWork, JointuneError, JointuneWarning
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -63,7 +63,7 @@ def _options(
 
 def main() -> None:
     """Run a command; print an error of ours in one message and exit with 2, 130 after Ctrl-C."""
-    limit_threads()
+    set_up_threads()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a label or a path that the terminal cannot show

@@ -1,10 +1,18 @@
-"""How many cores this process may use."""
+"""How many cores this process may use, and how its threads wait for one another."""
 
 import os
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
 """Where Linux says what a container may use."""
+
+WAITING = {"GOMP_SPINCOUNT": "5000", "KMP_BLOCKTIME": "1"}
+"""How long a thread spins at a barrier before it sleeps: rounds for GNU's OpenMP, milliseconds for LLVM's and Intel's.
+
+By default it is about 300,000 rounds and 200 ms. Where other programs compute too, threads that spin take the cores
+from those they wait for: training then takes several times as long. Sleeping at once costs a quarter on quiet cores.
+``benchmarks/waiting.py`` measures both.
+"""
 
 
 def available_cores() -> int:
@@ -18,13 +26,17 @@ def available_cores() -> int:
     return seen if allowed is None else max(1, min(seen, round(allowed)))
 
 
-def limit_threads() -> None:
-    """Have OpenMP use ``available_cores``, where these are fewer than it sees and the user asked for no number.
+def set_up_threads() -> None:
+    """Choose how many threads OpenMP uses and how long they wait busily, unless the user's environment says so.
 
-    For this process and those that it starts. To be called before torch and NumPy are imported, which read it then.
+    It uses ``available_cores``, where these are fewer than it sees, and ``WAITING``. For this process and those that it
+    starts. Call it before torch and NumPy are imported: OpenMP reads the environment then. Only the command line does,
+    since a library must leave the environment of its process alone.
     """
     if available_cores() < (os.cpu_count() or 1):
         os.environ.setdefault("OMP_NUM_THREADS", str(available_cores()))
+    if os.environ.keys().isdisjoint({"OMP_WAIT_POLICY", *WAITING}):
+        os.environ.update(WAITING)
 
 
 def _quota() -> float | None:
