@@ -11,12 +11,12 @@ from jointune.ui.judge import judge, one_at_a_time
 from serve.made_scorer import make_scorer
 
 
-def answering(*row: float, calibrated: bool = True, least: float = 0.0):
+def answering(*row: float, by_presence=None, least: float = 0.0):
     """A scorer that always gives these probabilities."""
     return replace(
         make_scorer(),
         probabilities=lambda batches, count: np.tile(np.float32(row), (count, 1)),
-        about={"calibration": {"temperature": 1.0}} if calibrated else {},
+        about={"calibration": {"temperature": 1.0, "by_presence": by_presence or {}}},
         least_confidence=least,
     )
 
@@ -35,14 +35,22 @@ def test_a_post_with_both_gets_the_numbers_of_predict(picture):
     assert not any(sentence.startswith("No ") for sentence in verdict.sentences)
 
 
-def test_it_says_how_often_such_an_answer_is_right(picture):
-    assert judge(answering(0.1, 0.2, 0.7), "x", picture).sentences == [
-        "positive, with 70% confidence.",
-        "On posts like those it learned from, about 70 in 100 such answers are right.",
+def test_it_states_no_frequency_that_was_not_measured(picture):
+    for scorer in (answering(0.1, 0.2, 0.7), replace(answering(0.1, 0.2, 0.7), about={"calibration": None})):
+        assert judge(scorer, "x", picture).sentences == ["positive, with 70% confidence."]
+
+
+def test_it_says_how_often_such_answers_were_right_on_enough_posts_that_held_the_same(picture):
+    measured = {"text+image": [(0.5, 0.6, 10, 40), (0.6, 0.7, 21, 30), (0.7, 0.8, 28, 29)], "text": [(0.6, 0.7, 1, 2)]}
+    scorer = answering(0.1, 0.25, 0.65, by_presence=measured)
+    assert judge(scorer, "x", picture).sentences == [
+        "positive, with 65% confidence.",
+        "Of 30 validation posts with text and picture and a confidence from 60% to 70%, 21 were answered rightly.",
     ]
-    assert "about 99 in 100" in judge(answering(0.0, 0.0, 1.0), "x", picture).sentences[1]
-    assert "more likely wrong than right" in judge(answering(0.4, 0.3, 0.3), "x", picture).sentences[-1]
-    assert "not calibrated" in judge(answering(0.1, 0.2, 0.7, calibrated=False), "x", picture).sentences[1]
+    # Too few posts without a picture, none without a text, and too few of that confidence.
+    assert judge(scorer, "x", None).sentences[1:] == ["No picture: judged by the text alone."]
+    assert judge(scorer, None, picture).sentences[1:] == ["No text: judged by the picture alone."]
+    assert len(judge(answering(0.1, 0.15, 0.75, by_presence=measured), "x", picture).sentences) == 1
 
 
 def test_it_says_when_the_model_is_unsure(picture):

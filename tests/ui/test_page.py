@@ -11,6 +11,7 @@ from dataclasses import replace
 from starlette.testclient import TestClient
 
 from conftest import write_rows
+from jointune.ui.examples import Example, examples
 from jointune.ui.offline import load_gradio
 from serve.made_scorer import make_scorer
 
@@ -23,7 +24,9 @@ def client(tmp_path, monkeypatch):
     from jointune.ui.run import make_app
 
     card = "# A made model\n\n![](https://example.org/a.png)"
-    with TestClient(make_app(replace(make_scorer(), card=card), tmp_path)) as client:
+    scorer = make_scorer()
+    app = make_app(replace(scorer, card=card), tmp_path, "made", examples(scorer.labels, tmp_path))
+    with TestClient(app) as client:
         yield client
 
 
@@ -41,6 +44,31 @@ def test_what_was_uploaded_and_scored_goes_after_a_day_and_nothing_else(tmp_path
     delete_files_created_by_app(page, age=0)
     assert not list(tmp_path.rglob("*.scored.csv"))
     assert set(tmp_path.rglob("*.webp")) == kept
+
+
+def test_it_says_which_model_this_is(tmp_path, client):
+    from jointune.ui.run import make_app
+
+    about = {
+        "text_encoder": {"name": "some-bert"},
+        "image_encoder": {"name": "some-vit"},
+        "data": {"training": {"negative": 700, "positive": 500}},
+        "metrics": {"validation": {"accuracy": 0.75, "accuracy_ci": [0.7, 0.8], "n": 1100}},
+    }
+    scorer = replace(make_scorer(), about=about)
+
+    def page(*examples: Example) -> str:
+        with TestClient(make_app(scorer, tmp_path, "my <model>", examples)) as named:
+            return " ".join(str(part["props"].get("value")) for part in named.get("/config").json()["components"])
+
+    shown = page(Example("only words", None))
+    assert "<h1>my &lt;model&gt;</h1>" in shown
+    assert "negative, neutral, positive" in shown
+    assert "some-bert and some-vit, fine-tuned jointly on 1,200 posts." in shown
+    assert "Accuracy 0.750 (0.700 to 0.800) on 1,100 validation posts." in shown
+    assert "only words" in shown
+    assert "Or try one of these" in shown
+    assert "Or try one of these" not in page()
 
 
 def test_nothing_is_loaded_from_elsewhere(client):

@@ -38,6 +38,11 @@ def scored(tmp_path):
 def test_rows_are_scored_as_predict_does(scored, tmp_path):
     done = scored([{"id": 1, "text": "good", "image": "a/b.png"}, {"id": 2, "text": "bad", "image": ""}], ["a/b.png"])
     assert done.sentences == ["2 of 2 rows scored."]
+    assert sum(done.answers.values()) == 2
+    assert list(done.answers) == ["negative", "neutral", "positive"]
+    assert [(post.text, answer) for post, answer, _ in done.first] == [
+        (row["text"], row["prediction"]) for row in read(done.path)
+    ]
     (tmp_path / "a").mkdir()
     (tmp_path / "one.png").rename(tmp_path / "a" / "b.png")
     scorer = make_scorer()

@@ -13,6 +13,12 @@ def ui(
     bundle: BundleArgument,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine's.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 for any free one.")] = 7860,
+    examples: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="POSTS", help="Posts to try it on, with columns text, image and label: one of each label is shown."
+        ),
+    ] = None,
     abstain: Abstain = None,
     device: Device = None,
     engine: Engine = None,
@@ -26,8 +32,10 @@ def ui(
 
         from jointune.load import load_scorer
         from jointune.serve.run import bind
+        from jointune.ui.examples import examples as choose
         from jointune.ui.run import make_app, show
 
         line = bind(host, port)
-        app = make_app(load_scorer(bundle, device, abstain, engine), folder)
+        scorer = load_scorer(bundle, device, abstain, engine)
+        app = make_app(scorer, folder, Path(bundle).resolve().name, choose(scorer.labels, folder, examples))
         show(app, line, lambda address: out.print(f"open {address} in a browser; Ctrl-C ends it"))

@@ -102,6 +102,11 @@ def calibrate(probabilities: np.ndarray, truth: np.ndarray) -> Calibration:
     )
 
 
+def presence(text: bool, image: bool) -> str:
+    """Name what a post holds: ``text+image``, ``text`` or ``image``."""
+    return "+".join(name for name, held in (("text", text), ("image", image)) if held)
+
+
 def at_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """What the probabilities would be, had their logits been divided by ``temperature``; same shape and dtype."""
     logs = np.log(np.maximum(probabilities.astype(np.float64), 1e-300)) / temperature

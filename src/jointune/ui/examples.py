@@ -1,23 +1,72 @@
-"""Posts to try a model on: three of the demo posts, in which text and picture say different things."""
+"""Posts to try a model on."""
 
-import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from jointune.demo import POSTS
+from jointune.errors import PostsError
+from jointune.posts.pictures import PictureError, open_picture
+from jointune.posts.post import Post
+from jointune.posts.read import Columns, PostsFile
 
 _CHOSEN = ("post050", "post006", "post012")
+"""Demo posts in which text and picture say different things."""
+
+_MOST = 6
+_EDGE = 640
+"""Pixels of a picture's longer side: it is shown, and scored, from a copy of that size at most."""
 
 
 class Example(NamedTuple):
-    """A text and the picture that belongs to it."""
+    """A text, empty where there is none, and the picture that belongs to it, if any."""
 
     text: str
-    picture: Path
+    picture: Path | None
 
 
-def examples() -> list[Example]:
-    """The examples, in their order."""
-    with open(POSTS, encoding="utf-8", newline="") as file:
-        rows = {row["id"]: row for row in csv.DictReader(file)}
-    return [Example(rows[name]["text"], POSTS.parent / rows[name]["image"]) for name in _CHOSEN]
+def examples(labels: Sequence[str], folder: Path, table: Path | None = None) -> list[Example]:
+    """Choose posts that fit a model: one of each of its labels from ``table``, or demo posts if it has their labels.
+
+    Args:
+        labels: of the model.
+        folder: takes copies of the pictures.
+        table: posts with the columns ``text``, ``image`` and ``label``; any of them may be missing.
+
+    Returns:
+        Six examples at most; none for a model of other labels than the demo's, without a table.
+
+    Raises:
+        PostsError: the table cannot be read, or no post of it can be shown.
+    """
+    if table is None:
+        posts = PostsFile(POSTS)
+        if not {label.casefold() for label in labels} <= {str(post.label) for post in posts}:
+            return []
+        return [_example(post, folder) for post in posts if post.fields["id"] in _CHOSEN]
+    there = PostsFile(table, Columns(None, None, None)).columns
+    text, image, label = (name if name in there else None for name in ("text", "image", "label"))
+    chosen: dict[object, Example] = {}
+    for number, post in enumerate(PostsFile(table, Columns(text, image, label))):
+        # Without labels, the first posts will do.
+        key = post.label if label else number
+        if post.problem is None and key not in chosen and (not label or post.label in labels):
+            try:
+                chosen[key] = _example(post, folder)
+            except PictureError:
+                continue
+        if len(chosen) == min(_MOST, len(labels) if label else _MOST):
+            break
+    if not chosen:
+        raise PostsError(f"{table.name}: no post of it can be shown as an example: it needs texts or pictures")
+    return list(chosen.values())
+
+
+def _example(post: Post, folder: Path) -> Example:
+    if post.image is None:
+        return Example(post.text or "", None)
+    picture = open_picture(post.image, (_EDGE, _EDGE))
+    picture.thumbnail((_EDGE, _EDGE))
+    path = folder / f"example-{len(list(folder.glob('example-*')))}.webp"
+    picture.save(path, lossless=True)
+    return Example(post.text or "", path)

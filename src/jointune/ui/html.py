@@ -1,12 +1,90 @@
 """Sentences to HTML. They hold names from users' files, so that all of them are escaped."""
 
-from collections.abc import Sequence
+import base64
+import io
+from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
+from jointune.posts.pictures import PictureError, open_picture
+from jointune.posts.post import Picture, Post
 from jointune.posts.problems import Problem
 
 _LISTED = 100
 """Problems that are shown; a page with many thousands of lines helps nobody."""
+
+_EDGE = 96
+"""Pixels of a thumbnail's longer side."""
+
+_TEXT = 200
+"""Characters of a text that the preview shows."""
+
+
+def heading(name: str, about: Mapping[str, Any], labels: Sequence[str]) -> str:
+    """Which model this is: its name, labels, encoders, and what it scored on which posts.
+
+    Args:
+        name: of its folder.
+        about: ``Scorer.about``.
+        labels: of the model.
+    """
+    facts = [f"It tells apart: <b>{escape(', '.join(labels))}</b>."]
+    encoders = [about[side]["name"] for side in ("text_encoder", "image_encoder") if side in about]
+    learned = sum(about.get("data", {}).get("training", {}).values())
+    if encoders:
+        made = f"{escape(' and '.join(encoders))}, fine-tuned jointly"
+        facts.append(made + (f" on {learned:,} posts." if learned else "."))
+    part = next((part for part in ("test", "validation") if part in about.get("metrics", {})), None)
+    if part:
+        scores = about["metrics"][part]
+        low, high = scores["accuracy_ci"]
+        facts.append(f"Accuracy {scores['accuracy']:.3f} ({low:.3f} to {high:.3f}) on {scores['n']:,} {part} posts.")
+    facts.append("What you enter stays on the machine that shows this page.")
+    return f"<h1>{escape(name)}</h1><p>{' '.join(facts)}</p>"
+
+
+def chart(answers: Mapping[str, int]) -> str:
+    """How many posts got each answer, as bars."""
+    total = sum(answers.values())
+    if not total:
+        return ""
+    rows = [
+        f"<tr><th scope=row>{escape(label)}</th><td><div class=bar style='width:{100 * count / total:.1f}%'></div></td>"
+        f"<td>{count:,} ({count / total:.0%})</td></tr>"
+        for label, count in answers.items()
+    ]
+    return f"<table class=chart><caption>Answers</caption><tbody>{''.join(rows)}</tbody></table>"
+
+
+def preview(first: Sequence[tuple[Post, str, float]]) -> str:
+    """The first scored posts with thumbnails of their pictures."""
+    if not first:
+        return ""
+    rows = []
+    for post, answer, confidence in first:
+        text = post.text or ""
+        shown = text if len(text) <= _TEXT else text[: _TEXT - 1] + "…"
+        rows.append(
+            f"<tr><td>{_thumbnail(post.image)}</td><td class=answer>{escape(answer)}<br>{confidence:.0%}</td>"
+            f"<td class=text>{escape(shown)}</td></tr>"
+        )
+    header = "".join(f"<th scope=col>{name}</th>" for name in ("Picture", "Answer", "Text"))
+    caption = "The first scored post" if len(rows) == 1 else f"The first {len(rows)} scored posts"
+    return f"<table class=posts><caption>{caption}</caption><tr>{header}</tr>{''.join(rows)}</table>"
+
+
+def _thumbnail(source: Picture | None) -> str:
+    """A picture as an image in the page itself; it was decoded for scoring, so hardly any cannot be."""
+    if source is None:
+        return ""
+    try:
+        picture = open_picture(source, (_EDGE, _EDGE))
+    except PictureError:
+        return ""
+    picture.thumbnail((_EDGE, _EDGE))
+    file = io.BytesIO()
+    picture.save(file, "webp", quality=80)
+    return f"<img alt='' src='data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}'>"
 
 
 def said(sentences: Sequence[str]) -> str:

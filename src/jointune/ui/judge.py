@@ -8,10 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from jointune.batches.batch import Batch
-from jointune.evaluation.calibration import UNSURE
+from jointune.evaluation.calibration import UNSURE, presence
 from jointune.posts.post import Post
 from jointune.posts.problems import Problem
 from jointune.scorer import Scorer
+
+_FEWEST = 30
+"""Validation posts on which a stated frequency rests."""
+
+_HELD = {"text+image": "text and picture", "text": "a text alone", "image": "a picture alone"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,8 @@ def judge(scorer: Scorer, text: str | None, picture: str | Path | None) -> Verdi
         return Verdict([f"This picture cannot be used: {problems[0].reason}. Choose another one."])
     row = scored[0].probabilities
     shares = {label: float(share) for label, share in zip(scorer.labels, row, strict=True)}
-    return Verdict([*_in_words(scorer, row), *_missing(post)], shares)
+    said = [*_in_words(scorer, row), *_missing(post), *_measured(scorer, post, float(row.max()))]
+    return Verdict(said, shares)
 
 
 def _in_words(scorer: Scorer, row: np.ndarray) -> list[str]:
@@ -70,18 +76,7 @@ def _in_words(scorer: Scorer, row: np.ndarray) -> list[str]:
             f"Its best guess is {best}, with {confidence:.1%} confidence; it answers from "
             f"{scorer.least_confidence:.1%} on.",
         ]
-    said = [f"{best}, with {confidence:.0%} confidence."]
-    if scorer.about.get("calibration") is None:
-        return [*said, "How often such an answer is right is not known: the model was not calibrated."]
-    said.append(f"On posts like those it learned from, about {_of_hundred(confidence)} in 100 such answers are right.")
-    if confidence < 0.5:
-        said.append("So this one is more likely wrong than right.")
-    return said
-
-
-def _of_hundred(confidence: float) -> int:
-    # Calibration on some hundred posts knows no certainty.
-    return min(99, round(100 * confidence))
+    return [f"{best}, with {confidence:.0%} confidence."]
 
 
 def _missing(post: Post) -> list[str]:
@@ -89,4 +84,17 @@ def _missing(post: Post) -> list[str]:
         return ["No picture: judged by the text alone."]
     if post.text is None:
         return ["No text: judged by the picture alone."]
+    return []
+
+
+def _measured(scorer: Scorer, post: Post, confidence: float) -> list[str]:
+    """How often answers of like confidence were right, where that was measured on enough posts like this one."""
+    calibration = scorer.about.get("calibration") or {}
+    pattern = presence(post.text is not None, post.image is not None)
+    for low, high, right, posts in calibration.get("by_presence", {}).get(pattern, []):
+        if low < confidence <= high and posts >= _FEWEST:
+            return [
+                f"Of {posts:,} validation posts with {_HELD[pattern]} and a confidence from {low:.0%} to {high:.0%}, "
+                f"{right:,} were answered rightly."
+            ]
     return []

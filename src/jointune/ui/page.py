@@ -1,14 +1,19 @@
 """The page: what is where, and which function answers what. Needs gradio; see ``offline``."""
 
 import tempfile
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
+from gradio.components import Component
+from gradio.events import Dependency
 
 from jointune.errors import JointuneError
 from jointune.scorer import Scorer
-from jointune.ui.examples import examples
-from jointune.ui.html import card_body, listed, said
+from jointune.ui.examples import Example
+from jointune.ui.html import card_body, chart, heading, listed, preview, said
 from jointune.ui.judge import Verdict, judge, one_at_a_time
 from jointune.ui.table import score_table
 
@@ -19,18 +24,20 @@ _INTERNAL = {"api_visibility": "private", "show_progress": "minimal"}
 """Of every event: it is the page's own, not an API."""
 
 
-def make_page(scorer: Scorer, folder: Path) -> gr.Blocks:
+def make_page(scorer: Scorer, folder: Path, name: str, examples: Sequence[Example]) -> gr.Blocks:
     """The page for one model.
 
     Args:
         scorer: the model.
         folder: takes the scored tables.
+        name: of the model.
+        examples: to try it on.
     """
     scorer = one_at_a_time(scorer)
-    with gr.Blocks(title="jointune", analytics_enabled=False, delete_cache=(_KEPT // 24, _KEPT)) as page:
-        gr.Markdown(f"# Try the model\n\nIt tells apart: {', '.join(scorer.labels)}. Nothing you enter is passed on.")
+    with gr.Blocks(title=f"{name} - jointune", analytics_enabled=False, delete_cache=(_KEPT // 24, _KEPT)) as page:
+        gr.HTML(heading(name, scorer.about, scorer.labels), elem_classes="model")
         with gr.Tab("One post"):
-            _one_post(scorer)
+            _one_post(scorer, examples)
         with gr.Tab("Many posts"):
             _table(scorer, folder)
         with gr.Tab("Model"):
@@ -38,7 +45,21 @@ def make_page(scorer: Scorer, folder: Path) -> gr.Blocks:
     return page
 
 
-def _one_post(scorer: Scorer) -> None:
+def _while_working(
+    when: Callable[..., Dependency],
+    button: gr.Button,
+    answer: Callable[..., Any],
+    inputs: list[Component],
+    outputs: list[Component],
+) -> None:
+    """Answer an event; its button says that work is under way, and takes no second press, until the answer is there."""
+    name = button.value
+    started = when(lambda: gr.Button("Working …", interactive=False), None, button, **_INTERNAL)
+    done = started.then(answer, inputs, outputs, **_INTERNAL)
+    done.then(lambda: gr.Button(name, interactive=True), None, button, **_INTERNAL)
+
+
+def _one_post(scorer: Scorer, examples: Sequence[Example]) -> None:
     def answer(text: str, picture: str | None) -> tuple[str, gr.Label]:
         try:
             verdict = judge(scorer, text, picture)
@@ -57,25 +78,32 @@ def _one_post(scorer: Scorer) -> None:
         with gr.Column():
             words = gr.HTML(elem_classes="said")
             bars = gr.Label(label="Confidence in each label", show_heading=False, visible=False, elem_classes="bars")
-            gr.Markdown("Or try one of these:")
-            for example in examples():
-                button = gr.Button(example.text, icon=example.picture, size="md", elem_classes="example")
+            if examples:
+                gr.Markdown("Or try one of these:")
+            for example in examples:
+                button = gr.Button(
+                    example.text or "A picture alone", icon=example.picture, size="md", elem_classes="example"
+                )
                 button.keep_in_cache.update(button.temp_files)  # its picture is no upload
-                button.click(
-                    lambda chosen=example: (chosen.text, str(chosen.picture)), None, [text, picture], **_INTERNAL
-                ).then(answer, [text, picture], [words, bars], **_INTERNAL)
-    gr.on([go.click, text.submit], answer, [text, picture], [words, bars], **_INTERNAL)
+                filled = button.click(
+                    lambda chosen=example: (chosen.text, chosen.picture and str(chosen.picture)),
+                    None,
+                    [text, picture],
+                    **_INTERNAL,
+                )
+                _while_working(filled.then, go, answer, [text, picture], [words, bars])
+    _while_working(partial(gr.on, [go.click, text.submit]), go, answer, [text, picture], [words, bars])
 
 
 def _table(scorer: Scorer, folder: Path) -> None:
-    def refused(why: str) -> tuple[str, str, gr.File]:
-        return said([why]), "", gr.File(None, visible=False)
+    def refused(why: str) -> tuple[str, str, str, gr.File]:
+        return said([why]), "", "", gr.File(None, visible=False)
 
     def score(
         table: str | None,
         pictures: str | None,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - how gradio wants it
-    ) -> tuple[str, str, gr.File]:
+    ) -> tuple[str, str, str, gr.File]:
         if table is None:
             return refused("Choose a CSV file first.")
         out = Path(tempfile.mkdtemp(dir=folder)) / f"{Path(table).stem}.scored.csv"
@@ -90,7 +118,8 @@ def _table(scorer: Scorer, folder: Path) -> None:
         except JointuneError as error:
             return refused(str(error))
         scored.temp_files.add(str(out))  # gradio shows a copy, and deletes what it knows of
-        return said(done.sentences), listed(done.problems), gr.File(str(out), visible=True)
+        shown = chart(done.answers) + preview(done.first)
+        return said(done.sentences), shown, listed(done.problems), gr.File(str(out), visible=True)
 
     gr.Markdown(
         "A CSV file with a column `text`, a column `image`, or both, as for `jointune predict`; and a zip file with "
@@ -102,5 +131,6 @@ def _table(scorer: Scorer, folder: Path) -> None:
     go = gr.Button("Score the table", variant="primary")
     words = gr.HTML(elem_classes="said")
     scored = gr.File(label="Scored table", interactive=False, visible=False)
+    shown = gr.HTML(elem_classes="scored")
     problems = gr.HTML(elem_classes="listed")
-    go.click(score, [table, pictures], [words, problems, scored], **_INTERNAL)
+    _while_working(go.click, go, score, [table, pictures], [words, shown, problems, scored])

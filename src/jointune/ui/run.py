@@ -2,7 +2,7 @@
 
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import gradio as gr
@@ -10,6 +10,7 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 
 from jointune.scorer import Scorer
+from jointune.ui.examples import Example
 from jointune.ui.looks import CSS, JS, THEME
 from jointune.ui.page import make_page
 
@@ -20,12 +21,14 @@ _MOST_UPLOADED = "1gb"
 """Of one file: a table, or a zip of pictures."""
 
 
-def make_app(scorer: Scorer, folder: Path) -> FastAPI:
+def make_app(scorer: Scorer, folder: Path, name: str = "model", examples: Sequence[Example] = ()) -> FastAPI:
     """The page as an application.
 
     Args:
         scorer: the model.
         folder: takes the scored tables; what was given to ``load_gradio``.
+        name: of the model.
+        examples: to try it on.
     """
     app = FastAPI(openapi_url=None)
 
@@ -37,7 +40,7 @@ def make_app(scorer: Scorer, folder: Path) -> FastAPI:
 
     return gr.mount_gradio_app(
         app,
-        make_page(scorer, folder),
+        make_page(scorer, folder, name, examples),
         path="/",
         footer_links=[],
         run_history=False,

@@ -16,6 +16,9 @@ from jointune.ui.archive import Archive
 TEXT, IMAGE = "text", "image"
 """The columns, as ``jointune predict`` names them by default."""
 
+_PREVIEWED = 20
+"""Scored posts that are shown."""
+
 
 @dataclass(frozen=True)
 class ScoredTable:
@@ -23,12 +26,16 @@ class ScoredTable:
 
     Attributes:
         path: the scored table.
+        answers: how many posts got each answer.
+        first: the first posts with their answers and confidences.
         rows: how many rows the table had.
         problems: the rows that were left out, and why.
         without: ``text`` or ``image``, where no row could have any.
     """
 
     path: Path
+    answers: dict[str, int]
+    first: list[tuple[Post, str, float]]
     rows: int
     problems: list[Problem]
     without: str | None
@@ -69,6 +76,8 @@ def score_table(
     check_output(out, file.columns, added)
     problems: list[Problem] = []
     read = 0
+    answers = dict.fromkeys(scorer.labels, 0)
+    first: list[tuple[Post, str, float]] = []
 
     def counted(posts: Iterator[Post]) -> Iterator[Post]:
         nonlocal read
@@ -79,11 +88,15 @@ def score_table(
 
     with open_writer(out, file.table, added) as writer:
         for entry in scorer.stream(counted(_with_pictures(file, pictures)), "skip", problems, table.name):
+            answer, confidence = scorer.answer(entry.probabilities)
+            answers[answer] = answers.get(answer, 0) + 1
+            if len(first) < _PREVIEWED:
+                first.append((entry.post, answer, confidence))
             cells = scorer.cells(entry.probabilities)
             writer.write({**entry.post.fields, **dict(zip(added, cells, strict=True))})
         if not read:
             raise PostsError(f"{table.name}: no posts: the file has a header but no rows")
-    return ScoredTable(out, read, problems, without)
+    return ScoredTable(out, answers, first, read, problems, without)
 
 
 def _columns(table: Path, with_pictures: bool) -> tuple[Columns, str | None]:
