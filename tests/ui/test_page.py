@@ -1,6 +1,7 @@
 """The page as a browser gets it."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from dataclasses import replace
 
 from starlette.testclient import TestClient
 
-from conftest import write_rows
+from conftest import draw, write_rows
 from jointune.ui.examples import Example, examples
 from jointune.ui.offline import load_gradio
 from serve.made_scorer import make_scorer
@@ -69,6 +70,51 @@ def test_it_says_which_model_this_is(tmp_path, client):
     assert "only words" in shown
     assert "Or try one of these" in shown
     assert "Or try one of these" not in page()
+
+
+@pytest.fixture
+def ask(client):
+    """Ask an event of the page about texts and files, as anybody may: ``ask("score", [Path("a.csv"), None])``."""
+
+    def ask(name: str, inputs: list) -> str:
+        events = client.app.routes[-1].app.get_blocks().fns
+        number = next(number for number, event in events.items() if event.fn.__name__ == name)
+        data = [
+            {"path": str(given), "meta": {"_type": "gradio.FileData"}} if isinstance(given, Path) else given
+            for given in inputs
+        ]
+        body = {"data": data, "fn_index": number, "session_hash": "me"}
+        client.post("/gradio_api/queue/join", json=body).raise_for_status()
+        with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": "me"}) as stream:
+            return next(line for line in stream.iter_lines() if "process_completed" in line)
+
+    return ask
+
+
+def test_a_table_of_the_machine_is_not_handed_out(tmp_path_factory, ask):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    secret = write_rows(elsewhere / "secret.csv", [{"text": "the secret"}])
+    answer = ask("score", [secret, None])
+    assert '"success":false' in answer
+    assert "secret.scored" not in answer
+    assert "the secret" not in answer
+
+
+def test_a_picture_of_the_machine_is_not_judged(tmp_path_factory, ask):
+    picture = tmp_path_factory.mktemp("elsewhere") / "a.png"
+    draw(picture, "red", 1)
+    assert '"success":false' in ask("answer", ["", picture])
+
+
+def test_a_link_among_the_uploads_leads_nowhere(tmp_path, tmp_path_factory, ask):
+    secret = write_rows(tmp_path_factory.mktemp("elsewhere") / "secret.csv", [{"text": "the secret"}])
+    (tmp_path / "link.csv").symlink_to(secret)
+    assert "the secret" not in ask("score", [tmp_path / "link.csv", None])
+
+
+def test_an_uploaded_table_is_scored(tmp_path, ask):
+    table = write_rows(tmp_path / "posts.csv", [{"text": "good"}])
+    assert "1 of 1 row scored." in ask("score", [table, None])
 
 
 def test_nothing_is_loaded_from_elsewhere(client):

@@ -10,7 +10,7 @@ import gradio as gr
 from gradio.components import Component
 from gradio.events import Dependency
 
-from jointune.errors import JointuneError
+from jointune.errors import JointuneError, PostsError
 from jointune.scorer import Scorer
 from jointune.ui.examples import Example
 from jointune.ui.html import card_body, chart, heading, listed, preview, said
@@ -29,7 +29,7 @@ def make_page(scorer: Scorer, folder: Path, name: str, examples: Sequence[Exampl
 
     Args:
         scorer: the model.
-        folder: takes the scored tables.
+        folder: takes uploads and scored tables: no file elsewhere is read or given out.
         name: of the model.
         examples: to try it on.
     """
@@ -37,11 +37,14 @@ def make_page(scorer: Scorer, folder: Path, name: str, examples: Sequence[Exampl
     with gr.Blocks(title=f"{name} - jointune", analytics_enabled=False, delete_cache=(_KEPT // 24, _KEPT)) as page:
         gr.HTML(heading(name, scorer.about, scorer.labels), elem_classes="model")
         with gr.Tab("One post"):
-            _one_post(scorer, examples)
+            _one_post(scorer, folder, examples)
         with gr.Tab("Many posts"):
             _table(scorer, folder)
         with gr.Tab("Model"):
             gr.Markdown(card_body(scorer.card), elem_classes="card")
+    # Gradio checks that a file was uploaded only once a page was launched, which one that is mounted never is: whoever
+    # reaches the port could name any file of the machine.
+    page.has_launched = True
     return page
 
 
@@ -59,10 +62,22 @@ def _while_working(
     done.then(lambda: gr.Button(name, interactive=True), None, button, **_INTERNAL)
 
 
-def _one_post(scorer: Scorer, examples: Sequence[Example]) -> None:
+def _uploaded(path: str, folder: Path) -> Path:
+    """The path of a file that was uploaded, or is an example.
+
+    Raises:
+        PostsError: it lies elsewhere, which only a request that no page makes can bring about.
+    """
+    file = Path(path).resolve()
+    if not file.is_relative_to(folder.resolve()):
+        raise PostsError("this file was not uploaded; choose it once more")
+    return file
+
+
+def _one_post(scorer: Scorer, folder: Path, examples: Sequence[Example]) -> None:
     def answer(text: str, picture: str | None) -> tuple[str, gr.Label]:
         try:
-            verdict = judge(scorer, text, picture)
+            verdict = judge(scorer, text, _uploaded(picture, folder) if picture else None)
         except JointuneError as error:
             verdict = Verdict([str(error)])
         return said(verdict.sentences), gr.Label(verdict.shares, visible=bool(verdict.shares))
@@ -110,8 +125,8 @@ def _table(scorer: Scorer, folder: Path) -> None:
         try:
             done = score_table(
                 scorer,
-                Path(table),
-                Path(pictures) if pictures else None,
+                _uploaded(table, folder),
+                _uploaded(pictures, folder) if pictures else None,
                 out,
                 lambda read: progress((read, None), desc="Scoring", unit="rows"),
             )
