@@ -9,7 +9,9 @@ import numpy as np
 
 from jointune.comparison.protocol import Budget
 from jointune.evaluation.curve import Curve, Saving, labels_saved
-from jointune.evaluation.paired import Difference, Estimate, Metric, Run, estimate, holm, paired_difference
+from jointune.evaluation.intervals import Metric
+from jointune.evaluation.paired import Difference, Estimate, estimates, holm, paired_differences
+from jointune.evaluation.spread import Run
 
 SCORES: tuple[Metric, ...] = ("accuracy", "macro_f1", "weighted_f1")
 COSTS = ("trained_parameters", "train_seconds", "peak_memory_mib", "peak_gpu_memory_mib", "ms_per_post")
@@ -108,13 +110,17 @@ def summarise(
         differences: dict[str, dict[str, Difference]] = {method: {} for method in here}
         adjusted: dict[str, dict[str, float]] = {method: {} for method in here}
         for score in SCORES:
-            for method, found in here.items():
-                if method != reference and _shared(here.get(reference, []), found):
-                    differences[method][score] = paired_difference(here[reference], found, score, labels, groups)
-            compared = [method for method in here if score in differences[method]]
-            values = holm([differences[method][score].p_value for method in compared])
-            for method, value in zip(compared, values, strict=True):
+            others = {
+                method: found
+                for method, found in here.items()
+                if method != reference and _shared(here.get(reference, []), found)
+            }
+            compared = paired_differences(here.get(reference, []), others, score, labels, groups)
+            values = holm([difference.p_value for difference in compared.values()])
+            for (method, difference), value in zip(compared.items(), values, strict=True):
+                differences[method][score] = difference
                 adjusted[method][score] = value
+        scored = {score: estimates(here, score, labels, groups) for score in SCORES}
         for method, found in here.items():
             rows = costs[method, budget]
             lines.append(
@@ -123,7 +129,7 @@ def summarise(
                     budget,
                     len(found),
                     mean(run.learned for run in found),
-                    {score: estimate(found, score, labels, groups) for score in SCORES},
+                    {score: scored[score][method] for score in SCORES},
                     differences[method],
                     adjusted[method],
                     {name: _mean([row[name] for row in rows]) for name in COSTS},

@@ -2,21 +2,52 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from html import escape
+from typing import Any, cast
 
 import numpy as np
 
-from jointune.evaluation.intervals import bootstrap_confusions, f1_scores
+from jointune.evaluation.intervals import (
+    Metric,
+    bootstrap_confusions,
+    effective_posts,
+    f1_interval,
+    f1_scores,
+    score_interval,
+    scores_of,
+)
+
+Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class ClassScores:
-    """Precision, recall and F1 of one label, and how many posts have it."""
+    """Precision, recall and F1 of one label, and how many posts have it.
+
+    Attributes:
+        precision: share of the posts predicted so that are so; 0 where none is predicted so.
+        recall: share of the posts that are so that are predicted so; 0 where none is so.
+        f1: their harmonic mean.
+        support: number of posts that are so.
+        precision_ci: its 95 % interval; 0 to 1 where none is predicted so.
+        recall_ci: its 95 % interval; 0 to 1 where none is so.
+        f1_ci: its 95 % interval; 0 to 1 where none is so or predicted so.
+    """
 
     precision: float
     recall: float
     f1: float
     support: int
+    precision_ci: Interval
+    recall_ci: Interval
+    f1_ci: Interval
+
+    def __str__(self) -> str:
+        scores = (f"{_title(name)} {with_interval(self, name)}" for name in ("precision", "recall", "f1"))
+        return f"{', '.join(scores)}, {self.support:,} {'post' if self.support == 1 else 'posts'}"
+
+    def __repr__(self) -> str:
+        return f"ClassScores({self})"
 
 
 @dataclass(frozen=True)
@@ -26,11 +57,11 @@ class Metrics:
     Attributes:
         n: number of posts.
         accuracy: share of posts predicted rightly.
-        accuracy_ci: its 95 % bootstrap interval.
+        accuracy_ci: its 95 % interval.
         macro_f1: mean F1 over the labels that occur in truth or prediction.
-        macro_f1_ci: its 95 % bootstrap interval.
+        macro_f1_ci: its 95 % interval.
         weighted_f1: mean F1 weighted by how often each label is true.
-        weighted_f1_ci: its 95 % bootstrap interval.
+        weighted_f1_ci: its 95 % interval.
         log_loss: mean negative log-likelihood, in nats.
         ece: expected calibration error over 15 bins of equal width (Guo et al., arXiv 1706.04599).
         auroc: area under the ROC curve, one label against the rest, mean over labels; None where a label is absent.
@@ -41,11 +72,11 @@ class Metrics:
 
     n: int
     accuracy: float
-    accuracy_ci: tuple[float, float]
+    accuracy_ci: Interval
     macro_f1: float
-    macro_f1_ci: tuple[float, float]
+    macro_f1_ci: Interval
     weighted_f1: float
-    weighted_f1_ci: tuple[float, float]
+    weighted_f1_ci: Interval
     log_loss: float
     ece: float
     auroc: float | None
@@ -57,26 +88,44 @@ class Metrics:
         """As JSON values."""
         return asdict(self)
 
+    def __repr__(self) -> str:
+        lines = [f"Metrics on {self.n:,} posts, with 95 % intervals:"]
+        lines += [f"  {name}: {score}" for name, score in self._overall()]
+        lines += [f"  {label}: {scores}" for label, scores in self.per_class.items()]
+        return "\n".join(lines)
 
-def compute_metrics(truth: np.ndarray, probabilities: np.ndarray, labels: Sequence[str], seed: int = 0) -> Metrics:
+    def _repr_html_(self) -> str:
+        """Tables for a notebook."""
+        overall = _html_table(["score", "value (95 % interval)"], self._overall())
+        by_label = _html_table(
+            ["label", "precision", "recall", "F1", "posts"],
+            [
+                (label, *(with_interval(scores, name) for name in ("precision", "recall", "f1")), f"{scores.support:,}")
+                for label, scores in self.per_class.items()
+            ],
+        )
+        return f"<p>{self.n:,} posts</p>{overall}{by_label}"
+
+    def _overall(self) -> list[tuple[str, str]]:
+        scores = [(_title(name), with_interval(self, name)) for name in ("accuracy", "macro_f1", "weighted_f1")]
+        plain = [(name, getattr(self, name)) for name in ("log_loss", "ece", "auroc")]
+        return scores + [(_title(name), f"{value:.3f}") for name, value in plain if value is not None]
+
+
+def compute_metrics(truth: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> Metrics:
     """Score probabilities against the truth.
 
     Args:
         truth: class numbers, int [N], N at least 1.
         probabilities: float [N, C], rows sum to one.
         labels: C label names.
-        seed: of the bootstrap.
     """
     classes = np.arange(len(labels))
     predicted = probabilities.argmax(1)
     confusion = np.bincount(truth * len(labels) + predicted, minlength=len(labels) ** 2).reshape(len(labels), -1)
     right, support, answers = np.diag(confusion), confusion.sum(1), confusion.sum(0)
-    precision, recall = right / np.maximum(answers, 1), right / np.maximum(support, 1)
-    f1 = 2 * right / np.maximum(support + answers, 1)
+    accuracy = float((predicted == truth).mean())
     macro, weighted = (float(score[0]) for score in f1_scores(confusion[None]))
-    resampled = bootstrap_confusions(confusion, seed)
-    macro_draws, weighted_draws = f1_scores(resampled)
-    accuracy_draws = np.trace(resampled, axis1=1, axis2=2) / len(truth)
     auroc = None
     if support.all():
         # With two labels, the curve of one is that of the other.
@@ -84,22 +133,32 @@ def compute_metrics(truth: np.ndarray, probabilities: np.ndarray, labels: Sequen
         auroc = float(np.mean([_area_under_roc(probabilities[:, label], truth == label) for label in chosen]))
     return Metrics(
         n=len(truth),
-        accuracy=float((predicted == truth).mean()),
-        accuracy_ci=_interval(accuracy_draws),
+        accuracy=accuracy,
+        accuracy_ci=score_interval(accuracy, effective_posts(confusion, "accuracy")),
         macro_f1=macro,
-        macro_f1_ci=_interval(macro_draws),
+        macro_f1_ci=score_interval(macro, effective_posts(confusion, "macro_f1")),
         weighted_f1=weighted,
-        weighted_f1_ci=_interval(weighted_draws),
+        weighted_f1_ci=score_interval(weighted, effective_posts(confusion, "weighted_f1")),
         log_loss=log_loss(probabilities, truth),
         ece=expected_calibration_error(probabilities.max(1), predicted == truth),
         auroc=auroc,
         per_class={
-            label: ClassScores(float(precision[i]), float(recall[i]), float(f1[i]), int(support[i]))
-            for i, label in enumerate(labels)
+            label: _class_scores(int(right[i]), int(answers[i]), int(support[i])) for i, label in enumerate(labels)
         },
         confusion_matrix=confusion.tolist(),
         labels=list(labels),
     )
+
+
+def with_interval(scores: ClassScores | Metrics, name: str) -> str:
+    """A score and its interval, as text.
+
+    Args:
+        scores: what holds both.
+        name: of the score.
+    """
+    low, high = getattr(scores, f"{name}_ci")
+    return f"{getattr(scores, name):.3f} ({low:.3f} to {high:.3f})"
 
 
 def log_loss(probabilities: np.ndarray, truth: np.ndarray) -> float:
@@ -108,7 +167,9 @@ def log_loss(probabilities: np.ndarray, truth: np.ndarray) -> float:
 
 
 def standard_error(metric: str, metrics: Metrics, truth: np.ndarray, probabilities: np.ndarray) -> float:
-    """How far a score may be off because of the posts that it was taken on.
+    """How far a score may be off because of the posts that it was taken on, by the bootstrap.
+
+    Training chooses weights by it. It is zero where every post is right, or every one wrong: it is no interval.
 
     Args:
         metric: ``accuracy``, ``macro_f1``, ``weighted_f1`` or ``log_loss``.
@@ -118,7 +179,8 @@ def standard_error(metric: str, metrics: Metrics, truth: np.ndarray, probabiliti
     """
     if metric == "log_loss":
         return float(_losses(probabilities, truth).std() / np.sqrt(len(truth)))
-    low, high = getattr(metrics, f"{metric}_ci")
+    draws = scores_of(bootstrap_confusions(np.array(metrics.confusion_matrix)), cast(Metric, metric))
+    low, high = np.quantile(draws, [0.025, 0.975])
     return float(high - low) / (2 * 1.96)
 
 
@@ -146,9 +208,27 @@ def _losses(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return -np.log(chosen)
 
 
-def _interval(draws: np.ndarray) -> tuple[float, float]:
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return float(low), float(high)
+def _class_scores(right: int, answers: int, support: int) -> ClassScores:
+    precision, recall = right / max(answers, 1), right / max(support, 1)
+    return ClassScores(
+        precision=precision,
+        recall=recall,
+        f1=2 * right / max(support + answers, 1),
+        support=support,
+        precision_ci=score_interval(precision, answers),
+        recall_ci=score_interval(recall, support),
+        f1_ci=f1_interval(right, support + answers - right),
+    )
+
+
+def _title(name: str) -> str:
+    return {"auroc": "AUROC", "ece": "ECE"}.get(name, name.replace("_", " ").replace("f1", "F1"))
+
+
+def _html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in header)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _area_under_roc(scores: np.ndarray, right: np.ndarray) -> float:

@@ -11,7 +11,9 @@ import numpy as np
 from jointune.caches import cache_limit
 from jointune.classifier import JointClassifier
 from jointune.errors import InterruptedTraining, JointuneError, SettingsError, TooLittleMemoryError
-from jointune.evaluation.paired import Metric, Run, paired_difference
+from jointune.evaluation.intervals import Metric
+from jointune.evaluation.paired import paired_difference
+from jointune.evaluation.spread import Run
 from jointune.extras import require
 from jointune.posts.check import class_numbers
 from jointune.posts.post import Posts

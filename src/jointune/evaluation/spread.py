@@ -1,0 +1,387 @@
+"""How far a mean over trainings may be off: the parts that test posts, seeds and folds have in it."""
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from jointune.errors import SettingsError
+from jointune.evaluation.intervals import PSEUDO_POSTS, Metric, Z, effective_posts, scores_of, smooth_influence
+
+# Equal scores differ by rounding once they are averaged; a variance below this is none.
+ROUNDING = 1e-24
+
+# Degrees of freedom that the trainings of other methods add to a method's own.
+_FROM_OTHERS = 2
+
+
+@dataclass(frozen=True)
+class Run:
+    """One trained model's predictions on the test posts of one fold.
+
+    Attributes:
+        fold: number of the division into training and test posts.
+        seed: of the training; runs of two methods are paired by fold and seed.
+        posts: numbers of the test posts, int [N], each once, the same for every method in the same fold.
+        truth: class numbers, int [N].
+        predicted: class numbers, int [N].
+        learned: number of training posts.
+    """
+
+    fold: int
+    seed: int
+    posts: np.ndarray
+    truth: np.ndarray
+    predicted: np.ndarray
+    learned: int
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A mean over folds, and what it varies with.
+
+    Attributes:
+        value: the mean.
+        posts: part of its variance that is due to test posts; infinite where it cannot be estimated.
+        scores: of each fold, or of each seed where there is one fold, float [n].
+        contained: part of the variance of ``scores``, divided by n, that ``posts`` holds already.
+        varies: whether the trainings differ at all.
+        freedom: degrees of freedom of ``posts``.
+        groups: number of groups of test posts.
+        effective: number of groups that a share would need to vary as the score does.
+        folds: mean over seeds in each fold, float [K].
+        test_to_train: number of test posts of a fold, divided by that of training posts.
+        basis: which variation is in it.
+        scale: what variances of different methods are divided by before they are compared.
+        sums: of a difference on one fold, the sum of both methods' scores by seed; otherwise empty.
+    """
+
+    value: float
+    posts: float
+    scores: np.ndarray
+    contained: float
+    varies: bool
+    freedom: float
+    groups: int
+    effective: float
+    folds: np.ndarray
+    test_to_train: float
+    basis: str
+    scale: float = 1.0
+    sums: Sequence[float] = ()
+
+    @property
+    def between(self) -> float:
+        """Variance between the scores, divided by ``scale``."""
+        return float(self.scores.var(ddof=1)) / self.scale
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """Equally likely variances of a mean.
+
+    Attributes:
+        variances: float [M].
+        freedom: degrees of freedom of the part that test posts have in them.
+    """
+
+    variances: np.ndarray
+    freedom: float = np.inf
+
+    @property
+    def none(self) -> bool:
+        """Whether nothing varies."""
+        return not np.any(self.variances > ROUNDING)
+
+    @property
+    def unknown(self) -> bool:
+        """Whether the variance cannot be told."""
+        return not np.isfinite(self.variances).all() or float(self.variances.min()) <= ROUNDING
+
+    def p_value(self, distance: float) -> float:
+        """How likely the mean is off by at least ``distance``."""
+        from scipy.special import ndtr, stdtr  # type: ignore[import-untyped]
+
+        steps = -distance / np.sqrt(self.variances)
+        return float(2 * (ndtr(steps) if np.isinf(self.freedom) else stdtr(self.freedom, steps)).mean())
+
+    def reach(self) -> float:
+        """The distance that the mean exceeds in 5 % of cases."""
+        deviation = float(np.sqrt(self.variances.max()))
+        if np.isinf(self.freedom):
+            farthest = Z * deviation
+        else:
+            from scipy.special import stdtrit
+
+            farthest = float(-stdtrit(self.freedom, 0.025) * deviation)
+        if len(self.variances) == 1 or self.p_value(farthest) >= 0.05:
+            return farthest
+        from scipy.optimize import brentq  # type: ignore[import-untyped]
+
+        return float(brentq(lambda distance: self.p_value(distance) - 0.05, 0.0, farthest, rtol=1e-9))
+
+
+def by_key(runs: Sequence[Run]) -> dict[tuple[int, int], Run]:
+    """The runs of a method by fold and seed.
+
+    Raises:
+        SettingsError: there are none, or a fold and seed occur twice.
+    """
+    keyed = {(run.fold, run.seed): run for run in runs}
+    if not runs:
+        raise SettingsError("There are no runs to score: give at least one.")
+    if len(keyed) < len(runs):
+        raise SettingsError("A fold and seed occur twice among the runs of a method: keep one run of each.")
+    return keyed
+
+
+def spread_of_score(runs: dict[tuple[int, int], Run], metric: Metric, labels: int, groups: np.ndarray | None) -> Spread:
+    """The spread of a method's mean score; its variances are by the delta method, with pseudo-posts.
+
+    Without groups and with one run, the variance is that of ``intervals.effective_posts``. Pseudo-posts come in groups
+    of the mean size, and are the same for all seeds of a fold.
+    """
+    plan = _Plan(runs, groups)
+    folds = len(plan.mean)
+    score, smooth = np.zeros(len(plan.runs)), np.zeros(len(plan.runs))
+    influence, pseudo = np.zeros((len(plan.runs), plan.groups)), np.zeros(len(plan.runs))
+    for place, (run, group) in enumerate(zip(plan.runs, plan.of_posts, strict=True)):
+        counts = _count_by_group(run, group, plan.groups, labels)
+        confusion = counts.sum(0).reshape(labels, labels)
+        score[place] = scores_of(confusion[None], metric)[0]
+        smooth[place], by_cell, smoothed = smooth_influence(confusion, metric, PSEUDO_POSTS / folds)
+        posts = float(confusion.sum())
+        scale = posts * float(smoothed.sum())
+        influence[place] = counts @ by_cell.ravel() / np.sqrt(scale)
+        group_size = posts / len(np.unique(group))
+        pseudo[place] = group_size * float(((smoothed - confusion) * by_cell**2).sum()) / scale
+    tested = len(plan.numbers)
+    few = plan.groups / max(plan.groups - 1, 1) * (tested - 1) / max(tested, 1) if plan.groups < tested else 1.0
+    of_mean = few * float(
+        ((plan.mean @ influence).mean(0) ** 2).sum() + ((plan.mean @ np.sqrt(pseudo)) ** 2).sum() / folds**2
+    )
+    of_each = few * float(((influence**2).sum(1) + pseudo).mean())
+    value = float((plan.mean @ smooth).mean())
+    spread = value * (1 - value)
+    predictions = sum(len(run.posts) for run in plan.runs)
+    of_mean = np.inf if plan.groups == 1 < tested else max(of_mean, spread / predictions)
+    return plan.spread(score, of_mean, of_each, scale=spread, effective=spread / of_mean)
+
+
+def spread_of_difference(
+    sides: Sequence[dict[tuple[int, int], Run]],
+    metric: Metric,
+    labels: int,
+    groups: np.ndarray | None,
+    seed: int,
+    draws: int,
+) -> Spread:
+    """The spread of the mean score of the first side less that of the second; its variances are by the bootstrap.
+
+    Groups are resampled over all folds at once rather than within each: this is the same where no post or group is in
+    the tests of two folds, and right where some are, as in repeated cross-validation.
+    """
+    plan = _Plan(sides[0], groups)
+    times = _resample(plan.groups, seed, draws)
+    score, total, drawn = np.zeros(len(plan.runs)), np.zeros(len(plan.runs)), np.zeros((len(plan.runs), draws))
+    tested, pull = np.zeros(labels**2), np.zeros((len(plan.runs), plan.groups))
+    for sign, side in zip((1, -1), sides, strict=True):
+        for place, (key, group) in enumerate(zip(plan.keys, plan.of_posts, strict=True)):
+            run = side[key]
+            if not np.array_equal(run.posts, plan.runs[place].posts):
+                group = plan.group_of(run)
+            counts = _count_by_group(run, group, plan.groups, labels)
+            here = np.flatnonzero(counts.any(1))
+            whole = counts.sum(0)
+            plain = _flat_scores(whole[None], metric, labels)[0]
+            score[place] += sign * plain
+            total[place] += plain
+            tested += whole
+            drawn[place] += sign * _flat_scores(times[:, here] @ counts[here], metric, labels)
+            # Leaving a group out tells its influence; a fold of one group has nothing left then.
+            pull[place, here] += sign * np.nan_to_num(plain - _flat_scores(whole - counts[here], metric, labels))
+    few = plan.groups / max(plan.groups - 1, 1)
+    of_mean = few * _variance((plan.mean @ drawn).mean(0)) if plan.groups > 1 else np.inf
+    of_each = few * float(np.mean([_variance(one) for one in drawn]))
+    share = effective_posts(tested.reshape(labels, labels), metric) / tested.sum()
+    return plan.spread(
+        score,
+        of_mean,
+        of_each,
+        freedom=_freedom_of_posts((plan.mean @ pull).mean(0)),
+        effective=share * plan.groups,
+        sums=total.tolist() if len(plan.mean) == 1 else (),
+    )
+
+
+def uncertainties(spreads: Sequence[Spread]) -> list[Uncertainty]:
+    """What the variance of each method's mean may be, given that of its posts and how much trainings vary.
+
+    The variance between a method's own few seeds or folds, divided by the true one, is chi-square; its quantiles give
+    equally likely true ones. Two seeds tell next to nothing of it by themselves. What the trainings of the other
+    methods vary by is therefore added, with the weight of two degrees of freedom (or as many as there are): the mean
+    of their variances, or the method's own where this is greater, so that a method whose trainings vary more than
+    those of others is not thought to be as steady. Methods whose trainings never differ neither give nor take.
+
+    The difference of two methods with two or three seeds, without a third method, is given what the sum of their scores
+    varies by: as much, where trainings are independent, and more, where both learn from the same few posts.
+
+    Args:
+        spreads: of methods trained on the same folds and seeds.
+    """
+    found = []
+    for spread in spreads:
+        freedom = len(spread.scores) - 1
+        if not freedom or not np.isfinite(spread.posts):
+            found.append(Uncertainty(np.array([spread.posts]), spread.freedom))
+            continue
+        from scipy.special import chdtri
+
+        variance = spread.between
+        others = [
+            (other.between, len(other.scores) - 1)
+            for other in spreads
+            if other is not spread
+            and spread.varies
+            and other.varies
+            and len(other.scores) > 1
+            and (len(other.folds) > 1) == (len(spread.folds) > 1)
+        ]
+        if not others and spread.varies and len(spread.sums) in (2, 3):
+            others = [(float(np.var(spread.sums, ddof=1)), freedom)]
+        if others:
+            theirs = float(np.average([each for each, _ in others], weights=[weight for _, weight in others]))
+            weight = min(_FROM_OTHERS, sum(weight for _, weight in others))
+            variance = (freedom * variance + weight * max(variance, theirs)) / (freedom + weight)
+            freedom += weight
+        quantiles = chdtri(freedom, (np.arange(200) + 0.5) / 200)
+        likely = variance * spread.scale * freedom / (quantiles * len(spread.scores))
+        found.append(Uncertainty(spread.posts + np.maximum(likely - spread.contained, 0), spread.freedom))
+    return found
+
+
+class _Plan:
+    """Which runs there are, and which group each of their posts is of."""
+
+    def __init__(self, runs: dict[tuple[int, int], Run], groups: np.ndarray | None) -> None:
+        self.keys = sorted(runs)
+        self.runs = [runs[key] for key in self.keys]
+        self.numbers = np.unique(np.concatenate([run.posts for run in self.runs]))
+        self._groups = groups
+        self._kept = np.unique(self.numbers if groups is None else groups[self.numbers])
+        self.groups = len(self._kept)
+        self.of_posts = [self.group_of(run) for run in self.runs]
+        # A matrix that takes the mean over seeds in each fold: float [K, runs].
+        fold = np.array([key[0] for key in self.keys])
+        mean = (np.unique(fold)[:, None] == fold).astype(np.float64)
+        self.mean = mean / mean.sum(1, keepdims=True)
+
+    def group_of(self, run: Run) -> np.ndarray:
+        """The place of the group of each post, int [N]."""
+        return np.searchsorted(self._kept, run.posts if self._groups is None else self._groups[run.posts])
+
+    def spread(
+        self,
+        score: np.ndarray,
+        of_mean: float,
+        of_each: float,
+        effective: float,
+        freedom: float = np.inf,
+        scale: float = 1.0,
+        sums: Sequence[float] = (),
+    ) -> Spread:
+        """The spread of the mean of these scores of the runs.
+
+        Args:
+            score: of each run.
+            of_mean: variance of the mean between test posts.
+            of_each: the same of a single run.
+            effective: as in ``Spread``, like those below.
+            freedom: of ``of_mean``.
+            scale: of variances.
+            sums: of both methods' scores.
+        """
+        per_fold = self.mean @ score
+        tested = float(np.mean([len(run.posts) for run in self.runs]))
+        # Few labels picked from all training posts of a fold are shared between folds no more often than all are.
+        learned = max(float(np.mean([run.learned for run in self.runs])), len(self.numbers) - tested)
+        several = len(per_fold) > 1
+        interaction = (of_each - of_mean) / max(len(score) - 1, 1) if np.isfinite(of_mean) else 0.0
+        return Spread(
+            value=float(per_fold.mean()),
+            posts=of_mean,
+            scores=per_fold if several else score,
+            contained=of_mean if several else interaction,
+            varies=several or interaction > 1e-9 * of_mean or float(score.var()) > ROUNDING,
+            freedom=freedom,
+            groups=self.groups,
+            effective=effective,
+            folds=per_fold,
+            test_to_train=tested / max(learned, 1.0),
+            basis=_basis(len(per_fold), len(score)),
+            scale=scale,
+            sums=sums,
+        )
+
+
+@functools.lru_cache(maxsize=4)
+def _resample(groups: int, seed: int, draws: int) -> np.ndarray:
+    """How often each group is drawn when as many are drawn as there are, with replacement: float [draws, groups].
+
+    The same for all methods of a fold; not to be written to.
+    """
+    chosen = np.random.default_rng(seed).integers(0, groups, (draws, groups)) + groups * np.arange(draws)[:, None]
+    times = np.bincount(chosen.ravel(), minlength=draws * groups).reshape(draws, groups).astype(np.float64)
+    times.flags.writeable = False
+    return times
+
+
+def _count_by_group(run: Run, group: np.ndarray, groups: int, labels: int) -> np.ndarray:
+    """Confusion matrix of each group's posts, flat: float [groups, labels²]."""
+    cell = (group * labels + run.truth) * labels + run.predicted
+    return np.bincount(cell, minlength=groups * labels**2).reshape(groups, labels**2).astype(np.float64)
+
+
+def _flat_scores(flat: np.ndarray, metric: Metric, labels: int) -> np.ndarray:
+    """Score of each flat confusion matrix, float [M]; NaN where one is empty.
+
+    A resample may hold no post of a small fold; such draws are left out of the variance.
+    """
+    return scores_of(flat.reshape(-1, labels, labels), metric)
+
+
+def _variance(draws: np.ndarray) -> float:
+    kept = draws[np.isfinite(draws)]
+    return float(kept.var(ddof=1)) if len(kept) > 1 else np.inf
+
+
+def _freedom_of_posts(pull: np.ndarray) -> float:
+    """Degrees of freedom of a variance between posts, from the influence of each group.
+
+    A variance estimated from G values has ``2 G / (kurtosis - 1)`` (Satterthwaite, 1946, with the variance of a sample
+    variance). Few posts that decide, as where two methods differ on five posts or a class is rare, give few.
+
+    Args:
+        pull: what the score loses without each group, float [G].
+    """
+    pull = pull - pull.mean()
+    second, fourth = float((pull**2).mean()), float((pull**4).mean())
+    most = max(len(pull) - 1, 1)
+    if fourth <= second**2:
+        return float(most)
+    return float(np.clip(2 * len(pull) * second**2 / (fourth - second**2), 1, most))
+
+
+def _basis(folds: int, runs: int) -> str:
+    if folds > 1:
+        return (
+            f"{runs} trainings over {folds} folds: the interval holds the variation between test posts and between "
+            "folds, not that folds learn from common posts, which only the p-value of a difference allows for"
+        )
+    if runs > 1:
+        return (
+            f"{runs} trainings on one division of the posts: the interval holds the variation between test posts and "
+            "between seeds, with the draws of training posts where labels are limited, not that of the division"
+        )
+    return "one training: the interval holds the variation between test posts only, not that between trainings"
