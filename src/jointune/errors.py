@@ -43,3 +43,8 @@ class InterruptedWork(JointuneError):  # noqa: N818 - nothing went wrong
 
 class InterruptedTraining(InterruptedWork):
     """Training was stopped by Ctrl-C after its state was saved."""
+
+
+def first_line(reason: BaseException) -> str:
+    """The first line of what an error says; its name where it says nothing."""
+    return next((line for line in map(str.strip, str(reason).splitlines()) if line), type(reason).__name__)
