@@ -132,7 +132,7 @@ def test_channels_change_places():
 
 
 @pytest.mark.parametrize(
-    "kind, settings",
+    ("kind", "settings"),
     [
         ("ViltImageProcessor", {"size": EDGE, "size_divisor": 16}),
         ("ViTImageProcessor", {"size": SQUARE, "do_resize": False}),

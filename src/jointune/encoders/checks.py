@@ -5,10 +5,11 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.tokens import TextPreprocessor, Tokens
+from jointune.encoders.encoder import Encoder
 from jointune.encoders.image import ImageEncoder
 from jointune.encoders.states import States
 from jointune.encoders.text import TextEncoder
@@ -78,16 +79,16 @@ def _check(what: str, kind: str, alone: States, again: States, both: States) -> 
 
 
 @contextmanager
-def _evaluating(encoder: nn.Module) -> Iterator[None]:
+def _evaluating(encoder: Encoder) -> Iterator[None]:
     """Inference in evaluation mode, with random numbers of its own."""
-    mode = encoder.training
-    encoder.eval()
+    mode = encoder.model.training
+    encoder.model.eval()
     try:
         # Not inference_mode: tensors that a model keeps for later would be of no use in training.
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             yield
     finally:
-        encoder.train(mode)
+        encoder.model.train(mode)
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

@@ -26,8 +26,8 @@ from jointune.encoders.projections import Projections
 from jointune.encoders.states import last_states
 from jointune.encoders.text import TextEncoder
 from jointune.encoders.text_preprocessing import load_text_preprocessor, sentence_settings
-from jointune.encoders.weights import Source, build_tower, describe, foreign_errors, load_tower, quiet
-from jointune.errors import EncoderError, JointuneWarning
+from jointune.encoders.weights import Source, build_tower, describe, load_tower, quiet
+from jointune.errors import EncoderError, JointuneWarning, foreign_errors
 from jointune.extras import require
 from jointune.hub import is_cached, why_unreachable
 
@@ -261,8 +261,8 @@ def _lite(package: builtin.LitePackage) -> tuple[nn.Module, ImagePreprocessor]:
 
 def _timm(architecture: str) -> tuple[nn.Module, ImagePreprocessor, str, list[str]]:
     name = f"timm:{architecture}"
-    timm = require("timm", "timm", f"the encoder {name}")
     with _loading(name, "image"):
+        timm = require("timm", "timm", f"the encoder {name}")
         pretrained = timm.create_model(architecture, pretrained=True, num_classes=0)
         model: Any = AutoModel.from_config(TimmWrapperConfig(architecture=architecture, do_pooling=True))
         model.timm_model.load_state_dict(pretrained.state_dict())

@@ -157,8 +157,11 @@ def _check_vocabulary(name: str, tokenizer: Any, model: Any) -> None:
     Special tokens that it lacks, such as padding that was added to a decoder's tokenizer, start from the mean of all
     embeddings: no text of a post is told apart by them.
     """
-    embeddings = model.get_input_embeddings()
-    size = len(embeddings.weight)
+    try:
+        weight = model.get_input_embeddings().weight
+    except (AttributeError, NotImplementedError):  # CANINE reads characters, and has no table of them
+        return
+    size = len(weight)
     vocabulary = tokenizer.get_vocab()
     beyond = sorted((number, token) for token, number in vocabulary.items() if number >= size)
     if not beyond:
@@ -172,18 +175,20 @@ def _check_vocabulary(name: str, tokenizer: Any, model: Any) -> None:
             f"tokens: {len(beyond):,} were added to the tokenizer alone, such as {shown}; give the tokenizer that "
             "belongs to the weights, or resize the model's embeddings, train them and save both"
         )
-    mean = embeddings.weight.detach().mean(0)
+    mean = weight.detach().mean(0)
     model.resize_token_embeddings(beyond[-1][0] + 1, mean_resizing=False).weight.data[size:] = mean
 
 
 def _most_tokens(tokenizer: Any, model: Any) -> int:
     """How long a text may be."""
-    limit = min(tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", None) or 10**9)
+    positions = getattr(model.config, "max_position_embeddings", None) or 0
+    # XLNet says -1.
+    limit = min(tokenizer.model_max_length, positions if positions > 0 else 10**9)
     table: Any = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
     padding = getattr(table, "padding_idx", None)
     if padding is not None:
         # RoBERTa's family counts positions from the padding id on.
-        limit = min(limit, table.num_embeddings - padding - 1)
+        limit = min(limit, len(table.weight) - padding - 1)
     return int(limit)
 
 

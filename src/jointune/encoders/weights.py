@@ -16,7 +16,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel
 
 from jointune.encoders.efficientnet_lite import EfficientNetLiteConfig, EfficientNetLiteModel
-from jointune.errors import EncoderError, JointuneError, first_line
+from jointune.errors import EncoderError
 
 AutoConfig.register("efficientnet_lite", EfficientNetLiteConfig, exist_ok=True)
 AutoModel.register(EfficientNetLiteConfig, EfficientNetLiteModel, exist_ok=True)
@@ -42,24 +42,6 @@ class Source:
     path: str
     licence: str = ""
     options: dict[str, Any] = field(default_factory=dict)
-
-
-@contextlib.contextmanager
-def foreign_errors(failed: str, remedy: str = "") -> Iterator[None]:
-    """Turn whatever a model of others raises into an ``EncoderError`` with the first line of what it said.
-
-    Args:
-        failed: what could not be done, such as ``the text encoder 'x' cannot be loaded``.
-        remedy: follows the reason.
-    """
-    try:
-        yield
-    except (JointuneError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as reason:
-        if "can't allocate memory" in str(reason):
-            raise
-        raise EncoderError(f"{failed}: {first_line(reason)}{remedy}") from reason
 
 
 @contextlib.contextmanager
@@ -122,6 +104,10 @@ def load_tower(source: Source, side: str, ignore: str = "") -> tuple[Any, list[s
             + (f"; its file holds others that fit nowhere: {_some(unused)}" if unused else "")
             + "; save the model again with save_pretrained"
         )
+    for weight in encoder.parameters():
+        if weight.untyped_storage().nbytes() > weight.nbytes:
+            # Cut out of what the file has in one piece; such a view cannot be saved by itself.
+            weight.data = weight.data.clone()
     return encoder, _unused(source, model, report["unexpected_keys"])
 
 
@@ -132,7 +118,9 @@ def tower(model: Any, side: str) -> Any:
     if isinstance(part, nn.Module) and hasattr(model.config, f"{side}_config"):
         part.whole_config = model.config
         return part
-    if getattr(model.config, "is_encoder_decoder", False):
+    # T5's encoder, saved by itself, no longer says that it was one half.
+    is_half = hasattr(getattr(model, "encoder", None), "embed_tokens") and hasattr(model, "decoder")
+    if is_half or getattr(model.config, "is_encoder_decoder", False):
         encoder = model.get_encoder()
         encoder.whole_config = model.config
         return encoder
@@ -213,7 +201,7 @@ def _renaming(source: Source, lacking: Iterable[str], held: Iterable[str]) -> di
     (prefix, most), *others = counts.most_common()
     if rivals := [other for other, count in others if count == most]:
         raise EncoderError(
-            f"{source.name!r} holds several encoders, named {_some([prefix, *rivals])}: save the one that is wanted by "
+            f"{source.name!r} holds several encoders, named {_some(sorted([prefix, *rivals]))}: save the one that is wanted by "
             "itself, with save_pretrained"
         )
     # transformers applies each pattern once to a name, and wrappers may stand in several places of it.
