@@ -552,6 +552,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         """Both encoders, each with what prepares its input and what a bundle tells of it."""
         text_encoder, text, text_description = load_text_encoder(self.text_encoder, self.max_tokens)
         image_encoder, image, image_description = load_image_encoder(self.image_encoder)
+        for description in (text_description, image_description):
+            self.notes_ += description.pop("notes")
         if self.read_image_text:
             check_pairs(text_encoder, text, self.text_encoder)
         if not self.image_margin:

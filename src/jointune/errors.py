@@ -1,5 +1,8 @@
 """The errors a user can meet: each message says what happened, where, and what to do about it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class JointuneError(Exception):
     """Base of every error that jointune raises on purpose; the command line prints it and exits with 2."""
@@ -43,3 +46,28 @@ class InterruptedWork(JointuneError):  # noqa: N818 - nothing went wrong
 
 class InterruptedTraining(InterruptedWork):
     """Training was stopped by Ctrl-C after its state was saved."""
+
+
+def first_line(reason: BaseException) -> str:
+    """The first line of what an error says; its name where it says nothing."""
+    return next((line for line in map(str.strip, str(reason).splitlines()) if line), type(reason).__name__)
+
+
+@contextmanager
+def foreign_errors(failed: str, remedy: str = "") -> Iterator[None]:
+    """Turn whatever a model of others raises into an ``EncoderError`` with the first line of what it said.
+
+    A lack of memory is passed on as it is.
+
+    Args:
+        failed: what could not be done, such as ``the text encoder 'x' cannot be loaded``.
+        remedy: follows the reason.
+    """
+    try:
+        yield
+    except (JointuneError, MemoryError):
+        raise
+    except Exception as reason:
+        if type(reason).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(reason):  # torch's
+            raise
+        raise EncoderError(f"{failed}: {first_line(reason)}{remedy}") from reason

@@ -1,10 +1,10 @@
-"""Bundles on the Hugging Face hub."""
+"""Bundles and encoders on the Hugging Face hub."""
 
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jointune.errors import BundleError
+from jointune.errors import BundleError, first_line
 
 if TYPE_CHECKING:
     from jointune.bundle import Bundle
@@ -25,8 +25,41 @@ def local_folder(path: str | Path) -> Path:
     try:
         return Path(huggingface_hub.snapshot_download(str(path)))
     except Exception as reason:  # the hub's client raises its transport's errors too
-        first = next(iter(str(reason).strip().splitlines()), type(reason).__name__)
-        raise BundleError(f"{path}: no such folder, and not to be had from the hub: {first}") from reason
+        raise BundleError(f"{path}: no such folder, and not to be had from the hub: {first_line(reason)}") from reason
+
+
+_TIMEOUT = 5.0
+"""Seconds that the hub has for its first answer."""
+
+
+def why_unreachable(repository: str) -> str | None:
+    """Why the hub cannot be asked for ``repository``; None where it answers, whatever it says.
+
+    One question without the retries of the hub's client, which take a minute where there is no network.
+    """
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError
+
+    if huggingface_hub.constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE is set"
+    try:
+        address = huggingface_hub.hf_hub_url(repository, "config.json")
+        huggingface_hub.get_hf_file_metadata(address, timeout=_TIMEOUT)
+    except HfHubHTTPError:
+        return None
+    except Exception as reason:  # its transport's errors, and names that can be none of the hub's
+        return first_line(reason)
+    return None
+
+
+def is_cached(repository: str, *names: str) -> bool:
+    """Whether one of these files was downloaded before."""
+    import huggingface_hub
+
+    try:
+        return any(isinstance(huggingface_hub.try_to_load_from_cache(repository, name), str) for name in names)
+    except ValueError:  # no name of the hub's
+        return False
 
 
 def upload(bundle: "Bundle", repository: str, private: bool, message: str) -> str:

@@ -18,14 +18,17 @@ class ImagePreprocessor:
         resample: Pillow's filter, such as ``Image.Resampling.BICUBIC``.
         mean: per channel, of pixel values between 0 and 1.
         std: per channel, of pixel values between 0 and 1.
+        bgr: whether the encoder takes blue first. What ``prepare`` and ``crop`` give is red first all the same; mean
+            and deviation are in the encoder's order.
     """
 
     size: tuple[int, int]
     resize: tuple[int, int]
     fit: Literal["crop", "squash"] = "crop"
     resample: int = Image.Resampling.BICUBIC
-    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
-    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    bgr: bool = False
 
     def without_margin(self) -> "ImagePreprocessor":
         """One that cuts off nothing after resizing, so that it shows more of each picture, a little smaller."""

@@ -39,6 +39,8 @@ class TextPreprocessor:
         inputs: which of ``input_ids``, ``attention_mask`` and ``token_type_ids`` the encoder takes.
         fixed_length: pad every batch to ``max_tokens``, for encoders that were trained so (SigLIP).
         normalise: which kinds of writing in first segments become plain text; see ``jointune.batches.normalise``.
+        prompt: what the encoder was trained to read before each text.
+        lowercase: whether texts are read in lower case.
     """
 
     tokenizer: Tokenizer
@@ -47,6 +49,8 @@ class TextPreprocessor:
     inputs: tuple[str, ...] = ("input_ids", "attention_mask")
     fixed_length: bool = False
     normalise: tuple[str, ...] = ()
+    prompt: str = ""
+    lowercase: bool = False
 
     def __post_init__(self) -> None:
         self.tokenizer.no_padding()
@@ -60,9 +64,9 @@ class TextPreprocessor:
             texts: the first segments, or all there is.
             seconds: the second segment of each, as the tokenizer joins pairs; None where there is none.
         """
-        firsts = (self._normaliser(self._clip(text)) for text in texts)
+        firsts = (self._worded(self._normaliser(self._clip(text)), self.prompt) for text in texts)
         pairs = zip(firsts, seconds or [None] * len(texts), strict=True)
-        clipped = [first if second is None else (first, self._clip(second)) for first, second in pairs]
+        clipped = [first if second is None else (first, self._worded(self._clip(second))) for first, second in pairs]
         return [
             Tokens(
                 np.array(encoded.ids, dtype=np.int32),
@@ -78,6 +82,10 @@ class TextPreprocessor:
     def _clip(self, text: str) -> str:
         # Characters beyond this many cannot reach the cut, and tokenizing 100 kB to keep 128 tokens is slow.
         return text[: 64 * self.max_tokens]
+
+    def _worded(self, text: str, prompt: str = "") -> str:
+        """The text in the words that the tokenizer is given."""
+        return (prompt + text).lower() if self.lowercase else prompt + text
 
     def pad(self, rows: Sequence[Tokens]) -> dict[str, np.ndarray]:
         """A batch: ``input_ids`` int64 [B, L] and ``attention_mask`` int64 [B, L], and what else the encoder takes."""
@@ -103,6 +111,8 @@ class TextPreprocessor:
             "inputs": list(self.inputs),
             "fixed_length": self.fixed_length,
             "normalise": list(self.normalise),
+            "prompt": self.prompt,
+            "lowercase": self.lowercase,
         }
 
     @classmethod

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from jointune.encoders.boundary import first_trained
 from jointune.encoders.layers import layers_of
-from jointune.encoders.states import masked_mean
+from jointune.encoders.states import last_states, masked_mean
 
 
 def spread_depths(model: nn.Module, count: int) -> list[int]:
@@ -44,12 +44,15 @@ class Depths:
         layers = layers_of(model)
         self.numbers = list(numbers)
         self._layers = [layers[number] for number in numbers]
+        pooled: dict[nn.Module, Tensor] = {}
         mode = model.training
         model.eval()
-        with torch.no_grad(), self.recorded() as pooled:
-            run()
+        with torch.no_grad(), self._looking(pooled.__setitem__, None):
+            posts = len(last_states(run()))
         model.train(mode)
-        self.widths = tuple(one.shape[-1] for one in pooled)
+        # XLNet's layers give a row for each place of a text, not for each text.
+        self._layers = [layer for layer in self._layers if layer in pooled and len(pooled[layer]) == posts]
+        self.widths = tuple(pooled[layer].shape[-1] for layer in self._layers)
 
     @contextmanager
     def recorded(self, mask: Tensor | None = None) -> Iterator[list[Tensor]]:
@@ -59,16 +62,20 @@ class Depths:
             mask: which tokens are real, bool [B, L]; all are by default.
         """
         pooled: list[Tensor] = []
+        with self._looking(lambda _, states: pooled.append(states), mask):
+            yield pooled
 
-        def look(_module: nn.Module, _inputs: Any, output: Any) -> None:
+    @contextmanager
+    def _looking(self, found: Callable[[nn.Module, Tensor], None], mask: Tensor | None) -> Iterator[None]:
+        def look(layer: nn.Module, _inputs: Any, output: Any) -> None:
             states = output[0] if isinstance(output, tuple) else output
             # A layer that gives anything else is left out, here as in the first run.
             if isinstance(states, Tensor) and states.dim() in (3, 4):
-                pooled.append(_pool(states, mask))
+                found(layer, _pool(states, mask))
 
         hooks = [layer.register_forward_hook(look) for layer in self._layers]
         try:
-            yield pooled
+            yield
         finally:
             for hook in hooks:
                 hook.remove()

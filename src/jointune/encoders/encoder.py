@@ -10,6 +10,7 @@ from jointune.encoders.boundary import Boundary, find_boundary
 from jointune.encoders.depths import Depths
 from jointune.encoders.layers import freeze_lower
 from jointune.encoders.states import States
+from jointune.errors import foreign_errors
 
 
 class Encoder(nn.Module):
@@ -43,12 +44,19 @@ class Encoder(nn.Module):
 
     def freeze_lower(self, keep: float) -> None:
         """Train the upper layers only; see ``layers.freeze_lower``. ``boundary`` is where they begin."""
-        freeze_lower(self.model, keep, self._run_any)
+        with foreign_errors(
+            f"the lower layers of {type(self.model).__name__} cannot be kept as they are",
+            "; train all (train_layers=None)",
+        ):
+            freeze_lower(self.model, keep, self._run_any)
         self.boundary = find_boundary(self.model, lambda: self._run_any().pooled, self._keep_any)
 
     def look_below(self, layers: Sequence[int]) -> None:
         """Give ``States.lower`` of these layers from now on; see ``depths.spread_depths``."""
-        self.depths = Depths(self.model, layers, self._run_any) if layers else None
+        with foreign_errors(
+            f"the lower layers of {type(self.model).__name__} cannot be looked at", "; do without (probe_depths=1)"
+        ):
+            self.depths = Depths(self.model, layers, self._run_any) if layers else None
 
     def _recorded(self, mask: Tensor | None = None) -> AbstractContextManager[list[Tensor]]:
         """Collects what the layers below say while the model runs; see ``Depths.recorded``."""

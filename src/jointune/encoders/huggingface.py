@@ -1,85 +1,120 @@
-"""The only module that talks to transformers: loading any checkpoint, and building it again from a bundle."""
+"""Load any checkpoint that transformers knows, and build it again from a bundle.
 
-import contextlib
-import inspect
-import json
-import logging
+This module, ``weights``, ``text_preprocessing`` and ``image_preprocessing`` are all that talks to transformers.
+"""
+
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
-from torch import nn
-from transformers import AutoConfig, AutoImageProcessor, AutoModel, AutoTokenizer
+from torch import Tensor, nn
+from transformers import AutoModel, TimmWrapperConfig
 
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.tokens import TextPreprocessor
 from jointune.encoders import builtin
+from jointune.encoders.checks import check_image, check_text
 from jointune.encoders.depthwise import speed_up_depthwise
 from jointune.encoders.efficientnet_lite import EfficientNetLiteConfig, EfficientNetLiteModel
-from jointune.encoders.image import ImageEncoder
+from jointune.encoders.image import ImageEncoder, width_of
+from jointune.encoders.image_preprocessing import load_image_preprocessor, timm_preprocessor
 from jointune.encoders.projections import Projections
+from jointune.encoders.states import last_states
 from jointune.encoders.text import TextEncoder
-from jointune.errors import EncoderError, SettingsError
+from jointune.encoders.text_preprocessing import load_text_preprocessor, sentence_settings
+from jointune.encoders.weights import Source, build_tower, describe, load_tower, quiet
+from jointune.errors import EncoderError, JointuneWarning, foreign_errors
 from jointune.extras import require
-
-AutoConfig.register("efficientnet_lite", EfficientNetLiteConfig, exist_ok=True)
-AutoModel.register(EfficientNetLiteConfig, EfficientNetLiteModel, exist_ok=True)
-
-DEFAULT_MAX_TOKENS = 128
+from jointune.hub import is_cached, why_unreachable
 
 
 def load_text_encoder(name: str, max_tokens: int | None = None) -> tuple[TextEncoder, TextPreprocessor, dict[str, Any]]:
-    """Load a text encoder with its tokenizer.
+    """Load a text encoder with its tokenizer, and try it on a small input.
+
+    What a sentence-transformers folder says of pooling, prompt, length and case is followed.
 
     Args:
         name: a built-in name, a local folder, or a Hugging Face id.
         max_tokens: the length that texts are cut to; 128, or what the encoder allows where that is less, by default.
 
     Returns:
-        The encoder, the preprocessor, and the description from which ``build_text_encoder`` makes it again.
+        The encoder, the preprocessor, and the description from which ``build_text_encoder`` makes it again. Its
+        ``notes`` say what of the checkpoint is not followed; each is given as a ``JointuneWarning`` too.
 
     Raises:
-        EncoderError: it cannot be found, verified or loaded.
+        EncoderError: it cannot be found, verified or loaded, a part of it would stay random, or it gives no states that
+            can be trusted.
         SettingsError: ``max_tokens`` is more than the encoder allows.
     """
-    source, licence = _source(name, builtin.TEXT, "model")
+    source = _source(name, builtin.TEXT, "model")
     with _loading(name, "text"):
-        tokenizer = AutoTokenizer.from_pretrained(source)
-        model = _tower(_pretrained(source), "text")
-    preprocessor = _text_preprocessor(name, tokenizer, model, max_tokens)
-    description = {"name": name, "licence": licence, "config": _config(model, source)}
-    return _text_encoder(model, preprocessor), preprocessor, description
+        settings = sentence_settings(source)
+        if settings.folder:
+            source = replace(source, options=source.options | {"subfolder": settings.folder})
+        model, notes = load_tower(source, "text", ignore="pooler.")
+        preprocessor = load_text_preprocessor(source, settings, model, max_tokens)
+    notes += settings.notes if name not in builtin.TEXT else []
+    pooling = "own" if hasattr(model, "whole_config") and _pools(model) else settings.pooling or "mean"
+    with _running(name, "text"):
+        encoder = TextEncoder(model, preprocessor.inputs, _text_dim(model, preprocessor), pooling)
+        if not check_text(encoder, preprocessor, name):
+            if preprocessor.fixed_length:
+                raise EncoderError(f"the text encoder {name!r} gives a text other states when others are in its batch")
+            # As FNet, which mixes padding in as it does words, and was trained on texts of one length.
+            preprocessor = replace(preprocessor, fixed_length=True)
+            if not check_text(encoder, preprocessor, name):
+                raise EncoderError(f"the text encoder {name!r} gives a text other states when others are in its batch")
+            notes.append(
+                f"the text encoder {name!r} looks at padding as at words: every text is padded to "
+                f"{preprocessor.max_tokens} tokens, which takes as long as texts of that length"
+            )
+    description = {
+        "name": name,
+        "licence": source.licence,
+        "config": describe(model, name),
+        "dim": encoder.dim,
+        "pooling": pooling,
+    }
+    return encoder, preprocessor, description | _noted(notes)
 
 
 def load_image_encoder(name: str) -> tuple[ImageEncoder, ImagePreprocessor, dict[str, Any]]:
-    """Load an image encoder with its preprocessing.
+    """Load an image encoder with its preprocessing, and try it on a small input.
 
     Args:
         name: a built-in name, a local folder, a Hugging Face id, or ``timm:NAME``.
 
     Returns:
-        The encoder, the preprocessor, and the description from which ``build_image_encoder`` makes it again.
+        The encoder, the preprocessor, and the description from which ``build_image_encoder`` makes it again. Its
+        ``notes`` say what of the checkpoint is not followed; each is given as a ``JointuneWarning`` too.
 
     Raises:
-        EncoderError: it cannot be found, verified or loaded.
-        MissingExtraError: ``timm:`` is asked for and timm is not installed.
+        EncoderError: it cannot be found, verified or loaded, a part of it would stay random, or it gives no states that
+            can be trusted.
+        MissingExtraError: it is one of timm's, and timm is not installed.
     """
+    notes: list[str] = []
     if name in builtin.IMAGE:
         model, preprocessor = _lite(builtin.IMAGE[name])
-        licence, source = builtin.IMAGE[name].licence, None
-    elif name.startswith("timm:"):
-        model, preprocessor, licence = _timm(name.removeprefix("timm:"))
-        source = None
+        licence = builtin.IMAGE[name].licence
+    elif name.startswith("timm:") and not Path(name.removeprefix("timm:")).expanduser().is_dir():
+        model, preprocessor, licence, notes = _timm(name.removeprefix("timm:"))
     else:
-        source, licence = _source(name, {}, "")
+        source = _source(name.removeprefix("timm:"), {}, "")
+        licence = source.licence
         with _loading(name, "image"):
-            processor = AutoImageProcessor.from_pretrained(source, backend="pil")
-            model = _tower(_pretrained(source), "vision")
-        preprocessor = _image_preprocessor(processor, name)
-    description = {"name": name, "licence": licence, "config": _config(model, source)}
-    return _image_encoder(model, preprocessor), preprocessor, description
+            model, notes = load_tower(source, "vision")
+            preprocessor, more = load_image_preprocessor(source, model.config)
+            notes += more
+    with _running(name, "image"):
+        encoder = _image_encoder(model, preprocessor)
+        check_image(encoder, preprocessor, name)
+    description = {"name": name, "licence": licence, "config": describe(model, name), "dim": encoder.dim}
+    return encoder, preprocessor, description | _noted(notes)
 
 
 def load_projections(name: str) -> Projections:
@@ -91,9 +126,9 @@ def load_projections(name: str) -> Projections:
     Raises:
         EncoderError: it cannot be found or loaded, or is not a dual encoder of these families.
     """
-    source, _ = _source(name, {}, "")
+    source = _source(name, {}, "")
     with _loading(name, "dual"):
-        model = _pretrained(source)
+        model, _ = load_tower(source, "whole")
     if not (hasattr(model, "text_model") and hasattr(model, "vision_model") and _pools(model)):
         raise EncoderError(
             f"{name!r} holds a {type(model).__name__}: a dual encoder is needed, CLIP or SigLIP, with both towers"
@@ -107,27 +142,38 @@ def load_projections(name: str) -> Projections:
 
 def build_text_encoder(description: dict[str, Any], preprocessor: TextPreprocessor) -> TextEncoder:
     """The encoder that ``load_text_encoder`` described, with random weights."""
-    return _text_encoder(_tower(_from_config(description["config"]), "text"), preprocessor)
+    model = build_tower(description["config"], "text")
+    own = hasattr(model, "whole_config") and _pools(model)
+    pooling = description.get("pooling") or ("own" if own else "mean")
+    return TextEncoder(model, preprocessor.inputs, description.get("dim") or model.config.hidden_size, pooling)
 
 
 def build_image_encoder(description: dict[str, Any], preprocessor: ImagePreprocessor) -> ImageEncoder:
     """The encoder that ``load_image_encoder`` described, with random weights."""
-    return _image_encoder(_tower(_from_config(description["config"]), "vision"), preprocessor)
+    return _image_encoder(build_tower(description["config"], "vision"), preprocessor, description.get("dim"))
 
 
-def _source(name: str, built_in: dict[str, builtin.BuiltIn], inside: str) -> tuple[str, str]:
+def _source(name: str, built_in: dict[str, builtin.BuiltIn], inside: str) -> Source:
     if name in built_in:
-        return str(built_in[name].locate() / inside), built_in[name].licence
+        return Source(name, str(built_in[name].locate() / inside), built_in[name].licence)
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return str(folder), _stated_licence(folder)
+        return Source(name, str(folder), _stated_licence(folder))
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        # A path, not an id: the hub need not be asked, which takes a minute without a network.
+        # A path, not an id: the hub need not be asked.
         raise EncoderError(f"{name}: no such folder with an encoder in it")
     known = sorted([*builtin.TEXT, *builtin.IMAGE])
     if name in known:
         raise EncoderError(f"{name} is not an encoder of this modality; built in: {', '.join(known)}")
-    return name, "see its page on the Hugging Face hub"
+    options = {}
+    if reason := why_unreachable(name):
+        if not is_cached(name, "config.json", "modules.json"):
+            raise EncoderError(
+                f"{name}: no such folder, not built in ({', '.join(known)}), and not to be had from the Hugging Face "
+                f"hub: {reason}"
+            )
+        options = {"local_files_only": True}
+    return Source(name, name, "see its page on the Hugging Face hub", options)
 
 
 def _stated_licence(folder: Path) -> str:
@@ -139,155 +185,66 @@ def _stated_licence(folder: Path) -> str:
     return "not stated in its folder"
 
 
-@contextlib.contextmanager
+@contextmanager
 def _loading(name: str, modality: str) -> Iterator[None]:
     """One clear error for whatever transformers raises, and none of its bars and reports in between."""
-    logger = logging.getLogger("transformers")
-    level, bars = logger.level, transformers.utils.logging.is_progress_bar_enabled()
-    logger.setLevel(logging.ERROR)
-    transformers.utils.logging.disable_progress_bar()
-    try:
-        # Weights that a checkpoint lacks are drawn at random: from our own seed, the caller's state untouched.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            yield
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError) as reason:
-        first = str(reason).strip().splitlines()[0] if str(reason).strip() else type(reason).__name__
-        raise EncoderError(
-            f"the {modality} encoder {name!r} cannot be loaded: {first} "
-            "(give a built-in name, a folder with config.json and weights, or a Hugging Face id)"
-        ) from reason
-    finally:
-        logger.setLevel(level)
-        if bars:
-            transformers.utils.logging.enable_progress_bar()
+    with (
+        foreign_errors(
+            f"the {modality} encoder {name!r} cannot be loaded",
+            " (give a built-in name, a folder with config.json and weights, or a Hugging Face id)",
+        ),
+        quiet(),
+    ):
+        yield
 
 
-def _pretrained(source: str) -> Any:
-    config = AutoConfig.from_pretrained(source)
-    return AutoModel.from_pretrained(source, dtype=torch.float32, **_without_pooler(config))
+@contextmanager
+def _running(name: str, modality: str) -> Iterator[None]:
+    with foreign_errors(f"the {modality} encoder {name!r} cannot be run on a small input"), quiet():
+        yield
 
 
-def _from_config(config: dict[str, Any]) -> Any:
-    built = AutoConfig.for_model(**config)
-    with torch.random.fork_rng(devices=[]):
-        return AutoModel.from_config(built, **_without_pooler(built))
-
-
-def _without_pooler(config: Any) -> dict[str, bool]:
-    """Leave out BERT's and ViT's pooler, a layer for another task that many checkpoints lack."""
-    model_class = transformers.models.auto.modeling_auto.MODEL_MAPPING.get(type(config), None)
-    takes = model_class is not None and "add_pooling_layer" in inspect.signature(model_class.__init__).parameters
-    return {"add_pooling_layer": False} if takes else {}
-
-
-def _tower(model: Any, side: str) -> Any:
-    """The text or vision tower of a dual encoder, the encoder of an encoder-decoder, or the model itself."""
-    tower = getattr(model, f"{side}_model", None)
-    if isinstance(tower, nn.Module) and hasattr(model.config, f"{side}_config"):
-        tower.whole_config = model.config
-        return tower
-    if getattr(model.config, "is_encoder_decoder", False):
-        encoder = model.get_encoder()
-        encoder.whole_config = model.config
-        return encoder
-    return model
-
-
-def _config(model: Any, source: str | None) -> dict[str, Any]:
-    config = getattr(model, "whole_config", model.config)
-    values = json.loads(config.to_json_string(use_diff=False))
-    for machine in ("_name_or_path", "transformers_version", "dtype", "torch_dtype"):
-        values.pop(machine, None)
-    if "auto_map" in values:
-        raise EncoderError(f"the encoder {source} needs code of its own (auto_map), which jointune does not run")
-    return values
-
-
-def _text_encoder(model: Any, preprocessor: TextPreprocessor) -> TextEncoder:
-    return TextEncoder(model, preprocessor.inputs, own_pooling=hasattr(model, "whole_config") and _pools(model))
+def _noted(notes: list[str]) -> dict[str, list[str]]:
+    for note in notes:
+        warnings.warn(note, JointuneWarning, stacklevel=3)
+    return {"notes": notes}
 
 
 def _pools(model: Any) -> bool:
     return model.config.model_type.split("_")[0] in ("clip", "siglip", "siglip2")
 
 
-def _text_preprocessor(name: str, tokenizer: Any, model: Any, max_tokens: int | None) -> TextPreprocessor:
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
-        raise EncoderError(f"the text encoder {name!r} has no fast tokenizer (tokenizer.json), which jointune needs")
-    if len(tokenizer) <= len(tokenizer.all_special_tokens):
-        # transformers makes up an empty one where there is none: every word would be unknown.
-        whose = (
-            "google-bert/bert-base-uncased" if model.config.model_type == "visual_bert" else "the model it is made from"
-        )
-        raise EncoderError(
-            f"the text encoder {name!r} comes without a tokenizer: put tokenizer.json and tokenizer_config.json beside "
-            f"its weights in a folder and give that ({model.config.model_type}: those of {whose})"
-        )
-    config = model.config
-    limit = min(
-        tokenizer.model_max_length,
-        # RoBERTa's family counts positions from the padding id on.
-        getattr(config, "max_position_embeddings", None) or 10**9,
-    )
-    if config.model_type in ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer"):
-        limit = min(limit, config.max_position_embeddings - (config.pad_token_id or 0) - 1)
-    if max_tokens is not None and not 4 <= max_tokens <= limit:
-        raise SettingsError(f"max_tokens={max_tokens}: the text encoder {name!r} takes 4 to {limit} tokens")
-    fixed = config.model_type.startswith("siglip")
-    inputs = [kind for kind in ("input_ids", "attention_mask") if not fixed or kind == "input_ids"]
-    if "token_type_ids" in tokenizer.model_input_names and getattr(config, "type_vocab_size", 0) > 1:
-        inputs.append("token_type_ids")
-    return TextPreprocessor(
-        backend,
-        max_tokens=limit if fixed else max_tokens or min(limit, DEFAULT_MAX_TOKENS),
-        pad_id=tokenizer.pad_token_id or 0,
-        inputs=tuple(inputs),
-        fixed_length=fixed,
-    )
+def _text_dim(model: Any, preprocessor: TextPreprocessor) -> int:
+    """The width of the states, asked of the model: configs do not all name it alike, nor truly."""
+    batch = preprocessor.pad(preprocessor.encode(["a"]))
+    with torch.no_grad():
+        return last_states(model(**{key: torch.from_numpy(batch[key]) for key in preprocessor.inputs})).shape[-1]
 
 
-def _image_encoder(model: Any, preprocessor: ImagePreprocessor) -> ImageEncoder:
+def _image_encoder(model: Any, preprocessor: ImagePreprocessor, dim: int | None = None) -> ImageEncoder:
     speed_up_depthwise(model)
-    return ImageEncoder(model, preprocessor, _image_dim(model, preprocessor))
+    for module in model.modules():
+        if hasattr(module, "random_masking"):
+            module.random_masking = _unmasked  # of masked autoencoders, which hide three patches in four
+    return ImageEncoder(model, preprocessor, dim or _image_dim(model, preprocessor))
 
 
 def _image_dim(model: Any, preprocessor: ImagePreprocessor) -> int:
-    """The width of the states, asked of the model: configs of convolutional families each name it differently."""
+    """The width of the states, likewise."""
     training = model.training
     model.eval()
     with torch.no_grad():
         output = model(pixel_values=torch.zeros(1, 3, *preprocessor.size))
     model.train(training)
-    states = output.last_hidden_state
-    return int(states.shape[1] if states.dim() == 4 else states.shape[2])
+    wrapped = getattr(model, "timm_model", None)
+    return width_of(output, getattr(wrapped, "num_features", None) or getattr(model.config, "hidden_size", None))
 
 
-def _image_preprocessor(processor: Any, name: str) -> ImagePreprocessor:
-    size = dict(processor.size or {})
-    crop = dict(processor.crop_size) if getattr(processor, "do_center_crop", False) and processor.crop_size else None
-    normalise = getattr(processor, "do_normalize", True)
-    rest: dict[str, Any] = {
-        "resample": int(processor.resample),
-        "mean": tuple(processor.image_mean) if normalise else (0.0, 0.0, 0.0),
-        "std": tuple(processor.image_std) if normalise else (1.0, 1.0, 1.0),
-    }
-    if "shortest_edge" in size:
-        edge = size["shortest_edge"]
-        final = (crop["height"], crop["width"]) if crop else (edge, edge)
-        percentage = getattr(processor, "crop_pct", None)
-        if percentage and not crop:
-            # ConvNeXt: below 384 the picture is resized to edge / crop_pct and cropped, from 384 on it is squashed.
-            if edge >= 384:
-                return ImagePreprocessor(final, final, "squash", **rest)
-            edge = int(edge / percentage)
-        return ImagePreprocessor(final, (max(edge, final[0]), max(edge, final[1])), "crop", **rest)
-    if "height" in size and "width" in size:
-        resized = (size["height"], size["width"])
-        final = (crop["height"], crop["width"]) if crop else resized
-        return ImagePreprocessor(final, resized, "squash", **rest)
-    raise EncoderError(f"the image encoder {name!r} resizes in a way that jointune does not know: size={size}")
+def _unmasked(sequence: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ARG001
+    """All patches in their order, with no mask: what a masked autoencoder sees once it is trained."""
+    rows, length, _ = sequence.shape
+    places = torch.arange(length, device=sequence.device).expand(rows, length)
+    return sequence, sequence.new_zeros(rows, length), places
 
 
 def _lite(package: builtin.LitePackage) -> tuple[nn.Module, ImagePreprocessor]:
@@ -302,18 +259,13 @@ def _lite(package: builtin.LitePackage) -> tuple[nn.Module, ImagePreprocessor]:
     return model, ImagePreprocessor((size, size), (edge, edge))
 
 
-def _timm(name: str) -> tuple[nn.Module, ImagePreprocessor, str]:
-    timm = require("timm", "timm", f"the encoder timm:{name}")
-    with _loading(f"timm:{name}", "image"):
-        config = transformers.TimmWrapperConfig(architecture=name, do_pooling=True)
-        model = AutoModel.from_config(config)
-        pretrained = timm.create_model(name, pretrained=True, num_classes=0)
+def _timm(architecture: str) -> tuple[nn.Module, ImagePreprocessor, str, list[str]]:
+    name = f"timm:{architecture}"
+    with _loading(name, "image"):
+        timm = require("timm", "timm", f"the encoder {name}")
+        pretrained = timm.create_model(architecture, pretrained=True, num_classes=0)
+        model: Any = AutoModel.from_config(TimmWrapperConfig(architecture=architecture, do_pooling=True))
         model.timm_model.load_state_dict(pretrained.state_dict())
-        data = timm.data.resolve_model_data_config(pretrained)
-    height, width = data["input_size"][1:]
-    resize = (round(height / data["crop_pct"]), round(width / data["crop_pct"]))
-    resample = getattr(transformers.image_utils.PILImageResampling, data["interpolation"].upper())
-    preprocessor = ImagePreprocessor(
-        (height, width), resize, "crop", int(resample), tuple(data["mean"]), tuple(data["std"])
-    )
-    return model, preprocessor, str(pretrained.pretrained_cfg.get("license") or "see timm's model card")
+        settings = pretrained.pretrained_cfg
+        preprocessor, notes = timm_preprocessor(name, architecture, settings)
+    return model, preprocessor, str(settings.get("license") or "see timm's model card"), notes

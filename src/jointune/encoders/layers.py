@@ -7,8 +7,10 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.checkpoint import checkpoint
+
+from jointune.encoders.states import last_states
 
 
 def layers_of(model: nn.Module) -> list[nn.Module]:
@@ -85,8 +87,7 @@ def _is_trained(layer: nn.Module, run: Callable[[], Any]) -> bool:
     seen: list[bool] = []
 
     def look(*call: Any) -> None:
-        output = call[2]
-        seen.append((output if isinstance(output, Tensor) else output[0]).requires_grad)
+        seen.append(last_states(call[2]).requires_grad)
 
     hook = layer.register_forward_hook(look)
     try:

@@ -8,11 +8,34 @@ import torch
 from torch import Tensor
 
 from jointune.encoders.encoder import Encoder
-from jointune.encoders.states import States, masked_mean
+from jointune.encoders.states import States, last_states, masked_mean
 from jointune.errors import EncoderError
 
 _ANY_MASK = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
 """Of two texts: one is padded to the other's length, which no model that pads to blocks takes as it is."""
+POOLINGS = ("mean", "cls", "max", "lasttoken", "weightedmean", "mean_sqrt_len_tokens")
+"""The ways in which sentence-transformers pools tokens, by its names."""
+
+
+def pool(tokens: Tensor, mask: Tensor, how: str) -> Tensor:
+    """One vector a text: float [B, L, D] and bool [B, L] to [B, D].
+
+    Args:
+        tokens: their states, padding on the right.
+        mask: which of them are real; the first is.
+        how: one of ``POOLINGS``.
+    """
+    if how == "cls":
+        return tokens[:, 0]
+    if how == "max":
+        return tokens.masked_fill(~mask.unsqueeze(-1), -torch.inf).amax(1)
+    if how == "lasttoken":
+        last = (mask.long().sum(1) - 1)[:, None, None].expand(-1, 1, tokens.shape[2])
+        return tokens.gather(1, last).squeeze(1)
+    if how == "weightedmean":
+        return masked_mean(tokens, mask * torch.arange(1, mask.shape[1] + 1, device=mask.device))
+    mean = masked_mean(tokens, mask)
+    return mean * mask.to(tokens.dtype).sum(1, keepdim=True).sqrt() if how == "mean_sqrt_len_tokens" else mean
 
 
 class TextEncoder(Encoder):
@@ -21,14 +44,16 @@ class TextEncoder(Encoder):
     Args:
         model: the model, or the text tower of a dual encoder.
         inputs: which of ``input_ids``, ``attention_mask`` and ``token_type_ids`` its forward takes.
-        own_pooling: whether the model's pooled output was pre-trained as a sentence vector (CLIP, SigLIP); the mean
-            over tokens otherwise, as in Sentence-BERT (arXiv 1908.10084).
+        dim: the width of its states.
+        pooling: what becomes the pooled vector: ``own`` is the model's pooled output, where that was pre-trained as a
+            vector of the text (CLIP, SigLIP); otherwise one of ``POOLINGS``. The mean over tokens by default, as in
+            Sentence-BERT (arXiv 1908.10084).
     """
 
-    def __init__(self, model: Any, inputs: tuple[str, ...], own_pooling: bool = False) -> None:
-        super().__init__(model, model.config.hidden_size)
+    def __init__(self, model: Any, inputs: tuple[str, ...], dim: int, pooling: str = "mean") -> None:
+        super().__init__(model, dim)
         self.inputs = inputs
-        self.own_pooling = own_pooling
+        self.pooling = pooling
         self._arguments = frozenset(inspect.signature(model.forward).parameters)
 
     def forward(self, batch: Mapping[str, Tensor]) -> States:
@@ -36,8 +61,8 @@ class TextEncoder(Encoder):
         mask = batch["attention_mask"].bool()
         with self._recorded(mask) as lower:
             output = self.model(**{name: batch[name] for name in self.inputs})
-        tokens = output.last_hidden_state
-        pooled = output.pooler_output if self.own_pooling else masked_mean(tokens, mask)
+        tokens = last_states(output)
+        pooled = output.pooler_output if self.pooling == "own" else pool(tokens, mask, self.pooling)
         return States(tokens, mask, pooled, torch.cat(lower, dim=-1) if lower else None)
 
     def below(self, batch: Mapping[str, Tensor]) -> Tensor:
@@ -120,7 +145,7 @@ class TextEncoder(Encoder):
         if "token_type_ids" in self._arguments and getattr(self.model.config, "type_vocab_size", 0) > 1:
             segments = [torch.ones_like(mask), torch.zeros_like(words.mask)]
             inputs["token_type_ids"] = torch.cat(segments, dim=1).long()
-        tokens = self.model(**inputs).last_hidden_state[:, mask.shape[1] :]
+        tokens = last_states(self.model(**inputs))[:, mask.shape[1] :]
         return States(tokens, words.mask, masked_mean(tokens, words.mask))
 
     def _run_any(self) -> States:
