@@ -53,6 +53,8 @@ class Cost:
         predict_seconds: wall time of ``predict_proba`` on the test posts.
         peak_memory: of the process, in bytes; None where the system does not say.
         peak_gpu_memory: of the accelerator, in bytes; None without one.
+        train_cpu_seconds: CPU time of ``fit``, which other work on the machine changes little; None in cells of an
+            earlier version.
     """
 
     trained_parameters: int | None
@@ -60,6 +62,7 @@ class Cost:
     predict_seconds: float
     peak_memory: int | None
     peak_gpu_memory: int | None = None
+    train_cpu_seconds: float | None = None
 
 
 @dataclass(frozen=True)
