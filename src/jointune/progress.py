@@ -86,7 +86,7 @@ _without_time_left = False
 
 def show_no_time_left() -> None:
     """Leave rate and time left to the process that shows what this one prints beside a bar of its own."""
-    global _without_time_left  # noqa: PLW0603 - the whole process is the worker of another
+    global _without_time_left
     _without_time_left = True
 
 

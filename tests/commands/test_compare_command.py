@@ -128,7 +128,7 @@ def begin(posts: Path, folder: Path, options: list[str], before: Callable[[], ob
         env=os.environ | {"TMPDIR": str(folder / "tmp")},
         stdin=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        preexec_fn=before,  # noqa: PLW1509 - it only ignores a signal
+        preexec_fn=before,
     )
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections import deque
 from contextlib import suppress
+from io import TextIOWrapper
 
 from jointune.comparison.cells import CellResult, Failure, load_result
 from jointune.comparison.worker import Job
@@ -30,17 +31,15 @@ def run_apart(job: Job, bar: Bar) -> CellResult | Failure:
         stdin=subprocess.PIPE,  # closed by the system where this process is killed, by which the other knows
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
     )
+    assert process.stdin is not None, "it is a pipe"
+    assert process.stdout is not None, "it is a pipe"
     try:
-        assert process.stdin is not None, "it is a pipe"
-        assert process.stdout is not None, "it is a pipe"
         with suppress(BrokenPipeError):  # it ended already; what it printed says why
-            pickle.dump(sys.path, process.stdin.buffer)
-            cloudpickle.dump(job, process.stdin.buffer)  # it takes a method that is defined in a notebook
+            pickle.dump(sys.path, process.stdin)
+            cloudpickle.dump(job, process.stdin)  # it takes a method that is defined in a notebook
             process.stdin.flush()
-        for line in process.stdout:
+        for line in TextIOWrapper(process.stdout, encoding="utf-8", errors="replace"):
             last.append(line.rstrip())
             bar.note(f"{job.cell}: {line.strip()}")
         code = process.wait()

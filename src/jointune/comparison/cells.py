@@ -91,6 +91,13 @@ class CellResult:
     log: list[dict[str, Any]]
     details: dict[str, Any]
 
+    @property
+    def kept_start(self) -> bool | None:
+        """Whether the weights from before the first step of training were kept; None where the log does not say."""
+        kept = [entry["step"] for entry in self.log if isinstance(entry, dict) and entry.get("kept")]
+        # A method that is not trained beyond its start, such as `frozen`, has no choice.
+        return kept == [0] and self.log[-1]["step"] > 0 if kept else None
+
 
 @dataclass(frozen=True)
 class Failure:

@@ -1,7 +1,7 @@
 """One cell in a process of its own: what it holds of memory is its own, and if it crashes the others go on.
 
-Run as ``python -m jointune.comparison.worker``. The job comes through standard input, never by a file: texts and pictures
-would be left lying about where the process that wrote it is killed.
+Run as ``python -m jointune.comparison.worker``. The job comes through standard input, never by a file: texts and
+pictures would be left lying about where the process that wrote it is killed.
 """
 
 import os
