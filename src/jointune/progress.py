@@ -125,7 +125,8 @@ class LineBar:
     def note(self, text: str) -> None:
         """See ``Bar``."""
         self._note = text
-        self._say_after(4 * self._every)  # a step may take long
+        if text:
+            self._say_after(4 * self._every)  # a step may take long
 
     def _say_after(self, seconds: float) -> None:
         now = time.monotonic()

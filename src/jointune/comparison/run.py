@@ -177,6 +177,7 @@ def _run_grid(
         took = {
             c: 0.0 if WEIGHT in r.details else r.cost.train_seconds + r.cost.predict_seconds for c, r in done.items()
         }
+        bar.note("")
         if took:
             bar.expect(time_left(took, sizes))
         bar.advance()
