@@ -38,7 +38,8 @@ def command_line() -> str:
         "| 0 | done |",
         "| 1 | `check` found something to mend |",
         "| 2 | an error, told in one message: what happened, where, and the remedy |",
-        "| 130 | stopped by Ctrl-C |",
+        "| 130 | stopped by Ctrl-C, or by a signal after the state of a training was saved |",
+        "| 129, 143 | stopped by SIGHUP, as when a terminal is closed, or by SIGTERM |",
     ]
     for name, command in group.commands.items():
         lines += ["", f"## jointune {name}", "", *_command(name, command, get_type_hints(COMMANDS[name]))]

@@ -1,8 +1,11 @@
 """The command line: one table, command to function."""
 
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import TextIOWrapper
 
 import typer
@@ -61,8 +64,44 @@ def _options(
         typer.echo(context.get_help())
 
 
+@contextmanager
+def _clean_ending() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does: child processes end and temporary files are removed."""
+    ended: list[int] = []
+    # Those that are ignored, as SIGHUP is under nohup, stay so. Windows has no SIGHUP.
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    caught = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+
+    def interrupt(number: int, _: object) -> None:
+        for other in caught:
+            signal.signal(other, signal.SIG_IGN)  # a second one would cut the cleaning up short
+        ended.append(number)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        caught.clear()  # only the main thread may set handlers
+    for number in caught:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in caught:
+            signal.signal(number, signal.SIG_DFL)
+        if ended:
+            sys.exit(128 + ended[0])
+
+
 def main() -> None:
-    """Run a command; print an error of ours in one message and exit with 2, 130 after Ctrl-C."""
+    """Run a command; print an error of ours in one message.
+
+    The exit code is 2 after an error, 130 after Ctrl-C, and 143 after SIGTERM, or 130 where training saved its state
+    first.
+    """
+    with _clean_ending():
+        _run()
+
+
+def _run() -> None:
     set_up_threads()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):

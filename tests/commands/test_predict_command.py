@@ -2,9 +2,11 @@
 
 import csv
 import json
+import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -629,3 +631,27 @@ def test_posts_and_pictures_behind_addresses(jointune, refused, tiny_bundle, fre
         code, said = jointune("predict", tiny_bundle, path, "--out", out, "--remote-images")
         assert code == 0, said
         assert [row["p_positive"] for row in rows_of(out)] == expected
+
+
+def test_a_signal_removes_the_copy_of_a_table_behind_an_address(tiny_bundle, tmp_path):
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    with serve(tmp_path) as server:
+        command = ["predict", tiny_bundle, f"{server.address}/slow/posts.csv", "--out", tmp_path / "scored.csv"]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "jointune", *map(str, command)],
+            env=os.environ | {"TMPDIR": str(temporary)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            while not server.asked["/slow/posts.csv"]:
+                assert process.poll() is None
+                time.sleep(0.02)
+            assert [path.name.startswith("jointune-posts-") for path in temporary.iterdir()] == [True]
+            process.terminate()
+            assert process.wait(60) == 128 + signal.SIGTERM
+        finally:
+            process.kill()
+            process.wait()
+    assert list(temporary.iterdir()) == []

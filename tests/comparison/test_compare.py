@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from PIL import Image
 import fake_ocr
 import predictors
 from jointune import compare, read_posts
-from jointune.comparison.cells import stored_results
+from jointune.comparison.cells import load_result, save_result, stored_results
 from jointune.errors import InterruptedTraining, OutputError, PostsError, SettingsError
 
 QUICK = {"guess": predictors.Guess, "words": predictors.Words}
@@ -280,6 +281,18 @@ def test_text_in_pictures_is_read_once_and_before_any_method(posts_csv, tmp_path
     assert 0 < ocr.pictures <= pictures
 
 
+def test_a_cell_of_an_earlier_version_is_read_without_what_it_did_not_measure(folds, tmp_path):
+    result = folds[0].results[0]
+    save_result(result, tmp_path)
+    (path,) = tmp_path.iterdir()
+    with np.load(path) as file:
+        stored = dict(file)
+    about = json.loads(str(stored["about"]))
+    assert about["cost"].pop("train_cpu_seconds") >= 0
+    np.savez_compressed(path, **stored | {"about": np.array(json.dumps(about))})
+    assert load_result(result.cell, tmp_path).cost == replace(result.cost, train_cpu_seconds=None)
+
+
 def test_a_damaged_cell_is_named(posts_csv, tmp_path):
     folder = tmp_path / "report"
     compare(posts_csv, methods=QUICK, folds=2, out=folder, progress=False)
@@ -387,10 +400,17 @@ def test_our_own_methods_through_the_same_interface(posts_csv, tiny_settings, tm
     assert found["late"]["train_seconds"] == pytest.approx(
         found["text"]["train_seconds"] + found["image"]["train_seconds"]
     )
+    assert found["joint"]["train_cpu_seconds"] > found["joint"]["train_seconds"] / 20, "it computes"
+    assert found["late"]["train_cpu_seconds"] == pytest.approx(
+        found["text"]["train_cpu_seconds"] + found["image"]["train_cpu_seconds"]
+    )
     assert all(row["peak_memory_mib"] > 50 and row["ms_per_post"] > 0 for row in found.values())
     about = json.loads((tmp_path / "report" / "comparison.json").read_text())
     assert about["posts"]["number"] == 48
     results = {result.cell.method: result for result in comparison.results}
+    kept = [entry["step"] for entry in results["joint"].log if entry["kept"]]
+    assert results["joint"].kept_start == (kept == [0])
+    assert results["frozen"].kept_start is False
     mixed = results["late"].details["weight of text"]
     expected = mixed * results["text"].test_scores + (1 - mixed) * results["image"].test_scores
     np.testing.assert_allclose(results["late"].test_scores, expected, atol=1e-6)

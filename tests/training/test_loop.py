@@ -144,6 +144,7 @@ def test_the_best_validated_weights_are_kept_on_request(parts, tiny_settings):
     classifier = JointClassifier(**settings).fit(training, validation=held)
     best = max(entry["accuracy"] for entry in classifier.log_)
     assert classifier.metrics_.accuracy == pytest.approx(best)
+    assert [entry["accuracy"] for entry in classifier.log_ if entry["kept"]] == [best]
 
 
 @pytest.fixture

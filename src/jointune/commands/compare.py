@@ -108,7 +108,7 @@ def compare(
     )
     say_affected(list(comparison.problems), on_bad_image)
     if comparison.results:
-        out.print(str(comparison.summary()))
+        out.print(comparison.summary().text(out.width))
     out.print(f"wrote {report / 'report.html'}")
     if comparison.failures:
         for failure in comparison.failures:

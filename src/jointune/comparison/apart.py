@@ -4,8 +4,8 @@ import pickle
 import subprocess
 import sys
 from collections import deque
-from pathlib import Path
-from typing import Any
+from contextlib import suppress
+from io import TextIOWrapper
 
 from jointune.comparison.cells import CellResult, Failure, load_result
 from jointune.comparison.worker import Job
@@ -13,31 +13,33 @@ from jointune.errors import InterruptedTraining
 from jointune.progress import Bar
 
 
-def run_apart(job: Job, scratch: Path, bar: Bar) -> CellResult | Failure:
+def run_apart(job: Job, bar: Bar) -> CellResult | Failure:
     """Run a cell in a new process, showing the last line that it prints.
 
     Args:
         job: the cell.
-        scratch: a folder for what the processes exchange.
         bar: where the line is shown.
 
     Raises:
         InterruptedTraining: Ctrl-C.
     """
-    path = scratch / "job.pickle"
-    path.write_bytes(pickle.dumps(sys.path) + pickled(job))
+    import cloudpickle
+
     last: deque[str] = deque(maxlen=60)
     process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "jointune.comparison.worker", str(path)],
+        [sys.executable, "-u", "-m", "jointune.comparison.worker"],
         stdin=subprocess.PIPE,  # closed by the system where this process is killed, by which the other knows
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
     )
+    assert process.stdin is not None, "it is a pipe"
+    assert process.stdout is not None, "it is a pipe"
     try:
-        assert process.stdout is not None, "it is a pipe"
-        for line in process.stdout:
+        with suppress(BrokenPipeError):  # it ended already; what it printed says why
+            pickle.dump(sys.path, process.stdin)
+            cloudpickle.dump(job, process.stdin)  # it takes a method that is defined in a notebook
+            process.stdin.flush()
+        for line in TextIOWrapper(process.stdout, encoding="utf-8", errors="replace"):
             last.append(line.rstrip())
             bar.note(f"{job.cell}: {line.strip()}")
         code = process.wait()
@@ -47,18 +49,11 @@ def run_apart(job: Job, scratch: Path, bar: Bar) -> CellResult | Failure:
         if process.poll() is None:
             process.kill()
             process.wait()
-        assert process.stdin is not None, "it is a pipe"
-        process.stdin.close()
+        with suppress(BrokenPipeError):
+            process.stdin.close()
     result = load_result(job.cell, job.folder) if code == 0 else None
     if result:
         return result
     ended = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
     reason = next((line for line in reversed(last) if line.strip()), "it printed nothing")
     return Failure(job.cell, f"{reason} ({ended})", "\n".join(last))
-
-
-def pickled(value: Any) -> bytes:
-    """cloudpickle, so that a method of one's own may be defined in a notebook."""
-    import cloudpickle
-
-    return bytes(cloudpickle.dumps(value))

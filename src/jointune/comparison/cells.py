@@ -53,6 +53,8 @@ class Cost:
         predict_seconds: wall time of ``predict_proba`` on the test posts.
         peak_memory: of the process, in bytes; None where the system does not say.
         peak_gpu_memory: of the accelerator, in bytes; None without one.
+        train_cpu_seconds: CPU time of ``fit``, which other work on the machine changes little; None in cells of an
+            earlier version.
     """
 
     trained_parameters: int | None
@@ -60,6 +62,7 @@ class Cost:
     predict_seconds: float
     peak_memory: int | None
     peak_gpu_memory: int | None = None
+    train_cpu_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,13 @@ class CellResult:
     cost: Cost
     log: list[dict[str, Any]]
     details: dict[str, Any]
+
+    @property
+    def kept_start(self) -> bool | None:
+        """Whether the weights from before the first step of training were kept; None where the log does not say."""
+        kept = [entry["step"] for entry in self.log if isinstance(entry, dict) and entry.get("kept")]
+        # A method that is not trained beyond its start, such as `frozen`, has no choice.
+        return kept == [0] and self.log[-1]["step"] > 0 if kept else None
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ def late_of(
         text.cost.predict_seconds + image.cost.predict_seconds,
         both("peak_memory", max),
         both("peak_gpu_memory", max),
+        both("train_cpu_seconds", lambda a, b: a + b),
     )
     result = CellResult(
         cell,

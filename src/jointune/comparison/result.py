@@ -73,6 +73,16 @@ class Comparison:
         """The scores of a cell on its test posts."""
         return compute_metrics(self.truth[result.test], result.test_scores, self.labels)
 
+    def alike(self, first: str, second: str, budget: int | None) -> bool:
+        """Whether two methods gave every test post the same label in all trainings that both have, one at least."""
+        answers = {(r.cell.fold, r.cell.seed): r.test_scores.argmax(1) for r in self.of(first, budget)}
+        pairs = [
+            (answers[r.cell.fold, r.cell.seed], r.test_scores.argmax(1))
+            for r in self.of(second, budget)
+            if (r.cell.fold, r.cell.seed) in answers
+        ]
+        return bool(pairs) and all(np.array_equal(one, other) for one, other in pairs)
+
     def table(self) -> list[dict[str, Any]]:
         """One row a cell: method, fold, seed, budget, scores on the test posts, and cost."""
         return [dict(row) for rows in self._rows.values() for row in rows]
@@ -128,6 +138,8 @@ class Comparison:
     def _row(self, result: CellResult) -> dict[str, Any]:
         scores = self.metrics(result)
         cost = result.cost
+        answers = result.test_scores.argmax(1)
+        most = int(np.bincount(answers, minlength=len(self.labels)).argmax())
         return {
             "method": result.cell.method,
             "fold": result.cell.fold,
@@ -143,7 +155,12 @@ class Comparison:
             "ece": scores.ece,
             "trained_parameters": cost.trained_parameters,
             "train_seconds": cost.train_seconds,
+            "train_cpu_seconds": cost.train_cpu_seconds,
             "peak_memory_mib": None if cost.peak_memory is None else cost.peak_memory / MIB,
             "peak_gpu_memory_mib": None if cost.peak_gpu_memory is None else cost.peak_gpu_memory / MIB,
             "ms_per_post": 1000 * cost.predict_seconds / len(result.test),
+            "kept_start": result.kept_start,
+            "most_given_label": self.labels[most],
+            "most_given_share": float((answers == most).mean()),
+            "most_given_true_share": float((self.truth[result.test] == most).mean()),
         }

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from jointune.comparison.apart import pickled, run_apart
+from jointune.comparison.apart import run_apart
 from jointune.comparison.cells import (
     Cell,
     CellResult,
@@ -37,7 +37,7 @@ from jointune.posts.post import Posts
 from jointune.posts.problems import OnBadImage, raise_problems, valid_policy
 from jointune.posts.read import as_posts
 from jointune.posts.split import identity_groups
-from jointune.progress import Bar, progress_bar
+from jointune.progress import Bar, progress_bar, spoken
 
 
 def compare(
@@ -126,7 +126,7 @@ def compare(
         ]
         with progress_bar("comparing", "cells", progress) as bar:
             late = None if isinstance(methods, Mapping) else str(settings.get("metric", "accuracy"))
-            _run_grid(grid, made, divided, posts, folder / "cells", Path(scratch), late, bar)
+            _run_grid(grid, made, divided, posts, folder / "cells", late, bar)
         comparison = replace(collect(folder, posts, groups, divided), problems=tuple(problems))
         if out:
             write_report(comparison, folder)
@@ -147,7 +147,6 @@ def _run_grid(
     divided: list[Fold],
     posts: Posts,
     folder: Path,
-    scratch: Path,
     late: str | None,
     bar: Bar,
 ) -> None:
@@ -156,8 +155,6 @@ def _run_grid(
     truth = class_numbers(posts, labels)
     sizes = {cell: len(draw(posts, divided[cell.fold].learn, cell.budget, cell.seed)) for cell in grid}
     folder.mkdir(parents=True, exist_ok=True)
-    stored = scratch / "posts.pickle"
-    stored.write_bytes(pickled(Posts(posts, posts.name)))
     done = {cell: found for cell in grid if (found := load_result(cell, folder))}
     bar.start(len(grid), len(done))
     for cell in [cell for cell in grid if cell not in done]:
@@ -168,20 +165,22 @@ def _run_grid(
         else:
             learn = draw(posts, fold.learn, cell.budget, cell.seed)
             make = partial(made[cell.method], cell.seed)
-            job = Job(cell, make, stored, labels, learn, fold.check, fold.test, folder)
-            outcome = run_apart(job, scratch, bar)
-        bar.advance()
+            job = Job(cell, make, posts, labels, learn, fold.check, fold.test, folder)
+            outcome = run_apart(job, bar)
         if isinstance(outcome, Failure):
             save_failure(outcome, folder)
             del sizes[cell]
             bar.line(f"FAILED {cell}: {outcome.reason}")
-            continue
-        done[cell] = outcome
+        else:
+            done[cell] = outcome
+            bar.line(f"{len(done)} of {len(grid)}: {_sentence(outcome, truth)}")
         took = {
             c: 0.0 if WEIGHT in r.details else r.cost.train_seconds + r.cost.predict_seconds for c, r in done.items()
         }
-        left = time_left(took, sizes)
-        bar.line(f"{len(done)} of {len(grid)}: {_sentence(outcome, truth)}{left}")
+        bar.note("")
+        if took:
+            bar.expect(time_left(took, sizes))
+        bar.advance()
 
 
 def _methods(
@@ -215,4 +214,4 @@ def _budget(budget: int | str | None) -> Budget:
 
 def _sentence(result: CellResult, truth: np.ndarray) -> str:
     accuracy = (result.test_scores.argmax(1) == truth[result.test]).mean()
-    return f"{result.cell}: accuracy {accuracy:.3f} in {result.cost.train_seconds:.0f} s"
+    return f"{result.cell}: accuracy {accuracy:.3f}, trained in {spoken(result.cost.train_seconds)}"

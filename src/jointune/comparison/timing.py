@@ -6,18 +6,14 @@ from statistics import mean
 from jointune.comparison.cells import Cell
 
 
-def time_left(seconds: Mapping[Cell, float], sizes: Mapping[Cell, int]) -> str:
-    """A sentence on the time that the cells without a time will take, from the nearest that have one.
+def time_left(seconds: Mapping[Cell, float], sizes: Mapping[Cell, int]) -> float:
+    """Seconds that the cells without a time will take, from the nearest that have one.
 
     Args:
         seconds: of each finished cell.
         sizes: training posts of each cell of the grid that has finished or is still to be run.
     """
-    left = sum(_expected(cell, seconds, sizes) for cell in sizes if cell not in seconds)
-    if not left:
-        return ""
-    minutes = left / 60
-    return f"; about {minutes:.0f} min left" if minutes < 120 else f"; about {minutes / 60:.1f} h left"
+    return sum(_expected(cell, seconds, sizes) for cell in sizes if cell not in seconds)
 
 
 def _expected(cell: Cell, seconds: Mapping[Cell, float], sizes: Mapping[Cell, int]) -> float:

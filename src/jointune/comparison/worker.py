@@ -1,6 +1,7 @@
 """One cell in a process of its own: what it holds of memory is its own, and if it crashes the others go on.
 
-Run as ``python -m jointune.comparison.worker JOB``.
+Run as ``python -m jointune.comparison.worker``. The job comes through standard input, never by a file: texts and
+pictures would be left lying about where the process that wrote it is killed.
 """
 
 import os
@@ -18,6 +19,7 @@ from jointune.comparison.cells import Cell, CellResult, Cost, save_result
 from jointune.comparison.methods import Predictor
 from jointune.memory import peak_memory
 from jointune.posts.post import Posts
+from jointune.progress import show_no_time_left
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Job:
     Attributes:
         cell: which.
         make: the untrained method.
-        posts: a file with the pickled posts.
+        posts: all posts.
         labels: of the whole comparison, in order.
         learn: numbers of the training posts.
         check: numbers of the validation posts.
@@ -37,7 +39,7 @@ class Job:
 
     cell: Cell
     make: Callable[[], Predictor]
-    posts: Path
+    posts: Posts
     labels: tuple[str, ...]
     learn: tuple[int, ...]
     check: tuple[int, ...]
@@ -47,12 +49,11 @@ class Job:
 
 def run_cell(job: Job) -> CellResult:
     """Train and test a method once. What it predicts for, it is shown without labels."""
-    posts: Posts = pickle.loads(job.posts.read_bytes())
-    learn, check, test = (posts.take(part) for part in (job.learn, job.check, job.test))
+    learn, check, test = (job.posts.take(part) for part in (job.learn, job.check, job.test))
     predictor = job.make()
-    began = time.perf_counter()
+    began, busy = time.perf_counter(), _cpu_seconds()
     predictor.fit(learn, validation=check)
-    trained = time.perf_counter()
+    trained, cpu_seconds = time.perf_counter(), _cpu_seconds() - busy
     test_scores = _scores(predictor, test, job.labels)
     predicted = time.perf_counter()
     check_scores = _scores(predictor, check, job.labels)
@@ -62,6 +63,7 @@ def run_cell(job: Job) -> CellResult:
         predicted - trained,
         peak_memory(),
         _peak_gpu_memory(),
+        cpu_seconds,
     )
     return CellResult(
         job.cell,
@@ -88,6 +90,11 @@ def _scores(predictor: Predictor, posts: Posts, labels: tuple[str, ...]) -> np.n
     return scores
 
 
+def _cpu_seconds() -> float:
+    """CPU time of this process, all its threads, and its children that have ended."""
+    return sum(os.times()[:4])
+
+
 def _peak_gpu_memory() -> int | None:
     if "torch" not in sys.modules:
         return None
@@ -103,11 +110,11 @@ def _end_with_parent() -> None:
 
 
 def main() -> None:
-    """Run the job of the file that is named on the command line."""
+    """Run the job that comes through standard input."""
+    sys.path.extend(pickle.load(sys.stdin.buffer))  # the parent's, for methods of one's own
+    job: Job = pickle.load(sys.stdin.buffer)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    with open(sys.argv[1], "rb") as file:
-        sys.path.extend(pickle.load(file))  # the parent's, for methods of one's own
-        job: Job = pickle.load(file)
+    show_no_time_left()
     save_result(run_cell(job), job.folder)
 
 

@@ -16,8 +16,10 @@ class Interrupt:
     def __enter__(self) -> "Interrupt":
         # Only the main thread may set handlers; elsewhere the owner of that thread decides.
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._previous[number] = signal.signal(number, self._note)
+            for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+                number = getattr(signal, name, None)  # Windows has no SIGHUP
+                if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+                    self._previous[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(

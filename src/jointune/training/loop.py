@@ -88,7 +88,7 @@ def fine_tune(
         began: the ``time.monotonic()`` from which the log counts seconds; by default, now.
 
     Returns:
-        The training log: one entry a validation.
+        The training log: one entry a validation; ``kept`` says whether the weights are those that it found.
 
     Raises:
         InterruptedTraining: Ctrl-C; the state was saved first.
@@ -131,10 +131,10 @@ def fine_tune(
             found = _on_main(lambda: validate(model), accelerator)
             run.seconds = time.monotonic() - began
             slack = recipe.prefer_last if run.step == total else 0.0
-            run.validated(found, model, run.step / steps_per_epoch, optimizer.param_groups[0]["lr"], slack)
+            verdict = run.validated(found, model, run.step / steps_per_epoch, optimizer.param_groups[0]["lr"], slack)
             run.stopped = run.step - run.kept_step >= max(1, recipe.patience * steps_per_epoch)
         accelerator.log({k: v for k, v in run.log[-1].items() if v is not None}, step=run.step)
-        bar.line(_sentence(run))
+        bar.line(_sentence(run.log[-1], verdict))
         save()
 
     wrapped.train()
@@ -165,6 +165,7 @@ def fine_tune(
                 raise InterruptedTraining("training was interrupted" + ("; its state is saved" if checkpoints else ""))
     if run.kept is not None:
         model.load_state_dict(run.kept, strict=False)
+        return [entry | {"kept": entry["step"] == run.kept_step} for entry in run.log]
     return run.log
 
 
@@ -200,18 +201,24 @@ class RunState:
         self.loss_sum += loss
         self.loss_count += 1
 
-    def validated(self, found: Validation, model: JointModel, epoch: float, rate: float, slack: float) -> None:
-        """Log a validation, and keep the weights if they are the best, or less than ``slack`` standard errors worse."""
+    def validated(self, found: Validation, model: JointModel, epoch: float, rate: float, slack: float) -> str:
+        """Log a validation, and keep the weights if they are the best, or less than ``slack`` standard errors worse.
+
+        Returns:
+            Why they are kept, in a few words; empty where they are not.
+        """
         loss = self.loss_sum / self.loss_count if self.loss_count else None
         when = {"step": self.step, "epoch": epoch, "seconds": self.seconds, "loss": loss, "learning_rate": rate}
         self.log.append(when | found.scores)
         self.loss_sum, self.loss_count = 0.0, 0
         near = slack > 0 and self.kept_score[0] - found.score[0] <= slack * found.error
-        if found.score > self.kept_score or near:
+        better = found.score > self.kept_score
+        if better or near:
             self.kept_score, self.kept_step = found.score, self.step
             frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
             state = model.state_dict()
             self.kept = {name: value.detach().cpu().clone() for name, value in state.items() if name not in frozen}
+        return "best so far" if better else "kept: none before is clearly better" if near else ""
 
     def __str__(self) -> str:
         best = f", best {abs(self.kept_score[0]):.4f}" if self.kept else ""
@@ -281,9 +288,7 @@ def _evaluation_steps(steps_per_epoch: int, evaluations: int) -> set[int]:
     return {math.ceil(steps_per_epoch * (k + 1) / evaluations) for k in range(evaluations)}
 
 
-def _sentence(run: RunState) -> str:
-    entry = run.log[-1]
+def _sentence(entry: dict[str, Any], verdict: str) -> str:
     scores = "  ".join(f"{name} {entry[name]:.4f}" for name in ("accuracy", "macro_f1", "log_loss") if name in entry)
-    kept = "  (kept)" if run.kept_step == run.step else ""
     loss = "" if entry["loss"] is None else f"  loss {entry['loss']:.4f}"
-    return f"epoch {entry['epoch']:.1f}{loss}  validation: {scores}{kept}"
+    return f"epoch {entry['epoch']:.1f}{loss}  validation: {scores}{f'  {verdict}' if verdict else ''}"

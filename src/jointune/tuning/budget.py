@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import mean
 
 from jointune.errors import SettingsError
+from jointune.progress import spoken
 
 TRIALS = 20
 """Number of trials where neither a number nor a time is given."""
@@ -53,8 +54,3 @@ class Budget:
         if self.trials is not None:
             left.append((self.trials - len(durations)) * mean(durations))
         return max(min(left), 0.0)
-
-
-def spoken(seconds: float) -> str:
-    """A duration as one says it."""
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

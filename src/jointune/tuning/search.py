@@ -19,9 +19,9 @@ from jointune.posts.check import class_numbers
 from jointune.posts.post import Posts
 from jointune.posts.problems import OnBadImage, Problem, valid_policy
 from jointune.posts.split import identity_groups
-from jointune.progress import LineBar, QuietBar
+from jointune.progress import LineBar, QuietBar, spoken
 from jointune.training.recipe import METRICS
-from jointune.tuning.budget import TRIALS, Budget, spoken
+from jointune.tuning.budget import TRIALS, Budget
 from jointune.tuning.folder import STUDY, about_of, discard, open_folder
 from jointune.tuning.parts import divide
 from jointune.tuning.report import write_report

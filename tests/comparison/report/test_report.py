@@ -6,13 +6,16 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from jointune.comparison.report.write import write_report
+from jointune.comparison.summary import Line
+from jointune.evaluation.paired import Difference
 from jointune.posts.post import Posts
 from made_comparison import TEXT, made_comparison, made_posts
 
-SECTIONS = ("answer", "setting", "scores", "curve", "cost", "confusion", "calibration", "posts", "limits")
+SECTIONS = ("answer", "scores", "curve", "cost", "confusion", "calibration", "posts", "limits", "setting")
 HOSTILE = "<script>alert('x')</script> | $y_1$ *b* [c](d)\n\u202e &lt; \ud83d"
 
 
@@ -95,7 +98,7 @@ def test_what_is_drawn_takes_the_page_s_colours_and_says_what_it_is(written):
 
 def test_the_answer_names_the_best_method_its_interval_seeds_budgets_and_seconds(written):
     for content in (written["report.html"], written["report.md"]):
-        answer = content.split("The answer")[-1].split("What was run")[0]
+        answer = content.split("The answer")[-1].split("Each table shows")[0]
         for part in (
             "joint has the highest macro F1",
             "95 % interval",
@@ -104,6 +107,95 @@ def test_the_answer_names_the_best_method_its_interval_seeds_budgets_and_seconds
             "seconds",
         ):
             assert part in answer
+
+
+def test_the_scores_come_first_and_the_settings_are_folded_after_them(usual, tmp_path):
+    about = usual.about | {"recipe": {f"setting {number}": number for number in range(35)}}
+    page = report(replace(usual, about=about), tmp_path)["report.html"]
+    first = page.split("<table>")[1].split("</table>")[0]
+    assert "macro F1" in first
+    assert "of CPU" in first
+    assert "setting 34" not in page.split("<details>")[0]
+    assert "setting 34" in page.split("The 35 settings</summary>")[1].split("</details>")[0]
+
+
+def test_a_training_that_was_of_no_use_is_named_in_every_form(tmp_path):
+    comparison = made_comparison(
+        ("joint", "frozen", "text"), equal=("frozen",), kept_start=("joint", "frozen"), seeds=3
+    )
+    found = report(comparison, tmp_path)
+    said = "joint kept its starting point, the probe of its frozen encoders, in 2 of 3 trainings"
+    for content in (found["report.html"], found["report.md"]):
+        answer = content.split("The answer")[-1].split("Each table shows")[0]
+        assert said in answer
+        assert "joint and frozen gave every test post the same label" in answer
+        assert "frozen kept" not in content, "it has nothing but its start"
+    assert said in " ".join(comparison.summary().text(80).split())
+    assert said in rows(found["summary.csv"])[0]["notes"]
+    kept = [row["kept_start"] for row in rows(found["cells.csv"]) if row["method"] == "joint"]
+    assert kept == ["True", "False", "True"] * 2
+
+
+def test_a_method_that_gives_one_label_only_is_named(tmp_path):
+    found = report(made_comparison(("joint", "image"), one_label=("image",), seeds=1, tested=60), tmp_path)
+    said = (
+        "image gave nearly all test posts one label in 1 of 1 training: 'negative' is 98 % of its answers and 33 % of"
+    )
+    assert said in found["report.md"]
+    assert "joint gave nearly all" not in found["report.md"]
+    assert said in {row["method"]: row for row in rows(found["summary.csv"])}["image"]["notes"]
+
+
+@pytest.mark.parametrize(
+    ("tested", "wrong", "says"),
+    [(600, 3, "frozen is not shown to be worse"), (24, 2, "there are too few posts or trainings to call it as good")],
+)
+def test_a_cheaper_method_that_is_as_good_is_named_with_its_numbers(tmp_path, tested, wrong, says):
+    comparison = made_comparison(("joint", "frozen"), (None,), 1, tested=tested)
+    joint, frozen = (comparison.of(method, None)[0] for method in ("joint", "frozen"))
+    scores = joint.test_scores.copy()
+    right = np.flatnonzero(scores.argmax(1) == comparison.truth[joint.test])[:wrong]
+    scores[right] = scores[right][:, [1, 2, 0]]  # the same answers but for a few posts
+    comparison = replace(comparison, results=[joint, replace(frozen, test_scores=scores)])
+    answer = report(comparison, tmp_path)["report.md"].split("| method |")[0]
+    assert says in answer
+    assert re.search(r"difference \u22120\.\d{3}, 95 % interval \u22120\.\d{3} to [+\u2212]?\d\.\d{3}", answer)
+    assert "35 % of the CPU time of joint" in answer
+
+
+def test_cells_without_cpu_seconds_are_compared_by_the_clock(tmp_path):
+    found = report(made_comparison(budgets=(None,), cpu=False), tmp_path)
+    assert "clock, joint = 1" in found["report.md"]
+    table = next(line for line in found["report.md"].splitlines() if line.startswith("| joint |"))
+    assert "| \u2013 | 1.00 |" in table
+    assert rows(found["summary.csv"])[0]["train_cpu_seconds"] == ""
+
+
+@pytest.mark.parametrize(
+    ("low", "p_value", "adjusted", "reason"),
+    [
+        (0.007, 0.016, 0.08, "the interval excludes zero, but p 0.080 with 5 comparisons (0.016 uncorrected)"),
+        (0.007, 0.06, 0.3, "the interval excludes zero, but p 0.300 with 5 comparisons"),
+        (-0.1, 0.2, 1.0, "the interval holds zero; p 1.000 with 5 comparisons"),
+        (0.1, 0.0001, 0.0005, "the interval excludes zero; p < 0.001 with 5 comparisons"),
+    ],
+)
+def test_each_verdict_has_its_reason(low, p_value, adjusted, reason):
+    difference = Difference(0.176, low, 0.345, p_value, 5, low > 0 and p_value < 0.05, "")
+    line = Line("text", None, 5, 100, {}, {"macro_f1": difference}, {"macro_f1": adjusted}, {}, 5, ())
+    assert line.reason("macro_f1") == reason
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_table_for_a_terminal_fits(width):
+    methods = ("joint", "joint-paper", "frozen", "text", "image", "late", "visualbert", "clip-zero-shot")
+    comparison = made_comparison((*methods, "a method of one's own with quite a name"), seeds=1, kept_start=methods)
+    text = comparison.summary().text(width)
+    assert max(map(len, text.splitlines())) <= width
+    for line in comparison.summary().lines:
+        found, difference = line.scores["macro_f1"], line.differences.get("macro_f1")
+        assert f"{found.low:.3f}\u2013{found.high:.3f}" in text, "a figure is broken"
+        assert difference is None or f"{difference.low:+.3f} to {difference.high:+.3f}" in text
 
 
 def test_methods_that_cannot_be_told_apart_are_called_so(tmp_path):

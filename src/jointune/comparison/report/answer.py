@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
+from jointune.comparison.protocol import Budget
 from jointune.comparison.report.figures import (
     amount,
     budget_name,
     count,
     interval,
     listed,
+    percent,
     plural,
     score,
     signed,
@@ -25,33 +27,104 @@ _SEEN_FROM_REFERENCE = {
 
 
 def design_sentence(comparison: Comparison) -> str:
-    """What was compared, and how."""
+    """The question: what was compared, and how."""
     seeds = sorted({result.cell.seed for result in comparison.results})
     folds = f", in {len(comparison.folds)} folds," if len(comparison.folds) > 1 else ""
     numbers = [f"{budget:,}" for budget in comparison.budgets if budget is not None]
     drawn = f"from {listed(numbers)} posts of each label" if numbers else ""
     everything = "from all posts of that part" if None in comparison.budgets else ""
     return (
-        f"{plural(len(comparison.methods), 'method')} learned to tell {plural(len(comparison.labels), 'label')} apart "
-        f"from one part of {plural(len(comparison.posts), 'post')} and were tested on another{folds} with "
-        f"{'seed' if len(seeds) == 1 else 'seeds'} {listed([str(seed) for seed in seeds])}. They learned "
+        f"Which method tells the {plural(len(comparison.labels), 'label')} apart best, and at what cost? "
+        f"{plural(len(comparison.methods), 'method')} learned from one part of {plural(len(comparison.posts), 'post')} "
+        f"and were tested on another{folds} with {'seed' if len(seeds) == 1 else 'seeds'} "
+        f"{listed([str(seed) for seed in seeds])}. They learned "
         f"{', and '.join(part for part in (drawn, everything) if part)}."
     )
 
 
 def answer(comparison: Comparison, summary: Summary) -> list[str]:
-    """The answer: best method, differences from the reference, few labels, labels saved, seconds."""
+    """The answer for the largest label budget: the best method, what to know first, and a cheaper one as good."""
     if not summary.lines:
         return ["No training finished, so nothing can be said about the methods yet."]
+    most = [line for line in summary.lines if line.budget == comparison.budgets[-1]]
+    said = [best_sentence(most, summary.reference)]
+    if cheaper := cheaper_sentence(comparison, summary, most):
+        said.append(cheaper)
+    return said
+
+
+def further(comparison: Comparison, summary: Summary) -> list[str]:
+    """What else was found: differences from the reference, few labels, labels saved, seconds."""
     budgets = comparison.budgets
     most = [line for line in summary.lines if line.budget == budgets[-1]]
-    said = [best_sentence(most, summary.reference), *against_reference(most, summary.reference)]
+    said = against_reference(most, summary.reference)
     if len(budgets) > 1:
         few = [line for line in summary.lines if line.budget == budgets[0]]
         said += [best_sentence(few, summary.reference), *against_reference(few, summary.reference)]
         said += [saving_sentence(summary.saved[0], summary.reference)] if summary.saved else []
     said.append(_seconds_sentence(most, summary.reference))
     return said
+
+
+def cautions(comparison: Comparison, summary: Summary, budget: Budget) -> list[str]:
+    """What to know before the scores of a label budget are trusted."""
+    lines = [line for line in summary.lines if line.budget == budget]
+    said = [f"{note}." for line in lines for note in line.notes]
+    same = [
+        line.method
+        for line in lines
+        if line.method != summary.reference and comparison.alike(summary.reference, line.method, budget)
+    ]
+    return said + [
+        f"{summary.reference} and {method} gave every test post the same label, so that their difference is exactly "
+        "zero."
+        for method in same
+    ]
+
+
+CHEAPER, MARGIN = 0.75, 0.03
+"""The share of the best method's time below which another one is cheaper, and what it may lack of its macro F1."""
+
+
+def cheaper_sentence(comparison: Comparison, summary: Summary, lines: Sequence[Line]) -> str:
+    """Whether a method that takes less time is as good as the best, as far as the interval of the difference says."""
+    times = {line.method: line.cost[summary.clock] or 0.0 for line in lines}
+    highest = score(max(line.scores["macro_f1"].value for line in lines))
+    best = [line.method for line in lines if score(line.scores["macro_f1"].value) == highest]
+    quickest, slowest = min(best, key=lambda method: times[method]), max(best, key=lambda method: times[method])
+
+    def share(method: str, of: str) -> str:
+        return f"{percent(times[method] / times[of])} of the {TIMES_OF[summary.clock]} of {of}"
+
+    if times[quickest] < CHEAPER * times[slowest]:
+        return f"Of these, {quickest} takes {share(quickest, slowest)}."
+    rivals = [
+        line
+        for line in comparison.summary(quickest).lines
+        if line.budget == lines[0].budget
+        and line.verdict("macro_f1") == "not distinguishable"
+        and times[line.method] < CHEAPER * times[quickest]
+    ]
+    if not rivals:
+        return ""
+    near = [line for line in rivals if line.differences["macro_f1"].high <= MARGIN]
+    chosen = (
+        min(near, key=lambda line: times[line.method])
+        if near
+        else max(rivals, key=lambda line: line.scores["macro_f1"].value)
+    )
+    found = chosen.differences["macro_f1"]
+    figures = f"difference {signed(-found.value)}, 95 % interval {signed_interval(-found.high, -found.low)}"
+    if near:
+        return f"{chosen.method} is not shown to be worse ({figures}), at {share(chosen.method, quickest)}."
+    return (
+        f"{chosen.method}, at {share(chosen.method, quickest)}, cannot be told from it, but there are too few posts or "
+        f"trainings to call it as good ({figures})."
+    )
+
+
+TIMES_OF = {"train_cpu_seconds": "CPU time", "train_seconds": "training time"}
+"""What the costs are that times of training are compared by."""
 
 
 def best_sentence(lines: Sequence[Line], reference: str) -> str:

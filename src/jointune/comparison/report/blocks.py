@@ -8,6 +8,25 @@ Tone = Literal["", "good", "bad", "mute"]
 
 
 @dataclass(frozen=True)
+class Whisker:
+    """A score and its interval on an axis that all rows share, for HTML only; all within 0 to 1, as shares of the axis.
+
+    Attributes:
+        low: lower end of the interval.
+        value: the score.
+        high: upper end of the interval.
+        band: the interval of the reference.
+        said: what a screen reader says.
+    """
+
+    low: float
+    value: float
+    high: float
+    band: tuple[float, float] | None
+    said: str
+
+
+@dataclass(frozen=True)
 class Value:
     """A table's cell.
 
@@ -16,12 +35,14 @@ class Value:
         below: what stands below it, smaller.
         tone: whether it is good news, bad news, or of less weight.
         heat: how deeply it is coloured, 0 to 1.
+        whisker: what is drawn in it.
     """
 
     text: str
     below: str = ""
     tone: Tone = ""
     heat: float | None = None
+    whisker: Whisker | None = None
 
     def __str__(self) -> str:
         return f"{self.text} ({self.below})" if self.below else self.text
@@ -35,11 +56,13 @@ class Column:
         name: its heading.
         align: ``l`` for left, ``r`` for right.
         group: the heading above it, which neighbours may share.
+        drawing: whether only drawings stand in it, which are for HTML only.
     """
 
     name: str
     align: Literal["l", "r"] = "r"
     group: str = ""
+    drawing: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,6 +75,7 @@ class Table:
         rows: the cells.
         notes: what stands below the table.
         folded: the words to unfold it by, where it is folded at first.
+        marked: the number of the row that stands out, if one does.
     """
 
     kind: ClassVar[str] = "table"
@@ -60,6 +84,7 @@ class Table:
     rows: Sequence[Sequence[Value]]
     notes: Sequence[str] = ()
     folded: str = ""
+    marked: int | None = None
 
     @property
     def groups(self) -> list[tuple[str, int]]:
@@ -84,10 +109,11 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Items:
-    """A list."""
+    """A list; ``cautions`` stand out."""
 
     kind: ClassVar[str] = "items"
     texts: Sequence[str]
+    cautions: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,30 +133,19 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Chart:
-    """A drawing, for HTML only.
+class Panels:
+    """Small drawings side by side, for HTML only; each is a title, a line of text, and an SVG.
 
     Attributes:
-        caption: what it shows, and how to read it.
-        wide: the SVG for screens and paper.
-        narrow: the SVG for phones.
-        legend: names of the series, each with a small SVG of its line and marker.
+        caption: how to read them.
+        panels: the drawings.
+        key: what the colours stand for: the colour's name on the page, and what it is.
     """
-
-    kind: ClassVar[str] = "chart"
-    caption: str
-    wide: str
-    narrow: str
-    legend: Sequence[tuple[str, str]]
-
-
-@dataclass(frozen=True)
-class Panels:
-    """Small drawings side by side, for HTML only; each is a title, a line of text, and an SVG."""
 
     kind: ClassVar[str] = "panels"
     caption: str
     panels: Sequence[tuple[str, str, str]]
+    key: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)
@@ -179,7 +194,7 @@ class Cards:
     cards: Sequence[Card]
 
 
-Block = Table | Paragraph | Items | Notes | Facts | Chart | Panels | Matrices | Traces | Cards
+Block = Table | Paragraph | Items | Notes | Facts | Panels | Matrices | Traces | Cards
 
 
 @dataclass(frozen=True)

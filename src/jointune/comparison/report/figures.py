@@ -37,10 +37,18 @@ def count(value: float) -> str:
     return f"{round(value):,}"
 
 
+def percent(share: float) -> str:
+    """A share, in whole hundredths; one that is small or nearly all is not called nothing or all."""
+    hundredths = 100 * share
+    if 0 < hundredths < 1:
+        return "less than 1 %"
+    return f"{min(hundredths, 99) if hundredths < 100 else 100:.0f} %"
+
+
 def amount(value: float | None) -> str:
-    """A measured amount, to two or three digits."""
+    """A measured amount, to two or three digits; a dash where it was not measured."""
     if value is None:
-        return "unknown"
+        return DASH
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 1 else f"{value:.2f}"

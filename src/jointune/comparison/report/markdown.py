@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import compress
 from typing import Any
 
 from jointune.comparison.report.blocks import Facts, Items, Matrices, Notes, Paragraph, Section, Table, Traces, Value
@@ -49,11 +50,14 @@ def _traces(block: Traces) -> list[str]:
 
 
 def _table(block: Table) -> list[str]:
-    grouped = len({column.group for column in block.columns if column.group}) > 1
-    header = [f"{column.group}: {column.name}" if grouped and column.group else column.name for column in block.columns]
-    align = "".join(column.align for column in block.columns)
+    shown = [not column.drawing for column in block.columns]
+    columns = list(compress(block.columns, shown))
+    grouped = len({column.group for column in columns}) > 1
+    header = [f"{column.group}: {column.name}" if grouped and column.group else column.name for column in columns]
+    align = "".join(column.align for column in columns)
     notes = [line for note in block.notes for line in ("", _plain(note))]
-    return [f"{_plain(block.caption)}:", "", *_rows(header, align, block.rows), *notes]
+    rows = [list(compress(row, shown)) for row in block.rows]
+    return [f"{_plain(block.caption)}:", "", *_rows(header, align, rows), *notes]
 
 
 def _matrices(block: Matrices) -> list[str]:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jointune.comparison.report.answer import answer, design_sentence, saving_sentence
+from jointune.comparison.protocol import Budget
+from jointune.comparison.report.answer import MARGIN, answer, cautions, design_sentence, further, saving_sentence
 from jointune.comparison.report.blocks import (
     Block,
     Cards,
-    Chart,
     Facts,
     Items,
     Notes,
@@ -16,20 +16,13 @@ from jointune.comparison.report.blocks import (
     Section,
     Traces,
 )
-from jointune.comparison.report.charts import (
-    QUICKEST,
-    Look,
-    cost_and_quality,
-    learning_curves,
-    legend,
-    looks,
-    reliability,
-)
+from jointune.comparison.report.charts import learning_curve, reliability
 from jointune.comparison.report.disagreements import disagreements
-from jointune.comparison.report.figures import budget_name, budget_names, listed, plural, score
+from jointune.comparison.report.figures import MINUS, budget_name, budget_names, listed, plural, score
 from jointune.comparison.report.limits import limits, tried_cells
 from jointune.comparison.report.pooled import Pool, pools
 from jointune.comparison.report.tables import (
+    answer_table,
     basis_notes,
     calibration_table,
     class_tables,
@@ -52,17 +45,15 @@ NOTHING = Paragraph("No training finished, so there is nothing to show.")
 
 def sections(comparison: Comparison, summary: Summary) -> list[Section]:
     """All sections, in their order; those that have nothing to show say so."""
-    shown = looks(comparison.methods, summary.reference)
     found = pools(comparison, comparison.budgets[-1]) if summary.lines else []
     largest = budget_name(comparison.budgets[-1]) if summary.lines else "all labels"
     return [
         _answer(comparison, summary),
-        _setting(comparison),
         _scores(comparison, summary),
-        _curves(comparison, summary, shown),
-        _costs(comparison, summary, shown),
+        _curves(comparison, summary),
+        _costs(comparison, summary),
         _confusions(found, largest),
-        _reliabilities(found, shown, largest),
+        _reliabilities(found, largest),
         _posts(comparison, found, largest),
         Section(
             "limits",
@@ -70,14 +61,20 @@ def sections(comparison: Comparison, summary: Summary) -> list[Section]:
             "Here is what this comparison leaves open, by the way it was made.",
             [Items(limits(comparison, summary))],
         ),
+        _setting(comparison),
     ]
 
 
 def _answer(comparison: Comparison, summary: Summary) -> Section:
-    said = answer(comparison, summary)
-    blocks: list[Block] = [Paragraph(said[0], strong=True)]
+    best, *cheaper = answer(comparison, summary)
+    blocks: list[Block] = [Paragraph(best, strong=True), *map(Paragraph, cheaper)]
+    question = "Nothing was measured yet."
     if summary.lines:
-        blocks = [Paragraph(design_sentence(comparison)), *blocks, Items(said[1:])]
+        question = design_sentence(comparison)
+        largest = comparison.budgets[-1]
+        if warned := cautions(comparison, summary, largest):
+            blocks.append(Items(warned, cautions=True))
+        blocks += [answer_table(summary, largest), Items(further(comparison, summary))]
         blocks.append(
             Paragraph(
                 "Macro F1 is between 0 and 1, and 1 is best: for each label, F1 says how completely and how purely a "
@@ -85,10 +82,11 @@ def _answer(comparison: Comparison, summary: Summary) -> Section:
                 f"count as much as frequent ones. A difference is the macro F1 of {summary.reference} less that of "
                 "the other method. A 95 % interval is made so that it holds the true value in 95 of 100 such "
                 "experiments. Methods are called not distinguishable where chance alone may have made the difference, "
-                "the number of methods considered."
+                "the number of methods considered. A cheaper method is called not shown to be worse where, besides, "
+                f"the whole interval of its difference from the best one lies above {MINUS}{MARGIN}."
             )
         )
-    return Section("answer", "The answer", "These sentences say which method was best, and how sure that is.", blocks)
+    return Section("answer", "The answer", question, blocks)
 
 
 def _setting(comparison: Comparison) -> Section:
@@ -154,7 +152,7 @@ def _scores(comparison: Comparison, summary: Summary) -> Section:
             "post. With each score comes its 95 % interval."
         ),
         *([Paragraph(difference_words(summary.reference, folds))] if len(comparison.methods) > 1 else []),
-        *(score_table(summary, budget) for budget in reversed(comparison.budgets)),
+        *(block for budget in reversed(comparison.budgets) for block in _scored(comparison, summary, budget)),
         Notes(basis_notes(summary)),
     ]
     return Section(
@@ -166,19 +164,32 @@ def _scores(comparison: Comparison, summary: Summary) -> Section:
     )
 
 
-def _curves(comparison: Comparison, summary: Summary, shown: Mapping[str, Look]) -> Section:
+def _scored(comparison: Comparison, summary: Summary, budget: Budget) -> list[Block]:
+    # Those of the largest budget stand in the answer.
+    warned = cautions(comparison, summary, budget) if budget != comparison.budgets[-1] else []
+    return [score_table(summary, budget), *([Items(warned, cautions=True)] if warned else [])]
+
+
+def _curves(comparison: Comparison, summary: Summary) -> Section:
     lead = "This shows how macro F1 grows with the number of labelled posts, and how many labels the reference saves."
     curves = {method: [line for line in summary.lines if line.method == method] for method in comparison.methods}
     if len(comparison.budgets) < 2:
         return Section("curve", "Learning curve", lead, [Paragraph("It needs two label budgets at least.")])
-    chart = Chart(
-        "Macro F1 on test posts against the number of training posts. Bands are 95 % intervals; where they overlap, "
-        f"the table of scores says whether a method can be told from {summary.reference}.",
-        learning_curves(curves, shown, wide=True),
-        learning_curves(curves, shown, wide=False),
-        legend({name: shown[name] for name in curves}, True, "learning-key"),
+    reference = summary.reference
+    last = {line.method: line.scores["macro_f1"] for line in summary.lines}
+    panels = [
+        (method, f"{score(last[method].value)}", learning_curve(curves, method, reference, f"learning-{number}"))
+        for number, method in enumerate(comparison.methods)
+        if method != reference or len(comparison.methods) == 1
+    ]
+    caption = (
+        "Macro F1 on test posts against the number of training posts, on a logarithmic scale: a panel for each method, "
+        "all with the same axes, headed by its last score. Upright lines are 95 % intervals, moved apart where they "
+        f"would cover each other; the table of scores says whether a method can be told from {reference}."
     )
-    blocks: list[Block] = [chart, curve_table(summary, comparison, "The figures of this drawing")]
+    key = [("method", "the method of the panel"), ("reference", reference), ("others", "the other methods")]
+    drawn = Panels(caption, panels, key if len(comparison.methods) > 1 else [])
+    blocks: list[Block] = [drawn, curve_table(summary, comparison, "The figures of these drawings")]
     if summary.saved:
         blocks += [
             Items([saving_sentence(saving, summary.reference) for saving in summary.saved]),
@@ -191,25 +202,10 @@ def _curves(comparison: Comparison, summary: Summary, shown: Mapping[str, Look])
     return Section("curve", "Learning curve", lead, blocks)
 
 
-def _costs(comparison: Comparison, summary: Summary, shown: Mapping[str, Look]) -> Section:
+def _costs(comparison: Comparison, summary: Summary) -> Section:
     lead = "This shows what each method takes to train and to use, beside how good it is."
-    if not summary.lines:
-        return Section("cost", "Cost against quality", lead, [NOTHING])
     by_budget = [[line for line in summary.lines if line.budget == budget] for budget in reversed(comparison.budgets)]
-    lines = by_budget[0]
-    caption = (
-        f"With {budget_name(comparison.budgets[-1])}. Further left is quicker to train, further up is better. Vertical "
-        "lines are 95 % intervals."
-    )
-    if any((line.cost["train_seconds"] or 0) < QUICKEST for line in lines):
-        caption += f" Methods that took less than {QUICKEST} seconds are drawn there."
-    chart = Chart(
-        caption,
-        cost_and_quality(lines, shown, wide=True),
-        cost_and_quality(lines, shown, wide=False),
-        legend({line.method: shown[line.method] for line in lines}, False, "cost-key"),
-    )
-    return Section("cost", "Cost against quality", lead, [chart, *map(cost_table, by_budget)])
+    return Section("cost", "Cost against quality", lead, [*map(cost_table, by_budget)] or [NOTHING])
 
 
 def _confusions(found: Sequence[Pool], largest: str) -> Section:
@@ -231,12 +227,12 @@ def _confusions(found: Sequence[Pool], largest: str) -> Section:
     return Section("confusion", "Confused labels", lead, blocks if found else [NOTHING])
 
 
-def _reliabilities(found: Sequence[Pool], shown: Mapping[str, Look], largest: str) -> Section:
+def _reliabilities(found: Sequence[Pool], largest: str) -> Section:
     lead = f"This shows whether a method that is 80 % sure is right 80 % of the time, with {largest}."
     panels = []
     for number, pool in enumerate(found):
         label = f"Reliability of {pool.method}: expected calibration error {score(pool.metrics.ece)}"
-        drawn = reliability(*pool.bins(), shown[pool.method], f"reliability-{number}", label)
+        drawn = reliability(*pool.bins(), f"reliability-{number}", label)
         panels.append((pool.method, f"ECE {score(pool.metrics.ece)}", drawn))
     caption = (
         "Across: confidence, the highest probability of a prediction. Up: the share that is right. Points on the "

@@ -12,13 +12,10 @@ from jointune.extras import require
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-INK, MUTE, RULE, PAPER = "#f0f0f1", "#f0f0f2", "#f0f0f3", "#f0f0f4"
+INK, MUTE, RULE, PAPER, METHOD, REFERENCE = (f"#f0f0f{number}" for number in range(1, 7))
 """Colours that stand for the page's own."""
 
-SERIES = 9
-"""The number of colours that the page has for series."""
-
-_NAMES = {INK: "ink", MUTE: "mute", RULE: "rule", PAPER: "paper"}
+_NAMES = {INK: "ink", MUTE: "mute", RULE: "rule", PAPER: "paper", METHOD: "method", REFERENCE: "reference"}
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
@@ -44,11 +41,6 @@ _STYLE: dict[str, Any] = {
     "xtick.major.size": 4,
     "ytick.major.size": 0,
 }
-
-
-def series_colour(number: int) -> str:
-    """The colour that stands for that of a series."""
-    return f"#f0f1{number % SERIES:02x}"
 
 
 @contextmanager
@@ -79,7 +71,6 @@ def inline_svg(figure: "Figure", name: str, label: str) -> str:
     body = written.getvalue().partition("<svg")[2].partition(">")[2]
     body = re.sub(r"<(metadata|style)\b.*?</\1>", "", body, flags=re.DOTALL)
     body = re.sub(r"#f0f0f\d", lambda found: f"var(--{_NAMES[found[0]]})", body)
-    body = re.sub(r"#f0f1([0-9a-f]{2})", lambda found: f"var(--series-{int(found[1], 16)})", body)
     body = re.sub(r"font: ([0-9.]+)px [^;\"]*", r"font-size: \1px", body)
     # A part that nothing refers to needs no name, and names must be unique on the page.
     used = set(re.findall(r"#([\w-]+)", body))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from jointune.baselines.clip import ENCODER_LR as CLIP_LR
 from jointune.comparison.methods import METHODS
 from jointune.comparison.protocol import Budget
-from jointune.comparison.report.blocks import Column, Matrices, Table, Tone, Value
+from jointune.comparison.report.blocks import Column, Matrices, Table, Tone, Value, Whisker
 from jointune.comparison.report.figures import (
     DASH,
     MINUS,
@@ -16,7 +16,6 @@ from jointune.comparison.report.figures import (
     count,
     interval,
     listed,
-    p_value,
     plural,
     score,
     signed,
@@ -106,7 +105,7 @@ def settings_table(comparison: Comparison) -> list[Table]:
         "one's own, have settings of their own."
     ]
     columns = [Column("setting", "l"), Column("value", "l"), Column("otherwise", "l")]
-    return [Table("Settings", columns, rows, notes)]
+    return [Table("Settings", columns, rows, notes, folded=f"The {len(rows)} settings")]
 
 
 def _plain(value: object) -> str:
@@ -122,7 +121,7 @@ def difference_words(reference: str, folds: int) -> str:
         f"{reference} {MINUS} it: the score of {reference} less that of the row's method; above zero, {reference} is "
         f"ahead. It is: better or worse than {reference} where the interval excludes zero and p is below 0.05, and "
         "otherwise not distinguishable. p: how often chance alone would give such a difference or a greater one, "
-        f"adjusted for the number of methods (Holm){corrected if folds > 1 else ''}; “raw” is before the adjustment."
+        f"adjusted for the number of comparisons (Holm){corrected if folds > 1 else ''}."
     )
 
 
@@ -137,6 +136,55 @@ def basis_notes(summary: Summary) -> list[str]:
         f"What the intervals hold{'' if len(found) == 1 else f' ({listed(named, most=8)})'}: {basis}."
         for basis, named in found.items()
     ]
+
+
+def answer_table(summary: Summary, budget: Budget) -> Table:
+    """Macro F1, how far it is from the reference, and the time of training, the best method first."""
+    lines = [line for line in summary.lines if line.budget == budget]
+    lines.sort(key=lambda line: -line.scores["macro_f1"].value)
+    found = [line.scores["macro_f1"] for line in lines]
+    low, high = min(entry.low for entry in found), max(entry.high for entry in found)
+    mine = next((line for line in lines if line.method == summary.reference), None)
+    compared, known = any(line.differences for line in lines), summary.clock == "train_cpu_seconds"
+
+    def place(value: float) -> float:
+        return (value - low) / (high - low) if high > low else 0.5
+
+    reference = mine.scores["macro_f1"] if mine else None
+    band = (place(reference.low), place(reference.high)) if reference else None
+    time = (mine.cost[summary.clock] or 0.0) if mine else 0.0
+    rows = []
+    for line, entry in zip(lines, found, strict=True):
+        said = f"{score(entry.value)}, 95 % interval {interval(entry.low, entry.high)}"
+        own = line.method == summary.reference
+        drawn = Whisker(place(entry.low), place(entry.value), place(entry.high), None if own else band, said)
+        rows.append(
+            [
+                Value(line.method),
+                _score_cell(line, "macro_f1"),
+                Value("", whisker=drawn),
+                *(_difference_cells(line, "macro_f1", own) if compared else []),
+                Value(amount(line.cost["train_seconds"])),
+                Value(amount(line.cost["train_cpu_seconds"])),
+                Value(f"{(line.cost[summary.clock] or 0.0) / time:.2f}" if time else DASH),
+            ]
+        )
+    group = "seconds of one training"
+    columns = [
+        Column("method", "l"),
+        Column("macro F1"),
+        Column(f"{score(low)} {score(high)}", "l", drawing=True),
+        *([Column(f"{summary.reference} {MINUS} it"), Column("it is", "l")] if compared else []),
+        Column("by the clock", group=group),
+        Column("of CPU", group=group),
+        Column(f"{'CPU' if known else 'clock'}, {summary.reference} = 1", group=group),
+    ]
+    notes = [
+        f"Small figures are 95 % intervals; the shaded band is that of {summary.reference}. Seconds by the clock grow "
+        "with whatever else the machine does, up to several times; CPU seconds, of all cores together, hardly do."
+    ]
+    marked = lines.index(mine) if mine else None
+    return Table(f"Scores and cost with {budget_name(budget)}", columns, rows, notes, marked=marked)
 
 
 def score_table(summary: Summary, budget: Budget) -> Table:
@@ -216,6 +264,7 @@ def cost_table(lines: Sequence[Line]) -> Table:
         Column("macro F1"),
         Column("trained parameters"),
         Column("training, seconds"),
+        Column("training, CPU seconds"),
         Column("peak memory, MiB"),
         *([Column("peak GPU memory, MiB")] if gpu else []),
         Column("prediction, ms a post"),
@@ -230,12 +279,16 @@ def cost_table(lines: Sequence[Line]) -> Table:
                 Value(score(line.scores["macro_f1"].value)),
                 Value("unknown" if parameters is None else count(parameters)),
                 Value(amount(cost["train_seconds"])),
+                Value(amount(cost["train_cpu_seconds"])),
                 Value("unknown" if memory is None else count(memory)),
                 *([Value(amount(cost["peak_gpu_memory_mib"]))] if gpu else []),
                 Value(amount(cost["ms_per_post"])),
             ]
         )
-    notes = ["Means over trainings. Memory is the most that the training's process held at once."]
+    notes = [
+        "Means over trainings. CPU seconds are those of all cores together. Memory is the most that the training's "
+        "process held at once."
+    ]
     return Table(f"Cost with {budget_name(lines[0].budget)}", columns, rows, notes)
 
 
@@ -326,5 +379,5 @@ def _difference_cells(line: Line, name: str, reference: bool) -> list[Value]:
     found, verdict = line.differences[name], line.verdict(name)
     return [
         Value(signed(found.value), signed_interval(found.low, found.high)),
-        Value(verdict, f"p {p_value(line.adjusted[name])}, raw {p_value(found.p_value)}", _TONES[verdict]),
+        Value(verdict, line.reason(name), _TONES[verdict]),
     ]

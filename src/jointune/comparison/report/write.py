@@ -90,8 +90,9 @@ def _summary_row(line: Line, summary: Summary) -> dict[str, Any]:
             f"{name}_p": difference.p_value if difference else None,
             f"{name}_p_holm": line.adjusted.get(name),
             f"{name}_verdict": line.verdict(name),
+            f"{name}_reason": line.reason(name),
         }
-    return row | {name: line.cost[name] for name in COSTS}
+    return row | {name: line.cost[name] for name in COSTS} | {"notes": "; ".join(line.notes)}
 
 
 def _csv(rows: Iterable[Mapping[str, Any]], otherwise: Iterable[str]) -> str:
