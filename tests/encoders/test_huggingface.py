@@ -1,5 +1,6 @@
 """Any architecture that AutoModel loads: a small random checkpoint is saved, loaded, run, and rebuilt."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from jointune.encoders.huggingface import (
     load_image_encoder,
     load_text_encoder,
 )
-from jointune.errors import EncoderError, MissingExtraError, SettingsError
+from jointune.errors import EncoderError, SettingsError
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
 WORDS = {"vocab_size": 40, "max_position_embeddings": 64, "pad_token_id": 0}
@@ -166,33 +167,48 @@ def test_a_built_in_name_of_the_other_modality_is_explained():
         load_text_encoder("efficientnet-lite0")
 
 
-def imports_timm() -> bool:
-    try:
-        import timm  # noqa: F401
-    except (ImportError, RuntimeError):  # a torchvision that does not fit raises the latter
-        return False
-    return True
+@pytest.mark.parametrize("load", [load_text_encoder, load_image_encoder])
+def test_without_the_hub_the_answer_comes_at_once(load, monkeypatch):
+    """One question, not the minute of retries of the hub's client."""
+    import huggingface_hub
+
+    asked = []
+
+    def unreachable(address, **_):
+        asked.append(address)
+        raise ConnectionError("Name or service not known")
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", unreachable)
+    with pytest.raises(EncoderError, match=r"nobody/nothing: no such folder.*Name or service not known") as refusal:
+        load("nobody/nothing")
+    assert len(asked) == 1
+    assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.skipif(imports_timm(), reason="timm is installed here")
-def test_timm_is_an_extra_that_names_its_command():
-    with pytest.raises(MissingExtraError, match=r"pip install 'jointune\[timm\]'"):
-        load_image_encoder("timm:resnet18")
+@pytest.mark.parametrize("name", ["no such name!", "what is/this?"])
+def test_what_can_be_no_name_of_the_hub_is_refused(name, monkeypatch):
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    with pytest.raises(EncoderError, match="no such folder"):
+        load_text_encoder(name)
 
 
-@pytest.mark.skipif(not imports_timm(), reason="timm does not import here")
-@pytest.mark.parametrize("name", ["resnet18", "vit_tiny_patch16_224"])
-def test_timm_encoders(name, monkeypatch):
-    import timm
+def test_what_was_downloaded_before_loads_without_the_hub(tiny_text, tmp_path, monkeypatch):
+    import huggingface_hub
+    from transformers.utils import hub
 
-    create = timm.create_model
-    monkeypatch.setattr(timm, "create_model", lambda name, **settings: create(name, **settings | {"pretrained": False}))
-    encoder, preprocessor, description = load_image_encoder(f"timm:{name}")
-    pixels = torch.zeros(1, *preprocessor.size, 3, dtype=torch.uint8)
-    rebuilt = build_image_encoder(description, preprocessor).eval()
-    rebuilt.load_state_dict(encoder.state_dict())
-    with torch.no_grad():
-        torch.testing.assert_close(rebuilt(pixels).pooled, encoder.eval()(pixels).pooled)
+    folder = tmp_path / "models--nobody--cached" / "snapshots" / "0123456789012345678901234567890123456789"
+    shutil.copytree(tiny_text, folder)
+    (tmp_path / "models--nobody--cached" / "refs").mkdir()
+    (tmp_path / "models--nobody--cached" / "refs" / "main").write_text(folder.name)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.file_download.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    found, wanted = load_text_encoder("nobody/cached")[0], load_text_encoder(tiny_text)[0]
+    for name, value in wanted.state_dict().items():
+        torch.testing.assert_close(found.state_dict()[name], value)
 
 
 def test_loading_leaves_the_global_random_state_alone(tiny_text, tiny_image):

@@ -1,6 +1,6 @@
 """A small input, run once when an encoder is loaded: what cannot be trained or trusted is refused there."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -42,11 +42,7 @@ def check_text(encoder: TextEncoder, text: TextPreprocessor, name: str) -> bool:
             )
         return states
 
-    with _evaluating(encoder):
-        alone, again, both = run(short), run(short), run([*short, *long])
-    _check(f"the text encoder {name!r}", "text", alone, again, both)
-    count = len(short[0])
-    return _same(alone.pooled, both.pooled[:1]) and _same(alone.tokens[:, :count], both.tokens[:1, :count])
+    return _steady(f"the text encoder {name!r}", "text", encoder, [lambda: run(short), lambda: run([*short, *long])])
 
 
 def check_image(encoder: ImageEncoder, image: ImagePreprocessor, name: str) -> None:
@@ -59,23 +55,26 @@ def check_image(encoder: ImageEncoder, image: ImagePreprocessor, name: str) -> N
     down, right = np.mgrid[0:height, 0:width]
     slopes = np.stack([right * 255 // width, down * 255 // height, (down + right) % 256], 2).astype(np.uint8)
     pixels = torch.from_numpy(np.stack([slopes, 255 - slopes]))
-    with _evaluating(encoder):
-        alone, again, both = encoder(pixels[:1]), encoder(pixels[:1]), encoder(pixels)
     what = f"the image encoder {name!r}"
-    _check(what, "picture", alone, again, both)
-    if not (_same(alone.pooled, both.pooled[:1]) and _same(alone.tokens, both.tokens[:1])):
+    if not _steady(what, "picture", encoder, [lambda: encoder(pixels[:1]), lambda: encoder(pixels)]):
         raise EncoderError(f"{what} gives a picture other states when others are in its batch: it mixes them")
 
 
-def _check(what: str, kind: str, alone: States, again: States, both: States) -> None:
-    for states in (alone, both):
-        if not (states.tokens.isfinite().all() and states.pooled.isfinite().all()):
-            raise EncoderError(f"{what} gives numbers that are not finite (nan or inf): its weights are damaged")
-    if not (_same(alone.pooled, again.pooled) and _same(alone.tokens, again.tokens)):
-        raise EncoderError(
-            f"{what} gives other states each time for the same {kind}: it draws at random even in evaluation mode, "
-            "so that no answer could be given twice"
-        )
+def _steady(what: str, kind: str, encoder: Encoder, runs: Sequence[Callable[[], States]]) -> bool:
+    """Whether one input has the same states alone, which is the first run, and in a batch, which is the second."""
+    with _evaluating(encoder):
+        alone, both = (run() for run in runs)
+        for states in (alone, both):
+            if not (states.tokens.isfinite().all() and states.pooled.isfinite().all()):
+                raise EncoderError(f"{what} gives numbers that are not finite (nan or inf): its weights are damaged")
+        if _same(alone, both):
+            return True
+        if not _same(alone, runs[0]()):
+            raise EncoderError(
+                f"{what} gives other states each time for the same {kind}: it draws at random even in evaluation mode, "
+                "so that no answer could be given twice"
+            )
+        return False
 
 
 @contextmanager
@@ -91,9 +90,14 @@ def _evaluating(encoder: Encoder) -> Iterator[None]:
         encoder.model.train(mode)
 
 
-def _same(one: Tensor, other: Tensor) -> bool:
-    scale = max(1.0, float(one.abs().max()))
-    return one.shape == other.shape and float((one - other).abs().max()) <= TOLERANCE * scale
+def _same(alone: States, both: States) -> bool:
+    """Whether the first row of a batch is, apart from padding, what it is alone."""
+    length = int(alone.mask.sum())
+    pairs = (alone.pooled, both.pooled[:1]), (alone.tokens[:, :length], both.tokens[:1, :length])
+    return all(
+        one.shape == other.shape and (one - other).abs().max() <= TOLERANCE * max(1.0, float(one.abs().max()))
+        for one, other in pairs
+    )
 
 
 def _shape(states: Tensor) -> str:

@@ -201,8 +201,8 @@ def _renaming(source: Source, lacking: Iterable[str], held: Iterable[str]) -> di
     (prefix, most), *others = counts.most_common()
     if rivals := [other for other, count in others if count == most]:
         raise EncoderError(
-            f"{source.name!r} holds several encoders, named {_some(sorted([prefix, *rivals]))}: save the one that is wanted by "
-            "itself, with save_pretrained"
+            f"{source.name!r} holds several encoders, named {_some(sorted([prefix, *rivals]))}: save the one that is "
+            "wanted by itself, with save_pretrained"
         )
     # transformers applies each pattern once to a name, and wrappers may stand in several places of it.
     times = max(len(_WRAPPED.findall(name)) for name in held)
