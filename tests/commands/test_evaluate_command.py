@@ -32,7 +32,13 @@ def test_posts_of_a_single_label_or_a_single_post(jointune, tiny_bundle, tmp_pat
     path = write_jsonl(tmp_path / "p.jsonl", [{"text": "good", "image": None, "label": "positive"}])
     code, said = jointune("evaluate", tiny_bundle, path, "--out", tmp_path / "m.json")
     assert code == 0, said
-    assert json.loads((tmp_path / "m.json").read_text())["auroc"] is None
+    metrics = json.loads((tmp_path / "m.json").read_text())
+    assert metrics["auroc"] is None
+    # One post tells little, right or wrong; a label without posts has no recall to speak of.
+    assert "accuracy 1.000 (0.207 to 1.000)" in said or "accuracy 0.000 (0.000 to 0.793)" in said
+    assert "on 1 post\n" in said
+    assert metrics["per_class"]["negative"]["recall_ci"] == [0, 1]
+    assert "recall 0.000 (0.000 to 1.000)" in said
 
 
 @pytest.mark.parametrize(

@@ -8,22 +8,31 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jointune.errors import SettingsError
-from jointune.evaluation.intervals import f1_scores
-from jointune.evaluation.paired import Run, corrected_resampled_test, estimate, holm, paired_difference
+from jointune.evaluation.intervals import f1_scores, score_interval
+from jointune.evaluation.metrics import compute_metrics
+from jointune.evaluation.paired import (
+    corrected_resampled_test,
+    estimate,
+    estimates,
+    holm,
+    paired_difference,
+    paired_differences,
+)
+from jointune.evaluation.spread import Run
 
 THREE = {"priors": (0.6, 0.3, 0.1), "by_class": (0.5, 0.0, -0.5)}
 
 
 @dataclass(frozen=True)
 class World:
-    """Two methods of known ability on posts of random difficulty.
+    """Methods of known ability, two at least, on posts of random difficulty.
 
     A post is predicted rightly where ability, ease of the post, the method's own view of it, luck of the training and
     luck of this post in this training add up to more than zero; otherwise one of the other classes is predicted.
     Posts of one group share all but the luck of the training, that is, are duplicates.
     """
 
-    abilities: tuple[float, float] = (1.0, 0.7)
+    abilities: tuple[float, ...] = (1.0, 0.7)
     priors: tuple[float, ...] = (0.5, 0.5)
     by_class: tuple[float, ...] = (0.0, 0.0)
     posts: int = 450
@@ -36,7 +45,7 @@ class World:
     largest_group: int = 1
 
     def expected(self, metric):
-        """Scores of both methods on endless posts, averaged over trainings by quadrature."""
+        """Scores of all methods on endless posts, averaged over trainings by quadrature."""
         from scipy.special import ndtr
 
         at, weights = np.polynomial.hermite_e.hermegauss(41)
@@ -53,7 +62,12 @@ class World:
         return found
 
     def draw(self, random):
-        """Runs of both methods, and the groups of the posts."""
+        """Runs of the first two methods, and the groups of the posts."""
+        methods, groups = self.draw_all(random)
+        return methods[0], methods[1], groups
+
+    def draw_all(self, random):
+        """Runs of each method, and the groups of the posts."""
         total, classes = self.posts * self.folds, len(self.priors)
         groups = np.repeat(np.arange(total), random.integers(1, self.largest_group + 1, total))[:total]
         count = groups[-1] + 1
@@ -73,7 +87,7 @@ class World:
                     predicted = np.where(right, truth[posts], other)
                     runs.append(Run(fold, seed, posts, truth[posts], predicted, max(self.folds - 1, 1) * self.posts))
             methods.append(runs)
-        return methods[0], methods[1], groups
+        return methods, groups
 
 
 def compare(world, metric, trials):
@@ -158,6 +172,43 @@ def test_intervals_cover_the_true_score(world, metric, most):
         found = estimate(runs, metric, len(world.priors), groups)
         covered += found.low <= true <= found.high
     assert 0.93 <= covered / 600 <= most
+
+
+@pytest.mark.parametrize(
+    ("world", "metric"),
+    [
+        (World(abilities=(1.2, 1.0, 0.9, 0.7), posts=200, seeds=2, training=0.3), "accuracy"),
+        (World(abilities=(2.4, 1.0, 0.2), posts=200, seeds=2, training=0.1), "accuracy"),
+        (World(abilities=(1.2, 1.0, 0.7), posts=300, seeds=2, training=0.2, **THREE), "macro_f1"),
+    ],
+)
+def test_two_seeds_tell_enough_where_several_methods_vary(world, metric):
+    random, true, covered, width, alone = np.random.default_rng(9), world.expected(metric), [], [], []
+    for _ in range(100):
+        methods, groups = world.draw_all(random)
+        found = estimates(dict(enumerate(methods)), metric, len(world.priors), groups)
+        covered += [entry.low <= score <= entry.high for entry, score in zip(found.values(), true, strict=True)]
+        width.append(found[0].high - found[0].low)
+        one = estimate(methods[0], metric, len(world.priors), groups)
+        alone.append(one.high - one.low)
+    assert 0.94 <= np.mean(covered) <= 0.995
+    assert np.median(width) < 0.6 * np.median(alone)
+
+
+def test_differences_of_two_seeds_are_covered_too():
+    world = World(abilities=(1.2, 1.0, 0.9, 0.7), posts=200, seeds=2, training=0.3)
+    random, true, covered, width, alone = np.random.default_rng(9), world.expected("accuracy"), [], [], []
+    for trial in range(80):
+        (first, *others), groups = world.draw_all(random)
+        named = dict(enumerate(others, 1))
+        found = paired_differences(first, named, "accuracy", 2, groups, seed=trial, draws=100)
+        covered += [entry.low <= true[0] - true[place] <= entry.high for place, entry in found.items()]
+        width.append(found[1].high - found[1].low)
+        one = paired_difference(first, named[1], "accuracy", 2, groups, seed=trial, draws=100)
+        alone.append(one.high - one.low)
+    assert 0.94 <= np.mean(covered) <= 0.995
+    assert np.median(width) < np.median(alone)
+    assert np.median(alone) < 0.7  # with one degree of freedom, 1.5
 
 
 @st.composite
@@ -303,17 +354,95 @@ def test_identical_predictions(folds, seeds):
     random = np.random.default_rng(2)
     runs = [run(random.random(30) < 0.7, fold, seed, 30 * fold) for fold in range(folds) for seed in range(seeds)]
     found = paired_difference(runs, runs, "macro_f1", 2)
-    assert (found.value, found.low, found.high, found.p_value, found.distinguishable) == (0, 0, 0, 1, False)
+    assert (found.value, found.p_value, found.distinguishable) == (0, 1, False)
+    # Other posts might tell them apart. Tango (1998), of 30 posts in each fold.
+    edge = 1.96**2 / (30 * folds + 1.96**2)
+    assert (found.low, found.high) == (pytest.approx(-edge, rel=0.02), pytest.approx(edge, rel=0.02))
+
+
+@pytest.mark.parametrize(
+    ("right", "posts", "low", "high"),
+    [
+        (60, 60, 0.940, 1.000),
+        (59, 60, 0.911, 0.999),
+        (199, 200, 0.972, 1.000),
+        (999, 1000, 0.994, 1.000),
+        (0, 60, 0, 0.060),
+        (1, 1, 0.207, 1),
+    ],
+)
+def test_few_wrong_posts_of_one_training(right, posts, low, high):
+    found = estimate([run(np.arange(posts) < right)], "accuracy", 2)
+    assert (found.low, found.high) == (pytest.approx(low, abs=5e-4), pytest.approx(high, abs=5e-4))
+    assert (found.low, found.high) == pytest.approx(score_interval(right / posts, posts))
+
+
+@given(st.integers(2, 400), st.data())
+@settings(max_examples=60, deadline=None)
+def test_one_more_right_post_moves_the_interval_of_one_training_up(posts, data):
+    right = data.draw(st.integers(0, posts - 1))
+    fewer, more = (estimate([run(np.arange(posts) < count)], "accuracy", 2) for count in (right, right + 1))
+    assert fewer.low <= more.low
+    assert fewer.high <= more.high
+    assert (more.low, more.high) != (fewer.low, fewer.high)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "weighted_f1"])
+@given(st.integers(2, 120), st.floats(0.3, 1), st.integers(0, 1000))
+@settings(max_examples=25, deadline=None)
+def test_one_training_has_the_interval_of_an_evaluation(metric, posts, accuracy, seed):
+    random = np.random.default_rng(seed)
+    truth = random.choice(3, posts, p=(0.6, 0.3, 0.1))
+    predicted = np.where(random.random(posts) < accuracy, truth, random.integers(0, 3, posts))
+    found = estimate([Run(0, 0, np.arange(posts), truth, predicted, 100)], metric, 3)
+    metrics = compute_metrics(truth, np.eye(3)[predicted], ["a", "b", "c"])
+    assert found.value == pytest.approx(getattr(metrics, metric))
+    assert (found.low, found.high) == pytest.approx(getattr(metrics, f"{metric}_ci"))
+
+
+def test_posts_that_share_a_picture_count_as_fewer():
+    # Twenty pictures with three posts each; the posts of a picture are right or wrong together.
+    right, groups = np.repeat(np.arange(20) < 15, 3), np.repeat(np.arange(20), 3)
+    found, plain = (estimate([run(right)], "accuracy", 2, given) for given in (groups, None))
+    once = score_interval(0.75, 20)
+    assert (found.low, found.high) == (pytest.approx(once[0], abs=0.03), pytest.approx(once[1], abs=0.03))
+    assert found.low < plain.low - 0.05
+    perfect = estimate([run(np.ones(60))], "accuracy", 2, groups)
+    assert perfect.low == pytest.approx(20 / (20 + 1.96**2), abs=0.02)
+    # A text that many posts share, which are right and wrong as others are, tells hardly less.
+    random = np.random.default_rng(0)
+    many = np.maximum(np.arange(1000) - 100, 0)
+    shared = estimate([run(random.random(1000) < 0.8)], "accuracy", 2, many)
+    assert shared.high - shared.low < 0.08
+
+
+def test_a_method_that_varies_more_than_the_others_stays_wide():
+    def seeds(*counts):
+        return [run(np.arange(1000) < count, seed=seed) for seed, count in enumerate(counts)]
+
+    found = estimates({"wild": seeds(500, 700), "calm": seeds(599, 601), "same": seeds(600, 600)}, "accuracy", 2)
+    # Student's with three degrees of freedom, in place of 12.7 with one.
+    assert found["wild"].high - found["wild"].low > 2 * 3.18 * 0.1 * 0.9
+    assert found["wild"].high - found["wild"].low < 2 * 12.7 * 0.1 * 0.5
+    # Trainings that never differ vary between posts only.
+    once = score_interval(0.6, 1000)
+    assert (found["same"].low, found["same"].high) == pytest.approx(once)
+    assert found["calm"].high - found["calm"].low > once[1] - once[0]
 
 
 def test_what_cannot_vary_is_unknown_rather_than_certain():
     right, wrong = run(np.ones(50)), run(np.zeros(50))
     found = paired_difference([right], [wrong], "accuracy", 2)
-    assert (found.value, found.low, found.high, found.p_value, found.distinguishable) == (1, -1, 1, 1, False)
+    # Fifty posts that all speak for one method are proof, four are none.
+    assert (found.value, found.high, found.distinguishable) == (1, 1, True)
+    assert found.low == pytest.approx(1 - 2 * 1.96**2 / (50 + 1.96**2), rel=1e-4)
+    assert not paired_difference([run(np.ones(4))], [run(np.zeros(4))], "accuracy", 2).distinguishable
     perfect = estimate([right], "accuracy", 2)
-    # Clopper and Pearson: (1 - low)⁵⁰ of no error is 2.5 %.
-    assert (perfect.low, perfect.high) == (pytest.approx(0.025 ** (1 / 50)), 1)
-    assert estimate([wrong], "accuracy", 2).high == pytest.approx(1 - 0.025 ** (1 / 50))
+    # Wilson.
+    assert (perfect.low, perfect.high) == (pytest.approx(50 / (50 + 1.96**2), rel=1e-4), 1)
+    assert estimate([wrong], "accuracy", 2).high == pytest.approx(1.96**2 / (50 + 1.96**2), rel=1e-4)
+    one_pair = paired_difference([run([1, 0])], [run([1, 1])], "accuracy", 2, np.zeros(2, dtype=int))
+    assert (one_pair.low, one_pair.high, one_pair.p_value) == (-1, 1, 1)
     one_group = estimate([run([1, 0, 1])], "accuracy", 2, np.zeros(3, dtype=int))
     assert (one_group.low, one_group.high) == (0, 1)
 

@@ -3,6 +3,7 @@
 import re
 
 from jointune import JointClassifier, read_posts
+from jointune.report.card import model_card
 
 
 def test_the_card_holds_data_encoders_scores_use_and_limits(tiny_bundle, tiny_settings):
@@ -16,6 +17,20 @@ def test_the_card_holds_data_encoders_scores_use_and_limits(tiny_bundle, tiny_se
     assert "| expected calibration error |" in card
     low, high = metrics["accuracy_ci"]
     assert f"| accuracy | {metrics['accuracy']:.3f} | {low:.3f} to {high:.3f} |" in card
+
+
+def test_the_card_gives_intervals_of_single_labels_where_the_metrics_have_them(tiny_bundle):
+    loaded = JointClassifier.load(tiny_bundle).loaded_metrics_["validation"]
+    row = loaded["per_class"]["positive"]
+    low, high = row["recall_ci"]
+    card = (tiny_bundle / "README.md").read_text(encoding="utf-8")
+    assert f"{row['recall']:.3f} ({low:.3f} to {high:.3f})" in card
+    # Bundles of earlier versions do not have them.
+    older = {label: {name: row[name] for name in ("precision", "recall", "f1", "support")} for label in ("a", "b")}
+    encoder = {"name": "tiny", "licence": "none"}
+    encoders = {"text": encoder, "image": encoder}
+    written = model_card("old", ["a", "b"], encoders, "", "concat", {}, {"validation": loaded | {"per_class": older}})
+    assert f"| a | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} |" in written
 
 
 def test_labels_that_look_like_markdown_do_not_break_its_tables(tiny_settings, posts_csv, tmp_path):

@@ -50,7 +50,7 @@ def evaluate(
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
-    """Score a bundle on labelled posts, with 95 % bootstrap intervals."""
+    """Score a bundle on labelled posts, with 95 % intervals."""
     if path:
         refuse_existing(path, force, source=posts)
     policy = valid_policy(on_bad_image)
@@ -67,10 +67,7 @@ def evaluate(
     say_affected(problems, policy)
     out.print(sentence(metrics))
     for label, scores in metrics.per_class.items():
-        out.print(
-            f"  {label}: precision {scores.precision:.3f}, recall {scores.recall:.3f}, F1 {scores.f1:.3f}, "
-            f"{scores.support:,} posts",
-        )
+        out.print(f"  {label}: {scores}")
     if path:
         with atomic_file(path) as temporary:
             temporary.write_text(json.dumps(metrics.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -105,8 +105,4 @@ def say_affected(problems: list[Problem], policy: str) -> None:
 
 def sentence(scores: Metrics) -> str:
     """The main scores in one line."""
-    parts = []
-    for name in ("accuracy", "macro_f1", "weighted_f1"):
-        low, high = getattr(scores, f"{name}_ci")
-        parts.append(f"{name.replace('_f1', ' F1')} {getattr(scores, name):.3f} ({low:.3f} to {high:.3f})")
-    return ", ".join(parts) + f" on {scores.n:,} posts"
+    return f"{scores} on {scores.n:,} {'post' if scores.n == 1 else 'posts'}"

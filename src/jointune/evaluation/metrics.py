@@ -88,8 +88,13 @@ class Metrics:
         """As JSON values."""
         return asdict(self)
 
+    def __str__(self) -> str:
+        return ", ".join(
+            f"{_title(name)} {with_interval(self, name)}" for name in ("accuracy", "macro_f1", "weighted_f1")
+        )
+
     def __repr__(self) -> str:
-        lines = [f"Metrics on {self.n:,} posts, with 95 % intervals:"]
+        lines = [f"Metrics on {self.n:,} {'post' if self.n == 1 else 'posts'}, with 95 % intervals:"]
         lines += [f"  {name}: {score}" for name, score in self._overall()]
         lines += [f"  {label}: {scores}" for label, scores in self.per_class.items()]
         return "\n".join(lines)
@@ -104,7 +109,7 @@ class Metrics:
                 for label, scores in self.per_class.items()
             ],
         )
-        return f"<p>{self.n:,} posts</p>{overall}{by_label}"
+        return f"<p>{self.n:,} {'post' if self.n == 1 else 'posts'}</p>{overall}{by_label}"
 
     def _overall(self) -> list[tuple[str, str]]:
         scores = [(_title(name), with_interval(self, name)) for name in ("accuracy", "macro_f1", "weighted_f1")]
@@ -112,18 +117,21 @@ class Metrics:
         return scores + [(_title(name), f"{value:.3f}") for name, value in plain if value is not None]
 
 
-def compute_metrics(truth: np.ndarray, probabilities: np.ndarray, labels: Sequence[str]) -> Metrics:
+def compute_metrics(truth: np.ndarray, probabilities: np.ndarray, labels: Sequence[str], repeats: float = 1) -> Metrics:
     """Score probabilities against the truth.
 
     Args:
         truth: class numbers, int [N], N at least 1.
         probabilities: float [N, C], rows sum to one.
         labels: C label names.
+        repeats: how often each post is among them, as where several trainings are tested on it; intervals count it
+            once.
     """
     classes = np.arange(len(labels))
     predicted = probabilities.argmax(1)
     confusion = np.bincount(truth * len(labels) + predicted, minlength=len(labels) ** 2).reshape(len(labels), -1)
     right, support, answers = np.diag(confusion), confusion.sum(1), confusion.sum(0)
+    counted = confusion / repeats
     accuracy = float((predicted == truth).mean())
     macro, weighted = (float(score[0]) for score in f1_scores(confusion[None]))
     auroc = None
@@ -134,16 +142,17 @@ def compute_metrics(truth: np.ndarray, probabilities: np.ndarray, labels: Sequen
     return Metrics(
         n=len(truth),
         accuracy=accuracy,
-        accuracy_ci=score_interval(accuracy, effective_posts(confusion, "accuracy")),
+        accuracy_ci=score_interval(accuracy, effective_posts(counted, "accuracy")),
         macro_f1=macro,
-        macro_f1_ci=score_interval(macro, effective_posts(confusion, "macro_f1")),
+        macro_f1_ci=score_interval(macro, effective_posts(counted, "macro_f1")),
         weighted_f1=weighted,
-        weighted_f1_ci=score_interval(weighted, effective_posts(confusion, "weighted_f1")),
+        weighted_f1_ci=score_interval(weighted, effective_posts(counted, "weighted_f1")),
         log_loss=log_loss(probabilities, truth),
         ece=expected_calibration_error(probabilities.max(1), predicted == truth),
         auroc=auroc,
         per_class={
-            label: _class_scores(int(right[i]), int(answers[i]), int(support[i])) for i, label in enumerate(labels)
+            label: _class_scores(int(right[i]), int(answers[i]), int(support[i]), repeats)
+            for i, label in enumerate(labels)
         },
         confusion_matrix=confusion.tolist(),
         labels=list(labels),
@@ -208,16 +217,16 @@ def _losses(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return -np.log(chosen)
 
 
-def _class_scores(right: int, answers: int, support: int) -> ClassScores:
+def _class_scores(right: int, answers: int, support: int, repeats: float) -> ClassScores:
     precision, recall = right / max(answers, 1), right / max(support, 1)
     return ClassScores(
         precision=precision,
         recall=recall,
         f1=2 * right / max(support + answers, 1),
         support=support,
-        precision_ci=score_interval(precision, answers),
-        recall_ci=score_interval(recall, support),
-        f1_ci=f1_interval(right, support + answers - right),
+        precision_ci=score_interval(precision, answers / repeats),
+        recall_ci=score_interval(recall, support / repeats),
+        f1_ci=f1_interval(right / repeats, (support + answers - right) / repeats),
     )
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from jointune.batches.batch import Batch
-from jointune.evaluation.metrics import compute_metrics
+from jointune.evaluation.metrics import Interval, compute_metrics
 from jointune.posts.post import Posts
 from jointune.runtime.exported import softmax
 from jointune.scorer import Scorer
@@ -29,6 +30,8 @@ class Agreement:
         same: share of posts that get the same label.
         accuracy: of the labels; None where the posts have none that the model knows.
         macro_f1: likewise.
+        accuracy_ci: the 95 % interval of the accuracy.
+        macro_f1_ci: that of the macro F1.
     """
 
     posts: int
@@ -36,8 +39,10 @@ class Agreement:
     same: float
     accuracy: float | None
     macro_f1: float | None
+    accuracy_ci: Interval | None = None
+    macro_f1_ci: Interval | None = None
 
-    def to_dict(self) -> dict[str, float | None]:
+    def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
         return asdict(self)
 
@@ -88,15 +93,11 @@ def agreement(logits: np.ndarray, reference: np.ndarray, posts: Posts, labels: l
     """
     difference = float(np.abs(logits - reference).max())
     logits, reference = logits[: len(posts)], reference[: len(posts)]
-    accuracy = macro_f1 = None
+    same = float((logits.argmax(1) == reference.argmax(1)).mean())
     if set(posts.labels) <= set(labels):
         truth = np.array([labels.index(str(label)) for label in posts.labels])
         scores = compute_metrics(truth, softmax(logits), labels)
-        accuracy, macro_f1 = scores.accuracy, scores.macro_f1
-    return Agreement(
-        len(posts),
-        difference,
-        float((logits.argmax(1) == reference.argmax(1)).mean()),
-        accuracy,
-        macro_f1,
-    )
+        return Agreement(
+            len(posts), difference, same, scores.accuracy, scores.macro_f1, scores.accuracy_ci, scores.macro_f1_ci
+        )
+    return Agreement(len(posts), difference, same, None, None)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from jointune.report.card import with_interval
 from jointune.report.markdown import table
 
 
@@ -36,7 +37,7 @@ def report_table(report: Mapping[str, Mapping[str, Any]]) -> list[str]:
             f"{found['bytes'] / 1e6:.1f} MB",
             f"{found['difference']:.1e}",
             f"{100 * found['same']:.1f} %",
-            *("" if found[score] is None else f"{found[score]:.3f}" for score in ("accuracy", "macro_f1")),
+            *("" if found[score] is None else with_interval(found, score) for score in ("accuracy", "macro_f1")),
         ]
         for name, found in report.items()
     ]

@@ -1,7 +1,9 @@
 """A post, and posts: what users bring, in memory."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from html import escape
 from pathlib import Path
 from typing import Literal, overload
 
@@ -59,6 +61,24 @@ class Post:
     fields: Mapping[str, object] = field(default_factory=dict, repr=False)
     image_text: str | None = None
 
+    def __repr__(self) -> str:
+        return f"Post({', '.join(f'{name}={value}' for name, value in self._shown().items() if value)})"
+
+    def _repr_html_(self) -> str:
+        """A table for a notebook."""
+        return _html_table([self._shown()])
+
+    def _shown(self) -> dict[str, str]:
+        """What a person sees of it, by column; an empty text where there is nothing."""
+        return {
+            "text": "" if self.text is None else repr(_shortened(self.text)),
+            "image": "" if self.image is None else _picture_name(self.image),
+            "label": "" if self.label is None else repr(self.label),
+            "split": "" if self.split is None else repr(self.split),
+            "image_text": "" if self.image_text is None else repr(_shortened(self.image_text)),
+            "problem": "" if self.problem is None else str(self.problem),
+        }
+
     @property
     def empty(self) -> bool:
         """Whether the post has neither text nor picture."""
@@ -74,6 +94,26 @@ def _size(value: object) -> int:
     if isinstance(value, str | bytes):
         return len(value)
     return sum(map(_size, value.values())) if isinstance(value, Mapping) else 0
+
+
+def _shortened(text: str, most: int = 80) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _picture_name(image: Picture) -> str:
+    if isinstance(image, bytes):
+        return f"<{len(image):,} bytes>"
+    if isinstance(image, Image.Image):
+        return f"<picture of {image.width} x {image.height}>"
+    return repr(str(image))
+
+
+def _html_table(rows: Sequence[Mapping[str, str]]) -> str:
+    """A table of the columns that any row fills."""
+    columns = [name for name in (rows[0] if rows else {}) if any(row[name] for row in rows)]
+    head = "".join(f"<th>{name}</th>" for name in columns)
+    body = "".join(f"<tr>{''.join(f'<td>{escape(row[name])}</td>' for name in columns)}</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 class Posts(Sequence[Post]):
@@ -99,7 +139,15 @@ class Posts(Sequence[Post]):
         return iter(self._posts)
 
     def __repr__(self) -> str:
-        return f"Posts({self.name!r}, {len(self)} posts)"
+        return f"Posts({self.name!r}, {len(self):,} {'post' if len(self) == 1 else 'posts'})"
+
+    def _repr_html_(self) -> str:
+        """The number of posts of each label, and the first posts, for a notebook."""
+        labels = Counter(post.label for post in self._posts if post.label is not None).most_common(20)
+        counts = ", ".join(f"{label!r}: {number:,}" for label, number in labels)
+        few = self._posts[:5]
+        more = f"<p>… and {len(self) - len(few):,} more</p>" if len(self) > len(few) else ""
+        return f"<p>{escape(f'{self!r} {counts}')}</p>{_html_table([post._shown() for post in few])}{more}"
 
     def take(self, indices: Iterable[int]) -> "Posts":
         """The posts at ``indices``, in that order."""

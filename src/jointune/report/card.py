@@ -135,7 +135,7 @@ def _scores(part: str, scores: Mapping[str, Any]) -> list[str]:
     plain = [measure for measure in ("log_loss", "ece", "auroc") if scores[measure] is not None]
     measures += [[measure.replace("_", " "), f"{scores[measure]:.3f}", ""] for measure in plain]
     classes = [
-        [label, *(f"{row[score]:.3f}" for score in ("precision", "recall", "f1")), f"{row['support']:,}"]
+        [label, *(with_interval(row, score) for score in ("precision", "recall", "f1")), f"{row['support']:,}"]
         for label, row in scores["per_class"].items()
     ]
     return [
@@ -145,3 +145,11 @@ def _scores(part: str, scores: Mapping[str, Any]) -> list[str]:
         "",
         *table(["label", "precision", "recall", "F1", "posts"], "lrrrr", classes),
     ]
+
+
+def with_interval(scores: Mapping[str, Any], name: str) -> str:
+    """A score and its interval; bundles of earlier versions have none for single labels."""
+    if f"{name}_ci" not in scores:
+        return f"{scores[name]:.3f}"
+    low, high = scores[f"{name}_ci"]
+    return f"{scores[name]:.3f} ({low:.3f} to {high:.3f})"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jointune.evaluation.metrics import Metrics
+from jointune.evaluation.metrics import Metrics, with_interval
 from jointune.posts.post import Posts
 from jointune.report.markdown import table
 
@@ -26,9 +26,8 @@ def demo_report(
     seen = [
         [
             shown_as,
-            f"{metrics.accuracy:.3f}",
-            "{:.3f} to {:.3f}".format(*metrics.accuracy_ci),
-            f"{metrics.macro_f1:.3f}",
+            with_interval(metrics, "accuracy"),
+            with_interval(metrics, "macro_f1"),
         ]
         for shown_as, metrics in scores.items()
     ]
@@ -39,7 +38,7 @@ def demo_report(
         predictions.append([post.text or "", picture, post.label, labels[row.argmax()], f"{row.max():.2f}"])
     confusions = [[f"**{label}**", *counts] for label, counts in zip(labels, joint.confusion_matrix, strict=True)]
     classes = [
-        [label, f"{row.precision:.2f}", f"{row.recall:.2f}", f"{row.f1:.2f}", row.support]
+        [label, *(with_interval(row, name) for name in ("precision", "recall", "f1")), row.support]
         for label, row in joint.per_class.items()
     ]
     lines = [
@@ -52,7 +51,7 @@ def demo_report(
         "",
         "In demo posts, as in many real ones, the text alone or the picture alone is often ambiguous.",
         "",
-        *table(["the model sees", "accuracy", "95 % interval", "macro F1"], "lrlr", seen),
+        *table(["the model sees", "accuracy (95 % interval)", "macro F1 (95 % interval)"], "lrr", seen),
         "",
         "## Some predictions",
         "",

@@ -331,3 +331,17 @@ def test_the_templates_are_part_of_the_package():
 
     folder = Path(jointune.comparison.report.__file__).parent / "templates"
     assert {path.name for path in folder.iterdir()} == {"comparison.html.j2", "comparison.css"}
+
+
+def test_where_few_are_wrong_intervals_stay_narrow_and_each_label_has_its_own(tmp_path):
+    made = made_comparison(methods=("joint", "text"), budgets=(None,), seeds=1, labels=("no", "yes"), tested=200)
+    truth = made.truth[made.results[0].test]
+    for wrong, result in zip((1, 0), made.results, strict=True):
+        result.test_scores[:] = np.eye(2)[np.where(np.arange(200) < wrong, 1 - truth, truth)]
+    joint, text = made.summary().lines
+    assert (joint.scores["accuracy"].low, joint.scores["accuracy"].high) == pytest.approx((0.972, 1), abs=5e-4)
+    assert (text.scores["accuracy"].low, text.scores["accuracy"].high) == pytest.approx((0.981, 1), abs=5e-4)
+    write_report(made, tmp_path)
+    written = (tmp_path / "report.md").read_text(encoding="utf-8")
+    labels = written[written.index("## Confused labels") :]
+    assert "| no | 1.000 (0.963 to 1.000) | 1.000 (0.963 to 1.000) | 1.000 (0.981 to 1.000) | 100 |" in labels

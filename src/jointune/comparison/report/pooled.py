@@ -32,8 +32,9 @@ class Pool:
 
     @cached_property
     def metrics(self) -> Metrics:
-        """The scores of all predictions together."""
-        return compute_metrics(self.truth, self.scores, self.labels)
+        """The scores of all predictions together; their intervals count every post once."""
+        repeats = len(self.posts) / len(np.unique(self.posts))
+        return compute_metrics(self.truth, self.scores, self.labels, repeats)
 
     @property
     def confidence(self) -> np.ndarray:

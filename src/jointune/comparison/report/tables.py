@@ -276,7 +276,7 @@ def cost_table(lines: Sequence[Line]) -> Table:
         rows.append(
             [
                 Value(line.method),
-                Value(score(line.scores["macro_f1"].value)),
+                _score_cell(line, "macro_f1"),
                 Value("unknown" if parameters is None else count(parameters)),
                 Value(amount(cost["train_seconds"])),
                 Value(amount(cost["train_cpu_seconds"])),
@@ -315,15 +315,15 @@ def confusion_tables(found: Sequence[Pool]) -> Matrices:
 
 
 def class_tables(found: Sequence[Pool]) -> Matrices:
-    """Precision, recall and F1 of each label by each method."""
+    """Precision, recall and F1 of each label by each method, with their intervals."""
     tables = []
     for pool in found:
         rows = [
             [
                 Value(label),
-                Value(score(row.precision)),
-                Value(score(row.recall)),
-                Value(score(row.f1)),
+                Value(score(row.precision), interval(*row.precision_ci)),
+                Value(score(row.recall), interval(*row.recall_ci)),
+                Value(score(row.f1), interval(*row.f1_ci)),
                 Value(count(row.support)),
             ]
             for label, row in pool.metrics.per_class.items()
@@ -343,7 +343,7 @@ def calibration_table(found: Sequence[Pool]) -> Table:
                 Value(pool.method),
                 Value(score(pool.metrics.ece)),
                 Value(score(sure)),
-                Value(score(right)),
+                Value(score(right), interval(*pool.metrics.accuracy_ci)),
                 Value(signed(sure - right)),
                 Value(score(pool.metrics.log_loss)),
             ]
