@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 from jointune.errors import PostsError
 
@@ -124,6 +125,33 @@ def decode_utf8(content: bytes) -> str | None:
         return None
     # Texts in UTF-16 without a mark, and in the 7 bits of ISO-2022, are UTF-8 only by the letter.
     return None if encoding == "utf-8" and ("\0" in text or "\x1b" in text) else text
+
+
+def file_encoding(path: Path, encoding: str) -> str:
+    """The encoding to open a file with: ``encoding``, unless that is UTF-8 and a byte-order mark says another one.
+
+    Raises:
+        PostsError: UTF-8 is meant, and the file is in UTF-16 without a mark.
+    """
+    if encoding != "utf-8-sig":
+        return encoding
+    with open(path, "rb") as file:
+        start = file.read(4)
+    if marked := marked_encoding(start):
+        return marked
+    if len(start) == 4 and 0 in start[:2]:
+        likely = "utf-16-be" if start[0] == 0 else "utf-16-le"
+        raise PostsError(f"{path.name}: the file is not UTF-8; save it as UTF-8, or try --encoding {likely}")
+    return encoding
+
+
+def advice(path: Path) -> str:
+    """What to do about a file that is not UTF-8."""
+    with open(path, "rb") as file:
+        detected = detect_encoding([file.read(2**22).rpartition(b"\n")[0]])
+    names = [detected.encoding] if detected.encoding else detected.candidates
+    named = f", which is probably {' or '.join(names)}" if names else ""
+    return f"save the file as UTF-8, or name its encoding{named}, such as --encoding {names[0] if names else 'cp1252'}"
 
 
 def marked_encoding(start: bytes) -> str | None:
