@@ -18,7 +18,7 @@ def mvsa(tmp_path):
     lines = ["ID\ttext,image", *(f"{number}\t{pair}" for number, pair in enumerate(votes, 1))]
     (folder / "labelResultAll.txt").write_text("\n".join(lines))
     for number in range(1, len(votes) + 1):
-        (folder / "data" / f"{number}.txt").write_bytes(f"très {number}".encode("latin-1" if number == 1 else "utf-8"))
+        (folder / "data" / f"{number}.txt").write_bytes(f"so… {number}".encode("gb18030" if number == 1 else "utf-8"))
         draw(folder / "data" / f"{number}.jpg", "green", number)
     return folder
 
@@ -29,14 +29,15 @@ def test_the_table_passes_the_check_that_is_named_next(jointune, mvsa, tmp_path,
     code, said = jointune("import", "mvsa-single", mvsa, "--out", path)
     assert code == 0, said
     assert said.splitlines() == [
+        "note: 1 of 5 text files are not UTF-8 and were read as gb18030 (which the set is known to have):",
+        "  data/1.txt: so… 1",
         f"wrote {path}: 4 posts: positive 2, negative 2",
         "left out: text and picture contradict each other: 1",
-        "note: text is not UTF-8 and was read as Latin-1: 1",
         f"next: jointune check {path}",
     ]
     assert jointune("check", path)[0] == 0
     posts = read_posts(path)
-    assert [post.text for post in posts] == ["très 1", "très 2", "très 4", "très 5"]
+    assert [post.text for post in posts] == ["so… 1", "so… 2", "so… 4", "so… 5"]
     assert posts[0].fields["image"] == "MVSA Single/data/1.jpg"
     assert posts[0].fields["text_label"] == "positive"
 
@@ -70,6 +71,15 @@ def test_options_reach_the_set(jointune, refused, mvsa, tmp_path):
     code, said = jointune("import", "mvsa-single", mvsa, "--out", tmp_path / "b.csv", "--label-rule=text", "--balanced")
     assert (code, "left out: not drawn, to balance the labels: 2" in said) == (0, True), said
     refused("import", "mvsa-single", mvsa, "--out", tmp_path / "x.csv", "--keep-very", says=["option of memotion, not"])
+
+
+def test_the_encoding_of_texts_can_be_named(jointune, refused, mvsa, tmp_path):
+    (mvsa / "data" / "1.txt").write_bytes("naïveté".encode("cp1252"))
+    path = tmp_path / "posts.csv"
+    code, said = jointune("import", "mvsa-single", mvsa, "--out", path, "--encoding", "cp1252")
+    assert (code, "note" in said) == (0, False), said
+    assert read_posts(path)[0].text == "naïveté"
+    refused("import", "mvsa-single", mvsa, "--out", path, "--force", "--encoding", "ascii", says=["1.txt", "ascii"])
 
 
 def test_a_missing_picture_stops_or_is_left_out(jointune, refused, mvsa, tmp_path):

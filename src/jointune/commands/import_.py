@@ -10,8 +10,7 @@ import typer
 
 from jointune.commands.options import Force, out
 from jointune.files import refuse_existing
-from jointune.posts.check import SPLITS
-from jointune.posts.post import Post
+from jointune.posts.post import SPLITS, Post
 from jointune.posts.public.choice import SETS, find_set, load_public
 from jointune.posts.public.write import write_posts
 from jointune.posts.write import check_output
@@ -52,9 +51,14 @@ def import_(
     on_missing: Annotated[
         str,
         typer.Option(
-            metavar="error|skip", help="A post whose text or picture is not there: stop, or leave the post out."
+            metavar="error|skip",
+            help="A post whose text or picture is not there, or whose row is malformed: stop, or leave the post out.",
         ),
     ] = "error",
+    encoding: Annotated[
+        str | None,
+        typer.Option(help="Character encoding of texts that are not UTF-8; by default the set's own, or a guess."),
+    ] = None,
     force: Force = False,
 ) -> None:
     """Make a table of posts of a public data set in its published layout.
@@ -71,6 +75,7 @@ def import_(
         keep_unlabelled,
         balanced,
         seed,
+        encoding,
         label_rule=label_rule,
         task=task,
         keep_very=keep_very,
@@ -83,8 +88,6 @@ def import_(
         out.print(f"  {split}: {_counted(post for post in found.posts if post.split == split)}")
     for reason, count in found.left_out.items():
         out.print(f"left out: {reason}: {count:,}")
-    for remark, count in found.remarks.items():
-        out.print(f"note: {remark}: {count:,}")
     options = ["--split-column", "split"] if splits else []
     if any(post.label is None for post in found.posts):
         options += ["--label-column", ""]

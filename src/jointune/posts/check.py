@@ -8,11 +8,9 @@ import numpy as np
 from PIL import Image
 
 from jointune.posts.decode import decode_posts
-from jointune.posts.post import Post, Posts
+from jointune.posts.post import SPLITS, Post, Posts
 from jointune.posts.problems import OnBadImage, Problem, raise_problems, stops
 from jointune.progress import Bar, QuietBar
-
-SPLITS = ("train", "validation", "test")
 
 
 def check_posts(

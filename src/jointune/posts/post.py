@@ -28,6 +28,25 @@ class RemotePicture:
         return self.address
 
 
+SPLITS = ("train", "validation", "test")
+_OTHER_SPLITS = {
+    "training": "train",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "devel": "validation",
+    "development": "validation",
+    "testing": "test",
+}
+
+
+def usual_split(name: str) -> str:
+    """One of ``SPLITS`` for a name that means it, such as ``Val`` or ``dev``; any other name as it is."""
+    known = name.strip().casefold()
+    known = _OTHER_SPLITS.get(known, known)
+    return known if known in SPLITS else name.strip()
+
+
 Picture = Path | bytes | Image.Image | RemotePicture
 Modality = Literal["text", "image"]
 

@@ -1,6 +1,5 @@
 """Files, folders and Python records to posts; the one place that knows which column means what."""
 
-import codecs
 import math
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,6 +12,7 @@ from PIL import Image
 
 from jointune.errors import PostsError
 from jointune.files import sha256
+from jointune.posts.encoding import known_encoding
 from jointune.posts.formats.delimited import DelimitedTable
 from jointune.posts.formats.folder import FolderTable
 from jointune.posts.formats.jsonl import JsonlTable
@@ -79,7 +79,7 @@ class PostsFile:
         self._address = path if isinstance(path, str) and is_address(path) else None
         self.path = self._copy(self._address, progress) if self._address else Path(path).expanduser()
         try:
-            self.table = _open_table(self.path, _known_encoding(encoding), self.use.named())
+            self.table = _open_table(self.path, known_encoding(encoding), self.use.named())
             self.columns = self.table.columns
         except OSError as reason:
             raise PostsError(
@@ -232,16 +232,6 @@ def _options(use: Columns) -> dict[str, str]:
         use.split: "--split-column",
     }
     return {name: option for name, option in named.items() if name}
-
-
-def _known_encoding(encoding: str | None) -> str:
-    """The name to open files with; UTF-8, asked for or not, then allows a byte-order mark."""
-    try:
-        "".encode(encoding or "utf-8")
-    except LookupError as reason:
-        raise PostsError(f"{reason}; give --encoding a name that Python knows, such as cp1252") from reason
-    name = codecs.lookup(encoding or "utf-8").name
-    return "utf-8-sig" if name == "utf-8" else name
 
 
 def _open_table(path: Path, encoding: str, wanted: list[str]) -> Table:

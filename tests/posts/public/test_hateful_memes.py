@@ -6,6 +6,7 @@ import pytest
 
 from conftest import draw
 from jointune import PostsError
+from jointune.errors import JointuneWarning
 from jointune.posts.public.choice import load_public
 
 
@@ -87,11 +88,36 @@ def test_a_text_that_is_empty_and_a_picture_in_another_case(tmp_path):
 
 def test_a_file_that_is_not_utf8(tmp_path):
     folder = memes(tmp_path / "set", train=[(1, 0)])
-    row = '{"id": 1, "img": "img/00001.png", "label": 0, "text": "déjà"}\n'
-    (folder / "train.jsonl").write_bytes(row.encode("latin-1"))
+    row = '{"id": 1, "img": "img/00001.png", "label": 0, "text": "déjà vu, c’était"}\n'
+    (folder / "train.jsonl").write_bytes(row.encode("cp1252"))
+    with pytest.warns(JointuneWarning, match="1 of 1 text files are not UTF-8 and were read as cp1252") as caught:
+        found = load_public("hateful-memes", folder)
+    assert found.posts[0].text == "déjà vu, c’était"
+    assert "déjà vu" in str(caught[0].message)
+
+
+def test_rows_of_no_use_stop_or_are_skipped(tmp_path):
+    folder = memes(tmp_path / "set", train=[(1, 0), (2, 1)])
+    with open(folder / "train.jsonl", "a") as file:
+        file.write('oops\n{"id": 4, "label": 1}\n{"id": 5, "img": "img/00001.png", "label": 7}\n')
+    with pytest.raises(PostsError, match=r"row 3 \(line 3\): the row: not a JSON object.*--on-missing skip"):
+        load_public("hateful-memes", folder)
+    found = load_public("hateful-memes", folder, on_missing="skip")
+    assert [number for number, *_ in told(found)] == ["1", "2"]
+    assert found.left_out == {"the row is malformed": 3}
+
+
+def test_files_of_other_names(tmp_path):
+    folder = memes(tmp_path / "set", labels=[(1, 0), (2, 1)], Val=[(3, 1)])
     found = load_public("hateful-memes", folder)
-    assert found.posts[0].text == "déjà"
-    assert found.remarks == {"train.jsonl is not UTF-8 and was read as Latin-1": 1}
+    assert told(found) == [
+        ("3", "validation", "hateful"),
+        ("1", None, "not hateful"),
+        ("2", None, "hateful"),
+    ]
+    (folder / "Val.jsonl").rename(folder / "train.jsonl")
+    with pytest.warns(JointuneWarning, match=r"labels\.jsonl: no file of Hateful Memes, and not read"):
+        assert len(load_public("hateful-memes", folder).posts) == 1
 
 
 @pytest.mark.parametrize(

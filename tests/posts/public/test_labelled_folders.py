@@ -4,6 +4,7 @@ import pytest
 
 from conftest import draw
 from jointune import PostsError
+from jointune.errors import JointuneWarning
 from jointune.posts.public.choice import load_public
 
 
@@ -74,12 +75,67 @@ def test_a_link_to_nowhere_is_a_missing_picture(tmp_path):
     assert load_public("folders", folder, on_missing="skip").left_out == {"text or picture is missing": 1}
 
 
-def test_a_text_that_is_not_utf8(tmp_path):
-    folder = tree(tmp_path / "set", "a/1.jpg")
-    (folder / "a" / "1.txt").write_bytes("déjà".encode("latin-1"))
-    found = load_public("folders", folder)
-    assert found.posts[0].text == "déjà"
-    assert found.remarks == {"text is not UTF-8 and was read as Latin-1": 1}
+def texts_in(folder, texts, encoding):
+    tree(folder, *(f"a/{number}.jpg" for number in range(len(texts))))
+    for number, text in enumerate(texts):
+        (folder / "a" / f"{number}.txt").write_bytes(text.encode(encoding))
+    return folder
+
+
+def test_texts_in_another_encoding_are_read_as_they_were_meant(tmp_path):
+    texts = ["It can’t be better – “wow”", "I don’t like it…"] * 3
+    with pytest.warns(JointuneWarning, match="6 of 6 text files are not UTF-8 and were read as cp1252") as caught:
+        found = load_public("folders", texts_in(tmp_path / "set", texts, "cp1252"))
+    assert [post.text for post in found.posts] == texts
+    said = str(caught[0].message)
+    assert "a guess: --encoding names another one" in said
+    assert [line.strip() for line in said.splitlines()[1:]] == [
+        f"a/{number}.txt: {texts[number]}" for number in range(3)
+    ]
+
+
+def test_an_encoding_that_cannot_be_told_is_asked_for(tmp_path):
+    folder = texts_in(tmp_path / "set", ["é", "\x81\x8d\x8f\x90\x9d\xff"], "latin-1")
+    with pytest.raises(PostsError, match=r"0\.txt: not UTF-8, like 2 text files.*name their encoding with --encoding"):
+        load_public("folders", folder)
+    folder = texts_in(tmp_path / "other", ["vőlegény", "é"], "cp1250")
+    with pytest.raises(PostsError, match=r"too little to tell cp1250 and .* apart") as caught:
+        load_public("folders", folder)
+    assert "a/0.txt: vőlegény in cp1250" in str(caught.value)
+    found = load_public("folders", folder, encoding="cp1250")
+    assert [post.text for post in found.posts] == ["vőlegény", "é"]
+
+
+def test_an_encoding_by_name_counts_for_texts_that_are_not_utf8(tmp_path):
+    folder = texts_in(tmp_path / "set", ["žluťoučký kůň", "é"], "cp1250")
+    (folder / "a" / "1.txt").write_text("žluťoučký kůň", encoding="utf-8")
+    found = load_public("folders", folder, encoding="cp1250")
+    assert [post.text for post in found.posts] == ["žluťoučký kůň"] * 2
+    with pytest.raises(PostsError, match=r"a/0\.jpg: .*0\.txt: neither UTF-8 nor ascii"):
+        load_public("folders", folder, encoding="ascii")
+    with pytest.raises(PostsError, match="give --encoding a name that Python knows"):
+        load_public("folders", folder, encoding="klingon")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+def test_a_byte_order_mark_says_the_encoding(tmp_path, encoding):
+    found = load_public("folders", texts_in(tmp_path / "set", ["plain", "schön 😀"], encoding))
+    assert [post.text for post in found.posts] == ["plain", "schön 😀"]
+
+
+def test_utf16_without_a_mark_is_not_taken_for_utf8(tmp_path):
+    folder = texts_in(tmp_path / "set", ["plain words"], "utf-16-le")
+    with pytest.raises(PostsError, match="--encoding"):
+        load_public("folders", folder)
+    assert load_public("folders", folder, encoding="utf-16-le").posts[0].text == "plain words"
+
+
+@pytest.mark.parametrize("name", ["train", "Train", "TRAINING", "dev", "Valid", "development", "Testing"])
+def test_splits_by_the_names_people_give_them(tmp_path, name):
+    folder = tree(tmp_path / "set", f"{name}/a/1.jpg", "test/b/2.jpg")
+    split = {"t": "train", "T": "train", "d": "validation", "V": "validation"}[name[0]]
+    splits = {post.fields["id"]: post.split for post in load_public("folders", folder).posts}
+    assert splits[f"{name}/a/1.jpg"] == ("test" if name == "Testing" else split)
 
 
 @pytest.mark.parametrize(

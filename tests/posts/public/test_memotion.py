@@ -6,6 +6,7 @@ import pytest
 
 from conftest import draw
 from jointune import PostsError, SettingsError
+from jointune.errors import JointuneWarning
 from jointune.posts.public.choice import load_public
 
 COLUMNS = ["", "image_name", "text_ocr", "text_corrected", "humour", "sarcasm", "offensive", "motivational"]
@@ -64,12 +65,22 @@ def test_odd_cases_white_space_latin1_and_no_label(tmp_path):
     path = folder / "labels.csv"
     path.write_bytes(path.read_text(encoding="utf-8").encode("latin-1"))
     (folder / "images" / "image_0.jpg").rename(folder / "images" / "Image_0.JPG")
-    found = load_public("memotion", folder)
+    with pytest.warns(JointuneWarning, match="1 of 1 text files are not UTF-8 and were read as cp1252"):
+        found = load_public("memotion", folder)
     assert [(post.text, post.label) for post in found.posts] == [("déjà", "positive"), ("déjà", "neutral")]
     assert found.posts[0].image.name == "Image_0.JPG"
     assert found.left_out == {"no overall_sentiment": 1}
-    assert found.remarks == {"labels.csv is not UTF-8 and was read as Latin-1": 2}
-    assert len(load_public("memotion", folder, keep_unlabelled=True).posts) == 3
+    assert len(load_public("memotion", folder, keep_unlabelled=True, encoding="latin-1").posts) == 3
+
+
+def test_malformed_rows_are_skipped_where_asked(tmp_path):
+    folder = memotion(tmp_path / "set", ["neutral", "neutral"])
+    with open(folder / "labels.csv", "a") as file:
+        file.write("2,image_0.jpg\n")
+    with pytest.raises(PostsError, match=r"row 3 \(line 4\): the row: it has 2 fields.*--on-missing skip"):
+        load_public("memotion", folder)
+    found = load_public("memotion", folder, on_missing="skip")
+    assert (len(found.posts), found.left_out) == (2, {"the row is malformed": 1})
 
 
 def test_missing_pictures_and_repeated_names(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 
 from conftest import draw
 from jointune import PostsError, SettingsError
+from jointune.errors import JointuneWarning
 from jointune.posts.public.choice import load_public
 from jointune.posts.public.mvsa import RULES, WORDS, Votes, majority
 
@@ -134,14 +135,62 @@ def test_votes_and_names_in_another_case_and_with_white_space(tmp_path):
     assert found.posts[1].where == "labelResultAll.txt row 2 (line 4)"
 
 
-def test_texts_that_are_not_utf8_are_counted(tmp_path):
-    folder = mvsa(tmp_path / "set", ["neutral,neutral"] * 3)
-    (folder / "data" / "1.txt").write_bytes("très bien".encode("latin-1"))
+def test_texts_that_are_not_utf8_are_gb18030(tmp_path):
+    folder = mvsa(tmp_path / "set", ["neutral,neutral"] * 5)
+    (folder / "data" / "1.txt").write_bytes("I can’t wait…".encode("gb18030"))
     (folder / "data" / "2.txt").write_bytes("très bien 😀".encode())
     (folder / "data" / "3.txt").write_bytes(b" \n")
-    found = load_public("mvsa-single", folder)
-    assert [post.text for post in found.posts] == ["très bien", "très bien 😀", None]
-    assert found.remarks == {"text is not UTF-8 and was read as Latin-1": 1}
+    (folder / "data" / "4.txt").write_bytes("この映画は “Доброе утро”".encode("gb18030"))
+    with pytest.warns(JointuneWarning, match="2 of 5 text files are not UTF-8 and were read as gb18030") as caught:
+        found = load_public("mvsa-single", folder)
+    said = str(caught[0].message)
+    assert "which the set is known to have" in said
+    assert "data/1.txt: I can’t wait…" in said
+    assert [post.text for post in found.posts] == [
+        "I can’t wait…",
+        "très bien 😀",
+        None,
+        "この映画は “Доброе утро”",
+        "words of post 5",
+    ]
+
+
+def test_a_copy_that_someone_saved_in_another_encoding_is_not_taken_for_gb18030(tmp_path):
+    folder = mvsa(tmp_path / "set", ["neutral,neutral"] * 3)
+    texts = ["Quelle belle journée à la plage", "Très déçu, c’était nul", "Mon frère a gagné"]
+    for number, text in enumerate(texts, 1):
+        (folder / "data" / f"{number}.txt").write_bytes(text.encode("cp1252"))
+    with pytest.warns(JointuneWarning, match=r"read as cp1252 \(a guess"):
+        found = load_public("mvsa-single", folder)
+    assert [post.text for post in found.posts] == texts
+
+
+def test_a_text_that_is_not_like_the_others_stops_or_is_skipped(tmp_path):
+    folder = mvsa(tmp_path / "set", ["neutral,neutral"] * 20)
+    for number in range(1, 20):
+        (folder / "data" / f"{number}.txt").write_bytes(f"It’s number {number}…".encode("gb18030"))
+    (folder / "data" / "20.txt").write_bytes(b"cut in the middle \xa1")
+    with (
+        pytest.warns(JointuneWarning, match="20 of 20 text files"),
+        pytest.raises(PostsError, match=r"row 20 .*20\.txt: neither UTF-8 nor gb18030 .*--encoding"),
+    ):
+        load_public("mvsa-single", folder)
+    with pytest.warns(JointuneWarning):
+        found = load_public("mvsa-single", folder, on_missing="skip")
+    assert len(found.posts) == 19
+    assert found.left_out == {"the text is in another encoding than the others": 1}
+
+
+def test_malformed_rows_are_skipped_where_asked(tmp_path):
+    folder = mvsa(tmp_path / "set", ["neutral,neutral"] * 4)
+    (folder / "labelResultAll.txt").write_text(
+        f"{HEADER}\n1\tneutral,neutral\n2\n3\tneutral,happy\n4\tneutral,neutral\n"
+    )
+    with pytest.raises(PostsError, match=r"row 2 \(line 3\): .*--on-missing skip"):
+        load_public("mvsa-single", folder)
+    found = load_public("mvsa-single", folder, on_missing="skip")
+    assert list(labels(found)) == ["1", "4"]
+    assert found.left_out == {"the row is malformed": 2}
 
 
 @pytest.mark.parametrize("name", ["data/2.jpg", "data/2.txt"])

@@ -1,22 +1,34 @@
 """CSV and TSV, read as a stream."""
 
 import csv
+import re
+import warnings
+from collections import deque
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Literal, TextIO
 
-from jointune.errors import PostsError
+from jointune.errors import JointuneWarning, PostsError
+from jointune.posts.encoding import advice, file_encoding
 from jointune.posts.formats.table import Row
 from jointune.posts.problems import Problem
 
 _DELIMITERS = {".csv": ",;\t|", ".tsv": "\t"}
+_BLOCK = 2**20
+
+Quoting = Literal[0, 3]
 
 
 class DelimitedTable:
     """A CSV or TSV file with a header row.
 
+    Columns without a name are called ``column 3`` and so on. A first line such as ``sep=;``, which Excel writes and
+    obeys, names the separator.
+
     Args:
         path: the file; ``.csv`` may be separated by comma, semicolon, tab or bar, ``.tsv`` by tabs.
-        encoding: the file's character encoding.
+        encoding: the file's character encoding; one that its byte-order mark says comes before UTF-8.
         wanted: columns that the caller needs, which decide between separators.
 
     Raises:
@@ -25,21 +37,28 @@ class DelimitedTable:
 
     def __init__(self, path: Path, encoding: str, wanted: Sequence[str] = ()) -> None:
         self.path = path
-        self.encoding = encoding
+        self.encoding = file_encoding(path, encoding)
         # The module's default of 131,072 characters would refuse a long text.
         csv.field_size_limit(2**31 - 1)
-        self._delimiter, self.columns = self._read_header(wanted)
+        self._told = self._told_separator()
+        self._delimiter, self._header = self._read_header(wanted)
+        self.columns = [name.strip() or f"column {place}" for place, name in enumerate(self._header, 1)]
 
     def rows(self) -> Iterator[Row]:
         """Each row in file order; see ``Table.rows``."""
         width = len(self.columns)
-        for number, (line, values) in enumerate(self._records()):
+        for number, (line, values) in enumerate(self._records(self._quoting)):
             if number == 0:
                 continue
             where = f"{self.path.name} row {number} (line {line})"
-            if len(values) == width:
+            if len(values) > width and not any(values[width:]):
+                del values[width:]  # a separator at the end of the line
+            if len(values) == width and values != self._header:
                 yield Row(where, dict(zip(self.columns, values, strict=True)))
             else:
+                if values == self._header:
+                    yield Row(where, {}, Problem(where, "the row", "it repeats the header", "remove the row"))
+                    continue
                 remedy = f"quote fields that contain {self._delimiter!r} or line ends, or remove the row"
                 reason = f"it has {len(values)} fields and the header {width}"
                 yield Row(where, {}, Problem(where, "the row", reason, remedy))
@@ -52,50 +71,132 @@ class DelimitedTable:
         """The number of rows; reads and checks the whole file."""
         return sum(1 for _ in self.rows())
 
-    def _records(self, errors: str = "strict") -> Iterator[tuple[int, list[str]]]:
+    @cached_property
+    def _quoting(self) -> Quoting:
+        """Whether quotation marks at the start of cells enclose these, or are characters like any other.
+
+        Tables whose cells were joined without quoting are told by cells that begin with a quotation mark and do not end
+        with it: read as quoted, such a cell would swallow the rows that follow.
+
+        Raises:
+            PostsError: neither reading fits.
+        """
+        if not self._has_quotes():
+            return csv.QUOTE_NONE
+        fault = self._quoting_fault()
+        if fault is None:
+            return csv.QUOTE_MINIMAL
+        width, rows, fitting, enclosed = len(self._header), 0, 0, 0
+        for _, values in self._records(csv.QUOTE_NONE):
+            if rows == 0 and any(name.lstrip().startswith('"') for name in values):
+                width = 0  # nobody encloses the header alone
+            rows += 1
+            fitting += len(values) == width or (len(values) > width and not any(values[width:]))
+            enclosed += any(_ENCLOSED.fullmatch(value) for value in values)
+        if fitting >= 0.99 * rows and enclosed <= rows / 2:
+            warnings.warn(
+                f"{self.path.name}: read as a table without quoting, whose quotation marks are characters like any "
+                f"other: {fault}",
+                JointuneWarning,
+                stacklevel=2,
+            )
+            return csv.QUOTE_NONE
+        if fault.startswith(_SWALLOWED):
+            return csv.QUOTE_MINIMAL  # a cell may hold separators and line ends, and nothing speaks for another reading
+        raise PostsError(
+            f"{self.path.name} {fault}; write quotation marks within a cell twice, and one around the cell"
+        )
+
+    def _has_quotes(self) -> bool:
+        with open(self.path, "rb") as file:
+            return any(b'"' in block for block in iter(lambda: file.read(_BLOCK), b""))
+
+    def _quoting_fault(self) -> str | None:
+        """Where the table cannot be, or hardly is, one with quoting, if anywhere."""
+        with self._open() as file:
+            reader = csv.reader(file, delimiter=self._delimiter, strict=True)
+            try:
+                if self._delimiter in ",;":
+                    deque(reader, maxlen=0)  # separators and line ends are usual in a text
+                    return None
+                before = 0
+                for values in reader:
+                    if reader.line_num > before + 1 and any(
+                        self._delimiter in value and ("\n" in value or "\r" in value) for value in values
+                    ):
+                        return f"{_SWALLOWED} {before + self._first} holds separators and line ends"
+                    before = reader.line_num
+            except csv.Error:
+                line = reader.line_num + self._first - 1
+                return f"line {line}: a cell begins with a quotation mark and does not end with one"
+            except UnicodeDecodeError:
+                pass  # told where the rows are read
+            return None
+
+    def _open(self, errors: str = "strict") -> TextIO:
+        file = open(self.path, encoding=self.encoding, errors=errors, newline="")  # noqa: SIM115
+        if self._told:
+            next(file)
+        return file
+
+    @property
+    def _first(self) -> int:
+        """The number of the header's line."""
+        return 2 if self._told else 1
+
+    def _records(self, quoting: Quoting = csv.QUOTE_MINIMAL, errors: str = "strict") -> Iterator[tuple[int, list[str]]]:
+        first = start = self._first
         try:
-            with open(self.path, encoding=self.encoding, errors=errors, newline="") as file:
-                reader = csv.reader(file, delimiter=self._delimiter, strict=False)
-                start = 1
+            with self._open(errors) as file:
+                reader = csv.reader(file, delimiter=self._delimiter, quoting=quoting)
                 for values in reader:
                     if values:  # a blank line is no row
                         yield start, values
-                    start = reader.line_num + 1
+                    start = reader.line_num + first
         except UnicodeDecodeError as reason:
-            raise PostsError(self._undecodable(reason)) from reason
+            raise PostsError(self._undecodable(reason, quoting)) from reason
         except csv.Error as reason:
-            raise PostsError(f"{self.path.name} line {reader.line_num}: not readable as a table: {reason}") from reason
+            raise PostsError(f"{self.path.name} line {start}: not readable as a table: {reason}") from reason
+
+    def _told_separator(self) -> str | None:
+        with open(self.path, encoding=self.encoding, errors="replace", newline="") as file:
+            told = re.fullmatch(r'"?sep=(.)"?[\r\n]*', file.readline(16))
+        return told and told[1]
 
     def _read_header(self, wanted: Sequence[str]) -> tuple[str, list[str]]:
         headers = {}
-        for delimiter in _DELIMITERS.get(self.path.suffix.lower(), ","):
+        for delimiter in self._told or _DELIMITERS.get(self.path.suffix.lower(), ","):
             self._delimiter = delimiter
             # The file is read in blocks: a byte far below the header must not keep it from being read.
-            _, headers[delimiter] = next(self._records("replace"), (1, []))
-        # The first separator wins unless another one brings more of the wanted columns to light.
-        delimiter = max(headers, key=lambda candidate: sum(name in headers[candidate] for name in wanted))
+            _, headers[delimiter] = next(self._records(errors="replace"), (1, []))
+        # The first separator wins unless another one brings more of the wanted columns, or any columns, to light.
+        delimiter = max(headers, key=lambda candidate: _worth([name.strip() for name in headers[candidate]], wanted))
         header = headers[delimiter]
         if not header:
             raise PostsError(f"{self.path.name}: the file is empty; its first line must name the columns")
         self._delimiter = delimiter
         if any("\ufffd" in name for name in header):
             next(self._records(), None)  # names the byte
-        return delimiter, [name.strip() for name in header]
+        return delimiter, header
 
-    def _undecodable(self, reason: UnicodeDecodeError) -> str:
-        remedy = "save the file as UTF-8, or name its encoding, such as --encoding cp1252"
+    def _undecodable(self, reason: UnicodeDecodeError, quoting: Quoting) -> str:
+        remedy = advice(self.path)
         if self.encoding != "utf-8-sig":
             return f"{self.path.name}: the file is not {self.encoding}: {reason.reason}; {remedy}"
         # Read again with undecodable bytes kept as lone surrogates, to name the row that holds the first of them.
-        with open(self.path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-            reader = csv.reader(file, delimiter=self._delimiter)
-            start = 1
-            for number, values in enumerate(record for record in reader if record):
-                for column, value in enumerate(values):
-                    bad = next((character for character in value if "\udc80" <= character <= "\udcff"), None)
-                    if bad is not None:
-                        row = f"row {number}" if number else "the header"
-                        what = f"column {column + 1}: byte 0x{ord(bad) - 0xDC00:02x} is not UTF-8"
-                        return f"{self.path.name} {row} (line {start}), {what}; {remedy}"
-                start = reader.line_num + 1
+        for number, (line, values) in enumerate(self._records(quoting, "surrogateescape")):
+            for column, value in enumerate(values):
+                bad = next((character for character in value if "\udc80" <= character <= "\udcff"), None)
+                if bad is not None:
+                    row = f"row {number}" if number else "the header"
+                    what = f"column {column + 1}: byte 0x{ord(bad) - 0xDC00:02x} is not UTF-8"
+                    return f"{self.path.name} {row} (line {line}), {what}; {remedy}"
         return f"{self.path.name}: the file is not UTF-8; {remedy}"
+
+
+_ENCLOSED = re.compile(r'"(?:[^"]|"")*"')
+_SWALLOWED = "the cell that begins on line"
+
+
+def _worth(header: Sequence[str], wanted: Sequence[str]) -> tuple[int, bool]:
+    return sum(name in header for name in wanted), len(header) > 1

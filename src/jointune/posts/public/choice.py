@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jointune.errors import PostsError, SettingsError
+from jointune.posts.encoding import known_encoding
 from jointune.posts.public import hateful_memes, memotion, mvsa
 from jointune.posts.public.balance import balance
 from jointune.posts.public.gather import Candidate, Gathered, gather
@@ -30,7 +31,7 @@ class PublicSet(NamedTuple):
 SETS: dict[str, PublicSet] = {
     "mvsa-single": PublicSet(partial(mvsa.load_mvsa, annotators=1), (mvsa.LABELS,), ("label_rule",)),
     "mvsa-multiple": PublicSet(partial(mvsa.load_mvsa, annotators=3), (mvsa.LABELS,), ("label_rule",)),
-    "hateful-memes": PublicSet(hateful_memes.load_hateful_memes, tuple(hateful_memes.SPLITS)),
+    "hateful-memes": PublicSet(hateful_memes.load_hateful_memes, tuple(hateful_memes.FILES)),
     "memotion": PublicSet(memotion.load_memotion, (memotion.LABELS,), ("task", "keep_very")),
     "folders": PublicSet(load_labelled_folders),
 }
@@ -54,6 +55,7 @@ def load_public(
     keep_unlabelled: bool = False,
     balanced: bool = False,
     seed: int = 42,
+    encoding: str | None = None,
     **options: str | bool | None,
 ) -> Gathered:
     """The posts of a public set.
@@ -61,11 +63,13 @@ def load_public(
     Args:
         name: one of ``SETS``.
         folder: where the set lies, as published.
-        on_missing: what to do about a post whose text or picture is not there: ``error`` or ``skip``.
+        on_missing: what to do about a post whose text or picture is not there, or whose row is malformed: ``error`` or
+            ``skip``.
         keep_unlabelled: whether posts without a label are used all the same.
         balanced: whether to draw as many posts of each label as the rarest one has; always with a label rule whose
             authors do so.
         seed: of that draw.
+        encoding: of texts that are not UTF-8; the one that the set is known to have, or else a guess, by default.
         options: of the set; ``None`` or ``False`` for one that was not given.
 
     Raises:
@@ -80,13 +84,15 @@ def load_public(
         raise SettingsError(f"--{foreign.replace('_', '-')} is an option of {owners}, not of {name}")
     if on_missing not in ("error", "skip"):
         raise SettingsError(f"on_missing={on_missing!r}: choose error or skip")
+    if encoding is not None:
+        known_encoding(encoding)
     if not folder.is_dir():
         raise PostsError(f"{folder}: no such folder; give the one that {name} was unpacked into")
-    found = gather(known.load(folder.resolve(), **given), on_missing == "skip", keep_unlabelled)
+    found = gather(known.load(folder.resolve(), encoding=encoding, **given), on_missing == "skip", keep_unlabelled)
     if balanced or given.get("label_rule") in mvsa.BALANCED_RULES:
         drawn = balance(found.posts, seed)
         undrawn = Counter({"not drawn, to balance the labels": len(found.posts) - len(drawn)})
-        found = Gathered(drawn, found.left_out + undrawn, found.remarks)
+        found = Gathered(drawn, found.left_out + undrawn)
     if not found.posts:
         reasons = "".join(f"; left out: {reason}: {count:,}" for reason, count in found.left_out.items())
         raise PostsError(f"{folder}: no posts to use in it{reasons}")

@@ -1,9 +1,14 @@
 """The files of a published set: found whatever the case of their names, and never outside its folder."""
 
 import os
+import warnings
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from jointune.errors import PostsError
+from jointune.errors import JointuneWarning, PostsError
+from jointune.posts.encoding import Detected, decode_utf8, detect_encoding, marked_encoding
+from jointune.posts.problems import Problem
 
 
 class SetFolder:
@@ -46,20 +51,79 @@ class SetFolder:
         return found
 
 
-def read_text(path: Path) -> tuple[str, bool]:
-    """The text of a file, and whether it is UTF-8; Latin-1, which every file is, otherwise.
+def find_encodings(paths: Iterable[Path], encoding: str | None = None, known: str | None = None) -> dict[Path, str]:
+    """Find out the encoding of each file: UTF-8, or the one that all the others are in.
+
+    Args:
+        paths: the files; their texts are detected together, since one alone is too short.
+        encoding: of those that are not UTF-8, where the user names it.
+        known: the encoding that the set is known to have.
+
+    Raises:
+        PostsError: a file is not readable, or the encoding cannot be told.
+    """
+    found: dict[Path, str] = {}
+    others: dict[Path, bytes] = {}
+    for path in paths:
+        content = _read(path)
+        found[path] = marked_encoding(content) or "utf-8"
+        if decode_utf8(content) is None:
+            others[path] = content
+    if not others:
+        return found
+    if encoding is None:
+        detected = detect_encoding(list(others.values()), known)
+        if detected.encoding is None:
+            raise PostsError(_undecided(others, detected))
+        encoding = detected.encoding
+        source = "which the set is known to have" if encoding == known else "a guess: --encoding names another one"
+        warnings.warn(
+            f"{len(others):,} of {len(found):,} text files are not UTF-8 and were read as {encoding} ({source}):"
+            + _examples(others, encoding),
+            JointuneWarning,
+            stacklevel=2,
+        )
+    return found | dict.fromkeys(others, encoding)
+
+
+def read_text(path: Path, encoding: str, where: str) -> tuple[str | None, Problem | None]:
+    """The text of a file, stripped, ``None`` where there is none; or what is wrong with it.
 
     Raises:
         PostsError: the file is not readable.
     """
     try:
-        content = path.read_bytes()
+        return _read(path).decode(encoding).strip() or None, None
+    except UnicodeDecodeError as reason:
+        remedy = "save it as UTF-8, name its encoding with --encoding, or use --on-missing skip"
+        return None, Problem(where, str(path), f"neither UTF-8 nor {encoding} ({reason.reason})", remedy)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
     except OSError as reason:
         raise _unreadable(path, reason) from reason
-    try:
-        return content.decode("utf-8-sig"), True
-    except UnicodeDecodeError:
-        return content.decode("latin-1"), False
+
+
+def _undecided(contents: Mapping[Path, bytes], detected: Detected) -> str:
+    path = next(iter(contents))
+    readings = "".join(
+        _examples({path: contents[path]}, encoding) + f" in {encoding}" for encoding in detected.candidates
+    )
+    return (
+        f"{path}: not UTF-8, like {len(contents):,} text files in all, and their encoding cannot be told: "
+        f"{detected.reason}; save them as UTF-8, or name their encoding with --encoding{readings and ':'}{readings}"
+    )
+
+
+def _examples(contents: Mapping[Path, bytes], encoding: str) -> str:
+    lines = []
+    for path, content in islice(contents.items(), 3):
+        text = " ".join(content.decode(encoding, "replace").split())
+        place = next((place for place, character in enumerate(text) if not character.isascii()), 0)
+        lines.append(f"\n  {path.parent.name}/{path.name}: {text[max(0, place - 30) : place + 30]}")
+    return "".join(lines)
 
 
 def _files(folder: Path) -> dict[str, Path]:

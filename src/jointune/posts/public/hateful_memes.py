@@ -1,19 +1,19 @@
 """Hateful Memes (Kiela et al. 2020): pictures with the text on them, hateful or not."""
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from jointune.errors import PostsError
+from jointune.errors import JointuneWarning, PostsError
 from jointune.posts.formats.jsonl import JsonlTable
 from jointune.posts.formats.table import Row
-from jointune.posts.post import Post
-from jointune.posts.problems import Problem
-from jointune.posts.public.folder import SetFolder, read_text
-from jointune.posts.public.gather import Candidate, missing
+from jointune.posts.post import SPLITS, Post, usual_split
+from jointune.posts.public.folder import SetFolder, find_encodings
+from jointune.posts.public.gather import Candidate, malformed, missing
 
 # A meme of several files belongs to the first: train over the others, and the labelled test files over test.jsonl,
 # which lists the same memes and was published without labels.
-SPLITS = {
+FILES = {
     "train.jsonl": "train",
     "dev.jsonl": "validation",
     "dev_seen.jsonl": "validation",
@@ -25,49 +25,64 @@ SPLITS = {
 LABELS = {"0": "not hateful", "1": "hateful"}
 
 
-def load_hateful_memes(folder: Path) -> Iterator[Candidate]:
+def load_hateful_memes(folder: Path, encoding: str | None = None) -> Iterator[Candidate]:
     """The memes of each ``.jsonl`` file that there is, with the split that its name tells.
 
     ``dev_seen.jsonl`` and ``dev_unseen.jsonl`` overlap, as do the test files: a meme is taken from the first of
-    ``SPLITS`` that has it.
+    ``FILES`` that has it. Where there is none of these, every ``.jsonl`` file is read; one whose name is no split's,
+    such as ``labels.jsonl``, gives memes without one.
 
     Args:
         folder: as published, with the pictures in ``img/``.
+        encoding: of files that are not UTF-8; a guess by default.
 
     Yields:
         Each post.
 
     Raises:
-        PostsError: there is none of the files, or a row of them is malformed; the message names it.
+        PostsError: there is no such file; the message names what was looked for.
     """
     files = SetFolder(folder)
-    present = {path: split for name, split in SPLITS.items() if (path := files.find(name))}
+    tables = {name: path for path in sorted(folder.iterdir()) if (name := path.name.casefold()).endswith(".jsonl")}
+    present: dict[Path, str | None] = {tables[name]: split for name, split in FILES.items() if name in tables}
     if not present:
-        raise PostsError(f"{folder}: there is none of {', '.join(SPLITS)} in it; give the folder that holds them")
+        present = {path: split_of(name) for name, path in tables.items()}
+    elif others := [path.name for path in tables.values() if path not in present]:
+        warnings.warn(f"{', '.join(others)}: no file of Hateful Memes, and not read", JointuneWarning, stacklevel=2)
+    if not present:
+        raise PostsError(
+            f"{folder}: there is none of {', '.join(FILES)} in it, and no other .jsonl file; give the folder that "
+            "holds them"
+        )
+    encodings = find_encodings(present, encoding)
     for path, split in present.items():
-        utf8 = read_text(path)[1]
-        remark = "" if utf8 else f"{path.name} is not UTF-8 and was read as Latin-1"
-        for row in JsonlTable(path, "utf-8-sig" if utf8 else "latin-1").rows():
-            yield Candidate(_post(row, split, files), "no label", remark)
+        for row in JsonlTable(path, encodings[path]).rows():
+            yield _candidate(row, split, files)
 
 
-def _post(row: Row, split: str, files: SetFolder) -> Post:
+def split_of(name: str) -> str | None:
+    """The split that the name of a file tells, if it does."""
+    split = usual_split(name.removesuffix(".jsonl").partition("_")[0])
+    return split if split in SPLITS else None
+
+
+def _candidate(row: Row, split: str | None, files: SetFolder) -> Candidate:
     where, values, problem = row
     if problem:
-        raise PostsError(str(problem))
+        return malformed(where, problem.what, problem.reason, "write one JSON object a line")
     name, text, said = values.get("img"), values.get("text"), values.get("label")
     if not isinstance(name, str) or not name.strip():
-        raise _malformed(where, "img", "no picture is named", "name one, such as img/00001.png")
+        return malformed(where, "img", "no picture is named", "name one, such as img/00001.png")
     if not isinstance(text, str | None):
-        raise _malformed(where, "text", f"a {type(text).__name__} where a text is needed", "write a text")
+        return malformed(where, "text", f"a {type(text).__name__} where a text is needed", "write a text")
     label = None
     if said is not None and said != "":
         label = LABELS.get(str(said).strip())
         if label is None:
-            raise _malformed(where, "label", f"{str(said)[:80]!r} is not a label", f"use one of {', '.join(LABELS)}")
+            return malformed(where, "label", f"{str(said)[:80]!r} is not a label", f"use one of {', '.join(LABELS)}")
     number = values.get("id")
     picture = files.find(name.strip())
-    return Post(
+    post = Post(
         (text or "").strip() or None,
         picture,
         label,
@@ -76,7 +91,4 @@ def _post(row: Row, split: str, files: SetFolder) -> Post:
         where=where,
         fields={"id": name if number is None else str(number)},
     )
-
-
-def _malformed(where: str, what: str, reason: str, remedy: str) -> PostsError:
-    return PostsError(str(Problem(where, what, reason, f"{remedy}, or remove the row")))
+    return Candidate(post, "no label")

@@ -6,14 +6,16 @@ from pathlib import Path
 from jointune.errors import PostsError, SettingsError
 from jointune.posts.formats.delimited import DelimitedTable
 from jointune.posts.post import Post
-from jointune.posts.public.folder import SetFolder, read_text
-from jointune.posts.public.gather import Candidate, missing
+from jointune.posts.public.folder import SetFolder, find_encodings
+from jointune.posts.public.gather import Candidate, malformed, missing
 
 LABELS = "labels.csv"
 TASKS = ("overall_sentiment", "humour", "sarcasm", "offensive", "motivational")
 
 
-def load_memotion(folder: Path, task: str = "overall_sentiment", keep_very: bool = False) -> Iterator[Candidate]:
+def load_memotion(
+    folder: Path, task: str = "overall_sentiment", keep_very: bool = False, encoding: str | None = None
+) -> Iterator[Candidate]:
     """The memes of ``labels.csv``, with their corrected texts and the pictures of ``images/``.
 
     Args:
@@ -21,6 +23,7 @@ def load_memotion(folder: Path, task: str = "overall_sentiment", keep_very: bool
         task: which of the five labels is the post's, one of ``TASKS``.
         keep_very: whether ``very_positive`` and ``very_negative`` are labels of their own; otherwise they are merged
             into ``positive`` and ``negative``, as task A of SemEval-2020 does.
+        encoding: of ``labels.csv`` where that is not UTF-8; a guess by default.
 
     Yields:
         Each post, with a column for each of the five labels as published.
@@ -33,14 +36,14 @@ def load_memotion(folder: Path, task: str = "overall_sentiment", keep_very: bool
         raise SettingsError(f"task={task!r}: choose one of {', '.join(TASKS)}")
     files = SetFolder(folder)
     path = files.require(LABELS)
-    utf8 = read_text(path)[1]
-    table = DelimitedTable(path, "utf-8-sig" if utf8 else "latin-1")
+    table = DelimitedTable(path, find_encodings([path], encoding)[path])
     lacking = {"image_name", "text_ocr", "text_corrected", *TASKS} - set(table.columns)
     if lacking:
         raise PostsError(f"{path.name}: there is no column {min(lacking)!r}; restore the file as it was published")
     for where, values, problem in table.rows():
         if problem:
-            raise PostsError(str(problem))
+            yield malformed(where, problem.what, problem.reason, problem.remedy.removesuffix(", or remove the row"))
+            continue
         row = {name: str(value).strip() for name, value in values.items()}
         name = row["image_name"]
         label = row[task].casefold()
@@ -55,4 +58,4 @@ def load_memotion(folder: Path, task: str = "overall_sentiment", keep_very: bool
             where=where,
             fields={"id": name, **{one: row[one] or None for one in TASKS}},
         )
-        yield Candidate(post, f"no {task}", "" if utf8 else f"{path.name} is not UTF-8 and was read as Latin-1")
+        yield Candidate(post, f"no {task}")

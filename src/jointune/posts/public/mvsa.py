@@ -7,9 +7,8 @@ from typing import NamedTuple
 
 from jointune.errors import PostsError, SettingsError
 from jointune.posts.post import Post
-from jointune.posts.problems import Problem
-from jointune.posts.public.folder import SetFolder, read_text
-from jointune.posts.public.gather import Candidate, missing
+from jointune.posts.public.folder import SetFolder, find_encodings, read_text
+from jointune.posts.public.gather import UNREADABLE, Candidate, malformed, missing
 
 LABELS = "labelResultAll.txt"
 WORDS = ("positive", "neutral", "negative")
@@ -25,6 +24,14 @@ class Votes(NamedTuple):
 
     text: tuple[str, ...]
     image: tuple[str, ...]
+
+
+class Row(NamedTuple):
+    """A row of the file of labels: where it stands, the post's number, and its votes."""
+
+    where: str
+    number: str
+    votes: Votes
 
 
 def majority(votes: Sequence[str]) -> str | None:
@@ -74,13 +81,16 @@ RULES: dict[str, Callable[[Votes], tuple[str | None, str]]] = {
 }
 
 
-def load_mvsa(folder: Path, annotators: int, label_rule: str = "multisentinet") -> Iterator[Candidate]:
+def load_mvsa(
+    folder: Path, annotators: int, label_rule: str = "multisentinet", encoding: str | None = None
+) -> Iterator[Candidate]:
     """The tweets of ``labelResultAll.txt``, with ``data/<id>.txt`` and ``data/<id>.jpg``.
 
     Args:
         folder: as published.
         annotators: 1 in MVSA-Single, 3 in MVSA-Multiple.
         label_rule: how the votes make a label, one of ``RULES``.
+        encoding: of texts that are not UTF-8; GB18030 by default, as in the published sets.
 
     Yields:
         Each post, with the columns ``text_label`` and ``image_label``, the majority's label of text and picture alone
@@ -93,7 +103,14 @@ def load_mvsa(folder: Path, annotators: int, label_rule: str = "multisentinet") 
     if label_rule not in RULES:
         raise SettingsError(f"label_rule={label_rule!r}: choose one of {', '.join(RULES)}")
     files = SetFolder(folder)
-    for where, number, votes in _rows(files.require(LABELS), annotators):
+    rows = list(_rows(files.require(LABELS), annotators))
+    texts = [files.find(f"data/{row.number}.txt") for row in rows if isinstance(row, Row)]
+    encodings = find_encodings([text for text in texts if text], encoding, known="gb18030")
+    for row in rows:
+        if isinstance(row, Candidate):
+            yield row
+            continue
+        where, number, votes = row
         label, unlabelled = RULES[label_rule](votes)
         fields = {"id": number, "text_label": majority(votes.text), "image_label": majority(votes.image)}
         if annotators > 1:
@@ -103,13 +120,14 @@ def load_mvsa(folder: Path, annotators: int, label_rule: str = "multisentinet") 
             problem = missing(where, f"data/{number}.{'txt' if text is None else 'jpg'}")
             yield Candidate(Post(label=label, problem=problem, where=where, fields=fields), unlabelled)
             continue
-        said, utf8 = read_text(text)
-        post = Post(said.strip() or None, picture, label, where=where, fields=fields)
-        yield Candidate(post, unlabelled, "" if utf8 else "text is not UTF-8 and was read as Latin-1")
+        said, unreadable = read_text(text, encodings[text], where)
+        post = Post(said, picture, label, problem=unreadable, where=where, fields=fields)
+        yield Candidate(post, unlabelled, fault=UNREADABLE)
 
 
-def _rows(path: Path, annotators: int) -> Iterator[tuple[str, str, Votes]]:
-    lines = [(line, text.strip()) for line, text in enumerate(read_text(path)[0].split("\n"), 1) if text.strip()]
+def _rows(path: Path, annotators: int) -> Iterator[Row | Candidate]:
+    content, _ = read_text(path, find_encodings([path])[path], path.name)
+    lines = [(line, text.strip()) for line, text in enumerate((content or "").split("\n"), 1) if text.strip()]
     if not lines:
         raise PostsError(f"{path.name}: the file is empty; restore it as it was published")
     header = lines[0][1].split("\t")
@@ -124,19 +142,15 @@ def _rows(path: Path, annotators: int) -> Iterator[tuple[str, str, Votes]]:
     for row, (line, text) in enumerate(lines[1:], 1):
         where = f"{path.name} row {row} (line {line})"
         number, *cells = [cell.strip() for cell in text.split("\t")]
+        pairs = [tuple(word.strip().casefold() for word in cell.split(",")) for cell in cells]
+        wrong = [cell for cell, pair in zip(cells, pairs, strict=True) if len(pair) != 2 or not set(pair) <= set(WORDS)]
+        remedy = f"write it as in {','.join(WORDS[:2])}, of the words {', '.join(WORDS)}"
         if len(cells) != annotators:
-            raise _malformed(where, "the row", f"it has {len(cells) + 1} fields and the header {len(header)}")
-        yield where, number, _votes(where, cells)
-
-
-def _votes(where: str, cells: Sequence[str]) -> Votes:
-    pairs = [tuple(word.strip().casefold() for word in cell.split(",")) for cell in cells]
-    for cell, pair in zip(cells, pairs, strict=True):
-        if len(pair) != 2 or not set(pair) <= set(WORDS):
-            raise _malformed(where, "votes", f"{cell[:80]!r} is not a vote on the text and one on the picture")
-    return Votes(*zip(*pairs, strict=True))
-
-
-def _malformed(where: str, what: str, reason: str) -> PostsError:
-    remedy = f"write it as in {','.join(WORDS[:2])}, of the words {', '.join(WORDS)}, or remove the row"
-    return PostsError(str(Problem(where, what, reason, remedy)))
+            reason = f"it has {len(cells) + 1} fields and the header {len(header)}"
+            yield malformed(where, "the row", reason, remedy)
+        elif wrong:
+            yield malformed(
+                where, "votes", f"{wrong[0][:80]!r} is not a vote on the text and one on the picture", remedy
+            )
+        else:
+            yield Row(where, number, Votes(*zip(*pairs, strict=True)))

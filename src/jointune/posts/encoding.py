@@ -1,0 +1,295 @@
+"""The character encoding of texts that are not UTF-8: detected over all of them together, or not at all.
+
+The same bytes are often a text in several encodings: Portuguese "não" and Romanian "năo", or a Chinese word. So each
+encoding is judged by how usual its characters are in the languages that are written in it, and one that is not clearly
+more likely than every other reading is not chosen. (charset-normalizer, which judges by the mess that a wrong encoding
+makes, takes real tweets in cp1252 for cp1250, five of them as well as a hundred.)
+"""
+
+import codecs
+import math
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from jointune.errors import PostsError
+
+_WESTERN = (
+    "éèàêçùâîôûëïœ",
+    "üäöß",
+    "íóáéñú¡¿ü",
+    "ãáéçíóêõâúàô",
+    "èàéòùì",
+    "äåöøæé",
+    "áðéíóúýþæö",
+    "éëïó",
+    "àèéíòóç·ïúü",
+)
+_CENTRAL = ("łąęóżśćńź", "áíěéřšýčžůúťďňóľôä", "éáöóőüíúű", "ăîâşţ", "čšžćđ", "üäöß")
+_CYRILLIC = (
+    "оеаинтсрвлкмдпуяыьгзбчйхжшюцщэфъё",
+    "оанивітерсклдмупязьбгйчхжцюшєїщфґ",
+    "аеоитнрсвлкдпмзъугбчяжцхщйшюф",
+)
+_GREEK = ("αοιετσνηυρπκμλςωόίάδγέήχύθώφβξζψϊϋ",)
+_LANGUAGES = {
+    "cp1252": _WESTERN,
+    "iso8859-15": _WESTERN,
+    "mac-roman": _WESTERN,
+    "cp1250": _CENTRAL,
+    "iso8859-2": _CENTRAL,
+    "cp1251": _CYRILLIC,
+    "koi8-r": _CYRILLIC,
+    "cp1253": _GREEK,
+    "iso8859-7": _GREEK,
+    "cp1254": ("ıüşğöçâîû",),
+    "cp1255": ("יוהלארתבמשנםכדקעחפצגטסזןךףץ",),
+    "cp1256": ("اليمونترعدبسفهكحقجىشطذخةصضزءغثأظإآئؤ", "اینردمتوهبشسکلگزفقعخجپحصطغژضچآذظث"),
+    "cp1257": ("ėšįžąųūčę", "āīēšņļūžčģķ", "äõüöšž"),
+    "cp874": ("านรอกเงมยลวดทสตะปบคหแจพชขใไโผฟซฉถธณญศษภึืุูิีั่้็์ำ๊๋ๆ",),
+}
+"""Letters beyond ASCII, the most frequent first, of the languages that are written in each encoding."""
+
+_ASIAN = {
+    "gb18030": ("gb2312", 0xB0, 0xD7),
+    "big5": ("big5", 0xA4, 0xC6),
+    "cp932": ("euc_jp", 0xB0, 0xCF),
+    "euc-jp": ("euc_jp", 0xB0, 0xCF),
+    "cp949": ("euc_kr", 0xB0, 0xC8),
+}
+"""Encodings of two bytes a character; the standard behind each, and the first bytes of what that counts as usual."""
+
+_CANDIDATES = (*_LANGUAGES, *_ASIAN)
+_PUNCTUATION = "’“”…–—‘«»„•€£°©®™\u00a0"  # noqa: RUF001
+_WIDE_PUNCTUATION = "，。！？、：；…“”’‘—（）「」『』《》【】〜～・ー·￥"  # noqa: RUF001
+_FREQUENT = {
+    "gb2312": "的一是不了我有在人这他你好大个上们到说来要就天会看很真去也时没下子那吗都和年为可以吧还小想啊太今过给",
+    "big5": "的一是不了我有在人這他你好大個上們到說來要就天會看很真去也時沒下子那嗎都和年為可以吧還小想啊太今過給",
+    "euc_jp": "のいしてるにんはたとをがでなかもすれまさっらくあこりうそよきだめわどえおちゃつけじみばやせょずろゆべ",
+    "euc_kr": "이다는에가고지하을의은로기한사도를서어리아대자나시스해인정들전게구부그보수요네너무오늘진짜",
+}
+"""The characters that texts in Chinese, Japanese and Korean have most, by the standard behind the encoding."""
+
+_UNUSUAL = math.log(1e-4)
+"""Log-probability of a byte that makes no usual character."""
+
+_MARGIN = 5.0
+"""By how much more likely, in nats, an encoding has to be than any other one to be chosen."""
+
+_LINES = 500
+"""Lines beyond ASCII that are looked at: many more tell no more."""
+
+
+@dataclass(frozen=True)
+class Detected:
+    """What texts may be encoded in.
+
+    Attributes:
+        encoding: the one that fits; ``None`` where none or more than one does.
+        candidates: where there is none, those that cannot be told apart; empty where nothing fits.
+    """
+
+    encoding: str | None
+    candidates: tuple[str, ...] = ()
+
+    @property
+    def reason(self) -> str:
+        """Why there is no encoding."""
+        if self.candidates:
+            return f"too little to tell {' and '.join(self.candidates)} apart"
+        return "no encoding that was tried fits"
+
+
+def known_encoding(encoding: str | None) -> str:
+    """The name to open files with; UTF-8, asked for or not, then allows a byte-order mark.
+
+    Raises:
+        PostsError: Python knows no such encoding.
+    """
+    try:
+        "".encode(encoding or "utf-8")
+    except LookupError as reason:
+        raise PostsError(f"{reason}; give --encoding a name that Python knows, such as cp1252") from reason
+    name = codecs.lookup(encoding or "utf-8").name
+    return "utf-8-sig" if name == "utf-8" else name
+
+
+def decode_utf8(content: bytes) -> str | None:
+    """The text of ``content`` where it is UTF-8, or says by its byte-order mark that it is UTF-16 or UTF-32."""
+    encoding = marked_encoding(content) or "utf-8"
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+    # Texts in UTF-16 without a mark, and in the 7 bits of ISO-2022, are UTF-8 only by the letter.
+    return None if encoding == "utf-8" and ("\0" in text or "\x1b" in text) else text
+
+
+def file_encoding(path: Path, encoding: str) -> str:
+    """The encoding to open a file with: ``encoding``, unless that is UTF-8 and a byte-order mark says another one.
+
+    Raises:
+        PostsError: UTF-8 is meant, and the file is in UTF-16 without a mark.
+    """
+    if encoding != "utf-8-sig":
+        return encoding
+    with open(path, "rb") as file:
+        start = file.read(4)
+    if marked := marked_encoding(start):
+        return marked
+    if len(start) == 4 and 0 in start[:2]:
+        likely = "utf-16-be" if start[0] == 0 else "utf-16-le"
+        raise PostsError(f"{path.name}: the file is not UTF-8; save it as UTF-8, or try --encoding {likely}")
+    return encoding
+
+
+def advice(path: Path) -> str:
+    """What to do about a file that is not UTF-8."""
+    with open(path, "rb") as file:
+        detected = detect_encoding([file.read(2**22).rpartition(b"\n")[0]])
+    names = [detected.encoding] if detected.encoding else detected.candidates
+    named = f", which is probably {' or '.join(names)}" if names else ""
+    return f"save the file as UTF-8, or name its encoding{named}, such as --encoding {names[0] if names else 'cp1252'}"
+
+
+def marked_encoding(start: bytes) -> str | None:
+    """The encoding that a byte-order mark at the start says, if there is one."""
+    for mark, encoding in (
+        (codecs.BOM_UTF8, "utf-8-sig"),
+        (codecs.BOM_UTF32_LE, "utf-32"),  # begins with the mark of UTF-16
+        (codecs.BOM_UTF32_BE, "utf-32"),
+        (codecs.BOM_UTF16_LE, "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16"),
+    ):
+        if start.startswith(mark):
+            return encoding
+    return None
+
+
+def detect_encoding(contents: Sequence[bytes], known: str | None = None) -> Detected:
+    """Detect the one encoding of several texts that are not UTF-8.
+
+    Args:
+        contents: the texts. A few that no encoding fits do not keep the others from being told.
+        known: the encoding they should be in, which is taken unless another one is clearly more likely.
+    """
+    scores = {
+        name: score
+        for name in dict.fromkeys([*([known] if known else []), *_CANDIDATES])
+        if (score := _score(contents, name)) is not None
+    }
+    if not scores:
+        return Detected(None)
+    best = max(scores, key=scores.__getitem__)
+    if known in scores and scores[known] > scores[best] - _MARGIN:
+        return Detected(known)
+    text = _decoded(contents, best)
+    rivals = [
+        name for name, score in scores.items() if score > scores[best] - _MARGIN and _decoded(contents, name) != text
+    ]
+    return Detected(None, (best, *rivals)) if rivals else Detected(best)
+
+
+def _decoded(contents: Iterable[bytes], encoding: str) -> list[str | None]:
+    texts: list[str | None] = []
+    for content in contents:
+        try:
+            texts.append(content.decode(encoding))
+        except UnicodeDecodeError:
+            texts.append(None)
+    return texts
+
+
+def _score(contents: Sequence[bytes], encoding: str) -> float | None:
+    """The log-likelihood of the texts in an encoding; ``None`` where it does not fit them."""
+    texts = _decoded(contents, encoding)
+    misfits = [content for content, text in zip(contents, texts, strict=True) if text is None]
+    if len(misfits) > 0.1 * len(contents):
+        return None
+    lines = [line for text in texts if text for line in text.split("\n") if not line.isascii() or "\0" in line]
+    values = [value for line in lines[:_LINES] for value in _log_probabilities(line, encoding)]
+    floor = _floor(encoding)
+    if sum(value <= floor for value in values) > 0.2 * len(values):
+        return None
+    rare = _MARGIN if encoding == "mac-roman" else 0.0  # nothing has written it by default for twenty years
+    return sum(values) - rare + _UNUSUAL * sum(byte > 127 for content in misfits for byte in content)
+
+
+def _log_probabilities(line: str, encoding: str) -> list[float]:
+    """That of each character of a line beyond ASCII, in the language that makes the line most likely."""
+    if line.isupper():
+        line = line.lower()  # a shout is no less likely than what an encoding with swapped cases makes of it
+    places = [
+        (own, _out_of_place(before, own, after))
+        for before, own, after in zip(f" {line}", line, f"{line[1:]} ", strict=False)
+        if not own.isascii() or own == "\0"
+    ]
+    floor = _floor(encoding)
+    spellings = [
+        [floor if odd else language.get(own) or _rare(own, encoding) for own, odd in places]
+        for language in _languages(encoding)
+    ]
+    return max(spellings, key=sum)
+
+
+def _floor(encoding: str) -> float:
+    """The log-probability of a character that nobody writes."""
+    return _UNUSUAL * (2 if encoding in _ASIAN else 1)
+
+
+def _out_of_place(before: str, letter: str, after: str) -> bool:
+    """Whether a letter stands where nobody writes one and the wrong encoding often puts it.
+
+    That is a capital after a small letter, a letter beside a digit, and one of another script, or a quotation mark,
+    within a Latin word.
+    """
+    latin = [one.isascii() and one.isalpha() for one in (before, after)]
+    if unicodedata.category(letter)[0] not in "LM":
+        return letter in "“”„" and all(latin)
+    if letter >= "\u1100":  # Chinese, Japanese and Korean have no spaces between scripts
+        return all(latin)
+    foreign = letter > "\u024f" and any(latin)
+    return foreign or (letter.isupper() and before.islower()) or before.isdigit() or after.isdigit()
+
+
+def _rare(character: str, encoding: str) -> float:
+    """The log-probability of a character that is not listed by itself."""
+    if unicodedata.category(character) == "Cc":
+        return 2 * _UNUSUAL
+    if encoding not in _ASIAN:
+        return _UNUSUAL
+    standard, first, last = _ASIAN[encoding]
+    try:
+        code = character.encode(standard)
+    except UnicodeEncodeError:
+        return 2 * _UNUSUAL
+    if len(code) != 2:
+        return _UNUSUAL  # half-width katakana, of one byte
+    if "\u3041" <= character <= "\u30fa" or (character < "\u0500" and character.isalpha()):
+        return -6.0  # kana, Cyrillic, and Latin letters with accents: Chinese and Korean encodings have them, too
+    if first <= code[0] <= last:
+        return -8.0
+    return 2 * _UNUSUAL if "\u3131" <= character <= "\u318e" else -11.0  # parts of syllables
+
+
+@lru_cache
+def _languages(encoding: str) -> list[Mapping[str, float]]:
+    """For each language that is written in an encoding, the log-probabilities of its usual characters."""
+    if encoding in _ASIAN:
+        return [_ranked(_WIDE_PUNCTUATION, 0.2) | _ranked(_FREQUENT[_ASIAN[encoding][0]], 0.4)]
+    languages = [
+        _ranked(letters.upper(), 0.05) | _ranked(letters, 0.55) | _ranked(_PUNCTUATION, 0.4)
+        for letters in _LANGUAGES.get(encoding, [])
+    ]
+    return [*languages, _ranked(_PUNCTUATION, 0.95)]  # English has nothing else
+
+
+def _ranked(characters: str, share: float) -> dict[str, float]:
+    """Log-probabilities of characters that together make up ``share`` of a text, the most frequent one first."""
+    weights = [1 / (rank + 2) for rank in range(len(characters))]
+    return {
+        character: math.log(share * weight / sum(weights))
+        for character, weight in zip(characters, weights, strict=True)
+    }
