@@ -56,7 +56,7 @@ def make_folds(posts: Posts, count: int, groups: Sequence[int], seed: int = 0) -
 
     if count < 2:
         raise SettingsError(f"folds={count}: two at least, or name a split column")
-    rarest, number = min(Counter(posts.labels).items(), key=lambda entry: entry[1])
+    rarest, number = min(Counter(post.label for post in posts).items(), key=lambda entry: entry[1])
     if number < count:
         raise PostsError(
             f"{posts.name}: only {number} posts are labelled {rarest!r}, too few for {count} folds; use fewer folds, "
@@ -67,7 +67,7 @@ def make_folds(posts: Posts, count: int, groups: Sequence[int], seed: int = 0) -
             f"{posts.name}: posts that share a picture or a text stay together, which leaves {len(set(groups))} "
             f"groups, too few for {count} folds; use fewer folds, or add other posts"
         )
-    labels = np.array(posts.labels, dtype=object).astype(str)
+    labels = np.array([post.label for post in posts], dtype=object).astype(str)
     divided = StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(np.zeros(len(posts)), labels, groups)
     folds = []
     for fold, (rest, test) in enumerate(divided):

@@ -89,8 +89,9 @@ def agreement(logits: np.ndarray, reference: np.ndarray, posts: Posts, labels: l
     difference = float(np.abs(logits - reference).max())
     logits, reference = logits[: len(posts)], reference[: len(posts)]
     accuracy = macro_f1 = None
-    if set(posts.labels) <= set(labels):
-        truth = np.array([labels.index(str(label)) for label in posts.labels])
+    names = [post.label for post in posts]
+    if set(names) <= set(labels):
+        truth = np.array([labels.index(str(name)) for name in names])
         scores = compute_metrics(truth, softmax(logits), labels)
         accuracy, macro_f1 = scores.accuracy, scores.macro_f1
     return Agreement(

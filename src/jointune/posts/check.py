@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
+from jointune.errors import PostsError
 from jointune.posts.decode import decode_posts
 from jointune.posts.post import Post, Posts
 from jointune.posts.problems import OnBadImage, Problem, raise_problems, stops
@@ -81,12 +82,13 @@ def split_problem(post: Post) -> Problem | None:
     return Problem(post.where, "split", said, f"use one of {', '.join(SPLITS)}")
 
 
-def label_problems(posts: Iterable[Post], split: bool = False) -> Iterator[Problem]:
+def label_problems(posts: Iterable[Post], split: bool = False, undivided: bool = True) -> Iterator[Problem]:
     """What is wrong with labels and splits: missing, unknown, only one, or too few posts for one.
 
     Args:
         posts: the posts.
         split: whether each post needs a split.
+        undivided: whether validation posts are still to be taken from these, so that a label needs two.
 
     Yields:
         Each problem.
@@ -120,13 +122,33 @@ def label_problems(posts: Iterable[Post], split: bool = False) -> Iterator[Probl
             yield Problem(
                 group[0].where, "label", f"no training post is labelled {label!r}", "add some or remove these posts"
             )
-        elif len(group) == 1:
+        elif len(group) == 1 and undivided and not split:
             yield Problem(
                 group[0].where,
                 "label",
                 f"the only post labelled {label!r}",
                 "two are needed, one to learn from and one to check on: add posts or merge the label into another",
             )
+
+
+def check_parts(learn: Posts, held: Posts | None, tested: Posts = Posts([])) -> None:  # noqa: B008
+    """See that a classifier can be trained on these posts, as far as labels tell.
+
+    Args:
+        learn: posts to learn from.
+        held: validation posts; None where some of ``learn`` will be.
+        tested: posts that are scored after training.
+
+    Raises:
+        PostsError: it cannot.
+    """
+    if not learn:
+        raise PostsError(f"{learn.name}: no posts to learn from")
+    if held is not None and not held:
+        raise PostsError(f"{held.name}: no validation posts")
+    raise_problems(list(label_problems(learn, undivided=held is None)), learn.name)
+    for part in (held or Posts([]), tested):
+        class_numbers(part, learn.label_names)
 
 
 def class_numbers(posts: Posts, labels: Sequence[str]) -> np.ndarray:
