@@ -290,7 +290,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         if note := several_labels(Counter(post.label for post in posts if post.label is not None)):
             self._note(note)
         # These pictures are opened again after training; one that cannot be would then cost all of it.
-        raise_problems(list(check_posts(tested, labelled=False, policy=self.on_bad_image)), tested.name)
+        raise_problems(list(check_posts(tested, self.on_bad_image)), tested.name)
 
         # In a post without a text the text encoder gets no gradient, so that processes differ in what they use.
         unused = DistributedDataParallelKwargs(find_unused_parameters=True)

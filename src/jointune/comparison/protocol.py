@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jointune.errors import PostsError, SettingsError
-from jointune.posts.check import split_problem
+from jointune.posts.check import split_problems
 from jointune.posts.post import Posts
 from jointune.posts.problems import raise_problems
 from jointune.posts.split import split_posts
@@ -82,7 +82,7 @@ def fold_of_split(posts: Posts, groups: Sequence[int], seed: int = 0) -> Fold:
     Raises:
         PostsError: no post is marked train, or none test, or one is marked otherwise.
     """
-    raise_problems([problem for post in posts if (problem := split_problem(post))], posts.name)
+    raise_problems(list(split_problems(posts)), posts.name)
     parts: dict[str | None, list[int]] = defaultdict(list)
     for index, post in enumerate(posts):
         parts[post.split].append(index)
