@@ -379,7 +379,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             PostsError: a post cannot be used. (With ``on_bad_image="missing"`` a bad picture counts as none; ``"skip"``
                 is for streams and stops here, since every post needs its row.)
         """
-        posts = self._posts(posts)
+        posts = self._fitted()._posts(posts)
         policy: OnBadImage = "missing" if self.on_bad_image == "missing" else "error"
         self.problems_ = []
         rows = [scored.probabilities for scored in self.score_stream(posts, policy, self.problems_, posts.name)]
@@ -433,7 +433,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             PostsError: a post cannot be used, has no label, or has one that was not in training.
         """
         self.problems_ = []
-        given = self._posts(posts, labels, labelled=True)
+        given = self._fitted()._posts(posts, labels, labelled=True)
         return evaluate_scorer(self.scorer(), given, self.on_bad_image, self.problems_, self.batch_size, self.progress)
 
     def score(self, posts: Any, labels: Any = None, sample_weight: None = None) -> float:
@@ -504,7 +504,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             raise SettingsError(f"probe_depths={self.probe_depths}: it must be at least 1, the last layer")
         if self.lora is not None and self.lora < 1:
             raise SettingsError(f"lora={self.lora}: a rank is at least 1; None is for whole weights")
-        return Recipe(**{field.name: getattr(self, field.name) for field in fields(Recipe)})
+        return Recipe(**{field.name: _plain(getattr(self, field.name)) for field in fields(Recipe)})
 
     def columns(self) -> Columns:
         """Which column of data frames, mappings and files holds what."""

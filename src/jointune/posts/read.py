@@ -288,6 +288,8 @@ def label_text(value: Any) -> str | None:
         return None
     if isinstance(value, Mapping | list | tuple | set | bytes | np.ndarray):
         raise TypeError(f"a {type(value).__name__} where a label is needed")
+    if isinstance(value, float | np.floating) and np.isinf(value):
+        raise TypeError("an infinite number where a label is needed")
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))  # whole numbers become floats wherever a column has gaps
     return encodable(str(value).strip())

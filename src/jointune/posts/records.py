@@ -124,6 +124,8 @@ def _one_a_post(labels: Any) -> list[Any]:
     Raises:
         PostsError: there are several a post, or they are no sequence.
     """
+    if hasattr(labels, "__array__") and not isinstance(labels, Iterable):
+        labels = np.asarray(labels)
     shape = getattr(labels, "shape", None)
     if shape is not None and len(shape) != 1:
         if len(shape) != 2 or shape[1] != 1:

@@ -81,7 +81,7 @@ def split_posts(posts: Posts, fraction: float, seed: int = 0) -> tuple[list[int]
     for index, group in enumerate(identity_groups(posts)):
         groups[group].append(index)
     order = [groups[group] for group in sorted(groups)]
-    random.Random(seed).shuffle(order)
+    random.Random(int(seed)).shuffle(order)
     order.sort(key=len, reverse=True)  # large groups first, while there is still room to balance them
 
     labels = [post.label for post in posts]
