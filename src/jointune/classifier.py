@@ -46,7 +46,7 @@ from jointune.posts.digest import posts_digest
 from jointune.posts.image_text import read_with_bar
 from jointune.posts.labels import order_labels, several_labels, typed_label
 from jointune.posts.post import Post, Posts
-from jointune.posts.problems import OnBadImage, Problem, raise_problems, valid_policy
+from jointune.posts.problems import OnBadImage, Problem, raise_problems
 from jointune.posts.read import Columns, label_text
 from jointune.posts.records import as_posts
 from jointune.posts.split import split_posts, validation_fraction
@@ -276,7 +276,6 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         began = time.monotonic()
         self.notes_: list[str] = []
         recipe, kinds = self.recipe(), valid_kinds(self.normalise)
-        valid_policy(self.on_bad_image)
         check_trackers(self.track)
         cache_limit()
         if self.read_image_text:
@@ -495,7 +494,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         Raises:
             SettingsError: one of them is out of range.
         """
-        check_types(self.get_params(), type(self).__init__)
+        check_types(self.get_params(), JointClassifier.__init__)
+        valid_kinds(self.normalise)
         if not self.epochs and not self.probe:
             raise SettingsError("epochs=0 without a probe: nothing would be trained")
         if self.train_layers is not None and not self.train_layers >= 0:

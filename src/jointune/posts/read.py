@@ -186,7 +186,7 @@ def read_posts(
         return PostsFile(posts, columns, encoding).read()
     from jointune.posts.records import as_posts
 
-    read = as_posts(posts, use=columns)
+    read = as_posts(posts, use=columns, labelled=label_column not in (None, "label"))
     raise_problems([post.problem for post in read if post.problem and not post.problem.about_image], read.name)
     return read
 

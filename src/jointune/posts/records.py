@@ -92,7 +92,9 @@ def _check_columns(columns: list[Any], use: Columns, labelled: bool) -> None:
     Of the usual columns of text and picture one may be missing; a column that the user named may not.
     """
     named = {part: name for part in ("text", "image", "label", "split") if (name := getattr(use, part))}
-    lacking = [name for part, name in named.items() if name not in columns and name != getattr(USUAL, part)]
+    lacking = [
+        name for part, name in named.items() if name not in columns and name != getattr(USUAL, part) and part != "label"
+    ]
     if not {use.text, use.image} & set(columns):
         lacking += [name for name in (use.text, use.image) if name]
     if labelled and use.label not in columns:
