@@ -225,7 +225,8 @@ def split_notes(posts: Posts) -> list[str]:
     }
     names = posts.label_names
     notes = [
-        f"{split}: {len(part):,} posts" + "".join(f", {label} {shares[split][label]:.0%}" for label in names)
+        f"{split}: {len(part):,} post{'s' * (len(part) != 1)}"
+        + "".join(f", {label} {shares[split][label]:.0%}" for label in names)
         for split, part in parts.items()
     ]
     notes += [
