@@ -46,7 +46,7 @@ from jointune.posts.digest import posts_digest
 from jointune.posts.image_text import read_with_bar
 from jointune.posts.labels import order_labels, several_labels, typed_label
 from jointune.posts.post import Post, Posts
-from jointune.posts.problems import OnBadImage, Problem, raise_problems
+from jointune.posts.problems import OnBadImage, Problem, raise_problems, valid_policy
 from jointune.posts.read import Columns, label_text
 from jointune.posts.records import as_posts
 from jointune.posts.split import split_posts, validation_fraction
@@ -399,6 +399,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         classes = self._fitted().classes_
         if abstain is None:
             return classes[self.predict_proba(posts).argmax(1)]
+        if isinstance(abstain, bool) or not isinstance(abstain, int | float | np.number):
+            raise SettingsError(f"abstain={abstain!r}: give a number")
         least = least_confidence(self.calibration_, abstain, self._class_names)
         scores = self.predict_proba(posts)
         return np.where(scores.max(1) >= least, classes.astype(object)[scores.argmax(1)], UNSURE)
@@ -436,7 +438,13 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         return evaluate_scorer(self.scorer(), given, self.on_bad_image, self.problems_, self.batch_size, self.progress)
 
     def score(self, posts: Any, labels: Any = None, sample_weight: None = None) -> float:
-        """Accuracy, for scikit-learn's tools."""
+        """Accuracy, for scikit-learn's tools.
+
+        Raises:
+            SettingsError: there is a ``sample_weight``, of which nothing is made.
+        """
+        if sample_weight is not None:
+            raise SettingsError("sample_weight: posts are not weighted; leave it out")
         return self.evaluate(posts, labels).accuracy
 
     def save(self, path: str | Path, force: bool = False) -> None:
@@ -472,7 +480,10 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         made._name_classes(bundle.labels, bundle.label_dtype)
         made.data_, made.log_, made.notes_ = bundle.data, bundle.log, bundle.notes
         made.loaded_metrics_, made.calibration_ = bundle.metrics, bundle.calibration
-        target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        try:
+            target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        except (RuntimeError, TypeError) as reason:
+            raise SettingsError(f"device={device!r}: give one that torch knows, such as cpu or cuda:1") from reason
         made._adopt(bundle.model, bundle.text, bundle.image, bundle.encoders, target)
         return made
 
@@ -494,6 +505,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         Raises:
             SettingsError: one of them is out of range.
         """
+        valid_policy(self.on_bad_image)
         check_types(self.get_params(), JointClassifier.__init__)
         valid_kinds(self.normalise)
         if not self.epochs and not self.probe:

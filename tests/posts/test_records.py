@@ -98,6 +98,12 @@ def test_a_column_that_may_be_meant_is_named_once():
             "'lovely day': no such file; a text to classify is given in a list of mappings, such as [{'text': ",
         ),
         ("nowhere.csv", "nowhere.csv: no such file"),
+        ("lovely", "'lovely': no such file; a text to classify"),
+        (
+            "lovely day. " * 100,
+            "'lovely day. lovely day. lovely day. lovely day. lovely day. '...: no such file; a text",
+        ),
+        ("lovely\0day", "no such file"),
         (["lovely day"], "post 1: a str where a mapping is needed: give a list of mappings, such as [{'text'"),
         (np.array(["lovely day"]), "post 1: a str"),
         (pd.Series(["lovely day"]), "post 1: a str"),

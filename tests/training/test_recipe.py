@@ -29,7 +29,7 @@ WRONG = [
     ("class_weight", [1, 2], "class_weight=[1, 2]: give 'balanced' or a dictionary or None"),
     ("normalise", 3, "normalise=3: give texts"),
     ("normalise", ["link"], "normalise=link: choose among"),
-    ("on_bad_image", "ignore", "on_bad_image='ignore': give 'error', 'skip', 'missing'"),
+    ("on_bad_image", "ignore", "on_bad_image='ignore': choose error, skip or missing"),
     ("seed", "a", "seed='a': give a whole number"),
     ("seed", -1, "seed=-1: it must be between 0 and"),
     ("device", 0, "device=0: give a text or None"),
@@ -68,3 +68,15 @@ def test_a_fraction_that_is_none(validation):
 def test_a_fraction_of_numpy(tiny_settings):
     classifier = JointClassifier(**tiny_settings | {"epochs": 0}).fit(POSTS, validation=np.float32(0.25))
     assert sum(classifier.data_["validation"].values()) == 10
+
+
+def test_arguments_of_methods(tiny_bundle):
+    classifier = JointClassifier.load(tiny_bundle)
+    for abstain in ("0.8", [0.8], True):
+        with pytest.raises(SettingsError, match="abstain="):
+            classifier.predict(POSTS, abstain=abstain)
+    with pytest.raises(SettingsError, match="sample_weight"):
+        classifier.score(POSTS, ["positive"] * 40, sample_weight=[1.0] * 40)
+    for device in ("gpu", 1.5):
+        with pytest.raises(SettingsError, match="device="):
+            JointClassifier.load(tiny_bundle, device=device)

@@ -253,8 +253,9 @@ def _differ(first: Posts, second: Posts) -> bool:
 
     Pearson's chi-square, whose distribution is made normal as by Wilson and Hilferty (1931).
     """
-    labels = sorted({str(post.label) for part in (first, second) for post in part})
-    counts = np.array([[sum(post.label == label for post in part) for label in labels] for part in (first, second)])
+    found = [Counter(post.label for post in part) for part in (first, second)]
+    labels = list(found[0] | found[1])
+    counts = np.array([[of_part[label] for label in labels] for of_part in found])
     shares = counts / counts.sum(1, keepdims=True)
     freedom = len(labels) - 1
     if not freedom or np.abs(shares[0] - shares[1]).max() < 0.05:

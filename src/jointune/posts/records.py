@@ -1,5 +1,6 @@
 """Posts from what Python users have at hand: records, data frames, and labels beside them."""
 
+import os
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -50,10 +51,15 @@ def as_posts(posts: Any, labels: Any = None, use: Columns = USUAL, labelled: boo
 
 
 def _from_path(path: str | Path, use: Columns, labelled: bool) -> Posts:
-    if isinstance(path, str) and not is_address(path) and any(map(str.isspace, path)) and not Path(path).exists():
-        raise PostsError(
-            f"{path!r}: no such file; a text to classify is given in a list of mappings, such as [{{'text': {path!r}}}]"
-        )
+    if isinstance(path, str) and not is_address(path) and (not Path(path).suffix or any(map(str.isspace, path))):
+        # Unlike Path.exists, this is False for what is too long to be a path.
+        there = os.path.exists(Path(path).expanduser())  # noqa: PTH110
+        if not there:
+            shown = f"{path[:60]!r}{'...' if len(path) > 60 else ''}"
+            example = "[{'text': 'lovely day'}]"
+            raise PostsError(
+                f"{shown}: no such file; a text to classify is given in a list of mappings, such as {example}"
+            )
     file = PostsFile(path, replace(use, split=None, label=use.label if labelled else None))
     if use.label in file.columns:
         file.use = replace(file.use, label=use.label)
