@@ -119,7 +119,7 @@ def test_labels_may_be_given_apart(tiny_settings, posts_csv):
     posts = read_posts(posts_csv, label_column=None)
     numbers = [index % 2 for index in range(len(posts))]
     classifier = JointClassifier(**tiny_settings).fit(posts, numbers)
-    assert classifier.classes_.tolist() == ["0", "1"]
+    assert classifier.classes_.tolist() == [0, 1]
     assert classifier.score(posts, numbers) > 0.9
     with pytest.raises(PostsError, match="3 labels for 48 posts"):
         classifier.fit(posts, [0, 1, 0])

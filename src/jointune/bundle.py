@@ -57,6 +57,7 @@ class Bundle:
         log: the training log.
         calibration: what ``Calibration.to_dict`` gave.
         notes: what to know before the model is trusted, one sentence each.
+        label_dtype: the NumPy type that the labels had in Python; see ``Posts``.
     """
 
     model: JointModel
@@ -71,6 +72,7 @@ class Bundle:
     log: list[dict[str, Any]] = field(default_factory=list)
     calibration: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
+    label_dtype: str | None = None
 
     def about(self) -> dict[str, Any]:
         """What ``config.json`` says, apart from how to build the model again."""
@@ -126,6 +128,7 @@ def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
             "settings": bundle.settings,
             "data": bundle.data,
             "notes": bundle.notes,
+            "label_dtype": bundle.label_dtype,
         }
         write_json(folder / "config.json", config)
         write_json(folder / "labels.json", bundle.labels)
@@ -195,6 +198,7 @@ def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
         log,
         calibration,
         config.get("notes", []),
+        config.get("label_dtype"),
     )
 
 

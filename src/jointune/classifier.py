@@ -34,20 +34,22 @@ from jointune.encoders.layers import compiled_layers, recompute_layers
 from jointune.encoders.lora import add_lora
 from jointune.encoders.pairs import check_pairs
 from jointune.encoders.text import TextEncoder
-from jointune.errors import JointuneWarning, PostsError, SettingsError
+from jointune.errors import JointuneWarning, SettingsError
 from jointune.evaluation.calibration import UNSURE, at_temperature, calibrate, least_confidence
 from jointune.evaluation.metrics import Metrics, compute_metrics, standard_error
 from jointune.evaluation.scored import evaluate_scorer
 from jointune.fusion.choice import FusionFactory
 from jointune.model import JointModel, make_model
 from jointune.posts import ocr
-from jointune.posts.check import check_posts, class_numbers, label_problems
+from jointune.posts.check import check_parts, check_posts, class_numbers
 from jointune.posts.digest import posts_digest
 from jointune.posts.image_text import read_with_bar
+from jointune.posts.labels import order_labels, several_labels, typed_label
 from jointune.posts.post import Post, Posts
 from jointune.posts.problems import OnBadImage, Problem, raise_problems, valid_policy
-from jointune.posts.read import as_posts
-from jointune.posts.split import split_posts
+from jointune.posts.read import Columns, label_text
+from jointune.posts.records import as_posts
+from jointune.posts.split import split_posts, validation_fraction
 from jointune.progress import Bar, progress_bar
 from jointune.scorer import Scorer
 from jointune.scoring import Scored
@@ -56,7 +58,7 @@ from jointune.training.checkpoint import Checkpoints
 from jointune.training.inference import probabilities
 from jointune.training.loop import Validation, fine_tune
 from jointune.training.probe import start_from_probe
-from jointune.training.recipe import METRICS, Recipe
+from jointune.training.recipe import METRICS, Recipe, check_types
 from jointune.training.tracking import check_trackers, loggable
 
 
@@ -127,9 +129,13 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         device: such as ``cpu`` or ``cuda:1``; by default what Accelerate finds. Only used when loading for prediction.
         seed: of every random draw.
         progress: whether to show bars on standard error.
+        text_column: column of the texts in data frames, mappings and files; None where there are none.
+        image_column: column of the pictures; None where there are none.
+        label_column: column of the labels.
 
     Attributes:
-        classes_: label names, str [C], in the order of the probabilities' columns.
+        classes_: labels [C], in the order of the probabilities' columns: of the type that ``fit`` was given in Python,
+            and texts where the posts came from a file. Numbers are ordered by size.
         model_: the trained ``JointModel``.
         log_: the training log, one entry a validation, with the ``seconds`` since ``fit`` was called.
         metrics_: ``Metrics`` on the validation posts.
@@ -168,7 +174,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         final_rate: float = 0.5,
         max_grad_norm: float = 1.0,
         label_smoothing: float = 0.0,
-        class_weight: Literal["balanced"] | dict[str, float] | None = None,
+        class_weight: Literal["balanced"] | dict[Any, float] | None = None,
         modality_dropout: float = 0.2,
         augment: bool = True,
         average_epochs: float = 1.0,
@@ -186,6 +192,9 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         device: str | None = None,
         seed: int = 0,
         progress: bool = True,
+        text_column: str | None = "text",
+        image_column: str | None = "image",
+        label_column: str = "label",
     ) -> None:
         self.text_encoder = text_encoder
         self.image_encoder = image_encoder
@@ -227,11 +236,14 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self.device = device
         self.seed = seed
         self.progress = progress
+        self.text_column = text_column
+        self.image_column = image_column
+        self.label_column = label_column
 
     def fit(
         self,
         posts: Any,
-        labels: Iterable[Any] | None = None,
+        labels: Any = None,
         *,
         validation: Any = 0.1,
         test: Any = None,
@@ -241,8 +253,9 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         """Fine-tune on labelled posts.
 
         Args:
-            posts: ``Posts``, a path, a list of mappings with ``text``, ``image`` and ``label``, or a data frame.
-            labels: one a post, in place of the posts' own.
+            posts: ``Posts``, a path, a list of mappings with ``text``, ``image`` and ``label``, or a data frame; other
+                names of these columns are settings.
+            labels: one a post, in place of the posts' own. Texts, numbers or booleans: predictions are of their type.
             validation: posts to choose between weights on, or a fraction of ``posts`` for that; the fraction is
                 stratified and shares no picture and no text with the rest.
             test: posts that take no part in training, scored once at its end.
@@ -263,23 +276,20 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         began = time.monotonic()
         self.notes_: list[str] = []
         recipe, kinds = self.recipe(), valid_kinds(self.normalise)
-        valid_policy(self.on_bad_image)
         check_trackers(self.track)
         cache_limit()
         if self.read_image_text:
             ocr.load_ocr()
-        posts = as_posts(posts, labels)
-        fraction = float(validation) if isinstance(validation, int | float) else None
-        held = Posts([]) if fraction is not None else as_posts(validation)
-        if not posts:
-            raise PostsError(f"{posts.name}: no posts to learn from")
-        if fraction is None and not held:
-            raise PostsError(f"{held.name}: no validation posts")
-        _check_labels(posts, held)
-        tested = as_posts(test) if test is not None else Posts([])
-        class_numbers(tested, _known(posts))
+        fraction = validation_fraction(validation)
+        posts = self._posts(posts, labels, labelled=True)
+        held = Posts([]) if fraction is not None else self._posts(validation, labelled=True)
+        tested = self._posts(test, labelled=True) if test is not None else Posts([])
+        check_parts(posts, held if fraction is None else None, tested)
+        label_dtype = posts.label_dtype
+        if note := several_labels(Counter(post.label for post in posts if post.label is not None)):
+            self._note(note)
         # These pictures are opened again after training; one that cannot be would then cost all of it.
-        raise_problems(list(check_posts(tested, labelled=False, policy=self.on_bad_image)), tested.name)
+        raise_problems(list(check_posts(tested, self.on_bad_image)), tested.name)
 
         # In a post without a text the text encoder gets no gradient, so that processes differ in what they use.
         unused = DistributedDataParallelKwargs(find_unused_parameters=True)
@@ -303,13 +313,13 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
                 # Those of the test posts too: what fails only after training costs all of it.
                 parts = (Posts(read_with_bar(part, shown), part.name) for part in (posts, held, tested))
                 posts, held, tested = parts
+            check_parts(posts, held if fraction is None else None, tested)
             if fraction is not None:
                 learned, checked = split_posts(posts, fraction, self.seed)
                 posts, held = posts.take(learned), posts.take(checked)
                 places, held_places = [places[i] for i in learned], [places[i] for i in checked]
-            _check_labels(posts, held)
 
-            self.classes_ = np.array(sorted(set(posts.labels)), dtype=object)
+            self._name_classes(order_labels((str(post.label) for post in posts), label_dtype), label_dtype)
             training = self._arrays(posts, places, store, text, image)
             checking = self._arrays(held, held_places, store, text, image)
             model = make_model(text_encoder, image_encoder, self.fusion, len(self.classes_), self.probe)
@@ -345,11 +355,11 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         for encoder, description in ((text_encoder, text_description), (image_encoder, image_description)):
             description["depths"] = encoder.depths.numbers if encoder.depths else []
         self._adopt(model, text, image, {"text": text_description, "image": image_description}, accelerator.device)
-        self.data_ = {"training": dict(Counter(posts.labels)), "validation": dict(Counter(held.labels))}
+        self.data_ = {"training": _counts(posts), "validation": _counts(held)}
         self._calibrate(checking)
         self.test_metrics_ = None
         if tested:
-            self.data_["test"] = dict(Counter(tested.labels))
+            self.data_["test"] = _counts(tested)
             found = self.problems_
             self.test_metrics_ = self.evaluate(tested)
             self.problems_ = found + self.problems_
@@ -368,28 +378,32 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             PostsError: a post cannot be used. (With ``on_bad_image="missing"`` a bad picture counts as none; ``"skip"``
                 is for streams and stops here, since every post needs its row.)
         """
-        posts = as_posts(posts)
+        posts = self._fitted()._posts(posts)
         policy: OnBadImage = "missing" if self.on_bad_image == "missing" else "error"
         self.problems_ = []
         rows = [scored.probabilities for scored in self.score_stream(posts, policy, self.problems_, posts.name)]
         return np.stack(rows) if rows else np.zeros((0, len(self._fitted().classes_)), dtype=np.float32)
 
     def predict(self, posts: Any, abstain: float | None = None) -> np.ndarray:
-        """The most probable label of each post, str [N].
+        """The most probable label of each post, of the type of ``classes_`` [N].
 
         Args:
             posts: as for ``predict_proba``.
             abstain: the accuracy wanted of the answers: posts whose confidence was too low for that on the validation
-                posts are answered ``unsure``.
+                posts are answered ``unsure``, and the answers are objects.
 
         Raises:
             PostsError: a post cannot be used.
             SettingsError: no confidence reaches that accuracy.
         """
         classes = self._fitted().classes_
-        least = 0.0 if abstain is None else least_confidence(self.calibration_, abstain, classes.tolist())
+        if abstain is None:
+            return classes[self.predict_proba(posts).argmax(1)]
+        if isinstance(abstain, bool) or not isinstance(abstain, int | float | np.number):
+            raise SettingsError(f"abstain={abstain!r}: give a number")
+        least = least_confidence(self.calibration_, abstain, self._class_names)
         scores = self.predict_proba(posts)
-        return np.where(scores.max(1) >= least, classes[scores.argmax(1)], UNSURE)
+        return np.where(scores.max(1) >= least, classes.astype(object)[scores.argmax(1)], UNSURE)
 
     def score_stream(
         self,
@@ -410,21 +424,27 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
 
         bundle = self._bundle()
         return Scorer(
-            self.classes_.tolist(), run, self.text_, self.image_, self.read_image_text, bundle.about(), bundle.card()
+            self._class_names, run, self.text_, self.image_, self.read_image_text, bundle.about(), bundle.card()
         )
 
-    def evaluate(self, posts: Any, labels: Iterable[Any] | None = None) -> Metrics:
+    def evaluate(self, posts: Any, labels: Any = None) -> Metrics:
         """Score the classifier on labelled posts.
 
         Raises:
             PostsError: a post cannot be used, has no label, or has one that was not in training.
         """
         self.problems_ = []
-        given = as_posts(posts, labels)
+        given = self._fitted()._posts(posts, labels, labelled=True)
         return evaluate_scorer(self.scorer(), given, self.on_bad_image, self.problems_, self.batch_size, self.progress)
 
-    def score(self, posts: Any, labels: Iterable[Any] | None = None, sample_weight: None = None) -> float:
-        """Accuracy, for scikit-learn's tools."""
+    def score(self, posts: Any, labels: Any = None, sample_weight: None = None) -> float:
+        """Accuracy, for scikit-learn's tools.
+
+        Raises:
+            SettingsError: there is a ``sample_weight``, of which nothing is made.
+        """
+        if sample_weight is not None:
+            raise SettingsError("sample_weight: posts are not weighted; leave it out")
         return self.evaluate(posts, labels).accuracy
 
     def save(self, path: str | Path, force: bool = False) -> None:
@@ -457,10 +477,13 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
 
         bundle = load_bundle(local_folder(path), fusion)
         made = cls(**(bundle.settings | {"device": device} | ({"fusion": fusion} if fusion else {})))
-        made.classes_ = np.array(bundle.labels, dtype=object)
+        made._name_classes(bundle.labels, bundle.label_dtype)
         made.data_, made.log_, made.notes_ = bundle.data, bundle.log, bundle.notes
         made.loaded_metrics_, made.calibration_ = bundle.metrics, bundle.calibration
-        target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        try:
+            target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        except (RuntimeError, TypeError) as reason:
+            raise SettingsError(f"device={device!r}: give one that torch knows, such as cpu or cuda:1") from reason
         made._adopt(bundle.model, bundle.text, bundle.image, bundle.encoders, target)
         return made
 
@@ -482,6 +505,9 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         Raises:
             SettingsError: one of them is out of range.
         """
+        valid_policy(self.on_bad_image)
+        check_types(self.get_params(), JointClassifier.__init__)
+        valid_kinds(self.normalise)
         if not self.epochs and not self.probe:
             raise SettingsError("epochs=0 without a probe: nothing would be trained")
         if self.train_layers is not None and not self.train_layers >= 0:
@@ -490,15 +516,38 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             raise SettingsError(f"probe_depths={self.probe_depths}: it must be at least 1, the last layer")
         if self.lora is not None and self.lora < 1:
             raise SettingsError(f"lora={self.lora}: a rank is at least 1; None is for whole weights")
-        return Recipe(**{field.name: getattr(self, field.name) for field in fields(Recipe)})
+        return Recipe(**{field.name: _plain(getattr(self, field.name)) for field in fields(Recipe)})
+
+    def columns(self) -> Columns:
+        """Which column of data frames, mappings and files holds what."""
+        return Columns(self.text_column, self.image_column, self.label_column, "split")
 
     def _note(self, note: str) -> None:
         """Keep a note for the bundle and its card, and give it as a warning."""
         self.notes_.append(note)
         warnings.warn(note, JointuneWarning, stacklevel=3)
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "model_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False  # posts are no matrix of numbers
+        tags.input_tags.dict = tags.input_tags.string = tags.input_tags.allow_nan = True
+        tags.target_tags.required = False  # posts may hold their labels
+        return tags
+
+    def _posts(self, posts: Any, labels: Any = None, labelled: bool = False) -> Posts:
+        """What the user gave, read by the settings that name columns."""
+        return as_posts(posts, labels, self.columns(), labelled)
+
+    def _name_classes(self, names: list[str], dtype: str | None) -> None:
+        """Set ``classes_``; scoring, bundles and messages know the classes by their texts."""
+        self._class_names, self._label_dtype = names, dtype
+        self.classes_ = np.array([typed_label(name, dtype) for name in names], dtype=dtype or object)
+
     def _fitted(self) -> "JointClassifier":
-        if not hasattr(self, "model_"):
+        if not self.__sklearn_is_fitted__():
             raise NotFittedError("this JointClassifier is not trained: call fit, or JointClassifier.load")
         return self
 
@@ -524,6 +573,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             fusion = built_in(self.model_.fusion) if built_in else f"custom:{name}"
         # Where a bundle was trained is no concern of whoever loads it.
         settings |= {"fusion": fusion, "device": None, "track": None}
+        settings = {name: _plain(value) for name, value in settings.items()}
         if hasattr(self, "metrics_"):
             parts = {"validation": self.metrics_, "test": self.test_metrics_}
             metrics = {part: scores.to_dict() for part, scores in parts.items() if scores is not None}
@@ -533,7 +583,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             self.model_,
             self.text_,
             self.image_,
-            self.classes_.tolist(),
+            self._class_names,
             self.encoders_,
             fusion,
             settings,
@@ -542,6 +592,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             self.log_,
             self.calibration_,
             self.notes_,
+            self._label_dtype,
         )
 
     def _encoders(
@@ -594,7 +645,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             # A post that loses a modality for a step is what `without` makes of it.
             hidden["tokens_without_image"] = encode_posts(posts.without("image"), text)
             hidden["tokens_without_text"] = encode_posts(posts.without("text"), text, True)
-        return TrainingSet(tokens, places, store, class_numbers(posts, self.classes_.tolist()), text, image, **hidden)
+        return TrainingSet(tokens, places, store, class_numbers(posts, self._class_names), text, image, **hidden)
 
     def _run_frozen_layers(
         self,
@@ -622,18 +673,21 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self.model_.temperature.fill_(calibration.temperature)
         self.calibration_: dict[str, Any] | None = calibration.to_dict()
         scores = at_temperature(scores, calibration.temperature)
-        self.metrics_ = compute_metrics(checking.labels, scores, self.classes_.tolist())
+        self.metrics_ = compute_metrics(checking.labels, scores, self._class_names)
 
     def _class_weights(self, truth: np.ndarray) -> np.ndarray | None:
         if self.class_weight is None:
             return None
         if self.class_weight == "balanced":
             return len(truth) / (len(self.classes_) * np.bincount(truth, minlength=len(self.classes_)))
-        if not isinstance(self.class_weight, dict) or set(self.class_weight) - set(self.classes_):
+        weights = {label_text(label): weight for label, weight in self.class_weight.items()}
+        unknown = set(weights) - set(self._class_names)
+        if unknown or not all(isinstance(weight, int | float) and 0 <= weight < np.inf for weight in weights.values()):
             raise SettingsError(
-                f"class_weight={self.class_weight!r}: give 'balanced', or a weight for labels of the posts"
+                f"class_weight={self.class_weight!r}: give 'balanced', or a weight for labels of the posts "
+                f"({', '.join(self._class_names)})"
             )
-        return np.array([self.class_weight.get(label, 1.0) for label in self.classes_])
+        return np.array([weights.get(label, 1.0) for label in self._class_names])
 
     def _trained_parameters(self, model: JointModel, training: TrainingSet) -> int:
         """Without epochs, only the probe is; and an encoder is not, whose modality no training post has."""
@@ -651,7 +705,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
 
     def _validate(self, model: JointModel, checking: TrainingSet, device: torch.device) -> Validation:
         scores = probabilities(model, checking.in_order(self.batch_size), len(checking), device, self.precision)
-        metrics = compute_metrics(checking.labels, scores, self.classes_.tolist())
+        metrics = compute_metrics(checking.labels, scores, self._class_names)
         logged: dict[str, float] = {name: getattr(metrics, name) for name in METRICS}
         # Small validation parts tie often; the likelihood then tells who is the surer of what is right.
         likelihood = -logged["log_loss"]
@@ -662,7 +716,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
     def _checkpoints(self, folder: Path, posts: Posts, held: Posts, accelerator: Accelerator) -> Checkpoints:
         """Where the state of the run is kept, and by what it is known again."""
         settings = loggable(self.get_params())
-        for name in ("progress", "track", "device"):
+        for name in ("progress", "track", "device", "text_column", "image_column", "label_column"):
             settings.pop(name)
         digests = {"training posts": posts_digest(posts), "validation posts": posts_digest(held)}
         versions = {"jointune version": __version__, "torch version": str(torch.__version__)}
@@ -670,11 +724,12 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         return Checkpoints(folder, fingerprint)
 
 
-def _check_labels(posts: Posts, held: Posts) -> None:
-    raise_problems(list(label_problems(posts)), posts.name)
-    if held:
-        class_numbers(held, _known(posts))
+def _counts(posts: Posts) -> dict[str, int]:
+    return dict(Counter(str(post.label) for post in posts))
 
 
-def _known(posts: Posts) -> list[str]:
-    return sorted({label for label in posts.labels if label is not None})
+def _plain(value: Any) -> Any:
+    """A setting as JSON takes it: NumPy's numbers are Python's, labels in keys are texts."""
+    if isinstance(value, dict):
+        return {label_text(key): _plain(entry) for key, entry in value.items()}
+    return value.item() if isinstance(value, np.generic) else value

@@ -12,7 +12,7 @@ class JointuneWarning(UserWarning):
     """Something to know before a result is trusted; the work goes on. The command line prints it as a note."""
 
 
-class PostsError(JointuneError):
+class PostsError(JointuneError, ValueError):
     """Posts that cannot be used: the message names file, row, reason and remedy."""
 
 

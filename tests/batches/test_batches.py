@@ -12,7 +12,7 @@ from jointune.batches.store import PictureStore, store_pictures
 from jointune.batches.tokens import Tokens
 from jointune.batches.training_set import TrainingSet
 from jointune.errors import OutputError, PostsError
-from jointune.posts.read import as_posts
+from jointune.posts.records import as_posts
 from jointune.progress import QuietBar
 
 SQUARE = ImagePreprocessor(size=(8, 8), resize=(10, 10))

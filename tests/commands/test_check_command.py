@@ -31,17 +31,17 @@ def test_every_unusable_row_is_on_a_line_of_its_own(refused, tmp_path):
     with open(path, "a") as file:
         file.write("oops\n" + json.dumps({"text": ["a"], "label": "a"}) + "\n" + json.dumps({"label": "b"}) + "\n")
     content = path.read_bytes()
-    said = refused("check", path, code=1, says=[]).splitlines()
+    said = refused("check", path, "--all", code=1, says=[]).splitlines()
     for number, (picture, reason) in enumerate(bad.values(), len(good) + 1):
         (line,) = [line for line in said if line.startswith(f"posts.jsonl row {number} (line {number}): ")]
         assert f": {picture}: " in line
         assert reason in line
         assert "; " in line
     last = len(good) + len(bad)
-    assert f"row {last + 1} (line {last + 1}): the row: not a JSON object" in said[-4]
-    assert f"row {last + 2} (line {last + 2}): column 'text': a list where a text is needed" in said[-3]
-    assert f"row {last + 3} (line {last + 3}): the post: has neither text nor picture" in said[-2]
-    assert said[-1] == f"{len(bad) + 3} problems in {last + 3} posts."
+    summary = said.index(f"{len(bad) + 3} problems in {last + 3} posts.")
+    assert f"row {last + 1} (line {last + 1}): the row: not a JSON object" in said[summary - 3]
+    assert f"row {last + 2} (line {last + 2}): column 'text': a list where a text is needed" in said[summary - 2]
+    assert f"row {last + 3} (line {last + 3}): the post: has neither text nor picture" in said[summary - 1]
     assert path.read_bytes() == content
 
 
@@ -104,3 +104,146 @@ def test_names_in_square_brackets_and_colons_are_printed_as_they_are(refused, jo
     refused("check", tmp_path / "p[b].csv", code=1, says=["p[b].csv row 1", "[red]x[/green].png: no such file"])
     (tmp_path / "p[b].csv").write_text("text,image,label\na,,:heart:\nb,,:heart:\nc,,[i]\nd,,[i]\n")
     assert "labels: :heart: 2, [i] 2" in jointune("check", tmp_path / "p[b].csv")[1]
+
+
+def write(path, rows, header="text,image,label,split"):
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+def test_frequent_problems_are_counted_by_their_reason(refused, tmp_path):
+    rows = [f"text {number},{number}.png,{'ab'[number % 2]}" for number in range(200)]
+    path = write(tmp_path / "posts.csv", [*rows, ",,a", "text,,"], "text,image,label")
+    said = refused("check", path, code=1, says=["row 1 (line 2): ", "row 5 (line 6): ", "row 201", "row 202"])
+    assert len(said.splitlines()) < 15
+    assert "row 6 (line 7)" not in said
+    assert "202 problems in 202 posts." in said
+    assert "200 times: no such file (195 are not listed; --all lists them)" in said
+    assert "--on-bad-image skip leaves such posts out" in said
+    assert len(refused("check", path, "--all", code=1, says=["row 200 (line 201): "]).splitlines()) > 202
+
+
+def test_pictures_that_an_option_leaves_out_are_no_problem(jointune, refused, fresh_posts):
+    path = fresh_posts()
+    (path.parent / "3.png").unlink()
+    refused("check", path, code=1, says=["3.png: no such file", "1 problem in 48 posts.", "--on-bad-image skip"])
+    code, said = jointune("check", path, "--on-bad-image", "skip")
+    assert (code, "47 of 48 posts usable" in said) == (0, True), said
+    code, said = jointune("check", path, "--on-bad-image", "missing")
+    assert (code, "48 posts, all usable" in said) == (0, True), said
+    refused("check", path, "--on-bad-image", "ignore", says=["on_bad_image='ignore'"])
+
+
+GOOD = ["good,,a,train", "bad,,b,train", "fine,,a,validation", "awful,,b,test"]
+
+TABLES = {
+    "four posts": (GOOD, [], None),
+    "four posts with their splits": (GOOD, ["--split-column", "split"], None),
+    "one post of a label": ([*GOOD, "sad,,c,train"], [], "row 5 (line 6): label: the only post labelled 'c'"),
+    "one post of a label, to learn from": ([*GOOD, "sad,,c,train"], ["--split-column", "split"], None),
+    "a label that is not learned": (
+        [*GOOD, "sad,,c,test"],
+        ["--split-column", "split"],
+        "row 5 (line 6): label: no training post is labelled 'c'",
+    ),
+    "no validation": (GOOD[:2], ["--split-column", "split"], "no post is marked validation"),
+    "no text that is not shared": (
+        ["good,,a,", "good,,a,", "good,,b,", "good,,b,"],
+        [],
+        "no validation part can be held out, because posts that share a picture or a text must stay together",
+    ),
+    "an unknown split": ([*GOOD, "sad,,a,dve"], ["--split-column", "split"], "the split is 'dve'"),
+    "a post without a label": ([*GOOD, "sad,,,train"], [], "row 5 (line 6): label: the post has no label"),
+    "one label": (["good,,a,", "bad,,a,"], [], "every post is labelled 'a'"),
+    "a row of nothing": ([*GOOD, ",,a,train"], [], "row 5 (line 6): the post: has neither text nor picture"),
+    "validation posts of another label": (GOOD, ["--validation", "OTHER"], "'c' is not a label of the training posts"),
+    "validation posts of their own": (GOOD, ["--validation", "SAME"], None),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_check_and_train_judge_alike(name, jointune, tiny_text, tiny_image, tmp_path):
+    rows, options, reason = TABLES[name]
+    path = write(tmp_path / "posts.csv", rows)
+    files = {"OTHER": write(tmp_path / "other.csv", ["sad,,c,"]), "SAME": write(tmp_path / "same.csv", ["sad,,a,"])}
+    options = [files.get(option, option) for option in options]
+    code, said = jointune("check", path, *options)
+    quick = ["--epochs", "1", "--epoch-steps", "1", "--precision", "fp32", "--quiet"]
+    encoders = ["--text-encoder", tiny_text, "--image-encoder", tiny_image]
+    trained, told = jointune("train", path, *options, "--out", tmp_path / "bundle", *encoders, *quick)
+    if reason is None:
+        assert (code, trained) == (0, 0), said + told
+        assert "usable" in said
+    else:
+        assert (code, trained) == (1, 2), said + told
+        (line,) = [line for line in said.splitlines() if reason in line]
+        assert line.removeprefix("error: ") in told
+
+
+def test_validation_is_a_fraction_or_a_file(refused, tmp_path):
+    path = write(tmp_path / "posts.csv", GOOD)
+    refused("check", path, "--validation", "1.5", says=["validation=1.5: a fraction lies between 0 and 1"])
+    refused("check", path, "--validation", "no.csv", says=["neither a fraction nor a file"])
+    (tmp_path / "held.csv").write_text("text,image,label\na,lost.png,a\n")
+    refused(
+        "check", path, "--validation", tmp_path / "held.csv", code=1, says=["held.csv row 1 (line 2): ", "lost.png"]
+    )
+
+
+def test_splits_are_compared(jointune, tmp_path):
+    rows = [f"train {number},,{'ab'[number % 2]},train" for number in range(100)]
+    rows += [f"check {number},,{'ab'[number % 2]},validation" for number in range(100)]
+    alike = write(tmp_path / "alike.csv", rows)
+    code, said = jointune("check", alike, "--split-column", "split")
+    assert code == 0, said
+    assert "train: 100 posts, a 50%, b 50%\nvalidation: 100 posts, a 50%, b 50%\n" in said
+    assert "note" not in said
+    rows += [f"test {number},,{'ab'[number % 5 == 0]},test" for number in range(95)]
+    rows += [f"TRAIN  {number},,{'ab'[number % 5 == 0]},test" for number in range(5)]
+    said = jointune("check", write(tmp_path / "other.csv", rows), "--split-column", "split")[1]
+    assert "test: 100 posts, a 80%, b 20%" in said
+    assert "note: the labels of test are not distributed as those of train: a is 80% of test and 50% of train" in said
+    assert "of validation are not" not in said
+    assert "note: 5 of the posts of test share a picture or a text with posts of train" in said
+
+
+def test_few_posts_differ_by_chance(jointune, tmp_path):
+    rows = [f"train {number},,{'ab'[number % 2]},train" for number in range(100)]
+    rows += [f"check {number},,{'aab'[number % 3]},validation" for number in range(9)]
+    said = jointune("check", write(tmp_path / "posts.csv", rows), "--split-column", "split")[1]
+    assert "validation: 9 posts, a 67%, b 33%" in said
+    assert "note" not in said
+
+
+def test_pictures_that_splits_share_are_counted(jointune, fresh_posts):
+    path = fresh_posts()
+    shutil.copy(path.parent / "0.png", path.parent / "8.png")
+    said = jointune("check", path, "--split-column", "split")[1]
+    assert "note: 1 of the posts of validation share a picture or a text with posts of train" in said
+
+
+def test_columns_that_are_not_used_are_named(jointune, fresh_posts):
+    assert "columns not used: id, split\n" in jointune("check", fresh_posts())[1]
+    assert "columns not used: id\n" in jointune("check", fresh_posts(), "--split-column", "split")[1]
+
+
+def test_several_labels_in_one_are_said(jointune, tiny_text, tiny_image, tmp_path):
+    rows = [f"text {number},,{('a', 'b', 'a|b')[number % 3]}," for number in range(12)]
+    path = write(tmp_path / "posts.csv", rows)
+    note = "note: 4 posts have what looks like several labels in one ('a|b'): jointune learns one label a post"
+    assert note in jointune("check", path)[1]
+    encoders = ["--text-encoder", tiny_text, "--image-encoder", tiny_image]
+    code, said = jointune("train", path, "--out", tmp_path / "bundle", *encoders, "--epochs", "0", "--quiet")
+    assert (code, note in said) == (0, True), said
+    assert "several labels in one" in (tmp_path / "bundle" / "README.md").read_text()
+
+
+def test_labels_that_are_numbers_are_ordered_by_size(jointune, tiny_text, tiny_image, tmp_path):
+    rows = [f"text {number},,{number % 12}," for number in range(48)]
+    path, bundle, scored = write(tmp_path / "posts.csv", rows), tmp_path / "bundle", tmp_path / "scored.csv"
+    encoders = ["--text-encoder", tiny_text, "--image-encoder", tiny_image]
+    code, said = jointune("train", path, "--out", bundle, *encoders, "--epochs", "0", "--quiet", "--validation", "0.25")
+    assert code == 0, said
+    assert json.loads((bundle / "labels.json").read_text()) == [str(number) for number in range(12)]
+    assert jointune("predict", bundle, path, "--out", scored, "--quiet")[0] == 0
+    assert scored.read_text().splitlines()[0].endswith("confidence," + ",".join(f"p_{number}" for number in range(12)))

@@ -15,7 +15,8 @@ from PIL import Image
 
 from jointune import PostsError, read_posts
 from jointune.posts.post import Post, Posts
-from jointune.posts.read import Columns, PostsFile, as_posts
+from jointune.posts.read import Columns, PostsFile
+from jointune.posts.records import as_posts
 
 HEADER = "text,image,label\n"
 
@@ -122,7 +123,7 @@ def test_labels_that_are_no_text(tmp_path, values, labels):
     rows = jsonl(tmp_path / "posts.jsonl", *({"text": "a", "image": "", "label": value} for value in values))
     assert read_posts(tmp_path / "posts.parquet").labels == labels
     assert read_posts(rows).labels == labels
-    assert as_posts(frame).labels == labels
+    assert [post.label for post in as_posts(frame)] == labels
     if None not in values and 1.0 not in values:
         assert read_posts(tmp_path / "posts.csv").labels == labels
 
@@ -187,7 +188,7 @@ def test_python_records_and_data_frames(tmp_path):
     assert posts[2].image.size == (4, 4)
     frame = pd.DataFrame({"text": ["a", None], "image": [None, "b.png"], "label": ["x", None]}).astype("string")
     assert [(post.text, post.label, post.problem) for post in as_posts(frame)] == [("a", "x", None), (None, None, None)]
-    assert as_posts(frame, labels=[1, 2]).labels == ["1", "2"]
+    assert [post.label for post in as_posts(frame, labels=[1, 2])] == ["1", "2"]
     gap = as_posts([{"text": pd.NA, "image": "b.png", "label": pd.NaT}])[0]
     assert (gap.text, gap.label, gap.problem) == (None, None, None)
     assert as_posts(Posts([])).labels == []

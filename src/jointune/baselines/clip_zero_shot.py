@@ -16,7 +16,7 @@ from jointune.encoders.text import TextEncoder
 from jointune.errors import PostsError, SettingsError
 from jointune.model import Inputs, Outputs
 from jointune.posts.problems import OnBadImage, Problem, valid_policy
-from jointune.posts.read import as_posts
+from jointune.posts.records import as_posts
 from jointune.scoring import score_posts
 from jointune.training.inference import probabilities
 
@@ -77,7 +77,7 @@ class ClipZeroShot:
         """
         valid_policy(self.on_bad_image)
         posts = as_posts(posts)
-        labels = sorted({label for label in posts.labels if label is not None})
+        labels = posts.label_names
         if not labels:
             raise PostsError(f"{posts.name}: no post has a label, and the labels are what is learned")
         prompts = prompts_of(labels, TEMPLATE if self.prompts is None else self.prompts)

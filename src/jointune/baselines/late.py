@@ -8,8 +8,8 @@ from jointune.baselines.one_modality import OneModality
 from jointune.classifier import JointClassifier
 from jointune.evaluation.intervals import f1_scores
 from jointune.posts.check import class_numbers
-from jointune.posts.read import as_posts
-from jointune.posts.split import split_posts
+from jointune.posts.records import as_posts
+from jointune.posts.split import split_posts, validation_fraction
 
 WEIGHTS = np.linspace(0, 1, 21)
 """Of the text, to choose from."""
@@ -60,15 +60,15 @@ class LateFusion:
     def fit(self, posts: Any, *, validation: Any = 0.1) -> "LateFusion":
         """See ``JointClassifier.fit``."""
         posts = as_posts(posts)
-        if isinstance(validation, int | float):
-            learn, check = split_posts(posts, validation, self.text.classifier.seed)
+        if (fraction := validation_fraction(validation)) is not None:
+            learn, check = split_posts(posts, fraction, self.text.classifier.seed)
             posts, validation = posts.take(learn), posts.take(check)
         validation = as_posts(validation)
         for part in (self.text, self.image):
             part.fit(posts, validation=validation)
         self.classes_ = self.text.classes_
         self.trained_parameters_ = self.text.trained_parameters_ + self.image.trained_parameters_
-        truth = class_numbers(validation, self.classes_.tolist())
+        truth = class_numbers(validation, posts.label_names)
         text, image = (part.predict_proba(validation) for part in (self.text, self.image))
         self.weight_ = choose_weight(truth, text, image, self.text.classifier.metric)
         return self

@@ -6,7 +6,7 @@ import numpy as np
 
 from jointune.classifier import JointClassifier
 from jointune.posts.post import Modality, Posts
-from jointune.posts.read import as_posts
+from jointune.posts.records import as_posts
 
 
 class OneModality:

@@ -1,7 +1,11 @@
 """jointune check."""
 
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -10,65 +14,147 @@ from jointune.commands.options import (
     ImageColumn,
     ImageRoot,
     LabelColumn,
+    OnBad,
     PostsArgument,
     Quiet,
     SplitColumn,
     TextColumn,
+    Validation,
     columns,
     out,
 )
+from jointune.commands.parts import fraction_or_file
 from jointune.errors import PostsError
-from jointune.posts.check import check_posts
-from jointune.posts.post import Post
+from jointune.posts.check import check_posts, split_notes, split_problems, training_problems
+from jointune.posts.labels import several_labels
+from jointune.posts.post import Post, Posts
+from jointune.posts.problems import OnBadImage, Problem, valid_policy
 from jointune.posts.read import PostsFile
-from jointune.progress import progress_bar
+from jointune.progress import Bar, progress_bar
+
+_SHOWN = 5
+"""Problems of a kind that are listed one by one."""
 
 
 def check(
     posts: PostsArgument,
+    validation: Validation = "0.1",
     text_column: TextColumn = "text",
     image_column: ImageColumn = "image",
     label_column: LabelColumn = "label",
     split_column: SplitColumn = None,
     image_root: ImageRoot = None,
     encoding: Encoding = None,
+    on_bad_image: OnBad = "error",
+    every: Annotated[bool, typer.Option("--all", help="List every problem, also of a kind that is frequent.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find every row that cannot be used, with file, reason and remedy.
+    """Find every row that cannot be used, and whatever else training would refuse, with reason and remedy.
 
     Opens every picture and looks at every label; with --label-column '' labels are not looked at. Exits with 1 if
-    there is anything to mend.
+    there is anything to mend. Given the options that jointune train is given, it refuses what that would refuse.
     """
+    use = columns(text_column, image_column, label_column, split_column, image_root)
+    policy = valid_policy(on_bad_image)
+    chosen = 0.1 if split_column or not label_column else fraction_or_file(validation)
+    found = _Found(every)
     try:
-        file = PostsFile(posts, columns(text_column, image_column, label_column, split_column, image_root), encoding)
-        total = file.count()
-        if not total:
-            raise PostsError(f"{posts.name}: no posts: the file has a header but no rows")
-        labels: Counter[str | None] = Counter()
-        parts: Counter[str] = Counter()
-        found = 0
+        files = [PostsFile(path, use, encoding) for path in (posts, chosen) if isinstance(path, Path)]
+        total = sum(map(_count, files))
         with progress_bar("checking", shown=not quiet) as bar:
             bar.start(total)
-
-            def counted() -> Iterator[Post]:
-                for post in file:
-                    labels[post.label] += 1
-                    parts["text"] += post.text is not None
-                    parts["picture"] += post.image is not None
-                    yield post
-                    bar.advance()
-
-            for problem in check_posts(counted(), labelled=bool(label_column), split=bool(split_column)):
-                found += 1
-                out.print(str(problem))
+            parts = [_usable(file, policy, found, bar) for file in files]
+        refusals: Iterable[Problem | PostsError] = ()
+        if label_column:
+            held = chosen if isinstance(chosen, float) else parts[1]
+            refusals = training_problems(parts[0], bool(split_column), held)
+        elif split_column:
+            refusals = split_problems(parts[0])
+        for refusal in refusals:
+            found.add(refusal)
     except PostsError as error:
         out.print(f"error: {error}", style="red")
         raise typer.Exit(1) from error
-    if found:
-        out.print(f"{found} problem{'s' if found > 1 else ''} in {total:,} posts.")
+    if found.problems:
+        found.summarise(total, policy)
         raise typer.Exit(1)
-    counts = ", ".join(f"{label} {count:,}" for label, count in labels.most_common() if label is not None)
-    out.print(
-        f"{total:,} posts, all usable: {parts['text']:,} with a text, {parts['picture']:,} with a picture"
-        + (f"; labels: {counts}." if counts else "."),
-    )
+    found.say_usable(total, sum(map(len, parts)))
+    if unused := [name for name in files[0].columns if name not in use.named()]:
+        out.print(f"columns not used: {', '.join(unused)}")
+    notes = split_notes(parts[0]) if split_column else []
+    if note := several_labels(found.labels):
+        notes.append(f"note: {note}")
+    for line in notes:
+        out.print(line)
+
+
+def _count(file: PostsFile) -> int:
+    count = file.count()
+    if not count:
+        raise PostsError(f"{file.path.name}: no posts: the file has a header but no rows")
+    return count
+
+
+def _usable(file: PostsFile, policy: OnBadImage, found: "_Found", bar: Bar) -> Posts:
+    """The posts of a file that can be used; what is wrong with others is added to ``found``."""
+
+    def read() -> Iterator[Post]:
+        for post in file:
+            found.count(post)
+            yield post
+            bar.advance()
+
+    usable: list[Post] = []
+    for problem in check_posts(read(), policy, usable):
+        found.add(problem)
+    return Posts(usable, file.path.name)
+
+
+@dataclass
+class _Found:
+    """What was found so far; problems are printed as they come, up to some of a kind."""
+
+    every: bool
+    problems: list[str] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)
+    labels: Counter[str] = field(default_factory=Counter)
+    texts: int = 0
+    pictures: int = 0
+    bad_pictures: int = 0
+
+    def count(self, post: Post) -> None:
+        """Take note of what a post has."""
+        self.labels.update([post.label] if post.label is not None else [])
+        self.texts += post.text is not None
+        self.pictures += post.image is not None
+
+    def add(self, problem: Problem | PostsError) -> None:
+        """Print a problem, unless there were many of its kind."""
+        reason = problem.reason if isinstance(problem, Problem) else str(problem)
+        kind = re.sub(r"'[^']*'|\d[\d,.]*", "…", reason)
+        self.kinds[kind] += 1
+        self.bad_pictures += isinstance(problem, Problem) and problem.about_image
+        self.problems.append(reason)
+        if self.every or self.kinds[kind] <= _SHOWN:
+            out.print(str(problem))
+
+    def summarise(self, total: int, policy: OnBadImage) -> None:
+        """Count the problems, by their reasons where not each is listed, and say how to do without mending them."""
+        count = len(self.problems)
+        out.print(f"{count:,} problem{'s' * (count != 1)} in {total:,} post{'s' * (total != 1)}.")
+        if count > sum(min(number, _SHOWN) for number in self.kinds.values()):
+            for kind, number in self.kinds.most_common():
+                more = f" ({number - _SHOWN:,} are not listed; --all lists them)" if number > _SHOWN else ""
+                out.print(f"  {number:,} times: {kind}{'' if self.every else more}")
+        if self.bad_pictures and policy == "error":
+            out.print(
+                "To train or score without mending pictures: --on-bad-image skip leaves such posts out, --on-bad-image "
+                "missing goes on without the picture where there is a text."
+            )
+
+    def say_usable(self, total: int, usable: int) -> None:
+        """Say how many posts can be used, and what they have."""
+        many = f"{total:,} posts, all usable" if usable == total else f"{usable:,} of {total:,} posts usable"
+        labels = ", ".join(f"{label} {number:,}" for label, number in self.labels.most_common())
+        parts = f"{self.texts:,} with a text, {self.pictures:,} with a picture"
+        out.print(f"{many}: {parts}{f'; labels: {labels}' if labels else ''}.")

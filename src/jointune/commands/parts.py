@@ -9,6 +9,7 @@ from jointune.posts.check import label_problems
 from jointune.posts.post import Posts
 from jointune.posts.problems import raise_problems
 from jointune.posts.read import Columns, PostsFile
+from jointune.posts.split import validation_fraction
 
 
 def read_parts(
@@ -24,16 +25,25 @@ def read_parts(
     if split_column:
         raise_problems(list(label_problems(posts, split=True)), posts.name)
         return posts.in_split("train"), posts.in_split("validation"), posts.in_split("test")
+    chosen = fraction_or_file(validation)
+    return posts, PostsFile(chosen, use, encoding).read() if isinstance(chosen, Path) else chosen, Posts([])
+
+
+def fraction_or_file(validation: str) -> float | Path:
+    """What --validation says.
+
+    Raises:
+        SettingsError: it is neither a fraction nor a file.
+    """
     try:
-        return posts, float(validation), Posts([])
+        fraction = float(validation)
     except ValueError:
-        file = Path(validation)
-    if not file.exists():
-        raise SettingsError(f"--validation {validation}: neither a fraction nor a file")
-    held = PostsFile(file, use, encoding).read()
-    if not held:
-        raise PostsError(f"{file.name}: no validation posts")
-    return posts, held, Posts([])
+        file = Path(validation).expanduser()
+        if not file.exists():
+            raise SettingsError(f"--validation {validation}: neither a fraction nor a file") from None
+        return file
+    validation_fraction(fraction)
+    return fraction
 
 
 def read_whole(path: Path, split_column: str | None, use: Columns, encoding: str | None) -> Posts:

@@ -198,4 +198,5 @@ def train(
 
 def _settings(classifier: Any, arguments: dict[str, Any]) -> dict[str, Any]:
     names = inspect.signature(classifier.__init__).parameters
-    return {name: value for name, value in arguments.items() if name in names}
+    # The posts are read already; the bundle is to find other ones under the usual names.
+    return {name: value for name, value in arguments.items() if name in names and not name.endswith("_column")}

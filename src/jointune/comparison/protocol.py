@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jointune.errors import PostsError, SettingsError
-from jointune.posts.check import split_problem
+from jointune.posts.check import split_problems
 from jointune.posts.post import Posts
 from jointune.posts.problems import raise_problems
 from jointune.posts.split import split_posts
@@ -56,7 +56,7 @@ def make_folds(posts: Posts, count: int, groups: Sequence[int], seed: int = 0) -
 
     if count < 2:
         raise SettingsError(f"folds={count}: two at least, or name a split column")
-    rarest, number = min(Counter(posts.labels).items(), key=lambda entry: entry[1])
+    rarest, number = min(Counter(post.label for post in posts).items(), key=lambda entry: entry[1])
     if number < count:
         raise PostsError(
             f"{posts.name}: only {number} posts are labelled {rarest!r}, too few for {count} folds; use fewer folds, "
@@ -67,7 +67,7 @@ def make_folds(posts: Posts, count: int, groups: Sequence[int], seed: int = 0) -
             f"{posts.name}: posts that share a picture or a text stay together, which leaves {len(set(groups))} "
             f"groups, too few for {count} folds; use fewer folds, or add other posts"
         )
-    labels = np.array(posts.labels, dtype=object).astype(str)
+    labels = np.array([post.label for post in posts], dtype=object).astype(str)
     divided = StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(np.zeros(len(posts)), labels, groups)
     folds = []
     for fold, (rest, test) in enumerate(divided):
@@ -82,7 +82,7 @@ def fold_of_split(posts: Posts, groups: Sequence[int], seed: int = 0) -> Fold:
     Raises:
         PostsError: no post is marked train, or none test, or one is marked otherwise.
     """
-    raise_problems([problem for post in posts if (problem := split_problem(post))], posts.name)
+    raise_problems(list(split_problems(posts)), posts.name)
     parts: dict[str | None, list[int]] = defaultdict(list)
     for index, post in enumerate(posts):
         parts[post.split].append(index)

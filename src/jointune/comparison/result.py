@@ -45,13 +45,13 @@ class Comparison:
     @cached_property
     def labels(self) -> list[str]:
         """The labels, in the order of all probabilities."""
-        return sorted({str(label) for label in self.posts.labels})
+        return self.posts.label_names
 
     @cached_property
     def truth(self) -> np.ndarray:
         """The class number of every post, int64 [posts]."""
         number = {label: index for index, label in enumerate(self.labels)}
-        return np.array([number[str(label)] for label in self.posts.labels], dtype=np.int64)
+        return np.array([number[str(post.label)] for post in self.posts], dtype=np.int64)
 
     @cached_property
     def methods(self) -> list[str]:

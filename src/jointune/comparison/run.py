@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from jointune.classifier import JointClassifier
 from jointune.comparison.apart import run_apart
 from jointune.comparison.cells import (
     Cell,
@@ -35,7 +36,7 @@ from jointune.posts.check import class_numbers, label_problems, usable
 from jointune.posts.image_text import read_with_bar
 from jointune.posts.post import Posts
 from jointune.posts.problems import OnBadImage, raise_problems, valid_policy
-from jointune.posts.read import as_posts
+from jointune.posts.records import as_posts
 from jointune.posts.split import identity_groups
 from jointune.progress import Bar, progress_bar, spoken
 
@@ -97,7 +98,7 @@ def compare(
     budgets = list(dict.fromkeys(_budget(budget) for budget in label_budgets))
     if seeds < 1 or not budgets:
         raise SettingsError(f"seeds={seeds}, label_budgets={list(label_budgets)}: one at least of each")
-    posts = as_posts(posts)
+    posts = as_posts(posts, use=JointClassifier(**settings).columns(), labelled=True)
     if not posts:
         raise PostsError(f"{posts.name}: no posts to compare on")
     raise_problems(list(label_problems(posts)), posts.name)
@@ -106,7 +107,7 @@ def compare(
     divided = [fold_of_split(posts, groups)] if folds is None else make_folds(posts, folds, groups)
     check_labels(posts, divided)
     if not isinstance(methods, Mapping):
-        check_encoders(made, setup, sorted({str(label) for label in posts.labels}))
+        check_encoders(made, setup, posts.label_names)
 
     with tempfile.TemporaryDirectory(prefix="jointune-compare-") as scratch:
         folder = Path(out) if out else Path(scratch) / "report"
@@ -151,7 +152,7 @@ def _run_grid(
     bar: Bar,
 ) -> None:
     """Run what ``folder`` lacks; ``late`` is the metric for putting ``late`` together, None where it is one's own."""
-    labels = tuple(sorted({str(label) for label in posts.labels}))
+    labels = tuple(posts.label_names)
     truth = class_numbers(posts, labels)
     sizes = {cell: len(draw(posts, divided[cell.fold].learn, cell.budget, cell.seed)) for cell in grid}
     folder.mkdir(parents=True, exist_ok=True)

@@ -19,6 +19,7 @@ from jointune.comparison.cells import Cell, CellResult, Cost, save_result
 from jointune.comparison.methods import Predictor
 from jointune.memory import peak_memory
 from jointune.posts.post import Posts
+from jointune.posts.read import label_text
 from jointune.progress import show_no_time_left
 
 
@@ -82,7 +83,7 @@ def _scores(predictor: Predictor, posts: Posts, labels: tuple[str, ...]) -> np.n
     """Probabilities in the comparison's order of labels; zero for one that the training posts did not have."""
     unlabelled = Posts((replace(post, label=None) for post in posts), posts.name)
     found = predictor.predict_proba(unlabelled)
-    columns = [labels.index(str(label)) for label in predictor.classes_]
+    columns = [labels.index(str(label_text(label))) for label in predictor.classes_]
     if found.shape != (len(posts), len(columns)) or not np.isfinite(found).all():
         raise ValueError(f"predict_proba gave {found.shape}, or values that are no numbers, for {len(posts)} posts")
     scores = np.zeros((len(posts), len(labels)), dtype=np.float32)

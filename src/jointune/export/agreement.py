@@ -94,8 +94,9 @@ def agreement(logits: np.ndarray, reference: np.ndarray, posts: Posts, labels: l
     difference = float(np.abs(logits - reference).max())
     logits, reference = logits[: len(posts)], reference[: len(posts)]
     same = float((logits.argmax(1) == reference.argmax(1)).mean())
-    if set(posts.labels) <= set(labels):
-        truth = np.array([labels.index(str(label)) for label in posts.labels])
+    names = [post.label for post in posts]
+    if set(names) <= set(labels):
+        truth = np.array([labels.index(str(name)) for name in names])
         scores = compute_metrics(truth, softmax(logits), labels)
         return Agreement(
             len(posts), difference, same, scores.accuracy, scores.macro_f1, scores.accuracy_ci, scores.macro_f1_ci

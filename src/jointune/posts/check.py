@@ -3,38 +3,41 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import combinations
+from typing import cast
 
 import numpy as np
 from PIL import Image
 
+from jointune.errors import PostsError
 from jointune.posts.decode import decode_posts
-from jointune.posts.post import SPLITS, Post, Posts
+from jointune.posts.pictures import PictureError, picture_digest
+from jointune.posts.post import SPLITS, Picture, Post, Posts
 from jointune.posts.problems import OnBadImage, Problem, raise_problems, stops
+from jointune.posts.split import identity_groups, split_posts
 from jointune.progress import Bar, QuietBar
 
 
 def check_posts(
-    posts: Iterable[Post], labelled: bool = True, split: bool = False, policy: OnBadImage = "error"
+    posts: Iterable[Post], policy: OnBadImage = "error", usable: list[Post] | None = None
 ) -> Iterator[Problem]:
-    """Open every picture and look at every label.
+    """Read every row and open every picture.
 
     Args:
         posts: the posts; streamed, their pictures are not kept.
-        labelled: whether each post needs a label, as for training and evaluation.
-        split: whether each post needs a split.
         policy: pictures that it lets pass are no problem.
+        usable: takes the posts that training would go on with, or would if their pictures were mended. In place of its
+            picture each has the picture's digest, which tells as well which posts share one.
 
     Yields:
         Each problem, as soon as it is known.
     """
-    seen: list[Post] = []
     for post, problem in opened(posts):
-        if problem and stops(problem, post.text is not None, policy):
+        stopped = problem is not None and stops(problem, post.text is not None, policy)
+        if problem and stopped:
             yield problem
-        if labelled and (problem is None or problem.about_image):
-            seen.append(Post(label=post.label, split=post.split, where=post.where))
-    if labelled:
-        yield from label_problems(seen, split)
+        if usable is not None and (problem is None or (problem.about_image and (stopped or policy == "missing"))):
+            usable.append(replace(post, image=None if problem else _identity(post.image), problem=None, fields={}))
 
 
 def opened(posts: Iterable[Post]) -> Iterator[tuple[Post, Problem | None]]:
@@ -66,25 +69,33 @@ def usable(posts: Posts, policy: OnBadImage, bar: Bar = QuietBar()) -> tuple[Pos
     return Posts(kept, posts.name), passed
 
 
+def _identity(picture: Picture | None) -> bytes | None:
+    try:
+        return None if picture is None else picture_digest(picture)
+    except PictureError:  # changed since it was opened
+        return None
+
+
 def _nothing(_: Image.Image) -> np.ndarray:
     """Decoding is the check; nothing of the picture is kept."""
     return np.empty(0)
 
 
-def split_problem(post: Post) -> Problem | None:
-    """What is wrong with the split of a post that needs one."""
-    if post.split in SPLITS:
-        return None
-    said = "the split is empty" if post.split is None else f"the split is {post.split!r}"
-    return Problem(post.where, "split", said, f"use one of {', '.join(SPLITS)}")
+def split_problems(posts: Iterable[Post]) -> Iterator[Problem]:
+    """What is wrong with the splits of posts that need one."""
+    for post in posts:
+        if post.split not in SPLITS:
+            said = "the split is empty" if post.split is None else f"the split is {post.split!r}"
+            yield Problem(post.where, "split", said, f"use one of {', '.join(SPLITS)}")
 
 
-def label_problems(posts: Iterable[Post], split: bool = False) -> Iterator[Problem]:
+def label_problems(posts: Iterable[Post], split: bool = False, undivided: bool = True) -> Iterator[Problem]:
     """What is wrong with labels and splits: missing, unknown, only one, or too few posts for one.
 
     Args:
         posts: the posts.
         split: whether each post needs a split.
+        undivided: whether validation posts are still to be taken from these, so that a label needs two.
 
     Yields:
         Each problem.
@@ -95,8 +106,8 @@ def label_problems(posts: Iterable[Post], split: bool = False) -> Iterator[Probl
     for post in posts:
         first = first or post
         splits[post.split] += 1
-        if split and (problem := split_problem(post)):
-            yield problem
+        if split:
+            yield from split_problems([post])
         if post.label is None:
             yield Problem(post.where, "label", "the post has no label", "label it or remove the row")
         else:
@@ -118,13 +129,60 @@ def label_problems(posts: Iterable[Post], split: bool = False) -> Iterator[Probl
             yield Problem(
                 group[0].where, "label", f"no training post is labelled {label!r}", "add some or remove these posts"
             )
-        elif len(group) == 1:
+        elif len(group) == 1 and undivided and not split:
             yield Problem(
                 group[0].where,
                 "label",
                 f"the only post labelled {label!r}",
                 "two are needed, one to learn from and one to check on: add posts or merge the label into another",
             )
+
+
+def training_problems(
+    posts: Posts, split: bool, validation: Posts | float, seed: int = 0
+) -> Iterator[Problem | PostsError]:
+    """Why a training on these posts would be refused, as far as labels and their division tell.
+
+    Args:
+        posts: those that can be used.
+        split: whether they are divided by their splits.
+        validation: if not, the validation posts or the fraction of ``posts`` for these.
+        seed: of that division.
+
+    Yields:
+        Each problem, with the words in which training refuses.
+    """
+    held = validation if isinstance(validation, Posts) and not split else None
+    problems = list(label_problems(posts, split, undivided=held is None))
+    yield from problems
+    if problems or split:
+        return
+    try:
+        check_parts(posts, held)
+        if held is None:
+            split_posts(posts, cast(float, validation), seed)
+    except PostsError as reason:
+        yield reason
+
+
+def check_parts(learn: Posts, held: Posts | None, tested: Posts = Posts([])) -> None:  # noqa: B008
+    """See that a classifier can be trained on these posts, as far as labels tell.
+
+    Args:
+        learn: posts to learn from.
+        held: validation posts; None where some of ``learn`` will be.
+        tested: posts that are scored after training.
+
+    Raises:
+        PostsError: it cannot.
+    """
+    if not learn:
+        raise PostsError(f"{learn.name}: no posts to learn from")
+    if held is not None and not held:
+        raise PostsError(f"{held.name}: no validation posts")
+    raise_problems(list(label_problems(learn, undivided=held is None)), learn.name)
+    for part in (held or Posts([]), tested):
+        class_numbers(part, learn.label_names)
 
 
 def class_numbers(posts: Posts, labels: Sequence[str]) -> np.ndarray:
@@ -150,3 +208,56 @@ def class_numbers(posts: Posts, labels: Sequence[str]) -> np.ndarray:
     )
     numbers = {label: number for number, label in enumerate(labels)}
     return np.array([numbers[str(post.label)] for post in posts], dtype=np.int64)
+
+
+def split_notes(posts: Posts) -> list[str]:
+    """What to know of posts that are divided by their splits: their numbers, and where the division may mislead.
+
+    Args:
+        posts: those that can be used, with a label and a split each.
+    """
+    parts = {split: Posts(part) for split in SPLITS if (part := posts.in_split(split))}
+    shares = {
+        split: Counter({label: count / len(part) for label, count in Counter(post.label for post in part).items()})
+        for split, part in parts.items()
+    }
+    names = posts.label_names
+    notes = [
+        f"{split}: {len(part):,} post{'s' * (len(part) != 1)}"
+        + "".join(f", {label} {shares[split][label]:.0%}" for label in names)
+        for split, part in parts.items()
+    ]
+    notes += [
+        f"note: the labels of {split} are not distributed as those of train: {label} is {shares[split][label]:.0%} of "
+        f"{split} and {shares['train'][label]:.0%} of train, more of a difference than chance makes"
+        for split in list(parts)[1:]
+        if "train" in parts and _differ(parts["train"], parts[split])
+        for label in [max(names, key=lambda name: abs(shares[split][name] - shares["train"][name]))]
+    ]
+    groups = np.array(identity_groups(posts))
+    splits = np.array([str(post.split) for post in posts])
+    for first, second in combinations(parts, 2):
+        shared = int(np.isin(groups[splits == second], groups[splits == first]).sum())
+        if shared:
+            notes.append(
+                f"note: {shared:,} of the posts of {second} share a picture or a text with posts of {first}, so that "
+                f"scores on {second} may be too good"
+            )
+    return notes
+
+
+def _differ(first: Posts, second: Posts) -> bool:
+    """Whether shares of labels differ by five points or more, and by more than chance would let one in 1,000 differ.
+
+    Pearson's chi-square, whose distribution is made normal as by Wilson and Hilferty (1931).
+    """
+    found = [Counter(post.label for post in part) for part in (first, second)]
+    labels = list(found[0] | found[1])
+    counts = np.array([[of_part[label] for label in labels] for of_part in found])
+    shares = counts / counts.sum(1, keepdims=True)
+    freedom = len(labels) - 1
+    if not freedom or np.abs(shares[0] - shares[1]).max() < 0.05:
+        return False
+    expected = counts.sum(1, keepdims=True) * counts.sum(0) / counts.sum()
+    scaled = (((counts - expected) ** 2 / expected).sum() / freedom) ** (1 / 3)
+    return float((scaled - 1 + 2 / (9 * freedom)) / np.sqrt(2 / (9 * freedom))) > 3.09

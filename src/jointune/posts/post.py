@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 from PIL import Image
 
+from jointune.posts.labels import order_labels, typed_label
 from jointune.posts.problems import Problem
 
 
@@ -136,11 +137,19 @@ def _html_table(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 class Posts(Sequence[Post]):
-    """An immutable sequence of posts."""
+    """An immutable sequence of posts.
 
-    def __init__(self, posts: Iterable[Post], name: str = "posts") -> None:
+    Args:
+        posts: the posts.
+        name: what messages call them.
+        label_dtype: the NumPy type that their labels had in Python, such as ``int64``; None for those of files, which
+            are texts.
+    """
+
+    def __init__(self, posts: Iterable[Post], name: str = "posts", label_dtype: str | None = None) -> None:
         self._posts = tuple(posts)
         self.name = name
+        self.label_dtype = label_dtype
 
     @overload
     def __getitem__(self, index: int) -> Post: ...
@@ -148,7 +157,7 @@ class Posts(Sequence[Post]):
     def __getitem__(self, index: slice) -> "Posts": ...
     def __getitem__(self, index: int | slice) -> "Post | Posts":
         if isinstance(index, slice):
-            return Posts(self._posts[index], self.name)
+            return self._like(self._posts[index])
         return self._posts[index]
 
     def __len__(self) -> int:
@@ -170,11 +179,11 @@ class Posts(Sequence[Post]):
 
     def take(self, indices: Iterable[int]) -> "Posts":
         """The posts at ``indices``, in that order."""
-        return Posts((self._posts[index] for index in indices), self.name)
+        return self._like(self._posts[index] for index in indices)
 
     def in_split(self, split: str) -> "Posts":
         """The posts whose split column says ``split``."""
-        return Posts((post for post in self._posts if post.split == split), self.name)
+        return self._like(post for post in self._posts if post.split == split)
 
     def without(self, modality: Modality) -> "Posts":
         """The same posts with their text, or their picture, hidden: how text alone and picture alone are measured.
@@ -183,10 +192,18 @@ class Posts(Sequence[Post]):
         scored on the same posts.
         """
         if modality == "text":
-            return Posts((replace(post, text=None) for post in self._posts), self.name)
-        return Posts((replace(post, image=None, image_text=None) for post in self._posts), self.name)
+            return self._like(replace(post, text=None) for post in self._posts)
+        return self._like(replace(post, image=None, image_text=None) for post in self._posts)
 
     @property
-    def labels(self) -> list[str | None]:
-        """One label a post, in order."""
-        return [post.label for post in self._posts]
+    def labels(self) -> list[Any]:
+        """One label a post, in order: texts, or the numbers or booleans that Python gave; None where there is none."""
+        return [typed_label(post.label, self.label_dtype) for post in self._posts]
+
+    @property
+    def label_names(self) -> list[str]:
+        """Each label's text once, in the order of a classifier's classes."""
+        return order_labels((post.label for post in self._posts if post.label is not None), self.label_dtype)
+
+    def _like(self, posts: Iterable[Post]) -> "Posts":
+        return Posts(posts, self.name, self.label_dtype)

@@ -1,8 +1,7 @@
 """Files, folders and Python records to posts; the one place that knows which column means what."""
 
-import math
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from jointune.posts.formats.jsonl import JsonlTable
 from jointune.posts.formats.parquet import ParquetTable
 from jointune.posts.formats.saved_dataset import SavedDataset, is_saved_dataset
 from jointune.posts.formats.table import Row, Table
+from jointune.posts.labels import absent
 from jointune.posts.post import Picture, Post, Posts, RemotePicture, encodable
 from jointune.posts.problems import Problem, raise_problems
 from jointune.posts.remote import SCHEMES, beside, can_fetch, download, is_address
@@ -95,7 +95,7 @@ class PostsFile:
 
     def __iter__(self) -> Iterator[Post]:
         for row in self.table.rows():
-            yield _post(row, self.use, self._base)
+            yield make_post(row, self.use, self._base)
 
     @property
     def _base(self) -> Path | str:
@@ -138,7 +138,7 @@ class PostsFile:
         # Where a path leads makes no difference here, and to ask the disk each time takes long.
         use = replace(self.use, image_root=None)
         for row in self.table.untyped_rows():
-            problem = _post(row, use, self._base).problem
+            problem = make_post(row, use, self._base).problem
             if problem and not problem.about_image:
                 yield problem
 
@@ -156,7 +156,7 @@ class PostsFile:
 
 
 def read_posts(
-    path: str | Path,
+    posts: Any,
     *,
     text_column: str | None = "text",
     image_column: str | None = "image",
@@ -168,8 +168,8 @@ def read_posts(
     """Read posts into memory. Pictures are opened later, where they are used.
 
     Args:
-        path: a CSV, TSV, JSONL or Parquet file, a folder of such files, or a Hugging Face dataset saved to disk; or the
-            address of a file (extra ``remote``).
+        posts: a CSV, TSV, JSONL or Parquet file, a folder of such files, or a Hugging Face dataset saved to disk; the
+            address of a file (extra ``remote``); or a data frame, or a list of mappings.
         text_column: column of the texts; ``None`` where there are none.
         image_column: column of the pictures: paths relative to the file, or bytes; ``None`` where there are none.
         label_column: column of the labels; ``None`` where there are none.
@@ -178,50 +178,17 @@ def read_posts(
         encoding: character encoding of text files; UTF-8 by default.
 
     Raises:
-        PostsError: the file cannot be read; the message names row, reason and remedy.
+        PostsError: the posts cannot be read; the message names row, reason and remedy.
     """
     root = Path(image_root) if image_root else None
     columns = Columns(text_column, image_column, label_column, split_column, root)
-    return PostsFile(path, columns, encoding).read()
-
-
-def as_posts(posts: Any, labels: Iterable[Any] | None = None) -> Posts:
-    """Posts from what Python users have at hand.
-
-    Args:
-        posts: ``Posts``, a path, an iterable of ``Post`` or of mappings with ``text``, ``image`` and ``label``, or a
-            data frame with such columns.
-        labels: one label a post, in place of their own.
-
-    Raises:
-        PostsError: something else was given, or the numbers of posts and labels differ.
-    """
     if isinstance(posts, str | Path):
-        posts = read_posts(posts)
-    elif not isinstance(posts, Posts):
-        if hasattr(posts, "to_dict") and hasattr(posts, "columns"):
-            posts = posts.to_dict("records")
-        elif isinstance(posts, Mapping):
-            raise PostsError("a single mapping where several posts are needed: give a list, such as [{'text': ...}]")
-        posts = Posts(_from_python(number, entry) for number, entry in enumerate(posts, 1))
-    if labels is None:
-        return posts
-    given = list(labels)
-    if len(given) != len(posts):
-        raise PostsError(f"{len(given)} labels for {len(posts)} posts")
-    return Posts((_with_label(post, label) for post, label in zip(posts, given, strict=True)), posts.name)
+        return PostsFile(posts, columns, encoding).read()
+    from jointune.posts.records import as_posts
 
-
-def _from_python(number: int, entry: Any) -> Post:
-    if isinstance(entry, Post):
-        return entry
-    if not isinstance(entry, Mapping):
-        raise PostsError(f"post {number}: a {type(entry).__name__} where a mapping with text and image is needed")
-    return _post(Row(f"post {number}", entry), Columns(split="split"), Path())
-
-
-def _with_label(post: Post, label: Any) -> Post:
-    return replace(post, label=_label(label))
+    read = as_posts(posts, use=columns, labelled=label_column not in (None, "label"))
+    raise_problems([post.problem for post in read if post.problem and not post.problem.about_image], read.name)
+    return read
 
 
 def _options(use: Columns) -> dict[str, str]:
@@ -265,12 +232,13 @@ def _open_table(path: Path, encoding: str, wanted: list[str]) -> Table:
     return table
 
 
-def _post(row: Row, use: Columns, base: Path | str) -> Post:
+def make_post(row: Row, use: Columns, base: Path | str) -> Post:
+    """The post of a row, with what is wrong with it; paths of pictures are relative to ``base``."""
     where, values, problem = row
     if problem:
         return Post(problem=problem, where=where)
     read: list[str | None] = []
-    for column, convert in ((use.text, _text), (use.label, _label), (use.split, _label)):
+    for column, convert in ((use.text, _text), (use.label, label_text), (use.split, label_text)):
         try:
             read.append(convert(values.get(column)) if column else None)
         except TypeError as reason:
@@ -290,17 +258,8 @@ def _post(row: Row, use: Columns, base: Path | str) -> Post:
     return Post(text, image, label, split, problem, where, values)
 
 
-def _absent(value: Any) -> bool:
-    return (
-        value is None
-        or type(value).__name__ in ("NAType", "NaTType")  # pandas' own; it is not imported for that
-        or (isinstance(value, float) and math.isnan(value))
-        or (isinstance(value, str) and not value.strip())
-    )
-
-
 def _text(value: Any) -> str | None:
-    if _absent(value):
+    if absent(value):
         return None
     if isinstance(value, str):
         return encodable(value)
@@ -309,11 +268,18 @@ def _text(value: Any) -> str | None:
     raise TypeError(f"a {type(value).__name__} where a text is needed")
 
 
-def _label(value: Any) -> str | None:
-    if _absent(value):
+def label_text(value: Any) -> str | None:
+    """A label as text; None for nothing.
+
+    Raises:
+        TypeError: it is of no kind that a label can be.
+    """
+    if absent(value):
         return None
     if isinstance(value, Mapping | list | tuple | set | bytes | np.ndarray):
         raise TypeError(f"a {type(value).__name__} where a label is needed")
+    if isinstance(value, float | np.floating) and np.isinf(value):
+        raise TypeError("an infinite number where a label is needed")
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))  # whole numbers become floats wherever a column has gaps
     return encodable(str(value).strip())
@@ -326,7 +292,7 @@ def _image(value: Any, use: Columns, base: Path | str) -> Picture | None:
         return Image.fromarray(value)
     if isinstance(value, bytes | bytearray | memoryview | Image.Image):
         return value if isinstance(value, Image.Image) else bytes(value)
-    if _absent(value):
+    if absent(value):
         return None
     if not isinstance(value, str | Path):
         raise TypeError(f"a {type(value).__name__} where a picture's path is needed")

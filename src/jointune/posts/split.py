@@ -4,6 +4,9 @@ import hashlib
 import random
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
 
 from jointune.errors import PostsError, SettingsError
 from jointune.posts.pictures import PictureError, picture_bytes
@@ -42,6 +45,19 @@ def identity_groups(posts: Posts) -> list[int]:
     return [root(index) for index in range(len(posts))]
 
 
+def validation_fraction(validation: Any) -> float | None:
+    """The fraction of the posts that ``validation`` asks for; None where it is no number, but posts.
+
+    Raises:
+        SettingsError: it is not between 0 and 1.
+    """
+    if isinstance(validation, bool) or not isinstance(validation, int | float | np.number):
+        return None
+    if not 0 < validation < 1:
+        raise SettingsError(f"validation={validation}: a fraction lies between 0 and 1")
+    return float(validation)
+
+
 def split_posts(posts: Posts, fraction: float, seed: int = 0) -> tuple[list[int], list[int]]:
     """Split into a training and a validation part.
 
@@ -60,16 +76,15 @@ def split_posts(posts: Posts, fraction: float, seed: int = 0) -> tuple[list[int]
         SettingsError: ``fraction`` is not between 0 and 1.
         PostsError: the posts cannot be split so that every label remains in the training part.
     """
-    if not 0 < fraction < 1:
-        raise SettingsError(f"validation={fraction}: a fraction lies between 0 and 1")
+    validation_fraction(fraction)
     groups: dict[int, list[int]] = defaultdict(list)
     for index, group in enumerate(identity_groups(posts)):
         groups[group].append(index)
     order = [groups[group] for group in sorted(groups)]
-    random.Random(seed).shuffle(order)
+    random.Random(int(seed)).shuffle(order)
     order.sort(key=len, reverse=True)  # large groups first, while there is still room to balance them
 
-    labels = posts.labels
+    labels = [post.label for post in posts]
     wanted = {label: count * fraction for label, count in Counter(labels).items()}
     left_to_learn = Counter(labels)
     held: list[int] = []

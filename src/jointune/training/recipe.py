@@ -1,6 +1,12 @@
 """How to train: the settings of a run, checked when they are put together."""
 
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
 
 from jointune.errors import SettingsError
 
@@ -28,7 +34,49 @@ _BOUNDS: dict[str, tuple[float, float | None]] = {
     "evaluations_per_epoch": (1, None),
     "patience": (0, None),
     "prefer_last": (0, None),
+    "seed": (0, 2**32 - 1),
 }
+
+_SPOKEN = {int: "a whole number", float: "a number", bool: "True or False", str: "a text", type(None): "None"}
+
+
+def check_types(settings: Mapping[str, Any], function: Callable[..., object]) -> None:
+    """See that each setting is of the type that the function says its argument has; NumPy's numbers count as Python's.
+
+    Raises:
+        SettingsError: one is not.
+    """
+    hints = get_type_hints(function)
+    for name, value in settings.items():
+        if not _fits(value, hints[name]):
+            raise SettingsError(f"{name}={value!r}: give {_spoken(hints[name])}")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    kind = get_origin(hint) or hint
+    if kind in (Union, UnionType):
+        return any(_fits(value, one) for one in get_args(hint))
+    if kind is Literal:
+        return isinstance(value, str) and value in get_args(hint)
+    if kind is bool:
+        return isinstance(value, bool | np.bool_)
+    if kind is int:
+        return isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if kind is float:
+        number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+        return number and math.isfinite(value)
+    if hint == Sequence[str]:
+        return isinstance(value, Iterable) and all(isinstance(part, str) for part in value)
+    return callable(value) if kind is Callable else isinstance(value, kind)
+
+
+def _spoken(hint: Any) -> str:
+    kind = get_origin(hint) or hint
+    if kind in (Union, UnionType):
+        return " or ".join(map(_spoken, get_args(hint)))
+    if kind is Literal:
+        return ", ".join(map(repr, get_args(hint)))
+    return _SPOKEN.get(kind) or {dict: "a dictionary", Callable: "a function"}.get(kind, "texts")
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,17 @@
 from typing import Any
 
 from jointune.errors import PostsError
-from jointune.posts.check import class_numbers, label_problems, usable
+from jointune.posts.check import check_parts, usable
 from jointune.posts.post import Posts
-from jointune.posts.problems import OnBadImage, Problem, raise_problems
-from jointune.posts.read import as_posts
-from jointune.posts.split import split_posts
+from jointune.posts.problems import OnBadImage, Problem
+from jointune.posts.read import Columns
+from jointune.posts.records import as_posts
+from jointune.posts.split import split_posts, validation_fraction
 from jointune.progress import progress_bar
 
 
 def divide(
-    posts: Any, validation: Any, policy: OnBadImage, seed: int, progress: bool
+    posts: Any, validation: Any, use: Columns, policy: OnBadImage, seed: int, progress: bool
 ) -> tuple[Posts, Posts, list[Problem]]:
     """Training posts, validation posts, and the bad pictures that ``policy`` passed.
 
@@ -22,6 +23,7 @@ def divide(
     Args:
         posts: as for ``fit``.
         validation: posts, or a fraction, as for ``fit``.
+        use: which column holds what.
         policy: what to do about a picture that cannot be read.
         seed: of the division.
         progress: whether to show progress.
@@ -30,13 +32,14 @@ def divide(
         PostsError: posts that cannot be learned from.
         SettingsError: the fraction is out of range.
     """
-    learn, problems = _usable(as_posts(posts), policy, progress)
-    raise_problems(list(label_problems(learn)), learn.name)
-    if isinstance(validation, int | float):
-        chosen, held_out = split_posts(learn, float(validation), seed)
+    fraction = validation_fraction(validation)
+    learn, problems = _usable(as_posts(posts, use=use, labelled=True), policy, progress)
+    if fraction is not None:
+        check_parts(learn, None)
+        chosen, held_out = split_posts(learn, fraction, seed)
         return learn.take(chosen), learn.take(held_out), problems
-    held, more = _usable(as_posts(validation), policy, progress)
-    class_numbers(held, sorted({str(label) for label in learn.labels}))
+    held, more = _usable(as_posts(validation, use=use, labelled=True), policy, progress)
+    check_parts(learn, held)
     return learn, held, problems + more
 
 

@@ -93,7 +93,8 @@ def tune(
     space = make_space(fusions or FUSIONS, fixed)
     if not space:
         raise SettingsError("there is nothing left to search: leave one of the searched settings open")
-    learn, held, problems = divide(posts, validation, on_bad_image, seed, progress)
+    use = JointClassifier(**fixed).columns()
+    learn, held, problems = divide(posts, validation, use, on_bad_image, seed, progress)
     folder = Path(out) if out is not None else None
     if folder:
         open_folder(folder, about_of(learn, held, fixed, space), resume, force)
@@ -201,7 +202,7 @@ class _Search:
         end_trial(self.study, trial, value, scores=scores, predicted=predicted, seconds=time.monotonic() - began)
 
     def _verdict(self, best: int, rivals: int, metric: str) -> Verdict:
-        labels = sorted({str(label) for label in self.learn.labels})
+        labels = self.learn.label_names
         truth = class_numbers(self.held, labels)
         stored = finished_trials(self.study)
 

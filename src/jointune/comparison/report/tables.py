@@ -32,7 +32,7 @@ _TONES: dict[str, Tone] = {"better": "good", "worse": "bad", "not distinguishabl
 
 def label_table(comparison: Comparison) -> Table:
     """How many posts have each label."""
-    counts = Counter(str(label) for label in comparison.posts.labels)
+    counts = Counter(str(post.label) for post in comparison.posts)
     total = len(comparison.posts)
     rows = [
         [Value(label), Value(count(counts[label])), Value(f"{100 * counts[label] / total:.1f} %")]
