@@ -32,6 +32,7 @@ from jointune.files import (
 )
 from jointune.fusion.choice import FusionFactory
 from jointune.model import JointModel, make_model
+from jointune.posts.learned import LEARNED, LearnedPosts, read_learned
 from jointune.report.card import model_card
 
 FORMAT = 1
@@ -57,6 +58,7 @@ class Bundle:
         log: the training log.
         calibration: what ``Calibration.to_dict`` gave.
         notes: what to know before the model is trusted, one sentence each.
+        learned: by what the training and validation posts are known again; None where that was not kept.
     """
 
     model: JointModel
@@ -71,6 +73,7 @@ class Bundle:
     log: list[dict[str, Any]] = field(default_factory=list)
     calibration: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
+    learned: LearnedPosts | None = None
 
     def about(self) -> dict[str, Any]:
         """What ``config.json`` says, apart from how to build the model again."""
@@ -138,6 +141,8 @@ def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
             raise OSError(int(number[1]) if number else errno.EIO, str(reason)) from reason
         write_json(folder / "metrics.json", bundle.metrics)
         write_json(folder / "calibration.json", bundle.calibration)
+        if bundle.learned is not None:
+            write_json(folder / LEARNED, bundle.learned.to_dict())
         write_json(folder / "versions.json", versions())
         lines = [json.dumps(entry) + "\n" for entry in bundle.log]
         (folder / BUNDLE_MARK).write_text("".join(lines), encoding="utf-8")
@@ -195,6 +200,7 @@ def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
         log,
         calibration,
         config.get("notes", []),
+        read_learned(path, "bundle"),
     )
 
 

@@ -20,7 +20,7 @@ from jointune.batches.batch import Batch
 from jointune.batches.normalise import KINDS, valid_kinds
 from jointune.batches.picture_cache import open_store
 from jointune.batches.pixels import ImagePreprocessor
-from jointune.batches.store import PictureStore, store_pictures
+from jointune.batches.store import PictureStore, store_pictures, stored_digests
 from jointune.batches.texts import encode_posts
 from jointune.batches.tokens import TextPreprocessor
 from jointune.batches.training_set import TrainingSet
@@ -34,16 +34,19 @@ from jointune.encoders.layers import compiled_layers, recompute_layers
 from jointune.encoders.lora import add_lora
 from jointune.encoders.pairs import check_pairs
 from jointune.encoders.text import TextEncoder
-from jointune.errors import JointuneWarning, PostsError, SettingsError
+from jointune.errors import JointuneWarning, SettingsError
 from jointune.evaluation.calibration import UNSURE, at_temperature, calibrate, least_confidence
 from jointune.evaluation.metrics import Metrics, compute_metrics, standard_error
+from jointune.evaluation.notes import notes_on_answers, notes_on_few, notes_on_known
 from jointune.evaluation.scored import evaluate_scorer
 from jointune.fusion.choice import FusionFactory
 from jointune.model import JointModel, make_model
 from jointune.posts import ocr
 from jointune.posts.check import check_posts, class_numbers, label_problems
 from jointune.posts.digest import posts_digest
+from jointune.posts.divide import divide
 from jointune.posts.image_text import read_with_bar
+from jointune.posts.learned import LearnedPosts
 from jointune.posts.post import Post, Posts
 from jointune.posts.problems import OnBadImage, Problem, raise_problems, valid_policy
 from jointune.posts.read import as_posts
@@ -137,6 +140,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         test_metrics_: ``Metrics`` on the test posts, where ``fit`` was given some.
         trained_parameters_: number of weights that training could change.
         is_main_process_: whether this process is the one that should save, where several train together.
+        learned_: ``LearnedPosts``, by which ``evaluate`` knows training and validation posts again; None where a loaded
+            bundle does not say.
         problems_: posts that ``on_bad_image`` skipped or stripped of their picture.
         notes_: what to know before the classifier is trusted, one sentence each; also given as ``JointuneWarning``.
     """
@@ -233,7 +238,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         posts: Any,
         labels: Iterable[Any] | None = None,
         *,
-        validation: Any = 0.1,
+        validation: Any = None,
         test: Any = None,
         checkpoint: str | Path | None = None,
         resume: bool = False,
@@ -244,8 +249,10 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             posts: ``Posts``, a path, a list of mappings with ``text``, ``image`` and ``label``, or a data frame.
             labels: one a post, in place of the posts' own.
             validation: posts to choose between weights on, or a fraction of ``posts`` for that; the fraction is
-                stratified and shares no picture and no text with the rest.
-            test: posts that take no part in training, scored once at its end.
+                stratified and shares no picture and no text with the rest. By default, posts that carry a split
+                (``train``, ``validation`` or ``test``) are divided by it, and a tenth of others is held out.
+            test: posts that take no part in training, scored once at its end; by default those that are marked so,
+                where the split that posts carry divides them.
             checkpoint: folder for the state of the run, kept up to date so that it can be resumed.
             resume: go on from ``checkpoint``; the result is that of an uninterrupted run.
 
@@ -269,14 +276,10 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         if self.read_image_text:
             ocr.load_ocr()
         posts = as_posts(posts, labels)
-        fraction = float(validation) if isinstance(validation, int | float) else None
-        held = Posts([]) if fraction is not None else as_posts(validation)
-        if not posts:
-            raise PostsError(f"{posts.name}: no posts to learn from")
-        if fraction is None and not held:
-            raise PostsError(f"{held.name}: no validation posts")
+        division = divide(posts, validation, test)
+        posts, held, tested, fraction = division.training, division.validation, division.test, division.fraction
+        self._note(*division.notes)
         _check_labels(posts, held)
-        tested = as_posts(test) if test is not None else Posts([])
         class_numbers(tested, _known(posts))
         # These pictures are opened again after training; one that cannot be would then cost all of it.
         raise_problems(list(check_posts(tested, labelled=False, policy=self.on_bad_image)), tested.name)
@@ -310,6 +313,10 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             _check_labels(posts, held)
 
             self.classes_ = np.array(sorted(set(posts.labels)), dtype=object)
+            self.data_ = {"training": dict(Counter(posts.labels)), "validation": dict(Counter(held.labels))}
+            if tested:
+                self.data_["test"] = dict(Counter(tested.labels))
+            self._note(*self._notes_on_few())
             training = self._arrays(posts, places, store, text, image)
             checking = self._arrays(held, held_places, store, text, image)
             model = make_model(text_encoder, image_encoder, self.fusion, len(self.classes_), self.probe)
@@ -345,13 +352,15 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         for encoder, description in ((text_encoder, text_description), (image_encoder, image_description)):
             description["depths"] = encoder.depths.numbers if encoder.depths else []
         self._adopt(model, text, image, {"text": text_description, "image": image_description}, accelerator.device)
-        self.data_ = {"training": dict(Counter(posts.labels)), "validation": dict(Counter(held.labels))}
-        self._calibrate(checking)
+        seen, seen_held = stored_digests(posts, places, store), stored_digests(held, held_places, store)
+        self.learned_: LearnedPosts | None = LearnedPosts.of(seen, seen_held)
+        self._note(*self._calibrate(checking, LearnedPosts.of(seen, ()).known_digests(seen_held)))
         self.test_metrics_ = None
         if tested:
-            self.data_["test"] = dict(Counter(tested.labels))
             found = self.problems_
-            self.test_metrics_ = self.evaluate(tested)
+            notes: list[str] = []
+            self.test_metrics_ = self._evaluate(tested, "test", notes)
+            self._note(*notes)
             self.problems_ = found + self.problems_
         return self
 
@@ -410,18 +419,26 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
 
         bundle = self._bundle()
         return Scorer(
-            self.classes_.tolist(), run, self.text_, self.image_, self.read_image_text, bundle.about(), bundle.card()
+            self.classes_.tolist(),
+            run,
+            self.text_,
+            self.image_,
+            self.read_image_text,
+            bundle.about(),
+            bundle.card(),
+            learned=self.learned_,
         )
 
     def evaluate(self, posts: Any, labels: Iterable[Any] | None = None) -> Metrics:
         """Score the classifier on labelled posts.
 
+        A ``JointuneWarning`` says how many of them it was trained or validated on, and whether one label gets the
+        answers that others should.
+
         Raises:
             PostsError: a post cannot be used, has no label, or has one that was not in training.
         """
-        self.problems_ = []
-        given = as_posts(posts, labels)
-        return evaluate_scorer(self.scorer(), given, self.on_bad_image, self.problems_, self.batch_size, self.progress)
+        return self._evaluate(as_posts(posts, labels))
 
     def score(self, posts: Any, labels: Iterable[Any] | None = None, sample_weight: None = None) -> float:
         """Accuracy, for scikit-learn's tools."""
@@ -459,7 +476,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         made = cls(**(bundle.settings | {"device": device} | ({"fusion": fusion} if fusion else {})))
         made.classes_ = np.array(bundle.labels, dtype=object)
         made.data_, made.log_, made.notes_ = bundle.data, bundle.log, bundle.notes
-        made.loaded_metrics_, made.calibration_ = bundle.metrics, bundle.calibration
+        made.loaded_metrics_, made.calibration_, made.learned_ = bundle.metrics, bundle.calibration, bundle.learned
         target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         made._adopt(bundle.model, bundle.text, bundle.image, bundle.encoders, target)
         return made
@@ -492,10 +509,11 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             raise SettingsError(f"lora={self.lora}: a rank is at least 1; None is for whole weights")
         return Recipe(**{field.name: getattr(self, field.name) for field in fields(Recipe)})
 
-    def _note(self, note: str) -> None:
-        """Keep a note for the bundle and its card, and give it as a warning."""
-        self.notes_.append(note)
-        warnings.warn(note, JointuneWarning, stacklevel=3)
+    def _note(self, *notes: str) -> None:
+        """Keep notes for the bundle and its card, and give each as a warning."""
+        self.notes_ += notes
+        for note in notes:
+            warnings.warn(note, JointuneWarning, stacklevel=3)
 
     def _fitted(self) -> "JointClassifier":
         if not hasattr(self, "model_"):
@@ -542,6 +560,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             self.log_,
             self.calibration_,
             self.notes_,
+            self.learned_,
         )
 
     def _encoders(
@@ -611,8 +630,16 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         uncropped = not recipe.augment or image.size == image.resize
         run_frozen_layers(model, training, recipe, device, bar, plain, uncropped, mirrored=recipe.augment)
 
-    def _calibrate(self, checking: TrainingSet) -> None:
-        """Fit the temperature on the validation posts, and score them with it."""
+    def _calibrate(self, checking: TrainingSet, known: np.ndarray) -> list[str]:
+        """Fit the temperature on the validation posts, and score them with it.
+
+        Args:
+            checking: the validation posts.
+            known: ``Known`` of each from training, int [N].
+
+        Returns:
+            What to know before the scores are trusted.
+        """
         # They were kept in the precision of training, which is not that of predictions.
         checking.text_below = checking.image_below = None
         scores = probabilities(self.model_, checking.in_order(self.batch_size), len(checking), self._device)
@@ -621,6 +648,24 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self.calibration_: dict[str, Any] | None = calibration.to_dict()
         scores = at_temperature(scores, calibration.temperature)
         self.metrics_ = compute_metrics(checking.labels, scores, self.classes_.tolist())
+
+        labels = self.classes_.tolist()
+        answers = notes_on_answers(self.metrics_, "validation")
+        return answers + notes_on_known(known, checking.labels, scores, labels, "validation")
+
+    def _notes_on_few(self) -> list[str]:
+        """What is left open where validation or test posts are few, or lack a label."""
+        labels, rests = self.classes_.tolist(), "the choice between weights, the temperature and `abstain` rest on them"
+        notes = notes_on_few("validation", self.data_["validation"], labels, rests)
+        if "test" in self.data_:
+            notes += notes_on_few("test", self.data_["test"], labels)
+        return notes
+
+    def _evaluate(self, posts: Posts, part: str = "", notes: list[str] | None = None) -> Metrics:
+        self.problems_ = []
+        return evaluate_scorer(
+            self.scorer(), posts, self.on_bad_image, self.problems_, self.batch_size, self.progress, part, notes
+        )
 
     def _class_weights(self, truth: np.ndarray) -> np.ndarray | None:
         if self.class_weight is None:
