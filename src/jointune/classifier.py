@@ -56,7 +56,7 @@ from jointune.scorer import Scorer
 from jointune.scoring import Scored
 from jointune.training.below import run_frozen_layers
 from jointune.training.checkpoint import Checkpoints
-from jointune.training.inference import probabilities
+from jointune.training.inference import chosen_precision, probabilities
 from jointune.training.loop import Validation, fine_tune
 from jointune.training.probe import start_from_probe
 from jointune.training.recipe import METRICS, Recipe
@@ -700,7 +700,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         likelihood = -logged["log_loss"]
         score = (likelihood,) if self.metric == "log_loss" else (logged[self.metric], likelihood)
         error = standard_error(self.metric, metrics, checking.labels, scores)
-        return Validation(score, error, logged)
+        return Validation(score, error, logged, chosen_precision(device, self.precision))
 
     def _checkpoints(self, folder: Path, posts: Posts, held: Posts, accelerator: Accelerator) -> Checkpoints:
         """Where the state of the run is kept, and by what it is known again."""

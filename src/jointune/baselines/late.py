@@ -10,8 +10,8 @@ from jointune.classifier import JointClassifier
 from jointune.evaluation.calibration import at_temperature, calibrate
 from jointune.evaluation.intervals import f1_scores
 from jointune.posts.check import class_numbers
+from jointune.posts.divide import divide
 from jointune.posts.read import as_posts
-from jointune.posts.split import split_posts
 
 WEIGHTS = np.linspace(0, 1, 21)
 """Of the text, to choose from."""
@@ -84,13 +84,9 @@ class LateFusion:
         self.text = OneModality(text, hidden="image")
         self.image = OneModality(image, hidden="text")
 
-    def fit(self, posts: Any, *, validation: Any = 0.1) -> "LateFusion":
+    def fit(self, posts: Any, *, validation: Any = None) -> "LateFusion":
         """See ``JointClassifier.fit``."""
-        posts = as_posts(posts)
-        if isinstance(validation, int | float):
-            learn, check = split_posts(posts, validation, self.text.classifier.seed)
-            posts, validation = posts.take(learn), posts.take(check)
-        validation = as_posts(validation)
+        posts, validation = divide(as_posts(posts), validation).held_out(self.text.classifier.seed)
         for part in (self.text, self.image):
             part.fit(posts, validation=validation)
         self.classes_ = self.text.classes_

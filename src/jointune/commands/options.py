@@ -8,6 +8,7 @@ from rich.console import Console
 
 from jointune.errors import SettingsError
 from jointune.evaluation.metrics import Metrics
+from jointune.evaluation.notes import untested
 from jointune.posts.problems import Problem
 from jointune.posts.read import Columns
 
@@ -109,4 +110,5 @@ def sentence(scores: Metrics) -> str:
     for name in ("accuracy", "macro_f1", "weighted_f1"):
         low, high = getattr(scores, f"{name}_ci")
         parts.append(f"{name.replace('_f1', ' F1')} {getattr(scores, name):.3f} ({low:.3f} to {high:.3f})")
-    return ", ".join(parts) + f" on {scores.n:,} posts"
+    lacking = untested(scores)
+    return ", ".join(parts) + f" on {scores.n:,} posts" + (f", {lacking}" if lacking else "")

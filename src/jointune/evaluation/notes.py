@@ -1,6 +1,7 @@
 """What to know before scores are trusted, one sentence each."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -44,10 +45,10 @@ def notes_on_few(part: str, counts: Mapping[str, int], labels: Sequence[str], re
             f"{98 / max(1, total) ** 0.5:.0f} points{rests}"
         )
     elif few:
-        rare = _named([f"{number} {label!r}" for label, number in few.items()])
+        rare = _named([f"{label!r} {number}" for label, number in few.items()])
         notes.append(
-            f"few of the {total:,} {part} posts have some labels ({rare}): each of them makes "
-            f"{100 / max(few.values()):.0f} points or more of its label's recall, and macro F1 jumps with it{rests}"
+            f"some labels have few of the {total:,} {part} posts ({rare}): each post makes "
+            f"{100 / max(few.values()):.0f} points or more of its label's recall, and macro F1 moves with it{rests}"
         )
     if absent:
         notes.append(
@@ -71,8 +72,9 @@ def notes_on_answers(metrics: Metrics, part: str = "") -> list[str]:
     remedy = "training with balanced class weights, or with macro F1 as the metric, may help"
     if wanted >= _ENOUGH and got < wanted * _SHARE_LEFT:
         return [
-            f"one label, {metrics.labels[most]!r}, gets {answers[most] / metrics.n:.0%} of the answers on the "
-            f"{metrics.n:,} {posts}; its share of them is {truth[most] / metrics.n:.0%}: {remedy}"
+            f"one label, {metrics.labels[most]!r}, gets {answers[most]:,} of the {metrics.n:,} answers on {posts} "
+            f"({_percent(answers[most] / metrics.n)}); its share of these posts is "
+            f"{_percent(truth[most] / metrics.n)}: {remedy}"
         ]
     never = [k for k, label in enumerate(metrics.labels) if truth[k] >= _ENOUGH and not answers[k]]
     if not never:
@@ -115,10 +117,15 @@ def notes_on_known(
     return [f"of the {_count(len(known), f'{part} post'.strip())}, {', '.join(found)}: scores on them flatter; {rest}"]
 
 
-def untested(metrics: Metrics) -> str:
-    """A phrase that names labels which no post has; empty where there are none."""
-    absent = [repr(label) for label, scores in metrics.per_class.items() if not scores.support]
+def untested(metrics: Metrics | Mapping[str, Any]) -> str:
+    """A phrase that names the labels which none of the posts has; empty where there are none."""
+    classes = (metrics.to_dict() if isinstance(metrics, Metrics) else metrics)["per_class"]
+    absent = [repr(label) for label, scores in classes.items() if not scores["support"]]
     return f"none of them labelled {_named(absent)}" if absent else ""
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _named(names: Sequence[str]) -> str:

@@ -24,6 +24,9 @@ from jointune.posts.problems import Problem, raise_problems
 from jointune.posts.remote import SCHEMES, beside, can_fetch, download, is_address
 from jointune.progress import progress_bar
 
+_SPLIT = "split"
+"""The column of splits where Python users name none."""
+
 _ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
@@ -190,14 +193,17 @@ def as_posts(posts: Any, labels: Iterable[Any] | None = None) -> Posts:
 
     Args:
         posts: ``Posts``, a path, an iterable of ``Post`` or of mappings with ``text``, ``image`` and ``label``, or a
-            data frame with such columns.
+            data frame with such columns. A column ``split`` is read where there is one.
         labels: one label a post, in place of their own.
 
     Raises:
         PostsError: something else was given, or the numbers of posts and labels differ.
     """
     if isinstance(posts, str | Path):
-        posts = read_posts(posts)
+        file = PostsFile(posts)
+        if _SPLIT in file.columns:
+            file.use = replace(file.use, split=_SPLIT)  # as in a frame
+        posts = file.read()
     elif not isinstance(posts, Posts):
         if hasattr(posts, "to_dict") and hasattr(posts, "columns"):
             posts = posts.to_dict("records")
@@ -217,7 +223,7 @@ def _from_python(number: int, entry: Any) -> Post:
         return entry
     if not isinstance(entry, Mapping):
         raise PostsError(f"post {number}: a {type(entry).__name__} where a mapping with text and image is needed")
-    return _post(Row(f"post {number}", entry), Columns(split="split"), Path())
+    return _post(Row(f"post {number}", entry), Columns(split=_SPLIT), Path())
 
 
 def _with_label(post: Post, label: Any) -> Post:

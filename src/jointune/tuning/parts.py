@@ -1,13 +1,15 @@
 """Which posts the trials learn from and are scored on: read, checked and divided once."""
 
+import warnings
+from dataclasses import replace
 from typing import Any
 
-from jointune.errors import PostsError
+from jointune.errors import JointuneWarning, PostsError
 from jointune.posts.check import class_numbers, label_problems, usable
+from jointune.posts.divide import divide as posts_by_use
 from jointune.posts.post import Posts
 from jointune.posts.problems import OnBadImage, Problem, raise_problems
 from jointune.posts.read import as_posts
-from jointune.posts.split import split_posts
 from jointune.progress import progress_bar
 
 
@@ -30,12 +32,15 @@ def divide(
         PostsError: posts that cannot be learned from.
         SettingsError: the fraction is out of range.
     """
-    learn, problems = _usable(as_posts(posts), policy, progress)
+    division = posts_by_use(as_posts(posts), validation)
+    for note in division.notes:
+        warnings.warn(note, JointuneWarning, stacklevel=3)
+    learn, problems = _usable(division.training, policy, progress)
     raise_problems(list(label_problems(learn)), learn.name)
-    if isinstance(validation, int | float):
-        chosen, held_out = split_posts(learn, float(validation), seed)
-        return learn.take(chosen), learn.take(held_out), problems
-    held, more = _usable(as_posts(validation), policy, progress)
+    if division.fraction is not None:
+        learn, held = replace(division, training=learn).held_out(seed)
+        return learn, held, problems
+    held, more = _usable(division.validation, policy, progress)
     class_numbers(held, sorted({str(label) for label in learn.labels}))
     return learn, held, problems + more
 
