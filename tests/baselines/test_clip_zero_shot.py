@@ -37,13 +37,14 @@ def test_it_learns_the_labels_and_nothing_else(dual, posts_csv):
 
 def test_validation_posts_calibrate_it_and_change_no_answer(tiny_clip, posts_csv):
     posts = read_posts(posts_csv)
-    plain = ClipZeroShot(tiny_clip).fit(posts)
+    prompts = {"negative": "bad awful train", "positive": "good happy lunch"}
+    plain = ClipZeroShot(tiny_clip, prompts).fit(posts)
     assert plain.temperature_ == 1
     rows = plain.predict_proba(posts)
     # Labelled as it answers, it could be surer than the scale of random towers makes it.
     answered = as_posts(posts, plain.predict(posts))
     truth = rows.argmax(1)
-    calibrated = ClipZeroShot(tiny_clip).fit(posts, validation=answered)
+    calibrated = ClipZeroShot(tiny_clip, prompts).fit(posts, validation=answered)
     assert calibrated.temperature_ == pytest.approx(calibrate(rows, truth).temperature)
     assert calibrated.temperature_ < 0.9
     changed = calibrated.predict_proba(posts)
