@@ -84,7 +84,8 @@ def commands_of(block: Block) -> Iterator[tuple[str, list[str]]]:
 
 
 def pattern(line: str) -> str:
-    """A line of output without what depends on the weights: numbers, and which of them are kept."""
+    """A line of output without what depends on the weights and the device: numbers, and which of them are kept."""
+    line = re.sub(r"\b(bf16|fp32)\b", "0", line)
     line = re.sub(r"\d[\d,.]*", "0", re.sub("  (best so far|kept: .*)$", "", line))
     return re.sub(r"\s+", " ", line).strip()
 

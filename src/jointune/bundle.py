@@ -32,6 +32,7 @@ from jointune.files import (
 )
 from jointune.fusion.choice import FusionFactory
 from jointune.model import JointModel, make_model
+from jointune.posts.learned import LEARNED, LearnedPosts, read_learned
 from jointune.report.card import model_card
 
 FORMAT = 1
@@ -58,6 +59,7 @@ class Bundle:
         calibration: what ``Calibration.to_dict`` gave.
         notes: what to know before the model is trusted, one sentence each.
         label_dtype: the NumPy type that the labels had in Python; see ``Posts``.
+        learned: by what the training and validation posts are known again; None where that was not kept.
     """
 
     model: JointModel
@@ -73,6 +75,7 @@ class Bundle:
     calibration: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
     label_dtype: str | None = None
+    learned: LearnedPosts | None = None
 
     def about(self) -> dict[str, Any]:
         """What ``config.json`` says, apart from how to build the model again."""
@@ -141,6 +144,8 @@ def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
             raise OSError(int(number[1]) if number else errno.EIO, str(reason)) from reason
         write_json(folder / "metrics.json", bundle.metrics)
         write_json(folder / "calibration.json", bundle.calibration)
+        if bundle.learned is not None:
+            write_json(folder / LEARNED, bundle.learned.to_dict())
         write_json(folder / "versions.json", versions())
         lines = [json.dumps(entry) + "\n" for entry in bundle.log]
         (folder / BUNDLE_MARK).write_text("".join(lines), encoding="utf-8")
@@ -199,6 +204,7 @@ def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
         calibration,
         config.get("notes", []),
         config.get("label_dtype"),
+        read_learned(path, "bundle"),
     )
 
 

@@ -20,7 +20,7 @@ from jointune.batches.batch import Batch
 from jointune.batches.normalise import KINDS, valid_kinds
 from jointune.batches.picture_cache import open_store
 from jointune.batches.pixels import ImagePreprocessor
-from jointune.batches.store import PictureStore, store_pictures
+from jointune.batches.store import PictureStore, store_pictures, stored_digests
 from jointune.batches.texts import encode_posts
 from jointune.batches.tokens import TextPreprocessor
 from jointune.batches.training_set import TrainingSet
@@ -37,25 +37,28 @@ from jointune.encoders.text import TextEncoder
 from jointune.errors import JointuneWarning, SettingsError
 from jointune.evaluation.calibration import UNSURE, at_temperature, calibrate, least_confidence
 from jointune.evaluation.metrics import Metrics, compute_metrics, standard_error
+from jointune.evaluation.notes import notes_on_answers, notes_on_few, notes_on_known
 from jointune.evaluation.scored import evaluate_scorer
 from jointune.fusion.choice import FusionFactory
 from jointune.model import JointModel, make_model
 from jointune.posts import ocr
 from jointune.posts.check import check_parts, check_posts, class_numbers
 from jointune.posts.digest import posts_digest
+from jointune.posts.divide import divide
 from jointune.posts.image_text import read_with_bar
 from jointune.posts.labels import order_labels, several_labels, typed_label
+from jointune.posts.learned import LearnedPosts
 from jointune.posts.post import Post, Posts
 from jointune.posts.problems import OnBadImage, Problem, raise_problems, valid_policy
 from jointune.posts.read import Columns, label_text
 from jointune.posts.records import as_posts
-from jointune.posts.split import split_posts, validation_fraction
+from jointune.posts.split import split_posts
 from jointune.progress import Bar, progress_bar
 from jointune.scorer import Scorer
 from jointune.scoring import Scored
 from jointune.training.below import run_frozen_layers
 from jointune.training.checkpoint import Checkpoints
-from jointune.training.inference import probabilities
+from jointune.training.inference import chosen_precision, probabilities
 from jointune.training.loop import Validation, fine_tune
 from jointune.training.probe import start_from_probe
 from jointune.training.recipe import METRICS, Recipe, check_types
@@ -143,6 +146,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         test_metrics_: ``Metrics`` on the test posts, where ``fit`` was given some.
         trained_parameters_: number of weights that training could change.
         is_main_process_: whether this process is the one that should save, where several train together.
+        learned_: ``LearnedPosts``, by which ``evaluate`` knows training and validation posts again; None where a loaded
+            bundle does not say.
         problems_: posts that ``on_bad_image`` skipped or stripped of their picture.
         notes_: what to know before the classifier is trusted, one sentence each; also given as ``JointuneWarning``.
     """
@@ -245,7 +250,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         posts: Any,
         labels: Any = None,
         *,
-        validation: Any = 0.1,
+        validation: Any = None,
         test: Any = None,
         checkpoint: str | Path | None = None,
         resume: bool = False,
@@ -257,8 +262,10 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
                 names of these columns are settings.
             labels: one a post, in place of the posts' own. Texts, numbers or booleans: predictions are of their type.
             validation: posts to choose between weights on, or a fraction of ``posts`` for that; the fraction is
-                stratified and shares no picture and no text with the rest.
-            test: posts that take no part in training, scored once at its end.
+                stratified and shares no picture and no text with the rest. By default, posts that carry a split
+                (``train``, ``validation`` or ``test``) are divided by it, and a tenth of others is held out.
+            test: posts that take no part in training, scored once at its end; by default those that are marked so,
+                where the split that posts carry divides them.
             checkpoint: folder for the state of the run, kept up to date so that it can be resumed.
             resume: go on from ``checkpoint``; the result is that of an uninterrupted run.
 
@@ -280,12 +287,12 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         cache_limit()
         if self.read_image_text:
             ocr.load_ocr()
-        fraction = validation_fraction(validation)
         posts = self._posts(posts, labels, labelled=True)
-        held = Posts([]) if fraction is not None else self._posts(validation, labelled=True)
-        tested = self._posts(test, labelled=True) if test is not None else Posts([])
-        check_parts(posts, held if fraction is None else None, tested)
+        division = divide(posts, validation, test, self.columns())
         label_dtype = posts.label_dtype
+        posts, held, tested, fraction = division.training, division.validation, division.test, division.fraction
+        check_parts(posts, held if fraction is None else None, tested)
+        self._note(*division.notes)
         if note := several_labels(Counter(post.label for post in posts if post.label is not None)):
             self._note(note)
         # These pictures are opened again after training; one that cannot be would then cost all of it.
@@ -320,6 +327,10 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
                 places, held_places = [places[i] for i in learned], [places[i] for i in checked]
 
             self._name_classes(order_labels((str(post.label) for post in posts), label_dtype), label_dtype)
+            self.data_ = {"training": _counts(posts), "validation": _counts(held)}
+            if tested:
+                self.data_["test"] = _counts(tested)
+            self._note(*self._notes_on_few())
             training = self._arrays(posts, places, store, text, image)
             checking = self._arrays(held, held_places, store, text, image)
             model = make_model(text_encoder, image_encoder, self.fusion, len(self.classes_), self.probe)
@@ -355,13 +366,15 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         for encoder, description in ((text_encoder, text_description), (image_encoder, image_description)):
             description["depths"] = encoder.depths.numbers if encoder.depths else []
         self._adopt(model, text, image, {"text": text_description, "image": image_description}, accelerator.device)
-        self.data_ = {"training": _counts(posts), "validation": _counts(held)}
-        self._calibrate(checking)
+        seen, seen_held = stored_digests(posts, places, store), stored_digests(held, held_places, store)
+        self.learned_: LearnedPosts | None = LearnedPosts.of(seen, seen_held)
+        self._note(*self._calibrate(checking, LearnedPosts.of(seen, ()).known_digests(seen_held)))
         self.test_metrics_ = None
         if tested:
-            self.data_["test"] = _counts(tested)
             found = self.problems_
-            self.test_metrics_ = self.evaluate(tested)
+            notes: list[str] = []
+            self.test_metrics_ = self._evaluate(tested, "test", notes)
+            self._note(*notes)
             self.problems_ = found + self.problems_
         return self
 
@@ -424,18 +437,26 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
 
         bundle = self._bundle()
         return Scorer(
-            self._class_names, run, self.text_, self.image_, self.read_image_text, bundle.about(), bundle.card()
+            self._class_names,
+            run,
+            self.text_,
+            self.image_,
+            self.read_image_text,
+            bundle.about(),
+            bundle.card(),
+            learned=self.learned_,
         )
 
     def evaluate(self, posts: Any, labels: Any = None) -> Metrics:
         """Score the classifier on labelled posts.
 
+        A ``JointuneWarning`` says how many of them it was trained or validated on, and whether one label gets the
+        answers that others should.
+
         Raises:
             PostsError: a post cannot be used, has no label, or has one that was not in training.
         """
-        self.problems_ = []
-        given = self._fitted()._posts(posts, labels, labelled=True)
-        return evaluate_scorer(self.scorer(), given, self.on_bad_image, self.problems_, self.batch_size, self.progress)
+        return self._evaluate(self._fitted()._posts(posts, labels, labelled=True))
 
     def score(self, posts: Any, labels: Any = None, sample_weight: None = None) -> float:
         """Accuracy, for scikit-learn's tools.
@@ -484,6 +505,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         except (RuntimeError, TypeError) as reason:
             raise SettingsError(f"device={device!r}: give one that torch knows, such as cpu or cuda:1") from reason
+        made.loaded_metrics_, made.calibration_, made.learned_ = bundle.metrics, bundle.calibration, bundle.learned
+        target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         made._adopt(bundle.model, bundle.text, bundle.image, bundle.encoders, target)
         return made
 
@@ -522,10 +545,11 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         """Which column of data frames, mappings and files holds what."""
         return Columns(self.text_column, self.image_column, self.label_column, "split")
 
-    def _note(self, note: str) -> None:
-        """Keep a note for the bundle and its card, and give it as a warning."""
-        self.notes_.append(note)
-        warnings.warn(note, JointuneWarning, stacklevel=3)
+    def _note(self, *notes: str) -> None:
+        """Keep notes for the bundle and its card, and give each as a warning."""
+        self.notes_ += notes
+        for note in notes:
+            warnings.warn(note, JointuneWarning, stacklevel=3)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")
@@ -593,6 +617,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             self.calibration_,
             self.notes_,
             self._label_dtype,
+            self.learned_,
         )
 
     def _encoders(
@@ -664,8 +689,16 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         uncropped = not recipe.augment or image.size == image.resize
         run_frozen_layers(model, training, recipe, device, bar, plain, uncropped, mirrored=recipe.augment)
 
-    def _calibrate(self, checking: TrainingSet) -> None:
-        """Fit the temperature on the validation posts, and score them with it."""
+    def _calibrate(self, checking: TrainingSet, known: np.ndarray) -> list[str]:
+        """Fit the temperature on the validation posts, and score them with it.
+
+        Args:
+            checking: the validation posts.
+            known: ``Known`` of each from training, int [N].
+
+        Returns:
+            What to know before the scores are trusted.
+        """
         # They were kept in the precision of training, which is not that of predictions.
         checking.text_below = checking.image_below = None
         scores = probabilities(self.model_, checking.in_order(self.batch_size), len(checking), self._device)
@@ -674,6 +707,24 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self.calibration_: dict[str, Any] | None = calibration.to_dict()
         scores = at_temperature(scores, calibration.temperature)
         self.metrics_ = compute_metrics(checking.labels, scores, self._class_names)
+
+        labels = self._class_names
+        answers = notes_on_answers(self.metrics_, "validation")
+        return answers + notes_on_known(known, checking.labels, scores, labels, "validation")
+
+    def _notes_on_few(self) -> list[str]:
+        """What is left open where validation or test posts are few, or lack a label."""
+        labels, rests = self._class_names, "the choice between weights, the temperature and `abstain` rest on them"
+        notes = notes_on_few("validation", self.data_["validation"], labels, rests)
+        if "test" in self.data_:
+            notes += notes_on_few("test", self.data_["test"], labels)
+        return notes
+
+    def _evaluate(self, posts: Posts, part: str = "", notes: list[str] | None = None) -> Metrics:
+        self.problems_ = []
+        return evaluate_scorer(
+            self.scorer(), posts, self.on_bad_image, self.problems_, self.batch_size, self.progress, part, notes
+        )
 
     def _class_weights(self, truth: np.ndarray) -> np.ndarray | None:
         if self.class_weight is None:
@@ -711,7 +762,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         likelihood = -logged["log_loss"]
         score = (likelihood,) if self.metric == "log_loss" else (logged[self.metric], likelihood)
         error = standard_error(self.metric, metrics, checking.labels, scores)
-        return Validation(score, error, logged)
+        return Validation(score, error, logged, chosen_precision(device, self.precision))
 
     def _checkpoints(self, folder: Path, posts: Posts, held: Posts, accelerator: Accelerator) -> Checkpoints:
         """Where the state of the run is kept, and by what it is known again."""

@@ -108,7 +108,7 @@ def _run() -> None:
             stream.reconfigure(errors="backslashreplace")  # a label or a path that the terminal cannot show
     console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
     warnings.filterwarnings("ignore")  # other packages' warnings are not for the user of a command
-    warnings.filterwarnings("always", category=JointuneWarning)
+    warnings.filterwarnings("default", category=JointuneWarning)  # once, where trials repeat it
     warnings.showwarning = lambda message, *_, **__: console.print(f"note: {message}", style="yellow")
     try:
         app()

@@ -11,6 +11,7 @@ from jointune.batches.tokens import TextPreprocessor
 from jointune.evaluation.calibration import UNSURE
 from jointune.posts import ocr
 from jointune.posts.image_text import read_with_bar
+from jointune.posts.learned import LearnedPosts
 from jointune.posts.post import Post
 from jointune.posts.problems import OnBadImage, Problem
 from jointune.scoring import Probabilities, Scored, ScoredChunk, score_chunks, score_posts
@@ -29,6 +30,7 @@ class Scorer:
         about: what there is to tell of the model, as JSON values: versions, encoders, settings, metrics.
         card: the model card, Markdown.
         least_confidence: with less, the answer is that the model is unsure.
+        learned: by what posts that it was trained or validated on are known again; None where that was not kept.
     """
 
     labels: list[str]
@@ -39,6 +41,7 @@ class Scorer:
     about: Mapping[str, Any] = field(default_factory=dict)
     card: str = ""
     least_confidence: float = 0.0
+    learned: LearnedPosts | None = None
 
     def answer(self, probabilities: np.ndarray) -> tuple[str, float]:
         """The most probable label, or ``UNSURE``; and its confidence. Of one post, float [C]."""

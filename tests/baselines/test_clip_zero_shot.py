@@ -8,6 +8,9 @@ from PIL import Image
 
 from jointune import EncoderError, PostsError, SettingsError, read_posts
 from jointune.baselines.clip_zero_shot import ClipZeroShot, prompts_of
+from jointune.evaluation.calibration import at_temperature, calibrate
+from jointune.evaluation.metrics import log_loss
+from jointune.posts.read import as_posts
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +22,7 @@ def fitted(tiny_clip, posts_csv) -> ClipZeroShot:
 def test_it_learns_the_labels_and_nothing_else(dual, posts_csv):
     posts = read_posts(posts_csv)
     before = torch.get_rng_state()
-    first = ClipZeroShot(dual).fit(posts, validation=posts)
+    first = ClipZeroShot(dual).fit(posts, validation=0.1)
     assert first.classes_.tolist() == ["negative", "positive"]
     assert first.trained_parameters_ == 0
     rows = first.predict_proba(posts)
@@ -30,6 +33,24 @@ def test_it_learns_the_labels_and_nothing_else(dual, posts_csv):
     other = ClipZeroShot(dual).fit(posts[:2])
     np.testing.assert_array_equal(other.predict_proba(posts), rows)
     assert first.predict(posts).tolist() == first.classes_[rows.argmax(1)].tolist()
+
+
+def test_validation_posts_calibrate_it_and_change_no_answer(tiny_clip, posts_csv):
+    posts = read_posts(posts_csv)
+    prompts = {"negative": "bad awful train", "positive": "good happy lunch"}
+    plain = ClipZeroShot(tiny_clip, prompts).fit(posts)
+    assert plain.temperature_ == 1
+    rows = plain.predict_proba(posts)
+    # Labelled as it answers, it could be surer than the scale of random towers makes it.
+    answered = as_posts(posts, plain.predict(posts))
+    truth = rows.argmax(1)
+    calibrated = ClipZeroShot(tiny_clip, prompts).fit(posts, validation=answered)
+    assert calibrated.temperature_ == pytest.approx(calibrate(rows, truth).temperature)
+    assert calibrated.temperature_ < 0.9
+    changed = calibrated.predict_proba(posts)
+    np.testing.assert_allclose(changed, at_temperature(rows, calibrated.temperature_), atol=1e-6)
+    assert (changed.argmax(1) == rows.argmax(1)).all()
+    assert log_loss(changed, truth) < log_loss(rows, truth)
 
 
 def test_a_picture_alone_is_scored_as_the_checkpoint_scores_it(dual, posts_csv):

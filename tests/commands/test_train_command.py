@@ -122,7 +122,7 @@ def test_a_bad_picture_among_the_test_posts_is_named_before_training(refused, ti
     said = refused(
         *arguments, says=["posts.csv row 11 (line 12)", "10.png: an empty file of 0 bytes", "--on-bad-image"]
     )
-    assert "validation:" not in said
+    assert "validation in" not in said
     assert [file.name for file in tmp_path.iterdir()] == ["posts"]
 
 

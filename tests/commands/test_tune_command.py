@@ -33,7 +33,7 @@ def test_its_last_words_train_the_best_trial(jointune, posts_csv, tmp_path, tiny
     assert {name: bundle.get_params()[name] for name in best} == best
     assert best["class_weight"] == "balanced"
     accuracy = re.search(r"^\d.*?  ([01]\.\d{3})  ", said, re.MULTILINE)[1]
-    assert f"validation: accuracy {accuracy}" in trained
+    assert f"validation in fp32: accuracy {accuracy}" in trained
 
     code, said = jointune(*command)
     assert code == 2

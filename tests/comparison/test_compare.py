@@ -21,6 +21,8 @@ import predictors
 from jointune import compare, read_posts
 from jointune.comparison.cells import load_result, save_result, stored_results
 from jointune.errors import InterruptedTraining, OutputError, PostsError, SettingsError
+from jointune.evaluation.calibration import at_temperature, calibrate
+from jointune.posts.check import class_numbers
 
 QUICK = {"guess": predictors.Guess, "words": predictors.Words}
 
@@ -412,5 +414,12 @@ def test_our_own_methods_through_the_same_interface(posts_csv, tiny_settings, tm
     assert results["joint"].kept_start == (kept == [0])
     assert results["frozen"].kept_start is False
     mixed = results["late"].details["weight of text"]
-    expected = mixed * results["text"].test_scores + (1 - mixed) * results["image"].test_scores
-    np.testing.assert_allclose(results["late"].test_scores, expected, atol=1e-6)
+    averaged = {
+        part: mixed * getattr(results["text"], part) + (1 - mixed) * getattr(results["image"], part)
+        for part in ("check_scores", "test_scores")
+    }
+    truth = class_numbers(posts.take(results["late"].check), ["negative", "positive"])
+    temperature = calibrate(averaged["check_scores"], truth).temperature
+    assert results["late"].details["temperature of the average"] == pytest.approx(temperature, rel=1e-4)
+    expected = at_temperature(averaged["test_scores"], temperature)
+    np.testing.assert_allclose(results["late"].test_scores, expected, atol=1e-4)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from jointune import SettingsError
 from jointune.evaluation.calibration import at_temperature, calibrate, fit_temperature, least_confidence
+from jointune.evaluation.metrics import log_loss
 
 
 def drawn(posts, classes, seed=0):
@@ -23,12 +24,63 @@ def test_it_finds_how_over_confident_the_scores_are(confidence, classes):
     assert fit_temperature(at_temperature(honest, 1 / confidence), truth) == pytest.approx(confidence, rel=0.1)
 
 
-def test_posts_that_are_all_right_make_no_boundless_confidence():
-    scores, truth = np.tile([[0.6, 0.4]], (10, 1)), np.zeros(10, dtype=np.int64)
+@pytest.mark.parametrize("posts", [1, 2, 10, 60, 1000])
+def test_posts_that_are_all_right_make_no_boundless_confidence(posts):
+    """No more than Laplace's estimate of the accuracy, (N + 1) / (N + 2)."""
+    scores, truth = np.tile([[0.6, 0.4]], (posts, 1)), np.zeros(posts, dtype=np.int64)
     calibrated = at_temperature(scores, fit_temperature(scores, truth))
-    assert 0.8 < calibrated[0, 0] < 0.95
-    few = at_temperature(scores, fit_temperature(scores[:2], truth[:2]))
-    assert few[0, 0] < calibrated[0, 0]
+    assert calibrated[0, 0] == pytest.approx(max(0.6, (posts + 1) / (posts + 2)), abs=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_few_posts_get_the_temperature_with_the_least_log_loss(seed):
+    """Nothing pulls it towards another one where some posts are classified wrongly."""
+    honest, truth = drawn(60, 3, seed)
+    scores = at_temperature(honest, 0.9)
+    grid = np.exp(np.linspace(-1, 1, 2001))
+    losses = [log_loss(at_temperature(scores, temperature), truth) for temperature in grid]
+    assert fit_temperature(scores, truth) == pytest.approx(grid[np.argmin(losses)], rel=2e-3)
+
+
+@given(st.integers(1, 40), st.integers(2, 4), st.floats(0.2, 5), st.integers(0, 999))
+def test_it_never_makes_the_log_loss_worse(posts, classes, sharpness, seed):
+    """Neither on the posts that it was fitted on nor, by cross-validation, on others."""
+    scores, truth = drawn(posts, classes, seed)
+    scores = at_temperature(scores, 1 / sharpness)
+    found = calibrate(scores, truth)
+    assert found.log_loss[0] == pytest.approx(log_loss(scores, truth))
+    assert found.log_loss[1] <= found.log_loss[0]
+    assert log_loss(at_temperature(scores, found.temperature), truth) <= found.log_loss[0] + 1e-9
+    if found.temperature != 1:
+        assert (found.fitted, found.cross_validated) == (found.temperature, found.log_loss[1])
+        assert found.cross_validated < found.log_loss[0]
+
+
+def test_a_temperature_that_does_not_help_on_other_posts_is_not_applied():
+    honest, truth = drawn(60, 3)
+    found = calibrate(honest, truth)
+    assert found.temperature == 1
+    assert found.fitted != 1
+    assert found.cross_validated > found.log_loss[0]
+    for before, after in (found.log_loss, found.ece, found.reliability):
+        assert before == after
+    assert found.answered[0][0] == pytest.approx(honest.max(1).min())
+
+
+def test_one_post_is_too_few_to_tell_whether_a_temperature_helps():
+    found = calibrate(np.array([[0.6, 0.4]]), np.array([0]))
+    assert (found.temperature, found.cross_validated) == (1.0, None)
+
+
+def test_what_abstaining_gains_is_said_of_the_probabilities_that_the_model_gives():
+    honest, truth = drawn(500, 3)
+    scores = at_temperature(honest, 0.3)
+    found = calibrate(scores, truth)
+    assert found.temperature > 2
+    given_out = at_temperature(scores, found.temperature).max(1)
+    for threshold, accuracy, share in found.answered:
+        answered = given_out >= threshold
+        assert (share, accuracy) == (answered.mean(), (scores.argmax(1) == truth)[answered].mean())
 
 
 @given(st.floats(0.1, 10), st.integers(2, 6), st.integers(0, 99))

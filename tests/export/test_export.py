@@ -92,7 +92,7 @@ def exported(classifier, posts, tmp_path_factory):
 def test_the_folder_has_all_that_scoring_needs(exported, classifier, posts):
     folder, report = exported
     names = {file.name for file in folder.iterdir()}
-    assert names == {*VERIFIED, "manifest.json", "README.md"}
+    assert names == {*VERIFIED, "manifest.json", "README.md", "learned_posts.json"}
     assert all(stat.S_IMODE(file.stat().st_mode) & 0o044 for file in folder.iterdir())
     said = json.loads((folder / "export.json").read_text())
     assert said["export"]["check"] == report

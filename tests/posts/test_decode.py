@@ -2,12 +2,14 @@
 
 import threading
 import time
+import warnings
 
 import numpy as np
 from PIL import Image
 
 from jointune.posts import decode
 from jointune.posts.decode import decode_posts
+from jointune.posts.pictures import open_picture
 from jointune.posts.post import Post
 
 
@@ -63,3 +65,25 @@ def test_rows_that_hold_pictures_are_not_read_far_ahead(monkeypatch):
     read.clear()
     next(decode_posts(rows(5000), prepared, workers=2))
     assert len(read) == 2
+
+
+def test_threads_leave_the_filters_of_warnings_alone():
+    """They belong to the process: whoever restores them last would bring back what another thread had set."""
+    before = list(warnings.filters)
+    inside, other_inside, left = threading.Event(), threading.Event(), threading.Event()
+
+    def first() -> None:
+        open_picture(Image.new("RGB", (1, 1)), admit=lambda _: (inside.set(), other_inside.wait(10)))
+        left.set()
+
+    def second() -> None:
+        inside.wait(10)
+        open_picture(Image.new("RGB", (1, 1)), admit=lambda _: (other_inside.set(), left.wait(10)))
+
+    threads = [threading.Thread(target=work) for work in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert left.is_set()
+    assert list(warnings.filters) == before

@@ -14,7 +14,9 @@ from jointune.encoders.image import ImageEncoder
 from jointune.encoders.projections import Projections
 from jointune.encoders.text import TextEncoder
 from jointune.errors import PostsError, SettingsError
+from jointune.evaluation.calibration import at_temperature, calibrate
 from jointune.model import Inputs, Outputs
+from jointune.posts.check import class_numbers
 from jointune.posts.problems import OnBadImage, Problem, valid_policy
 from jointune.posts.records import as_posts
 from jointune.scoring import score_posts
@@ -46,6 +48,7 @@ class ClipZeroShot:
         classes_: label names, str [C], in the order of the probabilities' columns.
         problems_: posts that were scored without their picture.
         trained_parameters_: 0.
+        temperature_: what the logits are divided by, beside the checkpoint's own scale; 1 without validation posts.
     """
 
     def __init__(
@@ -64,14 +67,15 @@ class ClipZeroShot:
         self.device = device
 
     def fit(self, posts: Any, *, validation: Any = None) -> "ClipZeroShot":
-        """Learn which labels there are, and nothing else.
+        """Learn which labels there are, and of validation posts how confident to be.
 
         Args:
             posts: as for ``JointClassifier.fit``; their texts and pictures are not looked at.
-            validation: not used.
+            validation: labelled posts to fit a temperature on, so that log loss and calibration compare with those of
+                other methods; no answer depends on it. None, or a fraction, for the checkpoint's own.
 
         Raises:
-            PostsError: no post has a label.
+            PostsError: no post has a label, or a validation post has another one or cannot be used.
             SettingsError: a label has no prompt.
             EncoderError: the checkpoint cannot be loaded, or is not that of a dual encoder.
         """
@@ -89,6 +93,11 @@ class ClipZeroShot:
         scorer.compare_with([self._tokens(of_label, self.text_) for of_label in prompts])
         self.classes_ = np.array(labels, dtype=object)
         self.trained_parameters_ = 0
+        self.temperature_ = 1.0
+        if validation is not None and not isinstance(validation, int | float):
+            held = as_posts(validation)
+            truth = class_numbers(held, labels)
+            self.temperature_ = calibrate(self.predict_proba(held), truth).temperature
         return self
 
     def predict_proba(self, posts: Any) -> np.ndarray:
@@ -102,7 +111,7 @@ class ClipZeroShot:
         self.problems_: list[Problem] = []
 
         def run(batches: Iterable[Batch], count: int) -> np.ndarray:
-            return probabilities(self.model_, batches, count, self._device)
+            return at_temperature(probabilities(self.model_, batches, count, self._device), self.temperature_)
 
         scored = score_posts(posts, run, self.text_, self.image_, policy, self.problems_, self.batch_size, posts.name)
         rows = [one.probabilities for one in scored]

@@ -1,18 +1,45 @@
-"""Late fusion: the probabilities of text alone and of picture alone, averaged with a weight."""
+"""Late fusion: the probabilities of text alone and of picture alone, averaged with a weight, then calibrated."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from jointune.baselines.one_modality import OneModality
 from jointune.classifier import JointClassifier
+from jointune.evaluation.calibration import at_temperature, calibrate
 from jointune.evaluation.intervals import f1_scores
 from jointune.posts.check import class_numbers
+from jointune.posts.divide import divide
 from jointune.posts.records import as_posts
-from jointune.posts.split import split_posts, validation_fraction
 
 WEIGHTS = np.linspace(0, 1, 21)
 """Of the text, to choose from."""
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """How the probabilities of text alone and of picture alone become one.
+
+    An average of calibrated probabilities is not confident enough, so that it has a temperature of its own.
+
+    Attributes:
+        weight: of the text.
+        temperature: what the logarithms of the average are divided by.
+    """
+
+    weight: float
+    temperature: float
+
+    @classmethod
+    def fitted(cls, truth: np.ndarray, text: np.ndarray, image: np.ndarray, metric: str = "accuracy") -> "Mixture":
+        """Weight and temperature that suit the validation posts; arguments as for ``choose_weight``."""
+        weight = choose_weight(truth, text, image, metric)
+        return cls(weight, calibrate(mix(text, image, weight), truth).temperature)
+
+    def __call__(self, text: np.ndarray, image: np.ndarray) -> np.ndarray:
+        """Probabilities, float32 [N, C]."""
+        return at_temperature(mix(text, image, self.weight), self.temperature).astype(np.float32)
 
 
 def choose_weight(truth: np.ndarray, text: np.ndarray, image: np.ndarray, metric: str = "accuracy") -> float:
@@ -46,7 +73,7 @@ def mix(text: np.ndarray, image: np.ndarray, weight: float) -> np.ndarray:
 
 
 class LateFusion:
-    """Two classifiers trained apart, whose probabilities are averaged with a weight chosen on validation posts.
+    """Two classifiers trained apart; their probabilities are averaged and calibrated as suits the validation posts.
 
     Args:
         text: the recipe for text alone.
@@ -57,23 +84,19 @@ class LateFusion:
         self.text = OneModality(text, hidden="image")
         self.image = OneModality(image, hidden="text")
 
-    def fit(self, posts: Any, *, validation: Any = 0.1) -> "LateFusion":
+    def fit(self, posts: Any, *, validation: Any = None) -> "LateFusion":
         """See ``JointClassifier.fit``."""
-        posts = as_posts(posts)
-        if (fraction := validation_fraction(validation)) is not None:
-            learn, check = split_posts(posts, fraction, self.text.classifier.seed)
-            posts, validation = posts.take(learn), posts.take(check)
-        validation = as_posts(validation)
+        posts, validation = divide(as_posts(posts), validation).held_out(self.text.classifier.seed)
         for part in (self.text, self.image):
             part.fit(posts, validation=validation)
         self.classes_ = self.text.classes_
         self.trained_parameters_ = self.text.trained_parameters_ + self.image.trained_parameters_
         truth = class_numbers(validation, posts.label_names)
         text, image = (part.predict_proba(validation) for part in (self.text, self.image))
-        self.weight_ = choose_weight(truth, text, image, self.text.classifier.metric)
+        self.mixture_ = Mixture.fitted(truth, text, image, self.text.classifier.metric)
         return self
 
     def predict_proba(self, posts: Any) -> np.ndarray:
         """Probabilities, float32 [N, C]; see ``JointClassifier.predict_proba``."""
         posts = as_posts(posts)
-        return mix(self.text.predict_proba(posts), self.image.predict_proba(posts), self.weight_).astype(np.float32)
+        return self.mixture_(self.text.predict_proba(posts), self.image.predict_proba(posts))

@@ -21,9 +21,9 @@ class OneModality:
         self.classifier = classifier
         self.hidden = hidden
 
-    def fit(self, posts: Any, *, validation: Any = 0.1) -> "OneModality":
+    def fit(self, posts: Any, *, validation: Any = None) -> "OneModality":
         """See ``JointClassifier.fit``."""
-        if not isinstance(validation, int | float):
+        if validation is not None and not isinstance(validation, int | float):
             validation = self._shown(validation)
         self.classifier.fit(self._shown(posts), validation=validation)
         self.classes_ = self.classifier.classes_

@@ -4,7 +4,7 @@ import errno
 import math
 import os
 import tempfile
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import IO
@@ -14,6 +14,7 @@ import numpy as np
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.errors import OutputError
 from jointune.posts.decode import decode_posts
+from jointune.posts.learned import digests
 from jointune.posts.pictures import PictureError, picture_digest
 from jointune.posts.post import Post, Posts
 from jointune.posts.problems import OnBadImage, Problem, raise_problems, stops
@@ -24,6 +25,9 @@ class PictureStore:
     """Prepared pictures in a file: an epoch reads them at the speed of a copy, and memory does not grow with them.
 
     The file has no name and vanishes with the process, however that ends.
+
+    Attributes:
+        digests: SHA-256 of the picture at each place that ``store_pictures`` gave.
     """
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
@@ -31,6 +35,7 @@ class PictureStore:
         self._file = tempfile.TemporaryFile(prefix="jointune-pictures-", buffering=0)  # noqa: SIM115
         self._places: dict[bytes, int] = {}
         self._count = 0
+        self.digests: dict[int, bytes] = {}
 
     def find(self, digest: bytes) -> int | None:
         """Where the picture with this digest is; None where it is not."""
@@ -86,18 +91,22 @@ def store_pictures(
         return post.image if isinstance(post.image, Path) and not post.problem else id(post)
 
     distinct = {source(post): post for post in reversed(posts)}
-    digests = {key: _digest(post) for key, post in distinct.items()}
+    contents = {key: _digest(post) for key, post in distinct.items()}
     found: dict[Hashable, int | Problem | None] = {}
-    for key, digest in digests.items():
+    for key, digest in contents.items():
         if digest is not None and (place := store.find(digest)) is not None:
             found[key] = place
     missing = [post for key, post in reversed(distinct.items()) if key not in found]
     height, width = preprocessor.resize
     bar.start(len(distinct), len(found))
     for post, pixels, problem in decode_posts(missing, preprocessor.prepare, (width, height)):
-        digest = digests[source(post)]
+        digest = contents[source(post)]
         found[source(post)] = problem or (None if pixels is None or digest is None else store.append(pixels, digest))
         bar.advance()
+
+    for key, at in found.items():
+        if isinstance(at, int) and (digest := contents[key]) is not None:
+            store.digests[at] = digest
 
     kept: list[Post] = []
     places: list[int | None] = []
@@ -118,6 +127,14 @@ def store_pictures(
         problems.append(problem)
     raise_problems(fatal, posts.name)
     return Posts(kept, posts.name), places, problems
+
+
+def stored_digests(posts: Posts, places: Sequence[int | None], store: PictureStore) -> list[list[bytes]]:
+    """What tells each post's text and picture from others; arguments as ``store_pictures`` gave them."""
+    return [
+        digests(post.text, None if place is None else store.digests[place])
+        for post, place in zip(posts, places, strict=True)
+    ]
 
 
 def _digest(post: Post) -> bytes | None:

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from jointune.errors import SettingsError
 from jointune.evaluation.metrics import Metrics
+from jointune.evaluation.notes import untested
 from jointune.posts.problems import Problem
 from jointune.posts.read import Columns
 
@@ -105,4 +106,6 @@ def say_affected(problems: list[Problem], policy: str) -> None:
 
 def sentence(scores: Metrics) -> str:
     """The main scores in one line."""
-    return f"{scores} on {scores.n:,} {'post' if scores.n == 1 else 'posts'}"
+    lacking = untested(scores)
+    posts = f"{scores.n:,} {'post' if scores.n == 1 else 'posts'}"
+    return f"{scores} on {posts}" + (f", {lacking}" if lacking else "")

@@ -192,7 +192,7 @@ def train(
     discard_unfinished(partial)
     for part, scores in (("validation", classifier.metrics_), ("test", classifier.test_metrics_)):
         if scores:
-            out.print(f"{part}: {sentence(scores)}")
+            out.print(f"{part} in fp32: {sentence(scores)}")
     out.print(f"wrote {bundle}")
 
 

@@ -13,10 +13,11 @@ from jointune.bundle import versions
 from jointune.classifier import JointClassifier
 from jointune.comparison.cells import stored_cells
 from jointune.comparison.methods import METHODS, Setup
-from jointune.comparison.protocol import VALIDATION, Fold
+from jointune.comparison.protocol import Fold
 from jointune.comparison.report.write import REPORT
 from jointune.files import COMPARISON_MARK, atomic_file, claim_folder, read_json, refuse_other, write_json
 from jointune.posts.digest import posts_digest
+from jointune.posts.divide import VALIDATION
 from jointune.posts.post import Posts
 from jointune.training.tracking import loggable
 

@@ -6,11 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from jointune.baselines.late import choose_weight, mix
+from jointune.baselines.late import Mixture
 from jointune.comparison.cells import Cell, CellResult, Cost, load_result, save_result
 
 WEIGHT = "weight of text"
 """The detail by which to know a cell that was put together."""
+
+TEMPERATURE = "temperature of the average"
+"""The detail beside it."""
 
 
 def parts_of_late(cell: Cell, folder: Path) -> tuple[CellResult, CellResult] | None:
@@ -32,7 +35,7 @@ def late_of(
         folder: of the cells.
     """
     text, image = parts
-    weight = choose_weight(truth[text.check], text.check_scores, image.check_scores, metric)
+    mixture = Mixture.fitted(truth[text.check], text.check_scores, image.check_scores, metric)
 
     def both(name: str, add: Callable[[Any, Any], Any]) -> Any:
         first, second = getattr(text.cost, name), getattr(image.cost, name)
@@ -50,12 +53,12 @@ def late_of(
         cell,
         text.learned,
         text.check,
-        mix(text.check_scores, image.check_scores, weight).astype("float32"),
+        mixture(text.check_scores, image.check_scores),
         text.test,
-        mix(text.test_scores, image.test_scores, weight).astype("float32"),
+        mixture(text.test_scores, image.test_scores),
         cost,
         [],
-        {WEIGHT: weight},
+        {WEIGHT: mixture.weight, TEMPERATURE: mixture.temperature},
     )
     save_result(result, folder)
     return result

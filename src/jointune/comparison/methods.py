@@ -143,12 +143,14 @@ METHODS: dict[str, Method] = {
     "frozen": _joint("logistic regression on what both encoders say, none of them trained", epochs=0),
     "text": Method("the same recipe with every picture hidden", _without("image")),
     "image": Method("the same recipe with every text hidden", _without("text")),
-    "late": Method("the probabilities of text and image averaged, with a weight chosen on validation posts", _late),
+    "late": Method(
+        "the probabilities of text and image averaged with a weight, then calibrated, on validation posts", _late
+    ),
     "clip": Method(
         "the two towers of a CLIP checkpoint fine-tuned together, by jointune's recipe", _clip, needs="clip"
     ),
     "clip-zero-shot": Method(
-        "a CLIP checkpoint with a prompt for each label, not trained", _clip_zero_shot, needs="clip"
+        "a CLIP checkpoint with a prompt for each label, not trained, only calibrated", _clip_zero_shot, needs="clip"
     ),
     "visualbert": Method(
         "picture states enter the text encoder's layers as extra tokens (VisualBERT)", _visualbert, changes=VISUALBERT

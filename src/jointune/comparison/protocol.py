@@ -8,12 +8,10 @@ import numpy as np
 
 from jointune.errors import PostsError, SettingsError
 from jointune.posts.check import split_problems
+from jointune.posts.divide import VALIDATION
 from jointune.posts.post import Posts
 from jointune.posts.problems import raise_problems
 from jointune.posts.split import split_posts
-
-VALIDATION = 0.1
-"""The share of each training part that is held out for early stopping and selection."""
 
 Budget = int | None
 """Training labels a class; None for all there are."""

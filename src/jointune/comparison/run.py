@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -30,7 +31,7 @@ from jointune.comparison.report.write import write_report
 from jointune.comparison.result import Comparison
 from jointune.comparison.timing import time_left
 from jointune.comparison.worker import Job
-from jointune.errors import PostsError, SettingsError
+from jointune.errors import JointuneWarning, PostsError, SettingsError
 from jointune.files import COMPARISON_MARK
 from jointune.posts.check import class_numbers, label_problems, usable
 from jointune.posts.image_text import read_with_bar
@@ -102,6 +103,9 @@ def compare(
     if not posts:
         raise PostsError(f"{posts.name}: no posts to compare on")
     raise_problems(list(label_problems(posts)), posts.name)
+    if folds is not None and any(post.split is not None for post in posts):
+        note = f"{posts.name}: the split that the posts carry is not used; with folds=None it would divide them"
+        warnings.warn(note, JointuneWarning, stacklevel=2)
     posts, problems = usable(posts, valid_policy(on_bad_image))
     groups = identity_groups(posts)
     divided = [fold_of_split(posts, groups)] if folds is None else make_folds(posts, folds, groups)

@@ -24,13 +24,25 @@ _FEWEST = 20
 _RANGE = (-3.0, 3.0)
 """Of the logarithm of the temperature."""
 
+_FOLDS = 10
+"""Of the cross-validation that decides whether a temperature is applied."""
+
+_ROUNDING = 1e-6
+"""Of a log loss: less is no gain."""
+
 
 @dataclass(frozen=True)
 class Calibration:
     """How trustworthy the probabilities are, as the validation posts tell.
 
+    "After" is what cross-validation says: each post is scored at the temperature that is the best for the posts of the
+    other folds. Where the temperature is not applied, it is the same as "before".
+
     Attributes:
-        temperature: what the logits are divided by.
+        temperature: what the logits are divided by; 1 where ``fitted`` is not applied.
+        fitted: the temperature with the least log loss on all validation posts.
+        cross_validated: the log loss "after", whether or not the temperature is applied: it is applied where this is
+            less than before. None where there are too few posts to cross-validate.
         log_loss: in nats, before and after.
         ece: expected calibration error, before and after.
         reliability: before and after, a row for each bin of confidence that is not empty: mean confidence, accuracy,
@@ -40,6 +52,8 @@ class Calibration:
     """
 
     temperature: float
+    fitted: float
+    cross_validated: float | None
     log_loss: tuple[float, float]
     ece: tuple[float, float]
     reliability: tuple[list[tuple[float, float, int]], list[tuple[float, float, int]]]
@@ -77,28 +91,27 @@ def least_confidence(calibration: Mapping[str, Any] | None, accuracy: float, lab
 
 
 def calibrate(probabilities: np.ndarray, truth: np.ndarray) -> Calibration:
-    """Fit a temperature on held-out posts, and say what it gains and what confidence is worth.
+    """Fit a temperature on held-out posts, apply it only if it helps on posts that it was not fitted on.
 
     Args:
         probabilities: of N posts, float [N, C].
         truth: class numbers, int [N].
     """
-    temperature = fit_temperature(probabilities, truth)
-    after = at_temperature(probabilities, temperature)
-    confidence, right = after.max(1), after.argmax(1) == truth
-    places = np.linspace(0, max(0, len(truth) - _FEWEST), _THRESHOLDS).astype(int)
-    thresholds = np.unique(np.sort(confidence)[places])
-    chosen = [confidence >= threshold for threshold in thresholds]
-    answered = [
-        (float(threshold), float(right[posts].mean()), float(posts.mean()))
-        for threshold, posts in zip(thresholds, chosen, strict=True)
-    ]
+    fitted, before = fit_temperature(probabilities, truth), log_loss(probabilities, truth)
+    others = _cross_validated(probabilities, truth)
+    cross_validated = None if others is None else log_loss(others, truth)
+    if others is None or cross_validated is None or cross_validated > before - _ROUNDING:
+        temperature, others = 1.0, probabilities
+    else:
+        temperature = fitted
     return Calibration(
         temperature,
-        (log_loss(probabilities, truth), log_loss(after, truth)),
-        (_error(probabilities, truth), _error(after, truth)),
-        (_reliability(probabilities, truth), _reliability(after, truth)),
-        answered,
+        fitted,
+        cross_validated,
+        (before, log_loss(others, truth)),
+        (_error(probabilities, truth), _error(others, truth)),
+        (_reliability(probabilities, truth), _reliability(others, truth)),
+        _answered(at_temperature(probabilities, temperature), truth),
     )
 
 
@@ -117,24 +130,61 @@ def at_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
 def fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
     """The temperature with the least log loss on held-out posts (Guo et al., 2017, arXiv 1706.04599).
 
-    Few posts may all be classified rightly, which would call for boundless confidence: as in Platt (1999), each true
-    label counts as (N + 1) / (N + C), and every other one as 1 / (N + C).
+    A few posts may all be classified rightly, and the least log loss is then at boundless confidence. So no temperature
+    below 1 brings the mean confidence above (N + 1) / (N + 2), which is Laplace's estimate of the accuracy after N
+    right answers.
 
     Args:
         probabilities: of N posts, float [N, C].
         truth: class numbers, int [N].
     """
-    from scipy.optimize import minimize_scalar
+    from scipy.optimize import brentq, minimize_scalar
 
-    posts, classes = probabilities.shape
-    targets = np.full((posts, classes), 1 / (posts + classes))
-    targets[np.arange(posts), truth] = (posts + 1) / (posts + classes)
+    exact, posts = probabilities.astype(np.float64), len(truth)
 
     def loss(log_temperature: float) -> float:
-        scores = at_temperature(probabilities.astype(np.float64), float(np.exp(log_temperature)))
-        return float(-(targets * np.log(np.maximum(scores, 1e-300))).sum() / posts)
+        return log_loss(at_temperature(exact, np.exp(log_temperature)), truth)
 
-    return float(np.exp(minimize_scalar(loss, bounds=_RANGE, method="bounded").x))
+    def excess(log_temperature: float) -> float:
+        confidence = at_temperature(exact, np.exp(log_temperature)).max(1).mean()
+        return float(confidence - (posts + 1) / (posts + 2))
+
+    low, high = _RANGE
+    if excess(0.0) >= 0:
+        low = 0.0
+    elif excess(low) > 0:
+        low = brentq(excess, low, 0.0)
+    return float(np.exp(minimize_scalar(loss, bounds=(low, high), method="bounded").x))
+
+
+def _cross_validated(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray | None:
+    """The probabilities of each post at the temperature that suits the other folds; None for a single post.
+
+    The folds have the same shares of labels, and depend on the order of the posts only.
+    """
+    folds = min(_FOLDS, len(truth))
+    if folds < 2:
+        return None
+    fold = np.empty(len(truth), dtype=int)
+    fold[np.argsort(truth, kind="stable")] = np.arange(len(truth)) % folds
+    scores = np.empty_like(probabilities)
+    for number in range(folds):
+        held = fold == number
+        temperature = fit_temperature(probabilities[~held], truth[~held])
+        scores[held] = at_temperature(probabilities[held], temperature)
+    return scores
+
+
+def _answered(probabilities: np.ndarray, truth: np.ndarray) -> list[tuple[float, float, float]]:
+    """What abstaining gains; see ``Calibration.answered``."""
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == truth
+    places = np.linspace(0, max(0, len(truth) - _FEWEST), _THRESHOLDS).astype(int)
+    thresholds = np.unique(np.sort(confidence)[places])
+    chosen = [confidence >= threshold for threshold in thresholds]
+    return [
+        (float(threshold), float(right[posts].mean()), float(posts.mean()))
+        for threshold, posts in zip(thresholds, chosen, strict=True)
+    ]
 
 
 def _error(probabilities: np.ndarray, truth: np.ndarray) -> float:

@@ -18,6 +18,7 @@ from jointune.export.graph import write_graph
 from jointune.export.int8 import quantize
 from jointune.files import EXPORT_MARK, atomic_folder, refuse_existing, write_json, write_manifest
 from jointune.model import JointModel
+from jointune.posts.learned import LEARNED
 from jointune.posts.post import Posts
 from jointune.posts.read import read_posts
 from jointune.runtime.engines import open_graph
@@ -113,6 +114,8 @@ def export(
             },
         )
         (folder / "README.md").write_text(export_card(scorer.card, precision, checked.name, report), encoding="utf-8")
+        if scorer.learned is not None:
+            write_json(folder / LEARNED, scorer.learned.to_dict())
         write_manifest(folder, VERIFIED)
     return report
 

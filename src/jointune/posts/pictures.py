@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -68,21 +67,20 @@ def open_picture(
     file = _name(source)
     content = b"" if isinstance(source, Image.Image) else _content(source, file)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the bound below is the one that counts
-            picture = source if isinstance(source, Image.Image) else Image.open(io.BytesIO(content), formats=FORMATS)
-            if picture.width * picture.height > MAX_PIXELS:
-                raise Image.DecompressionBombError
-            if not picture.width * picture.height:
-                raise ValueError("it has no pixels")
-            if at_least and picture is not source:
-                picture.draft("RGB", at_least)
-            admit(picture.width * picture.height)
-            picture.load()
-            # Turned last, when the file's own pixels have been let go: they and two copies would be too much.
-            turn = _turn(picture)
-            picture = _to_rgb(picture)
-            return picture if turn is None else picture.transpose(turn)
+        # No catch_warnings here or in any thread: it is the whole process's, and would swallow others' warnings.
+        picture = source if isinstance(source, Image.Image) else Image.open(io.BytesIO(content), formats=FORMATS)
+        if picture.width * picture.height > MAX_PIXELS:
+            raise Image.DecompressionBombError
+        if not picture.width * picture.height:
+            raise ValueError("it has no pixels")
+        if at_least and picture is not source:
+            picture.draft("RGB", at_least)
+        admit(picture.width * picture.height)
+        picture.load()
+        # Turned last, when the file's own pixels have been let go: they and two copies would be too much.
+        turn = _turn(picture)
+        picture = _to_rgb(picture)
+        return picture if turn is None else picture.transpose(turn)
     except Image.DecompressionBombError as reason:
         raise PictureError(
             file, f"more than {MAX_PIXELS:,} pixels, too large to open safely", "save it smaller or remove the row"

@@ -61,8 +61,9 @@ def _from_path(path: str | Path, use: Columns, labelled: bool) -> Posts:
                 f"{shown}: no such file; a text to classify is given in a list of mappings, such as {example}"
             )
     file = PostsFile(path, replace(use, split=None, label=use.label if labelled else None))
-    if use.label in file.columns:
-        file.use = replace(file.use, label=use.label)
+    # As in a frame, labels and splits are read where there are such columns.
+    read = {part: name for part in ("label", "split") if (name := getattr(use, part)) in file.columns}
+    file.use = replace(file.use, **read)
     return file.read()
 
 

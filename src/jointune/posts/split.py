@@ -13,6 +13,11 @@ from jointune.posts.pictures import PictureError, picture_bytes
 from jointune.posts.post import Posts
 
 
+def plain_text(text: str) -> str:
+    """The text without regard to case and white space, by which identical texts are found."""
+    return " ".join(text.casefold().split())
+
+
 def identity_groups(posts: Posts) -> list[int]:
     """One number a post; posts that share a picture's bytes or a text, directly or through others, share it.
 
@@ -31,7 +36,7 @@ def identity_groups(posts: Posts) -> list[int]:
     for index, post in enumerate(posts):
         keys: list[Hashable] = []
         if post.text is not None:
-            keys.append(("text", " ".join(post.text.casefold().split())))
+            keys.append(("text", plain_text(post.text)))
         if post.image is not None:
             source = post.image if not hasattr(post.image, "tobytes") else index
             if source not in digests:
@@ -62,7 +67,8 @@ def split_posts(posts: Posts, fraction: float, seed: int = 0) -> tuple[list[int]
     """Split into a training and a validation part.
 
     Groups of posts that share a picture or a text stay together. Groups are dealt in random order, each to the part
-    that is shorter of the group's labels, so that both parts keep the label proportions as far as the groups allow.
+    that is shorter of the group's labels, so that both parts keep the label proportions as far as the groups allow. A
+    label of two posts or more has one in the validation part, where that is large enough for one of each.
 
     Args:
         posts: labelled posts.
@@ -85,8 +91,9 @@ def split_posts(posts: Posts, fraction: float, seed: int = 0) -> tuple[list[int]
     order.sort(key=len, reverse=True)  # large groups first, while there is still room to balance them
 
     labels = [post.label for post in posts]
-    wanted = {label: count * fraction for label, count in Counter(labels).items()}
     left_to_learn = Counter(labels)
+    one_of_each = sum(count > 1 for count in left_to_learn.values()) <= len(posts) * fraction
+    wanted = {label: max(count * fraction, float(one_of_each and count > 1)) for label, count in left_to_learn.items()}
     held: list[int] = []
     taken: Counter[str | None] = Counter()
     for members in order:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jointune import __version__
+from jointune.evaluation.notes import untested
 from jointune.report.markdown import table
 
 
@@ -76,7 +77,7 @@ def model_card(
         "",
         "- The validation posts chose the best checkpoint, so scores on them are slightly optimistic; a test part "
         "that took no part in training is the fairer measure.",
-        "- Probabilities are calibrated on the validation posts; on posts of another kind they may be too high.",
+        "- Probabilities may be too high on posts of another kind than the validation posts.",
         "- Labels are opinions of annotators; the model repeats theirs and both encoders' biases.",
         "- Not to be used to judge persons.",
         "",
@@ -113,7 +114,7 @@ def _calibration(calibration: Mapping[str, Any]) -> list[str]:
     return [
         "## Calibration",
         "",
-        f"The logits are divided by a temperature of {calibration['temperature']:.2f}, fitted on the validation posts.",
+        _temperature(calibration),
         "",
         *table(["measure", "before", "after"], "lrr", measures),
         "",
@@ -125,6 +126,27 @@ def _calibration(calibration: Mapping[str, Any]) -> list[str]:
         "",
         *table(["accuracy wanted", "confidence needed", "posts answered"], "rrr", rows),
     ]
+
+
+def _temperature(calibration: Mapping[str, Any]) -> str:
+    """Whether a temperature is applied, and why."""
+    if "fitted" not in calibration:  # an older bundle
+        temperature = f"{calibration['temperature']:.2f}"
+        return f"The logits are divided by a temperature of {temperature}, fitted on the validation posts."
+    before, after = calibration["log_loss"][0], calibration["cross_validated"]
+    if after is None:
+        return "No temperature is applied: there are too few validation posts to tell whether one would help."
+    tried = f"log loss {before:.3f} before, {after:.3f} after"
+    if calibration["temperature"] == 1:
+        return (
+            f"No temperature is applied: that of {calibration['fitted']:.2f}, the best on the validation posts, does "
+            f"not help on posts that it was not fitted on ({tried}, cross-validated on the validation posts)."
+        )
+    return (
+        f"The logits are divided by a temperature of {calibration['temperature']:.2f}, fitted on the validation posts, "
+        f"because it helps on posts that it was not fitted on ({tried}, cross-validated on the validation posts). "
+        '"After" below is cross-validated too.'
+    )
 
 
 def _scores(part: str, scores: Mapping[str, Any]) -> list[str]:
@@ -139,7 +161,7 @@ def _scores(part: str, scores: Mapping[str, Any]) -> list[str]:
         for label, row in scores["per_class"].items()
     ]
     return [
-        f"On the {scores['n']:,} {part} posts:",
+        f"On the {scores['n']:,} {part} posts{f', {lacking}' if (lacking := untested(scores)) else ''}:",
         "",
         *table(["measure", "value", "95 % interval"], "lrl", measures),
         "",

@@ -9,6 +9,7 @@ from jointune.batches.batch import Batch
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.tokens import TextPreprocessor
 from jointune.files import read_json
+from jointune.posts.learned import read_learned
 from jointune.runtime.engines import Graph, open_graph
 from jointune.runtime.folder import GRAPH, LABELS, PREPROCESSOR, TOKENIZER, read_description
 from jointune.runtime.parts import parts
@@ -81,6 +82,7 @@ def load_exported(folder: Path, engine: str | None = None, threads: int | None =
         description["read_image_text"],
         about,
         card.read_text(encoding="utf-8") if card.is_file() else "",
+        learned=read_learned(folder, "folder"),
     )
 
 

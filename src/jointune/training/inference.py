@@ -41,8 +41,14 @@ def supports_bf16(device: torch.device) -> bool:
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """Mixed precision for ``bf16``, nothing for ``fp32``, and for ``auto`` what is faster on ``device``."""
-    enabled = precision == "bf16" or (precision == "auto" and supports_bf16(device))
-    return torch.autocast(device.type, torch.bfloat16, enabled=enabled)
+    return torch.autocast(device.type, torch.bfloat16, enabled=chosen_precision(device, precision) == "bf16")
+
+
+def chosen_precision(device: torch.device, precision: str) -> str:
+    """``bf16`` or ``fp32``: what ``precision`` comes to on ``device``."""
+    if precision == "auto":
+        return "bf16" if supports_bf16(device) else "fp32"
+    return precision
 
 
 @contextmanager

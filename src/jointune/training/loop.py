@@ -38,11 +38,13 @@ class Validation:
         score: to be maximised; the first of its numbers that differs decides.
         error: the standard error of the first.
         scores: to log.
+        precision: ``bf16`` or ``fp32``, in which the posts were scored.
     """
 
     score: tuple[float, ...]
     error: float
     scores: dict[str, float]
+    precision: str = "fp32"
 
 
 Validate = Callable[[JointModel], Validation]
@@ -133,7 +135,7 @@ def fine_tune(
             slack = recipe.prefer_last if run.step == total else 0.0
             verdict = run.validated(found, model, run.step / steps_per_epoch, optimizer.param_groups[0]["lr"], slack)
             run.stopped = run.step - run.kept_step >= max(1, recipe.patience * steps_per_epoch)
-        accelerator.log({k: v for k, v in run.log[-1].items() if v is not None}, step=run.step)
+        accelerator.log({k: v for k, v in run.log[-1].items() if isinstance(v, int | float)}, step=run.step)
         bar.line(_sentence(run.log[-1], verdict))
         save()
 
@@ -209,7 +211,7 @@ class RunState:
         """
         loss = self.loss_sum / self.loss_count if self.loss_count else None
         when = {"step": self.step, "epoch": epoch, "seconds": self.seconds, "loss": loss, "learning_rate": rate}
-        self.log.append(when | found.scores)
+        self.log.append(when | found.scores | {"precision": found.precision})
         self.loss_sum, self.loss_count = 0.0, 0
         near = slack > 0 and self.kept_score[0] - found.score[0] <= slack * found.error
         better = found.score > self.kept_score
@@ -291,4 +293,5 @@ def _evaluation_steps(steps_per_epoch: int, evaluations: int) -> set[int]:
 def _sentence(entry: dict[str, Any], verdict: str) -> str:
     scores = "  ".join(f"{name} {entry[name]:.4f}" for name in ("accuracy", "macro_f1", "log_loss") if name in entry)
     loss = "" if entry["loss"] is None else f"  loss {entry['loss']:.4f}"
-    return f"epoch {entry['epoch']:.1f}{loss}  validation: {scores}{f'  {verdict}' if verdict else ''}"
+    validation = f"validation in {entry['precision']}: {scores}{f'  {verdict}' if verdict else ''}"
+    return f"epoch {entry['epoch']:.1f}{loss}  {validation}"

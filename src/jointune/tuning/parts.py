@@ -1,14 +1,16 @@
 """Which posts the trials learn from and are scored on: read, checked and divided once."""
 
+import warnings
+from dataclasses import replace
 from typing import Any
 
-from jointune.errors import PostsError
+from jointune.errors import JointuneWarning, PostsError
 from jointune.posts.check import check_parts, usable
+from jointune.posts.divide import divide as posts_by_use
 from jointune.posts.post import Posts
 from jointune.posts.problems import OnBadImage, Problem
 from jointune.posts.read import Columns
 from jointune.posts.records import as_posts
-from jointune.posts.split import split_posts, validation_fraction
 from jointune.progress import progress_bar
 
 
@@ -32,13 +34,15 @@ def divide(
         PostsError: posts that cannot be learned from.
         SettingsError: the fraction is out of range.
     """
-    fraction = validation_fraction(validation)
-    learn, problems = _usable(as_posts(posts, use=use, labelled=True), policy, progress)
-    if fraction is not None:
+    division = posts_by_use(as_posts(posts, use=use, labelled=True), validation, use=use)
+    for note in division.notes:
+        warnings.warn(note, JointuneWarning, stacklevel=3)
+    learn, problems = _usable(division.training, policy, progress)
+    if division.fraction is not None:
         check_parts(learn, None)
-        chosen, held_out = split_posts(learn, fraction, seed)
-        return learn.take(chosen), learn.take(held_out), problems
-    held, more = _usable(as_posts(validation, use=use, labelled=True), policy, progress)
+        learn, held = replace(division, training=learn).held_out(seed)
+        return learn, held, problems
+    held, more = _usable(division.validation, policy, progress)
     check_parts(learn, held)
     return learn, held, problems + more
 

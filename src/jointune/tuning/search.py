@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def tune(
     posts: Any,
     *,
-    validation: Any = 0.1,
+    validation: Any = None,
     out: str | Path | None = None,
     trials: int | None = None,
     time_limit: float | None = None,
