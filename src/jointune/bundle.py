@@ -15,6 +15,7 @@ from safetensors.torch import load_model, save_model
 
 from jointune import __version__
 from jointune.batches.pixels import ImagePreprocessor
+from jointune.batches.text_fit import TextFit
 from jointune.batches.tokens import TextPreprocessor
 from jointune.encoders.huggingface import build_image_encoder, build_text_encoder
 from jointune.errors import BundleError
@@ -57,6 +58,7 @@ class Bundle:
         log: the training log.
         calibration: what ``Calibration.to_dict`` gave.
         notes: what to know before the model is trusted, one sentence each.
+        text_fit: how the training texts fit the text encoder, as ``TextFit.to_dict`` gave it.
     """
 
     model: JointModel
@@ -71,6 +73,7 @@ class Bundle:
     log: list[dict[str, Any]] = field(default_factory=list)
     calibration: dict[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
+    text_fit: dict[str, Any] | None = None
 
     def about(self) -> dict[str, Any]:
         """What ``config.json`` says, apart from how to build the model again."""
@@ -85,6 +88,7 @@ class Bundle:
             "metrics": self.metrics,
             "calibration": self.calibration,
             "notes": self.notes,
+            "text_fit": self.text_fit,
         }
 
     def card(self, name: str = "model") -> str:
@@ -93,6 +97,8 @@ class Bundle:
         preprocessing = (
             f"Texts are cut to {self.text.max_tokens} tokens, pictures brought to {width} x {height} pixels."
         )
+        if self.text_fit and self.text_fit["texts"]:
+            preprocessing += f" In training: {TextFit(**self.text_fit).summary()}"
         if self.settings.get("read_image_text"):
             preprocessing += " The text in pictures is read too, by RapidOCR."
         return model_card(
@@ -126,6 +132,7 @@ def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
             "settings": bundle.settings,
             "data": bundle.data,
             "notes": bundle.notes,
+            "text_fit": bundle.text_fit,
         }
         write_json(folder / "config.json", config)
         write_json(folder / "labels.json", bundle.labels)
@@ -195,6 +202,7 @@ def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
         log,
         calibration,
         config.get("notes", []),
+        config.get("text_fit"),
     )
 
 

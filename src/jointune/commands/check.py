@@ -2,9 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Annotated
 
 import typer
 
+from jointune.batches.normalise import KINDS
+from jointune.batches.text_fit import TextFit
+from jointune.batches.tokens import TextPreprocessor
 from jointune.commands.options import (
     Encoding,
     ImageColumn,
@@ -14,10 +18,12 @@ from jointune.commands.options import (
     Quiet,
     SplitColumn,
     TextColumn,
+    TextEncoderName,
     columns,
     out,
 )
-from jointune.errors import PostsError
+from jointune.encoders.tokenizer_alone import load_tokenizer
+from jointune.errors import EncoderError, PostsError
 from jointune.posts.check import check_posts
 from jointune.posts.post import Post
 from jointune.posts.read import PostsFile
@@ -32,13 +38,16 @@ def check(
     split_column: SplitColumn = None,
     image_root: ImageRoot = None,
     encoding: Encoding = None,
+    text_encoder: TextEncoderName = "minilm-l6",
+    max_tokens: Annotated[int | None, typer.Option(help="The length that texts are cut to; 128 by default.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Find every row that cannot be used, with file, reason and remedy.
 
     Opens every picture and looks at every label; with --label-column '' labels are not looked at. Exits with 1 if
-    there is anything to mend.
+    there is anything to mend. Says how many texts would be cut, and how many words the text encoder does not know.
     """
+    text = _tokenizer(text_encoder, max_tokens)
     try:
         file = PostsFile(posts, columns(text_column, image_column, label_column, split_column, image_root), encoding)
         total = file.count()
@@ -46,6 +55,7 @@ def check(
             raise PostsError(f"{posts.name}: no posts: the file has a header but no rows")
         labels: Counter[str | None] = Counter()
         parts: Counter[str] = Counter()
+        texts: list[str] = []
         found = 0
         with progress_bar("checking", shown=not quiet) as bar:
             bar.start(total)
@@ -54,6 +64,7 @@ def check(
                 for post in file:
                     labels[post.label] += 1
                     parts["text"] += post.text is not None
+                    texts.extend(filter(None, [post.text]))
                     parts["picture"] += post.image is not None
                     yield post
                     bar.advance()
@@ -72,3 +83,26 @@ def check(
         f"{total:,} posts, all usable: {parts['text']:,} with a text, {parts['picture']:,} with a picture"
         + (f"; labels: {counts}." if counts else "."),
     )
+    if texts and text:
+        _say_how_texts_fit(texts, text, text_encoder)
+
+
+def _tokenizer(text_encoder: str, max_tokens: int | None) -> TextPreprocessor | None:
+    """What texts are cut by; None, with the reason printed, where it is not on this machine.
+
+    Raises:
+        SettingsError: the encoder takes no texts of so many tokens.
+    """
+    try:
+        return load_tokenizer(text_encoder, max_tokens, KINDS)
+    except EncoderError as reason:
+        out.print(f"Whether texts fit the text encoder is not checked: {reason}.")
+        return None
+
+
+def _say_how_texts_fit(texts: list[str], text: TextPreprocessor, text_encoder: str) -> None:
+    """Say what the text encoder would not see of the texts, as training notes it."""
+    fit = TextFit.of(text.encode(texts), texts, text)
+    out.print(fit.summary())
+    for note in fit.notes(text_encoder):
+        out.print(f"note: {note}.", style="yellow")
