@@ -196,7 +196,7 @@ def imports_timm() -> bool:
 
 @pytest.mark.skipif(imports_timm(), reason="timm is installed here")
 def test_timm_is_an_extra_that_names_its_command():
-    with pytest.raises(MissingExtraError, match=r"pip install 'jointune\[timm\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install -c constraints\.txt '\.\[timm\]'"):
         load_image_encoder("timm:resnet18")
 
 
