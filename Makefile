@@ -5,11 +5,11 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := src/jointune/demo/data/posts.csv
 
-.PHONY: help setup demo test lint format bench docs clean
+.PHONY: help setup demo test check-install lint format bench docs clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: $(READY)  ## Install jointune and what its tests need into .venv
 
@@ -27,6 +27,9 @@ demo: setup  ## Train on the embedded demo posts and show predictions and the re
 
 test: setup  ## Run the tests
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+
+check-install: setup  ## Resolve every extra, install the wheel into an empty environment, and run the demo there
+	$(BIN)/python scripts/check_install.py
 
 lint: setup  ## Check style and types
 	$(BIN)/ruff check

@@ -67,9 +67,7 @@ def test_a_truncated_copy_is_named(copied, refused, posts_csv):
 def test_a_newer_format_says_which_and_how_to_upgrade(copied, refused, posts_csv):
     config = json.loads((copied / "config.json").read_text())
     (copied / "config.json").write_text(json.dumps(config | {"format": FORMAT + 1, "jointune_version": "9.1"}))
-    refused(
-        "evaluate", copied, posts_csv, says=[f"format {FORMAT + 1}", "written by jointune 9.1", "pip install --upgrade"]
-    )
+    refused("evaluate", copied, posts_csv, says=[f"format {FORMAT + 1}", "written by jointune 9.1", "git pull"])
 
 
 def test_what_is_no_bundle(refused, posts_csv, tmp_path):

@@ -226,7 +226,7 @@ def test_without_the_extra_each_command_names_it(posts_csv, tmp_path):
     assert checked.returncode == 0, checked.stderr
     trained = run("train", str(posts_csv), "--out", str(tmp_path / "bundle"))
     assert trained.returncode == 2
-    assert "pip install 'jointune[train]'" in trained.stderr
+    assert "pip install -c constraints.txt '.[train]'" in trained.stderr
     assert "Traceback" not in trained.stderr
     assert list(tmp_path.iterdir()) == []
 

@@ -154,7 +154,7 @@ def test_without_the_extra_nothing_is_begun(settings, memes, fake, monkeypatch, 
         lambda: loaded.predict_proba(test),
         lambda: loaded.evaluate(test),
     ):
-        with pytest.raises(MissingExtraError, match=r"pip install 'jointune\[ocr\]'"):
+        with pytest.raises(MissingExtraError, match=r"pip install -c constraints\.txt '\.\[ocr\]'"):
             work()
 
 
@@ -210,11 +210,11 @@ def test_the_command_line(jointune, refused, memes, fake, tiny_text, tiny_image,
     assert fake.pictures == 48
 
     def missing():
-        raise MissingExtraError("pip install 'jointune[ocr]'")
+        raise MissingExtraError("pip install -c constraints.txt '.[ocr]'")
 
     monkeypatch.setattr(ocr, "load_ocr", missing)
-    refused("predict", bundle, memes, "--out", tmp_path / "again.csv", says=["jointune[ocr]"])
-    refused("train", memes, *options, "--read-image-text", "--out", tmp_path / "other", says=["jointune[ocr]"])
+    refused("predict", bundle, memes, "--out", tmp_path / "again.csv", says=["'.[ocr]'"])
+    refused("train", memes, *options, "--read-image-text", "--out", tmp_path / "other", says=["'.[ocr]'"])
     assert not (tmp_path / "again.csv").exists()
     assert not (tmp_path / "other").exists()
 

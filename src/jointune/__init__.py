@@ -79,8 +79,9 @@ def __getattr__(name: str) -> Any:
         if reason.name is None or reason.name.split(".")[0] == "jointune":
             raise
         from jointune.errors import MissingExtraError
+        from jointune.extras import install_command
 
-        raise MissingExtraError(f"{name} needs the package {reason.name}: pip install 'jointune[train]'") from reason
+        raise MissingExtraError(f"{name} needs the package {reason.name}; {install_command('train')}") from reason
 
 
 def __dir__() -> list[str]:

@@ -15,6 +15,7 @@ from safetensors.torch import load_model, save_model
 
 from jointune import __version__
 from jointune.batches.pixels import ImagePreprocessor
+from jointune.batches.text_fit import TextFit
 from jointune.batches.tokens import TextPreprocessor
 from jointune.encoders.huggingface import build_image_encoder, build_text_encoder
 from jointune.errors import BundleError
@@ -60,6 +61,7 @@ class Bundle:
         notes: what to know before the model is trusted, one sentence each.
         label_dtype: the NumPy type that the labels had in Python; see ``Posts``.
         learned: by what the training and validation posts are known again; None where that was not kept.
+        text_fit: how the training texts fit the text encoder, as ``TextFit.to_dict`` gave it.
     """
 
     model: JointModel
@@ -76,6 +78,7 @@ class Bundle:
     notes: list[str] = field(default_factory=list)
     label_dtype: str | None = None
     learned: LearnedPosts | None = None
+    text_fit: dict[str, Any] | None = None
 
     def about(self) -> dict[str, Any]:
         """What ``config.json`` says, apart from how to build the model again."""
@@ -90,6 +93,7 @@ class Bundle:
             "metrics": self.metrics,
             "calibration": self.calibration,
             "notes": self.notes,
+            "text_fit": self.text_fit,
         }
 
     def card(self, name: str = "model") -> str:
@@ -98,6 +102,8 @@ class Bundle:
         preprocessing = (
             f"Texts are cut to {self.text.max_tokens} tokens, pictures brought to {width} x {height} pixels."
         )
+        if self.text_fit and self.text_fit["texts"]:
+            preprocessing += f" In training: {TextFit(**self.text_fit).summary()}"
         if self.settings.get("read_image_text"):
             preprocessing += " The text in pictures is read too, by RapidOCR."
         return model_card(
@@ -132,6 +138,7 @@ def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
             "data": bundle.data,
             "notes": bundle.notes,
             "label_dtype": bundle.label_dtype,
+            "text_fit": bundle.text_fit,
         }
         write_json(folder / "config.json", config)
         write_json(folder / "labels.json", bundle.labels)
@@ -205,6 +212,7 @@ def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
         config.get("notes", []),
         config.get("label_dtype"),
         read_learned(path, "bundle"),
+        config.get("text_fit"),
     )
 
 

@@ -21,6 +21,7 @@ from jointune.batches.normalise import KINDS, valid_kinds
 from jointune.batches.picture_cache import open_store
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.store import PictureStore, store_pictures, stored_digests
+from jointune.batches.text_fit import TextFit
 from jointune.batches.texts import encode_posts
 from jointune.batches.tokens import TextPreprocessor
 from jointune.batches.training_set import TrainingSet
@@ -150,6 +151,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             bundle does not say.
         problems_: posts that ``on_bad_image`` skipped or stripped of their picture.
         notes_: what to know before the classifier is trusted, one sentence each; also given as ``JointuneWarning``.
+        text_fit_: how the training texts fit the text encoder: how many are cut, and the share of unknown words.
     """
 
     def __init__(
@@ -332,6 +334,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
                 self.data_["test"] = _counts(tested)
             self._note(*self._notes_on_few())
             training = self._arrays(posts, places, store, text, image)
+            self.text_fit_ = self._look_at_texts(training, posts, text)
             checking = self._arrays(held, held_places, store, text, image)
             model = make_model(text_encoder, image_encoder, self.fusion, len(self.classes_), self.probe)
             weights = self._class_weights(training.labels)
@@ -500,13 +503,12 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         made = cls(**(bundle.settings | {"device": device} | ({"fusion": fusion} if fusion else {})))
         made._name_classes(bundle.labels, bundle.label_dtype)
         made.data_, made.log_, made.notes_ = bundle.data, bundle.log, bundle.notes
-        made.loaded_metrics_, made.calibration_ = bundle.metrics, bundle.calibration
+        made.text_fit_ = bundle.text_fit
         try:
             target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         except (RuntimeError, TypeError) as reason:
             raise SettingsError(f"device={device!r}: give one that torch knows, such as cpu or cuda:1") from reason
         made.loaded_metrics_, made.calibration_, made.learned_ = bundle.metrics, bundle.calibration, bundle.learned
-        target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         made._adopt(bundle.model, bundle.text, bundle.image, bundle.encoders, target)
         return made
 
@@ -618,6 +620,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             self.notes_,
             self._label_dtype,
             self.learned_,
+            self.text_fit_,
         )
 
     def _encoders(
@@ -671,6 +674,14 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             hidden["tokens_without_image"] = encode_posts(posts.without("image"), text)
             hidden["tokens_without_text"] = encode_posts(posts.without("text"), text, True)
         return TrainingSet(tokens, places, store, class_numbers(posts, self._class_names), text, image, **hidden)
+
+    def _look_at_texts(self, training: TrainingSet, posts: Posts, text: TextPreprocessor) -> dict[str, Any] | None:
+        """See how the texts fit the text encoder, and note it where many do not."""
+        texts = [part for post in posts for part in (post.text, post.image_text) if part]
+        fit = TextFit.of(training.tokens, texts, text)
+        for note in fit.notes(self.text_encoder):
+            self._note(note)
+        return fit.to_dict()
 
     def _run_frozen_layers(
         self,

@@ -196,7 +196,7 @@ def check_format(folder: Path, description: Mapping[str, Any], known: int) -> No
         raise BundleError(
             f"{folder} has the format {description['format']}, written by jointune "
             f"{description.get('jointune_version')}; this is {__version__}, which reads up to {known}: "
-            "pip install --upgrade jointune"
+            "update jointune: git pull in its clone, and install it again"
         )
 
 

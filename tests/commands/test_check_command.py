@@ -247,3 +247,30 @@ def test_labels_that_are_numbers_are_ordered_by_size(jointune, tiny_text, tiny_i
     assert json.loads((bundle / "labels.json").read_text()) == [str(number) for number in range(12)]
     assert jointune("predict", bundle, path, "--out", scored, "--quiet")[0] == 0
     assert scored.read_text().splitlines()[0].endswith("confidence," + ",".join(f"p_{number}" for number in range(12)))
+
+
+def test_how_many_texts_would_be_cut_and_how_many_words_are_unknown(jointune, refused, tiny_text, tmp_path):
+    table = tmp_path / "posts.csv"
+    table.write_text("text,image,label\n" + "".join(f"{'good ' * 20}{k},,{'ab'[k % 2]}\n" for k in range(8)))
+    code, said = jointune("check", table, "--text-encoder", tiny_text, "--max-tokens", 12)
+    assert code == 0, said
+    assert "8 posts, all usable" in said
+    assert (
+        "Of 8 texts, 8 (100.0%) are cut at 12 tokens; the longest has 23. The tokenizer does not know 0.0% of" in said
+    )
+    assert "note: 8 of 8 texts (100%) are cut at 12 tokens, and half of those lose 11 or more" in said
+    said = jointune("check", table)[1]
+    assert "Of 8 texts, none are cut at 128 tokens" in said
+    assert "note:" not in said
+    refused("check", table, "--max-tokens", 600, says=["max_tokens=600: the text encoder 'minilm-l6' takes 4 to 512"])
+    code, said = jointune("check", table, "--text-encoder", "nobody/nothing")
+    assert code == 0
+    assert "Whether texts fit the text encoder is not checked: nobody/nothing is neither built in nor" in said
+
+
+def test_a_language_that_the_text_encoder_does_not_know(jointune, tmp_path):
+    table = tmp_path / "posts.csv"
+    table.write_text("text,image,label\n" + "आज का दिन बहुत अच्छा है,,a\nวันนี้อากาศไม่ดี,,b\n" * 4, encoding="utf-8")
+    said = jointune("check", table)[1]
+    assert "note: the tokenizer of the text encoder minilm-l6 does not know" in said
+    assert "Choose a text encoder for the language of these posts" in said

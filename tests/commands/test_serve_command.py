@@ -60,7 +60,7 @@ def test_a_port_in_use_is_refused(refused, tmp_path):
 
 def test_a_missing_extra_names_its_command(refused, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    refused("serve", tmp_path, says=["pip install 'jointune[serve]'"])
+    refused("serve", tmp_path, says=["pip install -c constraints.txt '.[serve]'"])
 
 
 def test_a_folder_that_is_no_bundle_ends_it(tmp_path):

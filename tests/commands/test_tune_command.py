@@ -92,7 +92,7 @@ def test_bad_options(refused, posts_csv, tmp_path, options, says):
 
 def test_without_optuna(refused, posts_csv, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    refused("tune", posts_csv, "--out", tmp_path / "tuning", says=["pip install 'jointune[tune]'"])
+    refused("tune", posts_csv, "--out", tmp_path / "tuning", says=["pip install -c constraints.txt '.[tune]'"])
 
 
 def test_a_full_disk_is_one_message(refused, posts_csv, tmp_path, tiny, monkeypatch):

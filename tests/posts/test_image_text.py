@@ -212,7 +212,7 @@ def test_a_read_only_cache_is_still_read(fake, monkeypatch, tmp_path, caplog):
 
 def test_without_the_extra_it_is_named_at_once(monkeypatch):
     monkeypatch.setitem(sys.modules, "rapidocr_onnxruntime", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'jointune\[ocr\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install -c constraints\.txt '\.\[ocr\]'"):
         read_image_text([])
 
 

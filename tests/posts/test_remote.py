@@ -156,7 +156,9 @@ def test_what_is_not_installed_is_named_and_never_a_bad_picture(tmp_path, monkey
     with pytest.raises(MissingExtraError, match="needs the package gcsfs: pip install gcsfs"):
         PostsFile("gs://bucket/posts.csv")
     monkeypatch.setitem(sys.modules, "aiohttp", None)
-    with pytest.raises(MissingExtraError, match=r"reading from https:// needs .*pip install 'jointune\[remote\]'"):
+    with pytest.raises(
+        MissingExtraError, match=r"reading from https:// needs .*pip install -c constraints\.txt '\.\[remote\]'"
+    ):
         PostsFile("https://example.org/posts.csv")
 
 

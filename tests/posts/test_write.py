@@ -176,9 +176,13 @@ def test_parquet_takes_an_extra_of_its_own_that_brings_no_more(tmp_path, monkeyp
     pq.write_table(pa.table({"text": ["a"]}), tmp_path / "p.parquet")
     for name in ("pyarrow", "pyarrow.parquet"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(MissingExtraError, match=r"writing Parquet needs .*pip install 'jointune\[parquet\]'"):
+    with pytest.raises(
+        MissingExtraError, match=r"writing Parquet needs .*pip install -c constraints\.txt '\.\[parquet\]'"
+    ):
         check_output(tmp_path / "s.parquet", ["text"], ["prediction"])
-    with pytest.raises(MissingExtraError, match=r"reading Parquet needs .*pip install 'jointune\[parquet\]'"):
+    with pytest.raises(
+        MissingExtraError, match=r"reading Parquet needs .*pip install -c constraints\.txt '\.\[parquet\]'"
+    ):
         PostsFile(tmp_path / "p.parquet")
     extras = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]["optional-dependencies"]
     (brought,) = extras["parquet"]

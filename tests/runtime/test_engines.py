@@ -61,7 +61,7 @@ def test_an_engine_that_is_unknown_or_missing_or_for_a_bundle(exported_model, ti
     with pytest.raises(SettingsError, match="is no exported model"):
         load_scorer(tiny_bundle, engine="openvino")
     monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'jointune\[openvino\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install -c constraints\.txt '\.\[openvino\]'"):
         load_scorer(exported_model, engine="openvino")
 
 

@@ -61,7 +61,7 @@ def test_a_broken_graph_and_a_newer_format_are_named(copy):
     said = json.loads((copy / "export.json").read_text())
     (copy / "export.json").write_text(json.dumps(said | {"format": 99}))
     sign(copy)
-    with pytest.raises(BundleError, match=r"format 99.*pip install --upgrade"):
+    with pytest.raises(BundleError, match=r"format 99.*update jointune: git pull"):
         load_scorer(copy)
     (copy / "manifest.json").unlink()
     with pytest.raises(BundleError, match=r"manifest.json is not readable"):

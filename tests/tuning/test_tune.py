@@ -375,7 +375,7 @@ def test_a_damaged_study_is_told(parts, settings, tmp_path):
 
 def test_without_optuna_the_pip_command_is_told(parts, settings, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'jointune\[tune\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install -c constraints\.txt '\.\[tune\]'"):
         tune(parts[0], out=tmp_path / "tuning", **settings)
     assert not (tmp_path / "tuning").exists()
 

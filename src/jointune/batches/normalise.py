@@ -8,17 +8,41 @@ from collections.abc import Iterable, Mapping
 from jointune.errors import SettingsError
 
 KINDS = ("links", "retweets", "handles", "hashtags", "emoji", "repeats")
-"""What can be normalised: links are left out, and so are the marks of a retweet; handles become ``@user``; hashtags are
-split into words, emoji named, and letters that are repeated more than twice are written twice."""
+"""What can be normalised.
 
-_LINK = re.compile(r"(?:https?://|www\.)\S*|\bhttps?:?/?…|\bhtt?p?…", re.IGNORECASE)
-_RETWEET = re.compile(r"^\s*RT\s+(?:@\w+:?)?")
-_HANDLE = re.compile(r"(?<!\w)@\w+")
-_HASHTAG = re.compile(r"#(\w+)")
+- ``links`` are left out;
+- ``retweets``: ``RT @someone:`` at the beginning is left out; ``RT if you agree`` stays;
+- ``handles`` become ``@user``; addresses of e-mail and times (``@5pm``) stay;
+- ``hashtags`` are split into words; numbers (``#1``) stay;
+- ``emoji`` are named, without skin tones; the same joiner between letters, which many scripts need, stays;
+- ``repeats``: a letter written three times or more is written twice (``soooo``). Three capitals stay, which may be an
+  abbreviation (``AAA``), and so do Roman numerals, sizes, words of one letter (``zzz``), words with digits, and letters
+  of scripts without case, where a letter repeated is spelling as often as emphasis.
+"""
+
+# Scripts without spaces between words: what follows a link or a handle in them is no part of it.
+_UNSPACED = (
+    r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ua4cf\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"
+    r"\U00020000-\U0003ffff"
+)
+# Vowel signs and joiners: parts of words that \w does not match.
+_SIGNS = r"\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u0900-\u109f\u1780-\u17ff\u200c\u200d"
+_SYMBOLS = r"\u2600-\u27bf\U0001f300-\U0001faff"
+
+_LINK = re.compile(
+    rf"(?:https?://|(?<![a-z0-9])www\.(?=[\w…]))[^\s{_UNSPACED}{_SYMBOLS}]*|\bhttps?:?/?…|\bhtt?p?…", re.IGNORECASE
+)
+_RETWEET = re.compile(r"^\s*RT\s+@\w+:?")
+_HANDLE = re.compile(rf"(?<!\w)@(?!\d+(?:[AaPp][Mm]|h)?\b)(?:(?:[^\W{_UNSPACED}]|[{_SIGNS}])+|[\w{_SIGNS}]+)")
+_HASHTAG = re.compile(rf"(?<!&)#(?!\d+\b)(\w[\w{_SIGNS}]*)")
 _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_WORD = re.compile(r"\w+")
 _REPEAT = re.compile(r"([^\W\d_])\1{2,}")
-_EMOJI = re.compile("[\u2600-\u27bf\U0001f300-\U0001faff]")
-_JOINERS = re.compile("[\ufe0e\ufe0f\u200d\U0001f3fb-\U0001f3ff]")
+_SPELLED_SO = re.compile(
+    r"m{0,3}(?:cm|cd|d?c{0,3})(?:xc|xl|l?x{0,3})(?:ix|iv|v?i{0,3})|x+[sl]|(.)\1{2,3}|.*[\d_].*", re.IGNORECASE
+)
+_EMOJI = re.compile(f"[{_SYMBOLS}]")
+_JOINERS = re.compile(rf"[\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]|(?<=[{_SYMBOLS}\ufe0f])\u200d")
 
 _FEWEST_WORDS = 1000
 """In a vocabulary, for it to tell where one word of a hashtag ends and the next begins."""
@@ -72,8 +96,8 @@ class Normaliser:
             plain = _HASHTAG.sub(lambda found: f"# {self._tag(found[1])}", plain)
         if "emoji" in self._kinds:
             plain = _EMOJI.sub(lambda found: f" {_name(found[0])} ", _JOINERS.sub("", plain))
-        if "repeats" in self._kinds:
-            plain = _REPEAT.sub(r"\1\1", plain)
+        if "repeats" in self._kinds and _REPEAT.search(plain):
+            plain = _WORD.sub(_shortened, plain)
         return text if plain == text else " ".join(plain.split()) or text
 
     def _tag(self, tag: str) -> str:
@@ -100,10 +124,11 @@ class Normaliser:
             best.append(min((best[start][0] + self._costs.get(lower[start:end], math.inf), start) for start in starts))
         if math.isinf(best[-1][0]):
             return letters
+        cased = letters if letters.isupper() else lower  # US and us are two words to many tokenizers
         words, end = [], len(lower)
         while end:
             start = best[end][1]
-            words.append(lower[start:end])
+            words.append(cased[start:end])
             end = start
         return " ".join(reversed(words))
 
@@ -121,6 +146,17 @@ def _word_costs(vocabulary: Mapping[str, int]) -> dict[str, float]:
         return {}
     scale = math.log(len(vocabulary))
     return {word: math.log((rank + 1) * scale) for word, rank in words.items()}
+
+
+def _shortened(word: re.Match[str]) -> str:
+    if _SPELLED_SO.fullmatch(word[0]):
+        return word[0]
+    return _REPEAT.sub(_twice, word[0])
+
+
+def _twice(run: re.Match[str]) -> str:
+    drawn_out = run[1].islower() or (run[1].isupper() and len(run[0]) > 3)
+    return run[1] * 2 if drawn_out else run[0]
 
 
 def _name(symbol: str) -> str:

@@ -19,10 +19,12 @@ class Tokens:
     Attributes:
         ids: token ids, special ones included, int32 [L].
         types: which segment each token belongs to, 0 or 1, int32 [L]; None where there is one segment.
+        cut_off: number of tokens that were too many; an estimate for texts of more than 64 characters a token allowed.
     """
 
     ids: np.ndarray
     types: np.ndarray | None = None
+    cut_off: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -64,28 +66,47 @@ class TextPreprocessor:
             texts: the first segments, or all there is.
             seconds: the second segment of each, as the tokenizer joins pairs; None where there is none.
         """
-        firsts = (self._worded(self._normaliser(self._clip(text)), self.prompt) for text in texts)
+        prompt = self._worded(self.prompt)
+        firsts = (prompt + self.plain(text) for text in texts)
         pairs = zip(firsts, seconds or [None] * len(texts), strict=True)
         clipped = [first if second is None else (first, self._worded(self._clip(second))) for first, second in pairs]
         return [
             Tokens(
                 np.array(encoded.ids, dtype=np.int32),
                 np.array(encoded.type_ids, dtype=np.int32) if isinstance(given, tuple) else None,
+                self._cut_off(given, text) if encoded.overflowing or len(text) > self._most_characters else 0,
             )
-            for given, encoded in zip(clipped, self.tokenizer.encode_batch(clipped), strict=True)
+            for text, given, encoded in zip(texts, clipped, self.tokenizer.encode_batch(clipped), strict=True)
         ]
+
+    def plain(self, text: str) -> str:
+        """A first segment as the tokenizer is given it, but for the prompt."""
+        return self._worded(self._normaliser(self._clip(text)))
+
+    def _cut_off(self, given: str | tuple[str, str], text: str) -> int:
+        segments = [given] if isinstance(given, str) else list(given)
+        # Without special tokens, what overflows is the rest of the text, in pieces that do not overlap.
+        wholes = self.tokenizer.encode_batch(segments, add_special_tokens=False)
+        counted = sum(len(part.ids) for whole in wholes for part in (whole, *whole.overflowing))
+        not_looked_at = counted * len(text) // self._most_characters - counted
+        special = self.tokenizer.num_special_tokens_to_add(len(segments) == 2)
+        return max(1, counted + special + max(0, not_looked_at) - self.max_tokens)
 
     @cached_property
     def _normaliser(self) -> Normaliser:
         return Normaliser(self.normalise, self.tokenizer.get_vocab() if self.normalise else {})
 
     def _clip(self, text: str) -> str:
-        # Characters beyond this many cannot reach the cut, and tokenizing 100 kB to keep 128 tokens is slow.
-        return text[: 64 * self.max_tokens]
+        return text[: self._most_characters]
 
-    def _worded(self, text: str, prompt: str = "") -> str:
-        """The text in the words that the tokenizer is given."""
-        return (prompt + text).lower() if self.lowercase else prompt + text
+    @property
+    def _most_characters(self) -> int:
+        # Characters beyond this many rarely reach the cut, and tokenizing 100 kB to keep 128 tokens is slow.
+        return 64 * self.max_tokens
+
+    def _worded(self, text: str) -> str:
+        """The text in the case that the tokenizer is given."""
+        return text.lower() if self.lowercase else text
 
     def pad(self, rows: Sequence[Tokens]) -> dict[str, np.ndarray]:
         """A batch: ``input_ids`` int64 [B, L] and ``attention_mask`` int64 [B, L], and what else the encoder takes."""

@@ -9,6 +9,9 @@ from typing import Annotated
 
 import typer
 
+from jointune.batches.normalise import KINDS
+from jointune.batches.text_fit import TextFit
+from jointune.batches.tokens import TextPreprocessor
 from jointune.commands.options import (
     Encoding,
     ImageColumn,
@@ -19,12 +22,14 @@ from jointune.commands.options import (
     Quiet,
     SplitColumn,
     TextColumn,
+    TextEncoderName,
     Validation,
     columns,
     out,
 )
 from jointune.commands.parts import fraction_or_file
-from jointune.errors import PostsError
+from jointune.encoders.tokenizer_alone import load_tokenizer
+from jointune.errors import EncoderError, PostsError
 from jointune.posts.check import check_posts, split_notes, split_problems, training_problems
 from jointune.posts.labels import several_labels
 from jointune.posts.post import Post, Posts
@@ -47,16 +52,20 @@ def check(
     encoding: Encoding = None,
     on_bad_image: OnBad = "error",
     every: Annotated[bool, typer.Option("--all", help="List every problem, also of a kind that is frequent.")] = False,
+    text_encoder: TextEncoderName = "minilm-l6",
+    max_tokens: Annotated[int | None, typer.Option(help="The length that texts are cut to; 128 by default.")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Find every row that cannot be used, and whatever else training would refuse, with reason and remedy.
 
     Opens every picture and looks at every label; with --label-column '' labels are not looked at. Exits with 1 if
-    there is anything to mend. Given the options that jointune train is given, it refuses what that would refuse.
+    there is anything to mend. Given the options that jointune train is given, it refuses what that would refuse. Says
+    how many texts would be cut, and how many words the text encoder does not know.
     """
     use = columns(text_column, image_column, label_column, split_column, image_root)
     policy = valid_policy(on_bad_image)
     chosen = 0.1 if split_column or not label_column else fraction_or_file(validation)
+    text = _tokenizer(text_encoder, max_tokens)
     found = _Found(every)
     try:
         files = [PostsFile(path, use, encoding) for path in (posts, chosen) if isinstance(path, Path)]
@@ -86,6 +95,9 @@ def check(
         notes.append(f"note: {note}")
     for line in notes:
         out.print(line)
+    texts = [post.text for part in parts for post in part if post.text]
+    if texts and text:
+        _say_how_texts_fit(texts, text, text_encoder)
 
 
 def _count(file: PostsFile) -> int:
@@ -158,3 +170,24 @@ class _Found:
         labels = ", ".join(f"{label} {number:,}" for label, number in self.labels.most_common())
         parts = f"{self.texts:,} with a text, {self.pictures:,} with a picture"
         out.print(f"{many}: {parts}{f'; labels: {labels}' if labels else ''}.")
+
+
+def _tokenizer(text_encoder: str, max_tokens: int | None) -> TextPreprocessor | None:
+    """What texts are cut by; None, with the reason printed, where it is not on this machine.
+
+    Raises:
+        SettingsError: the encoder takes no texts of so many tokens.
+    """
+    try:
+        return load_tokenizer(text_encoder, max_tokens, KINDS)
+    except EncoderError as reason:
+        out.print(f"Whether texts fit the text encoder is not checked: {reason}.")
+        return None
+
+
+def _say_how_texts_fit(texts: list[str], text: TextPreprocessor, text_encoder: str) -> None:
+    """Say what the text encoder would not see of the texts, as training notes it."""
+    fit = TextFit.of(text.encode(texts), texts, text)
+    out.print(fit.summary())
+    for note in fit.notes(text_encoder):
+        out.print(f"note: {note}.", style="yellow")

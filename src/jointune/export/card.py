@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from jointune.extras import install_command
 from jointune.report.card import with_interval
 from jointune.report.markdown import table
 
@@ -23,7 +24,8 @@ def export_card(card: str, precision: str, posts: str, report: Mapping[str, Mapp
         "",
         *report_table(report),
         "",
-        "Run it with `jointune predict`, `evaluate` or `serve`; `pip install 'jointune[serve]'` brings no torch.",
+        "Run it with `jointune predict`, `evaluate` or `serve`. What they need, without torch, is installed "
+        f"{install_command('serve')}",
         "",
     ]
     return card + "\n" + "\n".join(lines)

@@ -62,7 +62,7 @@ def load_ocr() -> Ocr:
     except ImportError as reason:  # OpenCV's package needs libraries of the system, which small containers lack
         raise MissingExtraError(
             f"{purpose} needs the package rapidocr_onnxruntime, which cannot be loaded: {reason}; "
-            "apt-get install libgl1 libglib2.0-0, or what brings it on your system, then pip install 'jointune[ocr]'"
+            "apt-get install libgl1 libglib2.0-0, or what brings it on your system"
         ) from reason
 
     def make_reader() -> Reader:

@@ -1,0 +1,77 @@
+"""A text encoder's tokenizer without its model: what is known of an encoder without torch and transformers."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from jointune.batches.tokens import TextPreprocessor
+from jointune.encoders import builtin
+from jointune.errors import EncoderError, SettingsError
+
+_DEFAULT_MAX_TOKENS = 128
+_COUNTED_FROM_PADDING = ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer")
+
+
+def load_tokenizer(name: str, max_tokens: int | None = None, normalise: tuple[str, ...] = ()) -> TextPreprocessor:
+    """Load a text encoder's tokenizer from its ``tokenizer.json``; nothing is downloaded.
+
+    Args:
+        name: a built-in name, a local folder, or a Hugging Face id that was downloaded before.
+        max_tokens: the length that texts are cut to; 128, or what the encoder allows where that is less, by default.
+        normalise: which kinds of writing become plain text.
+
+    Raises:
+        EncoderError: there is no such file on this machine, or it is no tokenizer.
+        SettingsError: ``max_tokens`` is more than the encoder allows.
+    """
+    file = _tokenizer_file(name)
+    try:
+        tokenizer = Tokenizer.from_file(str(file))
+    except Exception as reason:  # the library raises nothing more special
+        raise EncoderError(f"{file} is not a tokenizer: {reason}") from reason
+    limit, usual = _lengths(file.parent)
+    if max_tokens is not None and not 4 <= max_tokens <= limit:
+        raise SettingsError(f"max_tokens={max_tokens}: the text encoder {name!r} takes 4 to {limit} tokens")
+    return TextPreprocessor(tokenizer, max_tokens or usual, normalise=normalise)
+
+
+def _tokenizer_file(name: str) -> Path:
+    if name in builtin.TEXT:
+        return builtin.TEXT[name].locate() / "model" / "tokenizer.json"
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if (folder / "tokenizer.json").is_file():
+            return folder / "tokenizer.json"
+        raise EncoderError(f"{name} has no tokenizer.json")
+    try:
+        from huggingface_hub import try_to_load_from_cache
+
+        found = try_to_load_from_cache(name, "tokenizer.json")
+    except (ImportError, ValueError):  # not installed; or a name that no hub has
+        found = None
+    if not isinstance(found, str):
+        raise EncoderError(f"{name} is neither built in nor a folder, and its tokenizer was not downloaded before")
+    return Path(found)
+
+
+def _lengths(folder: Path) -> tuple[int, int]:
+    """The most tokens that an encoder takes, and those that it is given by default."""
+    tokenizer, config = _json(folder / "tokenizer_config.json"), _json(folder / "config.json")
+    config |= config.get("text_config") or {}
+    limit = min(int(tokenizer.get("model_max_length") or 10**9), 10**9)
+    if (positions := config.get("max_position_embeddings") or 0) > 0:
+        padding = config.get("pad_token_id") or 0
+        limit = min(limit, positions - (padding + 1 if config["model_type"] in _COUNTED_FROM_PADDING else 0))
+    trained = _json(folder / "sentence_bert_config.json").get("max_seq_length") or limit
+    fixed = str(config.get("model_type")).startswith("siglip")
+    return limit, limit if fixed else min(limit, trained, _DEFAULT_MAX_TOKENS)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # training reads these files too, and says what is wrong with them
+        return {}
+    return content if isinstance(content, dict) else {}
