@@ -34,7 +34,7 @@ from jointune.encoders.layers import compiled_layers, recompute_layers
 from jointune.encoders.lora import add_lora
 from jointune.encoders.pairs import check_pairs
 from jointune.encoders.text import TextEncoder
-from jointune.errors import JointuneWarning, PostsError, SettingsError
+from jointune.errors import JointuneWarning, PostsError, SettingsError, setting
 from jointune.evaluation.calibration import UNSURE, at_temperature, calibrate, least_confidence
 from jointune.evaluation.metrics import Metrics, compute_metrics, standard_error
 from jointune.evaluation.scored import evaluate_scorer
@@ -45,9 +45,9 @@ from jointune.posts.check import check_posts, class_numbers, label_problems
 from jointune.posts.digest import posts_digest
 from jointune.posts.image_text import read_with_bar
 from jointune.posts.post import Post, Posts
-from jointune.posts.problems import OnBadImage, Problem, raise_problems, valid_policy
+from jointune.posts.problems import OnBadImage, Problem, raise_problems
 from jointune.posts.read import as_posts
-from jointune.posts.split import split_posts
+from jointune.posts.split import check_fraction, split_posts
 from jointune.progress import Bar, progress_bar
 from jointune.scorer import Scorer
 from jointune.scoring import Scored
@@ -56,8 +56,8 @@ from jointune.training.checkpoint import Checkpoints
 from jointune.training.inference import probabilities
 from jointune.training.loop import Validation, fine_tune
 from jointune.training.probe import start_from_probe
-from jointune.training.recipe import METRICS, Recipe
-from jointune.training.tracking import check_trackers, loggable
+from jointune.training.recipe import METRICS, Recipe, check_settings
+from jointune.training.tracking import loggable
 
 
 class JointClassifier(ClassifierMixin, BaseEstimator):
@@ -263,8 +263,6 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         began = time.monotonic()
         self.notes_: list[str] = []
         recipe, kinds = self.recipe(), valid_kinds(self.normalise)
-        valid_policy(self.on_bad_image)
-        check_trackers(self.track)
         cache_limit()
         if self.read_image_text:
             ocr.load_ocr()
@@ -273,7 +271,9 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         held = Posts([]) if fraction is not None else as_posts(validation)
         if not posts:
             raise PostsError(f"{posts.name}: no posts to learn from")
-        if fraction is None and not held:
+        if fraction is not None:
+            check_fraction(fraction)
+        elif not held:
             raise PostsError(f"{held.name}: no validation posts")
         _check_labels(posts, held)
         tested = as_posts(test) if test is not None else Posts([])
@@ -481,15 +481,9 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
 
         Raises:
             SettingsError: one of them is out of range.
+            MissingExtraError: one of them needs a package that is not installed.
         """
-        if not self.epochs and not self.probe:
-            raise SettingsError("epochs=0 without a probe: nothing would be trained")
-        if self.train_layers is not None and not self.train_layers >= 0:
-            raise SettingsError(f"train_layers={self.train_layers}: it must be at least 0, or None for all")
-        if self.probe_depths < 1:
-            raise SettingsError(f"probe_depths={self.probe_depths}: it must be at least 1, the last layer")
-        if self.lora is not None and self.lora < 1:
-            raise SettingsError(f"lora={self.lora}: a rank is at least 1; None is for whole weights")
+        check_settings(self.get_params(deep=False))
         return Recipe(**{field.name: getattr(self, field.name) for field in fields(Recipe)})
 
     def _note(self, note: str) -> None:
@@ -575,7 +569,9 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             if self.gradient_checkpointing:
                 recompute_layers(encoder.model)
         if self.lora is not None and not merges:
-            raise SettingsError(f"lora={self.lora}: no layer that would be trained is linear; do without it")
+            raise SettingsError(
+                f"{setting('lora', self.lora)}: no layer that would be trained is linear; do without it"
+            )
         return merges
 
     def _arrays(

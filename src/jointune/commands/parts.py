@@ -4,11 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from jointune.commands.options import out
-from jointune.errors import PostsError, SettingsError
+from jointune.errors import PostsError, SettingsError, setting
 from jointune.posts.check import label_problems
 from jointune.posts.post import Posts
 from jointune.posts.problems import raise_problems
 from jointune.posts.read import Columns, PostsFile
+from jointune.posts.split import check_fraction
 
 
 def read_parts(
@@ -20,16 +21,22 @@ def read_parts(
         PostsError: they cannot be read, or a part is empty.
         SettingsError: ``validation`` is neither a fraction nor a file.
     """
+    file, fraction = None, 0.0
+    if not split_column:
+        try:
+            fraction = float(validation)
+        except ValueError:
+            file = Path(validation)
+            if not file.exists():
+                raise SettingsError(f"{setting('validation', validation)}: neither a fraction nor a file") from None
+        else:
+            check_fraction(fraction)
     posts = read_whole(path, split_column, use, encoding)
     if split_column:
         raise_problems(list(label_problems(posts, split=True)), posts.name)
         return posts.in_split("train"), posts.in_split("validation"), posts.in_split("test")
-    try:
-        return posts, float(validation), Posts([])
-    except ValueError:
-        file = Path(validation)
-    if not file.exists():
-        raise SettingsError(f"--validation {validation}: neither a fraction nor a file")
+    if file is None:
+        return posts, fraction, Posts([])
     held = PostsFile(file, use, encoding).read()
     if not held:
         raise PostsError(f"{file.name}: no validation posts")

@@ -5,7 +5,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 
-from jointune.errors import PostsError, SettingsError
+from jointune.errors import PostsError, SettingsError, setting
 from jointune.posts.pictures import PictureError, picture_bytes
 from jointune.posts.post import Posts
 
@@ -42,6 +42,16 @@ def identity_groups(posts: Posts) -> list[int]:
     return [root(index) for index in range(len(posts))]
 
 
+def check_fraction(fraction: float) -> None:
+    """See that a fraction can be that of validation posts.
+
+    Raises:
+        SettingsError: it cannot.
+    """
+    if not 0 < fraction < 1:
+        raise SettingsError(f"{setting('validation', fraction)}: a fraction lies between 0 and 1")
+
+
 def split_posts(posts: Posts, fraction: float, seed: int = 0) -> tuple[list[int], list[int]]:
     """Split into a training and a validation part.
 
@@ -60,8 +70,7 @@ def split_posts(posts: Posts, fraction: float, seed: int = 0) -> tuple[list[int]
         SettingsError: ``fraction`` is not between 0 and 1.
         PostsError: the posts cannot be split so that every label remains in the training part.
     """
-    if not 0 < fraction < 1:
-        raise SettingsError(f"validation={fraction}: a fraction lies between 0 and 1")
+    check_fraction(fraction)
     groups: dict[int, list[int]] = defaultdict(list)
     for index, group in enumerate(identity_groups(posts)):
         groups[group].append(index)
