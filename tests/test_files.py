@@ -63,7 +63,7 @@ def test_an_existing_output_needs_force(tmp_path):
     path = tmp_path / "out.csv"
     refuse_existing(path, force=False)
     path.write_text("mine")
-    with pytest.raises(OutputError, match="exists already: choose another --out, or replace it with --force"):
+    with pytest.raises(OutputError, match="exists already: choose another path, or replace it with force=True"):
         refuse_existing(path, force=False)
     refuse_existing(path, force=True)
 
@@ -78,7 +78,7 @@ def test_force_never_replaces_what_the_command_does_not_write(tmp_path):
     for path in (ours, empty):
         refuse_existing(path, force=True, mark="mark")
     for path, mark in ((theirs, "mark"), (file, "mark"), (ours, None), (empty, None)):
-        with pytest.raises(OutputError, match="not what this command writes, so --force spares it"):
+        with pytest.raises(OutputError, match="holds something else, which force=True spares"):
             refuse_existing(path, force=True, mark=mark)
 
 
@@ -88,7 +88,7 @@ def test_the_posts_themselves_are_never_an_output(tmp_path):
     link.symlink_to(posts)
     (tmp_path / "mark").touch()
     for path in (posts, link, tmp_path):
-        with pytest.raises(OutputError, match="is or holds the posts themselves: choose another --out"):
+        with pytest.raises(OutputError, match="is or holds the posts themselves: choose another path"):
             refuse_existing(path, force=True, mark="mark" if path == tmp_path else None, source=posts)
 
 
@@ -97,7 +97,7 @@ def test_an_output_below_a_file_or_in_a_place_that_takes_none(tmp_path):
     with pytest.raises(OutputError, match="file is a file, not a folder"):
         refuse_existing(tmp_path / "file" / "out.csv", force=False)
     if Path("/proc/version").exists():
-        with pytest.raises(OutputError, match=r"/proc/out\.csv cannot be written: .*choose another --out"):
+        with pytest.raises(OutputError, match=r"/proc/out\.csv cannot be written: .*choose another path"):
             refuse_existing(Path("/proc/out.csv"), force=False)
 
 

@@ -21,8 +21,8 @@ from jointune.encoders.huggingface import build_image_encoder, build_text_encode
 from jointune.errors import BundleError
 from jointune.files import (
     BUNDLE_MARK,
-    MANIFEST,
     atomic_folder,
+    check_bundle,
     check_format,
     check_manifest,
     clear_read_errors,
@@ -228,10 +228,7 @@ def versions() -> dict[str, str]:
 
 
 def _verified_config(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        raise BundleError(f"{path}: no such bundle")
-    if not (path / "config.json").is_file() or not (path / MANIFEST).is_file():
-        raise BundleError(f"{path} is not a jointune bundle: config.json or manifest.json is missing")
+    check_bundle(path)
     config = read_json(path / "config.json", "bundle")
     if not isinstance(config, dict) or not isinstance(config.get("format"), int):
         raise BundleError(f"{path} is not a jointune bundle: its config.json names no format")

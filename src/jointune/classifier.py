@@ -35,7 +35,7 @@ from jointune.encoders.layers import compiled_layers, recompute_layers
 from jointune.encoders.lora import add_lora
 from jointune.encoders.pairs import check_pairs
 from jointune.encoders.text import TextEncoder
-from jointune.errors import JointuneWarning, SettingsError
+from jointune.errors import JointuneWarning, SettingsError, setting
 from jointune.evaluation.calibration import UNSURE, at_temperature, calibrate, least_confidence
 from jointune.evaluation.metrics import Metrics, compute_metrics, standard_error
 from jointune.evaluation.notes import notes_on_answers, notes_on_few, notes_on_known
@@ -62,8 +62,8 @@ from jointune.training.checkpoint import Checkpoints
 from jointune.training.inference import chosen_precision, probabilities
 from jointune.training.loop import Validation, fine_tune
 from jointune.training.probe import start_from_probe
-from jointune.training.recipe import METRICS, Recipe, check_types
-from jointune.training.tracking import check_trackers, loggable
+from jointune.training.recipe import METRICS, Recipe, check_settings, check_types
+from jointune.training.tracking import loggable
 
 
 class JointClassifier(ClassifierMixin, BaseEstimator):
@@ -285,7 +285,6 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         began = time.monotonic()
         self.notes_: list[str] = []
         recipe, kinds = self.recipe(), valid_kinds(self.normalise)
-        check_trackers(self.track)
         cache_limit()
         if self.read_image_text:
             ocr.load_ocr()
@@ -529,19 +528,13 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
 
         Raises:
             SettingsError: one of them is out of range.
+            MissingExtraError: one of them needs a package that is not installed.
         """
+        settings = self.get_params(deep=False)
         valid_policy(self.on_bad_image)
-        check_types(self.get_params(), JointClassifier.__init__)
-        valid_kinds(self.normalise)
-        if not self.epochs and not self.probe:
-            raise SettingsError("epochs=0 without a probe: nothing would be trained")
-        if self.train_layers is not None and not self.train_layers >= 0:
-            raise SettingsError(f"train_layers={self.train_layers}: it must be at least 0, or None for all")
-        if self.probe_depths < 1:
-            raise SettingsError(f"probe_depths={self.probe_depths}: it must be at least 1, the last layer")
-        if self.lora is not None and self.lora < 1:
-            raise SettingsError(f"lora={self.lora}: a rank is at least 1; None is for whole weights")
-        return Recipe(**{field.name: _plain(getattr(self, field.name)) for field in fields(Recipe)})
+        check_types(settings, JointClassifier.__init__)
+        check_settings(settings)
+        return Recipe(**{field.name: _plain(settings[field.name]) for field in fields(Recipe)})
 
     def columns(self) -> Columns:
         """Which column of data frames, mappings and files holds what."""
@@ -656,7 +649,9 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             if self.gradient_checkpointing:
                 recompute_layers(encoder.model)
         if self.lora is not None and not merges:
-            raise SettingsError(f"lora={self.lora}: no layer that would be trained is linear; do without it")
+            raise SettingsError(
+                f"{setting('lora', self.lora)}: no layer that would be trained is linear; do without it"
+            )
         return merges
 
     def _arrays(

@@ -7,9 +7,11 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
+from typing import Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperCommand
 
 from jointune import __version__
 from jointune.commands.cache import cache
@@ -25,7 +27,7 @@ from jointune.commands.train import train
 from jointune.commands.tune import tune
 from jointune.commands.ui import ui
 from jointune.cores import set_up_threads
-from jointune.errors import InterruptedWork, JointuneError, JointuneWarning
+from jointune.errors import InterruptedWork, JointuneError, JointuneWarning, settings_as_options
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "import": import_,
@@ -42,15 +44,34 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo,
 }
 
+
+class Command(TyperCommand):
+    """A command whose help groups its options by panel, in plain lines that no width cuts."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write arguments and options: a flag alone, any other option with what it takes."""
+        sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            usual = "Arguments" if parameter.param_type_name == "argument" else "Options"
+            if record is not None:
+                sections.setdefault(getattr(parameter, "rich_help_panel", None) or usual, []).append(record)
+        for title, records in sections.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records, col_max=26)
+
+
 app = typer.Typer(
     help="Fine-tune a text encoder and an image encoder jointly into one classifier of posts.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,  # its tables cut the names of options where the terminal is narrow
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 for name, function in COMMANDS.items():
-    app.command(name)(function)
+    app.command(name, cls=Command, short_help=(function.__doc__ or "").split("\n\n")[0])(function)
 
 
 @app.callback(invoke_without_command=True)
@@ -111,7 +132,8 @@ def _run() -> None:
     warnings.filterwarnings("default", category=JointuneWarning)  # once, where trials repeat it
     warnings.showwarning = lambda message, *_, **__: console.print(f"note: {message}", style="yellow")
     try:
-        app()
+        with settings_as_options():
+            app()
     except InterruptedWork as error:
         console.print(f"{error}; go on with the same command and --resume", style="yellow")
         sys.exit(130)

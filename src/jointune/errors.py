@@ -1,7 +1,41 @@
 """The errors a user can meet: each message says what happened, where, and what to do about it."""
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_as_options = False
+_NO_VALUE = object()
+
+
+def setting(name: str, value: object = _NO_VALUE) -> str:
+    """A setting as messages name it: ``force=True`` in Python, ``--force`` on the command line.
+
+    Args:
+        name: of the argument in Python; the option has the same name, with hyphens.
+        value: if the message is about one.
+    """
+    if not _as_options:
+        return name if value is _NO_VALUE else f"{name}={value!r}"
+    option = f"--{name.replace('_', '-')}"
+    if value is _NO_VALUE or value is True:
+        return option
+    if value is False:
+        return option.replace("--", "--no-", 1)
+    if isinstance(value, list | tuple):
+        value = ",".join(map(str, value))
+    return f"{option} {'all' if value is None else shlex.quote(str(value))}"
+
+
+@contextmanager
+def settings_as_options() -> Iterator[None]:
+    """Have ``setting`` name options of the command line, in all threads, as long as the block lasts."""
+    global _as_options
+    before, _as_options = _as_options, True
+    try:
+        yield
+    finally:
+        _as_options = before
 
 
 class JointuneError(Exception):
@@ -41,7 +75,7 @@ class MissingExtraError(JointuneError, ImportError):
 
 
 class InterruptedWork(JointuneError):  # noqa: N818 - nothing went wrong
-    """Ctrl-C stopped work of which a part is kept: the same command goes on with --resume."""
+    """Ctrl-C stopped work of which a part is kept: ``resume`` goes on with it."""
 
 
 class InterruptedTraining(InterruptedWork):

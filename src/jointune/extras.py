@@ -34,6 +34,16 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
         raise _missing(reason.name or module, extra, purpose) from reason
 
 
+def check_installed(module: str, extra: str, purpose: str) -> None:
+    """See that ``module`` is there, without importing it, which may take seconds.
+
+    Raises:
+        MissingExtraError: the module is not installed.
+    """
+    if find_spec(module) is None:
+        raise _missing(module, extra, purpose)
+
+
 def _missing(module: str, extra: str, purpose: str) -> MissingExtraError:
     return MissingExtraError(f"{purpose} needs the package {module}; {install_command(extra)}")
 

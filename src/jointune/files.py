@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from jointune import __version__
-from jointune.errors import BundleError, OutputError
+from jointune.errors import BundleError, OutputError, setting
 
 BUNDLE_MARK = "training_log.jsonl"
 """The file by which to know a bundle."""
 
 COMPARISON_MARK = "comparison.json"
 """The file by which to know a comparison's folder."""
+
+TUNING_MARK = "tuning.json"
+"""The file by which to know a tuning's folder."""
 
 EXPORT_MARK = "export.json"
 """The file by which to know an exported model."""
@@ -42,12 +45,16 @@ def refuse_existing(path: Path, force: bool, mark: str | None = None, source: Pa
     """
     if path.exists():
         if source is not None and source.resolve().is_relative_to(path.resolve()):
-            raise OutputError(f"{path} is or holds the posts themselves: choose another --out")
+            raise OutputError(f"{path} is or holds the posts themselves: choose another path")
         if not force:
-            raise OutputError(f"{path} exists already: choose another --out, or replace it with --force")
+            raise OutputError(
+                f"{path} exists already: choose another path, or replace it with {setting('force', True)}"
+            )
         ours = path.is_dir() and ((path / mark).exists() or not any(path.iterdir())) if mark else path.is_file()
         if not ours:
-            raise OutputError(f"{path} is not what this command writes, so --force spares it: choose another --out")
+            raise OutputError(
+                f"{path} holds something else, which {setting('force', True)} spares: choose another path"
+            )
     folder = path.absolute().parent
     while not folder.exists():
         folder = folder.parent
@@ -58,7 +65,18 @@ def refuse_existing(path: Path, force: bool, mark: str | None = None, source: Pa
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as reason:
-        raise OutputError(f"{path} cannot be written: {_why(reason)}; choose another --out") from reason
+        raise OutputError(f"{path} cannot be written: {_why(reason)}; choose another path") from reason
+
+
+def refuse_taken(folder: Path, mark: str, resume: bool, force: bool) -> None:
+    """Refuse the folder of long work that exists and is neither resumed nor replaced; see ``claim_folder``.
+
+    Raises:
+        OutputError: it is in the way, or cannot be written.
+    """
+    if not (resume and (folder / mark).exists()):
+        empty = folder.is_dir() and not any(folder.iterdir())
+        refuse_existing(folder, force or empty, mark)
 
 
 def claim_folder(
@@ -92,9 +110,8 @@ def claim_folder(
         differing = [name for name in same if found.get(name) != wanted[name]]
         refuse_other(folder, kind, differing)
         return
-    empty = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
-    refuse_existing(folder, force or empty, mark)
-    if not empty:
+    refuse_taken(folder, mark, resume, force)
+    if folder.exists() and any(folder.iterdir()):
         clear(folder)
     with atomic_file(folder / mark) as path:
         write_json(path, about)
@@ -109,7 +126,7 @@ def refuse_other(folder: Path, kind: str, differing: Sequence[str]) -> None:
     if differing:
         raise OutputError(
             f"{folder} holds a {kind} with other {' and '.join(differing)}: resume with the same, choose another "
-            "--out, or replace it with --force"
+            f"path, or replace it with {setting('force', True)}"
         )
 
 
@@ -179,6 +196,18 @@ def sha256(path: Path) -> str:
 def write_manifest(folder: Path, names: Iterable[str]) -> None:
     """Write down the SHA-256 of these files in a folder."""
     write_json(folder / MANIFEST, {name: sha256(folder / name) for name in names})
+
+
+def check_bundle(folder: Path) -> None:
+    """See that a folder is there and looks like a bundle.
+
+    Raises:
+        BundleError: it is not, or does not.
+    """
+    if not folder.exists():
+        raise BundleError(f"{folder}: no such bundle")
+    if not (folder / "config.json").is_file() or not (folder / MANIFEST).is_file():
+        raise BundleError(f"{folder} is not a jointune bundle: config.json or {MANIFEST} is missing")
 
 
 def check_format(folder: Path, description: Mapping[str, Any], known: int) -> None:

@@ -1,5 +1,6 @@
 """Bundles and encoders on the Hugging Face hub."""
 
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,11 @@ if TYPE_CHECKING:
     from jointune.bundle import Bundle
 
 
+def is_hub_id(name: str) -> bool:
+    """Whether a name has the form of a hub id, such as ``name/model``."""
+    return re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None and not name.startswith(".")
+
+
 def local_folder(path: str | Path) -> Path:
     """The folder itself, or the downloaded copy of a hub id such as ``name/model``.
 
@@ -17,8 +23,7 @@ def local_folder(path: str | Path) -> Path:
         BundleError: there is no such folder, and no such id could be downloaded.
     """
     folder = Path(path).expanduser()
-    parts = str(path).split("/")
-    if folder.exists() or len(parts) != 2 or not all(parts) or isinstance(path, Path):
+    if folder.exists() or isinstance(path, Path) or not is_hub_id(path):
         return folder
     import huggingface_hub
 

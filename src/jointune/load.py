@@ -1,12 +1,45 @@
 """A scorer from a bundle or from an exported model."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
-from jointune.errors import SettingsError
-from jointune.evaluation.calibration import least_confidence
-from jointune.files import EXPORT_MARK
+from jointune.errors import SettingsError, setting
+from jointune.evaluation.calibration import check_wanted, least_confidence
+from jointune.files import EXPORT_MARK, check_bundle
+from jointune.hub import is_hub_id
+from jointune.runtime.engines import ENGINES
 from jointune.scorer import Scorer
+
+_DEVICE = re.compile(r"(cpu|cuda|mps|xpu|hpu|npu|mtia)(:\d+)?")
+"""What torch may call a device that can run a model."""
+
+
+def check_options(
+    path: str | Path, device: str | None = None, abstain: float | None = None, engine: str | None = None
+) -> None:
+    """See that there is something to load and that the options are possible, as far as that is told without torch.
+
+    Args:
+        path: its folder, or a bundle's hub id.
+        device: see ``load_scorer``.
+        abstain: see ``load_scorer``.
+        engine: see ``load_scorer``.
+
+    Raises:
+        BundleError: there is no such folder, or it is neither a bundle nor an exported model.
+        SettingsError: an option is none.
+    """
+    if device is not None and not _DEVICE.fullmatch(device):
+        raise SettingsError(f"{setting('device', device)}: no device is called so; give cpu, cuda or cuda:1, mps, xpu")
+    if abstain is not None:
+        check_wanted(abstain)
+    if engine not in (None, *ENGINES):
+        raise SettingsError(f"{setting('engine', engine)}: choose one of {', '.join(ENGINES)}")
+    folder = Path(path).expanduser()
+    downloaded = not folder.exists() and isinstance(path, str) and is_hub_id(path)
+    if not downloaded and not (folder / EXPORT_MARK).is_file():
+        check_bundle(folder)
 
 
 def load_scorer(
@@ -27,6 +60,7 @@ def load_scorer(
         SettingsError: an exported model is to run elsewhere than on the CPU, a bundle by an engine, or no confidence
             reaches that accuracy.
     """
+    check_options(path, device, abstain, engine)
     scorer = _load(path, device, engine)
     if abstain is None:
         return scorer
@@ -40,10 +74,14 @@ def _load(path: str | Path, device: str | None, engine: str | None) -> Scorer:
         from jointune.runtime.exported import load_exported
 
         if device not in (None, "cpu"):
-            raise SettingsError(f"{path} is an exported model, which runs on the CPU: leave out device={device!r}")
+            raise SettingsError(
+                f"{path} is an exported model, which runs on the CPU: leave out {setting('device', device)}"
+            )
         return load_exported(folder, engine)
     if engine is not None:
-        raise SettingsError(f"engine={engine!r}: {path} is no exported model, and torch runs it; see jointune export")
+        raise SettingsError(
+            f"{setting('engine', engine)}: {path} is no exported model, and torch runs it; see jointune export"
+        )
     # By its public name, which says what to install where torch is missing.
     from jointune import JointClassifier
 

@@ -142,22 +142,32 @@ def test_a_bad_picture_without_a_text_is_skipped_but_never_scored_from_nothing(
     assert rows_of(tmp_path / "s.csv") == []
 
 
-def test_a_malformed_row_is_named_before_the_model_is_loaded(refused, tmp_path):
+@pytest.fixture
+def no_bundle(tmp_path):
+    """A folder that looks like a bundle until it is loaded."""
+    folder = tmp_path / "no bundle"
+    folder.mkdir()
+    for name in ("config.json", "manifest.json"):
+        (folder / name).write_text("{}")
+    return folder
+
+
+def test_a_malformed_row_is_named_before_the_model_is_loaded(refused, no_bundle, tmp_path):
     (tmp_path / "p.csv").write_text("text,image\na,\nb,,\n")
     says = ["p.csv row 2 (line 3): the row: it has 3 fields and the header 2"]
-    refused("predict", tmp_path / "no bundle", tmp_path / "p.csv", "--out", tmp_path / "s.csv", says=says)
+    refused("predict", no_bundle, tmp_path / "p.csv", "--out", tmp_path / "s.csv", says=says)
 
 
-def test_a_row_with_nothing_is_named_before_the_model_is_loaded(refused, tmp_path):
+def test_a_row_with_nothing_is_named_before_the_model_is_loaded(refused, no_bundle, tmp_path):
     (tmp_path / "p.csv").write_text("text,image\na,\n,\n,gone.png\n")
-    command = ("predict", tmp_path / "no bundle", tmp_path / "p.csv", "--out", tmp_path / "s.csv", "--on-bad-image")
+    command = ("predict", no_bundle, tmp_path / "p.csv", "--out", tmp_path / "s.csv", "--on-bad-image")
     says = [
         "p.csv row 2 (line 3): the post: has neither text nor picture",
         "(--on-bad-image skip leaves such posts out)",
     ]
     refused(*command, "error", says=says)
     refused(*command, "missing", says=says)
-    refused(*command, "skip", says=["no such bundle"])
+    refused(*command, "skip", says=["names no format"])
 
 
 @pytest.mark.parametrize(
@@ -389,7 +399,7 @@ def test_a_folder_of_the_users_is_never_taken_for_parts(refused, tiny_bundle, po
             "--out",
             tmp_path / "s.csv",
             option,
-            says=["not what this command writes"],
+            says=["holds something else"],
         )
     assert (tmp_path / "s.csv.partial" / "thesis.txt").read_text() == "mine"
 

@@ -17,9 +17,12 @@ HEAVY = ("torch", "transformers", "pandas", "pyarrow", "sklearn", "scipy")
 
 
 def test_what_makes_no_sense_is_refused(refused, tmp_path, monkeypatch):
-    refused("serve", tmp_path, "--workers", "0", says=["--workers 0", "1 or more"])
-    refused("serve", tmp_path, "--queue", "3", says=["queue=3", "64 or more"])
-    refused("serve", tmp_path, "--timeout", "0", says=["timeout=0", "above 0"])
+    refused("serve", tmp_path, "--workers", "0", says=["--workers", "range"])
+    refused("serve", tmp_path, "--queue", "3", says=["--queue 3", "64 or more"])
+    refused("serve", tmp_path, "--timeout", "0", says=["--timeout 0", "above 0"])
+    refused("serve", tmp_path, "--timeout", "inf", says=["--timeout inf", "finite"])
+    refused("serve", tmp_path, "--max-body", "nan", says=["--max-body nan", "above 0"])
+    refused("serve", tmp_path, "--port", "99999", says=["--port", "range"])
     refused("serve", tmp_path, "--host", "192.0.2.1", says=["192.0.2.1", "another --host or --port"])
     refused("serve", tmp_path, "--token-file", tmp_path / "none", says=["--token-file", "not readable"])
     for content in ("", "two words", "two\nlines", "w\u00f6rd"):
@@ -40,16 +43,16 @@ def test_what_makes_no_sense_is_refused(refused, tmp_path, monkeypatch):
         ("0.0.0.0", None, True, ["no token", "reaches 0.0.0.0", "any public server"]),
     ],
 )
-def test_it_warns_where_it_is_open_to_others(host, token, allow_urls, says, monkeypatch, capsys):
+def test_it_warns_where_it_is_open_to_others(host, token, allow_urls, says, tiny_bundle, monkeypatch, capsys):
     from jointune.commands.serve import serve
     from jointune.serve import run
 
     monkeypatch.setattr(run, "serve", lambda serving, line, workers: line.close())
     if token:
         monkeypatch.setenv("JOINTUNE_TOKEN", token)
-    serve("my-model", host=host, port=0, allow_urls=allow_urls)
+    serve(str(tiny_bundle), host=host, port=0, allow_urls=allow_urls)
     said = capsys.readouterr().err
-    assert said.count("warning: ") == said.count("\n") == bool(says)
+    assert said.count("warning: ") == bool(says)
     assert not [part for part in says if part not in said]
 
 

@@ -163,7 +163,7 @@ def test_a_folder_of_the_users_is_never_taken_for_an_unfinished_run(refused, tin
     thesis = tmp_path / "m.partial" / "thesis" / "ch1.txt"
     thesis.parent.mkdir(parents=True)
     thesis.write_text("mine")
-    refused("train", posts_csv, "--out", tmp_path / "m", option, *tiny, says=["m.partial", "not what this command"])
+    refused("train", posts_csv, "--out", tmp_path / "m", option, *tiny, says=["m.partial", "holds something else"])
     assert thesis.read_text() == "mine"
     assert not (tmp_path / "m").exists()
 

@@ -75,14 +75,14 @@ def test_ctrl_c_says_what_was_learned(jointune, posts_csv, tmp_path, tiny, monke
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--trials=0"], "trials=0"),
-        (["--time-limit=0"], "time_limit=0"),
-        (["--fusions=magic"], "fusion='magic'"),
-        (["--fusions=,"], "name one at least"),
-        (["--metric=luck"], "metric='luck'"),
+        (["--trials=0"], "--trials 0"),
+        (["--time-limit=0"], "--time-limit 0"),
+        (["--fusions=magic"], "--fusions magic"),
+        (["--fusions=,"], "--fusions ''"),
+        (["--metric=luck"], "--metric luck"),
         (["--on-bad-image=guess"], "choose error, skip or missing"),
         (["--validation=nowhere.csv"], "neither a fraction nor a file"),
-        (["--encoder-lr=-1"], "encoder_lr=-1.0"),
+        (["--encoder-lr=-1"], "--encoder-lr -1.0"),
     ],
 )
 def test_bad_options(refused, posts_csv, tmp_path, options, says):

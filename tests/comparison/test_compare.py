@@ -189,7 +189,7 @@ def test_a_folder_of_other_posts_or_settings_is_neither_resumed_nor_overwritten(
     other = tmp_path / "mine"
     other.mkdir()
     (other / "thesis.txt").write_text("years of work")
-    with pytest.raises(OutputError, match="not what this command writes"):
+    with pytest.raises(OutputError, match="holds something else"):
         compare(posts_csv, methods=QUICK, folds=2, out=other, force=True, progress=False)
     assert (other / "thesis.txt").read_text() == "years of work"
 

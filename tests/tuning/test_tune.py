@@ -362,7 +362,7 @@ def test_a_folder_of_another_tuning_is_neither_resumed_nor_overwritten(parts, se
     other = tmp_path / "mine"
     other.mkdir()
     (other / "thesis.txt").write_text("years of work")
-    with pytest.raises(OutputError, match="not what this command writes"):
+    with pytest.raises(OutputError, match="holds something else"):
         tune(parts[0], trials=1, out=other, force=True, **settings)
 
 

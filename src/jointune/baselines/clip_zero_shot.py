@@ -13,7 +13,7 @@ from jointune.encoders.huggingface import load_image_encoder, load_projections, 
 from jointune.encoders.image import ImageEncoder
 from jointune.encoders.projections import Projections
 from jointune.encoders.text import TextEncoder
-from jointune.errors import PostsError, SettingsError
+from jointune.errors import PostsError, SettingsError, setting
 from jointune.evaluation.calibration import at_temperature, calibrate
 from jointune.model import Inputs, Outputs
 from jointune.posts.check import class_numbers
@@ -180,7 +180,7 @@ def prompts_of(labels: Sequence[str], prompts: Prompts) -> list[list[str]]:
     """
     if isinstance(prompts, str):
         if "{label}" not in prompts:
-            raise SettingsError(f"prompts={prompts!r}: the template needs {{label}}, where each label is put")
+            raise SettingsError(f"{setting('prompts', prompts)}: the template needs {{label}}, where each label is put")
         return [[prompts.replace("{label}", label)] for label in labels]
     chosen = [prompts.get(label, []) for label in labels]
     found = [[prompt] if isinstance(prompt, str) else list(prompt) for prompt in chosen]

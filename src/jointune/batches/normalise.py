@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
-from jointune.errors import SettingsError
+from jointune.errors import SettingsError, setting
 
 KINDS = ("links", "retweets", "handles", "hashtags", "emoji", "repeats")
 """What can be normalised.
@@ -64,7 +64,7 @@ def valid_kinds(kinds: Iterable[str]) -> tuple[str, ...]:
         kinds = [kind.strip() for kind in kinds.split(",") if kind.strip() not in ("", "none")]
     chosen = set(kinds)
     if unknown := sorted(chosen - set(KINDS)):
-        raise SettingsError(f"normalise={','.join(unknown)}: choose among {', '.join(KINDS)}, or none")
+        raise SettingsError(f"{setting('normalise', unknown)}: choose among {', '.join(KINDS)}, or none")
     return tuple(kind for kind in KINDS if kind in chosen)
 
 

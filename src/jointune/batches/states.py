@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jointune.errors import OutputError
+from jointune.errors import OutputError, setting
 
 
 class _Row(NamedTuple):
@@ -63,5 +63,5 @@ def room_for(size: int) -> bool:
 def _no_room(reason: str | None) -> OutputError:
     return OutputError(
         f"no room for the states of the frozen layers in {tempfile.gettempdir()}: {reason}; free some, point TMPDIR to "
-        "a larger disk, or train all layers with train_layers=None, --train-layers all"
+        f"a larger disk, or train all layers with {setting('train_layers', None)}"
     )

@@ -24,10 +24,12 @@ from jointune.commands.options import (
     say_affected,
 )
 from jointune.commands.parts import read_whole
+from jointune.comparison.methods import METHODS, Setup, chosen_methods
+from jointune.comparison.protocol import budgets_of
 from jointune.errors import SettingsError
+from jointune.files import COMPARISON_MARK, refuse_taken
 from jointune.posts.problems import valid_policy
-
-_METHODS = "joint,joint-paper,frozen,text,image,late,clip,clip-zero-shot,visualbert,mual,splitting"
+from jointune.training.recipe import check_settings
 
 
 def compare(
@@ -36,13 +38,15 @@ def compare(
     methods: Annotated[
         str | None,
         typer.Option(
-            metavar=_METHODS, help="By default all but mual and splitting; the two of CLIP where --clip is given."
+            metavar="NAME,...",
+            help=f"Any of {', '.join(METHODS)}. By default all but mual and splitting; the two of CLIP where --clip "
+            "is given.",
         ),
     ] = None,
     folds: Annotated[
-        int | None, typer.Option(help="Number of folds, 5 by default, where no split column is named.")
+        int | None, typer.Option(min=2, help="Number of folds, 5 by default, where no split column is named.")
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Trainings of each method on each fold.")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each method on each fold.")] = 1,
     label_budgets: Annotated[
         str, typer.Option(metavar="8,16,...,all", help="Numbers of training posts a label.")
     ] = "all",
@@ -81,28 +85,34 @@ def compare(
     """
     if split_column and folds is not None:
         raise SettingsError("--folds and --split-column: the posts are divided by one or the other")
+    settings: dict[str, Any] = {"text_encoder": text_encoder, "image_encoder": image_encoder, "fusion": fusion}
+    settings |= {"metric": metric} | ({"epochs": epochs} if epochs is not None else {})
+    if read_image_text:
+        settings["read_image_text"] = True
+    policy, wanted, templates = valid_policy(on_bad_image), _list(label_budgets), _prompts(prompts)
+    names = _list(methods) if methods is not None else None
+    check_settings(settings)
+    chosen_methods(names, Setup(settings, clip, visualbert, templates))
+    budgets_of(wanted)
+    refuse_taken(report, COMPARISON_MARK, resume, force)
     use = columns(text_column, image_column, label_column, split_column, image_root)
     read = read_whole(posts, split_column, use, encoding)
 
     from jointune import compare as run
 
-    settings: dict[str, Any] = {"text_encoder": text_encoder, "image_encoder": image_encoder, "fusion": fusion}
-    settings |= {"metric": metric} | ({"epochs": epochs} if epochs is not None else {})
-    if read_image_text:
-        settings["read_image_text"] = True
     comparison = run(
         read,
-        methods=_list(methods) if methods is not None else None,
+        methods=names,
         folds=None if split_column else 5 if folds is None else folds,
         seeds=seeds,
-        label_budgets=_list(label_budgets),
+        label_budgets=wanted,
         out=report,
         resume=resume,
         force=force,
         clip=clip,
         visualbert=visualbert,
-        prompts=_prompts(prompts),
-        on_bad_image=valid_policy(on_bad_image),
+        prompts=templates,
+        on_bad_image=policy,
         progress=not quiet,
         **settings,
     )

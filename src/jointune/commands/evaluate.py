@@ -28,6 +28,7 @@ from jointune.commands.options import (
 )
 from jointune.commands.parts import read_split
 from jointune.files import atomic_file, refuse_existing
+from jointune.load import check_options, load_scorer
 from jointune.posts.problems import Problem, valid_policy
 
 
@@ -54,11 +55,11 @@ def evaluate(
     if path:
         refuse_existing(path, force, source=posts)
     policy = valid_policy(on_bad_image)
+    check_options(bundle, device, engine=engine)
     use = columns(text_column, image_column, label_column, split_column, image_root)
     labelled = read_split(posts, split, use, encoding)
 
     from jointune.evaluation.scored import evaluate_scorer
-    from jointune.load import load_scorer
 
     problems: list[Problem] = []
     metrics = evaluate_scorer(

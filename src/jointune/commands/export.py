@@ -20,6 +20,7 @@ from jointune.commands.options import (
 from jointune.commands.parts import read_split
 from jointune.errors import SettingsError
 from jointune.files import EXPORT_MARK, refuse_existing
+from jointune.load import check_options
 from jointune.posts.post import Posts
 
 
@@ -52,6 +53,7 @@ def export(
 ) -> None:
     """Write a bundle as one ONNX graph that needs no torch, once it was found to say the same as torch."""
     refuse_existing(path, force, EXPORT_MARK, check)
+    check_options(bundle)
     if split and not check:
         raise SettingsError(f"--split {split}: name the posts with --check")
     posts: Posts | None = None

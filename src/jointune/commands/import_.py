@@ -34,8 +34,8 @@ def import_(
     task: Annotated[
         str | None,
         typer.Option(
-            metavar="overall_sentiment|humour|sarcasm|offensive|motivational",
-            help="Memotion: which label to take; overall_sentiment by default.",
+            help="Memotion: which label to take: overall_sentiment (by default), humour, sarcasm, offensive or "
+            "motivational.",
         ),
     ] = None,
     keep_very: Annotated[

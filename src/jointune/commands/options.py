@@ -64,6 +64,12 @@ Abstain = Annotated[
         help="Answer 'unsure' below the confidence that it took on the validation posts to be right so often.",
     ),
 ]
+Precision = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|bf16|fp32", help="Of training; auto is bf16 where the device has it.", rich_help_panel="Recipe"
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
 Device = Annotated[str | None, typer.Option(help="Such as cpu or cuda:1; a GPU by default where there is one.")]

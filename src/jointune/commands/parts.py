@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from jointune.commands.options import out
-from jointune.errors import PostsError, SettingsError
+from jointune.errors import PostsError, SettingsError, setting
 from jointune.posts.check import label_problems
 from jointune.posts.post import Posts
 from jointune.posts.problems import raise_problems
@@ -21,11 +21,11 @@ def read_parts(
         PostsError: they cannot be read, or a part is empty.
         SettingsError: ``validation`` is neither a fraction nor a file.
     """
+    chosen = 0.0 if split_column else fraction_or_file(validation)
     posts = read_whole(path, split_column, use, encoding)
     if split_column:
         raise_problems(list(label_problems(posts, split=True)), posts.name)
         return posts.in_split("train"), posts.in_split("validation"), posts.in_split("test")
-    chosen = fraction_or_file(validation)
     return posts, PostsFile(chosen, use, encoding).read() if isinstance(chosen, Path) else chosen, Posts([])
 
 
@@ -40,7 +40,7 @@ def fraction_or_file(validation: str) -> float | Path:
     except ValueError:
         file = Path(validation).expanduser()
         if not file.exists():
-            raise SettingsError(f"--validation {validation}: neither a fraction nor a file") from None
+            raise SettingsError(f"{setting('validation', validation)}: neither a fraction nor a file") from None
         return file
     validation_fraction(fraction)
     return fraction

@@ -26,6 +26,7 @@ from jointune.commands.options import (
 from jointune.errors import InterruptedWork, JointuneError, PostsError
 from jointune.files import MANIFEST, sha256
 from jointune.hub import local_folder
+from jointune.load import check_options, load_scorer
 from jointune.posts.parts import Parts, refuse_outputs, skipped_file
 from jointune.posts.problems import OnBadImage, valid_policy
 from jointune.posts.read import Columns, PostsFile
@@ -84,6 +85,7 @@ def predict(
     neither text nor picture, and lists them in SCORED.skipped.csv.
     """
     policy = valid_policy(on_bad_image)
+    check_options(bundle, device, abstain, engine)
     refuse_outputs(path, policy == "skip", resume, force, None if is_address(posts) else Path(posts))
     use = Columns(text_column or None, image_column or None, None, None, image_root, remote_images)
     file = PostsFile(posts, use, encoding, not quiet)
@@ -91,8 +93,6 @@ def predict(
     total = file.count(strict=policy != "skip")
     if not total:
         raise PostsError(f"{file.path.name}: no posts: the file has a header but no rows")
-
-    from jointune.load import load_scorer
 
     scorer = load_scorer(bundle, device, abstain, engine)
     added = added_columns(scorer.labels)

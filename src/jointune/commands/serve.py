@@ -1,6 +1,7 @@
 """jointune serve."""
 
 import ipaddress
+import math
 import os
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,8 @@ import typer
 
 from jointune.commands.options import Abstain, BundleArgument, Device, Engine
 from jointune.errors import SettingsError
-from jointune.extras import require
+from jointune.extras import check_installed
+from jointune.load import check_options, load_scorer
 
 _LIMITS = "Limits"
 
@@ -18,8 +20,8 @@ _LIMITS = "Limits"
 def serve(
     bundle: BundleArgument,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine's.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
-    workers: Annotated[int, typer.Option(help="Processes, each with a model of its own.")] = 1,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="Processes, each with a model of its own.")] = 1,
     token_file: Annotated[
         Path | None,
         typer.Option(
@@ -53,12 +55,12 @@ def serve(
 ) -> None:
     """Answer over HTTP: POST /predict takes a text, a picture, or both, and says label and probabilities."""
     for module in ("fastapi", "python_multipart", "uvicorn"):
-        require(module, "serve", "jointune serve")
-    if workers < 1:
-        raise SettingsError(f"--workers {workers}: must be 1 or more")
+        check_installed(module, "serve", "jointune serve")
+    for name, value in (("body", max_body), ("picture", max_picture), ("pixels", max_pixels)):
+        if not 0 < value < math.inf:
+            raise SettingsError(f"--max-{name} {value}: must be above 0, and finite")
     token = _token(token_file)
 
-    from jointune.load import load_scorer
     from jointune.serve.limits import MEGABYTE, Limits
     from jointune.serve.run import Serving, bind
     from jointune.serve.run import serve as run
@@ -74,6 +76,8 @@ def serve(
         picture_pixels=int(max_pixels * 1_000_000),
     )
     line = bind(host, port)
+    check_options(bundle, device, abstain, engine)
+    typer.echo(f"loading {bundle} ...", err=True)
     if token is None:
         _warn(line.getsockname()[0], allow_urls)
     run(Serving(partial(load_scorer, bundle, device, abstain, engine), limits, token, allow_urls), line, workers)

@@ -16,6 +16,7 @@ from jointune.commands.options import (
     LabelColumn,
     OnBad,
     PostsArgument,
+    Precision,
     Quiet,
     SplitColumn,
     TextColumn,
@@ -29,6 +30,8 @@ from jointune.commands.options import (
 )
 from jointune.commands.parts import read_parts
 from jointune.files import BUNDLE_MARK, refuse_existing
+from jointune.fusion.choice import NAMED
+from jointune.training.recipe import check_settings
 from jointune.training.unfinished import discard_unfinished, refuse_unfinished
 
 
@@ -40,8 +43,8 @@ def train(
     fusion: Annotated[
         str,
         typer.Option(
-            metavar="gated|concat|paper|cross-attention|mual|splitting|dual|single-stream",
-            help="What makes one vector of both encoders' states.",
+            metavar="NAME[:WIDTH]",
+            help=f"What makes one vector of both encoders' states: {', '.join(NAMED)}.",
         ),
     ] = "gated",
     validation: Validation = "0.1",
@@ -145,7 +148,10 @@ def train(
     normalise: Annotated[
         str,
         typer.Option(
-            metavar="KIND,...|none", help="What of posts' writing becomes plain text.", rich_help_panel="Recipe"
+            metavar="KIND,...|none",
+            help=f"What of posts' writing becomes plain text: {', '.join(KINDS)}.",
+            show_default="all",
+            rich_help_panel="Recipe",
         ),
     ] = ",".join(KINDS),
     image_margin: Annotated[
@@ -155,7 +161,7 @@ def train(
     max_tokens: Annotated[
         int | None, typer.Option(help="Cut texts to this many tokens; 128 by default.", rich_help_panel="Recipe")
     ] = None,
-    precision: Annotated[str, typer.Option(metavar="auto|bf16|fp32", rich_help_panel="Recipe")] = "auto",
+    precision: Precision = "auto",
     seed: Annotated[int, typer.Option(help="Of every random draw.", rich_help_panel="Recipe")] = 0,
     track: Annotated[
         str | None, typer.Option(metavar="tensorboard|mlflow|wandb|trackio", help="Log to a tracker.")
@@ -169,7 +175,8 @@ def train(
     The state of an unfinished run is kept beside BUNDLE, as BUNDLE.partial: --resume goes on from it, --force discards
     it.
     """
-    arguments = dict(locals())
+    arguments = dict(locals()) | {"train_layers": layers_option(train_layers), "normalise": valid_kinds(normalise)}
+    check_settings(arguments)
     refuse_existing(bundle, force, BUNDLE_MARK, posts)
     partial = bundle.parent / f"{bundle.name}.partial"
     refuse_unfinished(partial, resume, force)
@@ -180,10 +187,9 @@ def train(
 
     from jointune import JointClassifier
 
-    settings = _settings(
-        JointClassifier, arguments | {"train_layers": layers_option(train_layers), "normalise": valid_kinds(normalise)}
+    classifier = JointClassifier(
+        **_settings(JointClassifier, arguments), class_weight="balanced" if balanced else None, progress=not quiet
     )
-    classifier = JointClassifier(**settings, class_weight="balanced" if balanced else None, progress=not quiet)
     classifier.fit(learned, validation=held, test=test or None, checkpoint=partial, resume=resume)
     if not classifier.is_main_process_:
         return

@@ -15,6 +15,7 @@ from jointune.commands.options import (
     LabelColumn,
     OnBad,
     PostsArgument,
+    Precision,
     Quiet,
     SplitColumn,
     TextColumn,
@@ -26,7 +27,12 @@ from jointune.commands.options import (
     say_affected,
 )
 from jointune.commands.parts import read_parts
+from jointune.extras import check_installed
+from jointune.files import TUNING_MARK, refuse_taken
+from jointune.fusion.choice import check_fusion
 from jointune.posts.problems import valid_policy
+from jointune.training.recipe import check_settings
+from jointune.tuning.budget import Budget
 
 _FIX = "Fixed instead of searched"
 
@@ -53,7 +59,7 @@ def tune(
     batch_size: Annotated[int | None, typer.Option(help="Posts a step; as for `jointune train` by default.")] = None,
     micro_batch_size: Annotated[int | None, typer.Option(help="Posts at once; less takes less memory.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Cut texts to this many tokens.")] = None,
-    precision: Annotated[str, typer.Option(metavar="auto|bf16|fp32")] = "auto",
+    precision: Precision = "auto",
     read_image_text: Annotated[
         bool, typer.Option("--read-image-text", help="Read the text in pictures too; needs the extra ocr.")
     ] = False,
@@ -90,6 +96,14 @@ def tune(
     Every finished trial is stored at once. Posts that the split column marks as test are not used.
     """
     arguments = dict(locals())
+    settings, policy = _settings(arguments), valid_policy(on_bad_image)
+    names = [name.strip() for name in fusions.split(",")]
+    check_installed("optuna", "tune", "tuning")
+    check_settings(settings | {"metric": metric, "seed": seed})
+    for name in names:
+        check_fusion(name, "fusions")
+    Budget(trials, time_limit)
+    refuse_taken(folder, TUNING_MARK, resume, force)
     use = columns(text_column, image_column, label_column, split_column, image_root)
     learned, held, _ = read_parts(posts, split_column, validation, use, encoding)
 
@@ -112,12 +126,12 @@ def tune(
             time_limit=time_limit,
             resume=resume,
             force=force,
-            fusions=[name.strip() for name in fusions.split(",") if name.strip()],
+            fusions=names,
             metric=metric,
-            on_bad_image=valid_policy(on_bad_image),
+            on_bad_image=policy,
             seed=seed,
             progress=not quiet,
-            **_settings(arguments),
+            **settings,
         )
     except InterruptedTuning as stopped:
         if stopped.tuned:

@@ -1,18 +1,21 @@
 """jointune ui."""
 
 import tempfile
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from jointune.commands.options import Abstain, BundleArgument, Device, Engine, out
+from jointune.extras import check_installed
+from jointune.load import check_options, load_scorer
 
 
 def ui(
     bundle: BundleArgument,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine's.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 for any free one.")] = 7860,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")] = 7860,
     examples: Annotated[
         Path | None,
         typer.Option(
@@ -24,13 +27,17 @@ def ui(
     engine: Engine = None,
 ) -> None:
     """Show a page in the browser to try a model on: a post, a table of posts, the model card."""
+    check_installed("gradio", "ui", "jointune ui")
+    check_options(bundle, device, abstain, engine)
+    began = time.perf_counter()
+    out.print(f"loading {bundle} ...")
+
     from jointune.ui.offline import load_gradio
 
     with tempfile.TemporaryDirectory(prefix="jointune-ui-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         load_gradio(folder)
 
-        from jointune.load import load_scorer
         from jointune.serve.run import bind
         from jointune.ui.examples import examples as choose
         from jointune.ui.run import make_app, show
@@ -38,4 +45,10 @@ def ui(
         line = bind(host, port)
         scorer = load_scorer(bundle, device, abstain, engine)
         app = make_app(scorer, folder, Path(bundle).resolve().name, choose(scorer.labels, folder, examples))
-        show(app, line, lambda address: out.print(f"open {address} in a browser; Ctrl-C ends it"))
+        show(
+            app,
+            line,
+            lambda address: out.print(
+                f"ready after {time.perf_counter() - began:.1f} s: open {address} in a browser; Ctrl-C ends it"
+            ),
+        )

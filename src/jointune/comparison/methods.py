@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from jointune.errors import SettingsError
+from jointune.errors import SettingsError, setting
 from jointune.posts.post import Modality
 
 
@@ -176,11 +176,11 @@ def chosen_methods(names: list[str] | None, setup: Setup) -> dict[str, Method]:
         names = [name for name in METHODS if name not in left_out and not _lacks(METHODS[name], setup)]
     unknown = [name for name in names if name not in METHODS]
     if unknown or not names:
-        raise SettingsError(f"methods={','.join(unknown) or None!r}: choose among {', '.join(METHODS)}")
+        raise SettingsError(f"{setting('methods', ','.join(unknown))}: choose among {', '.join(METHODS)}")
     for name in names:
         if lacking := _lacks(METHODS[name], setup):
             raise SettingsError(
-                f"the method {name} needs a checkpoint: name one with --{lacking} (a folder or a hub id)"
+                f"the method {name} needs a checkpoint: name one with {setting(lacking)} (a folder or a hub id)"
             )
     if refused := [name for name in names if name in one_text]:
         raise SettingsError(

@@ -1,12 +1,12 @@
 """Which posts every method learns from, chooses on and is tested on."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from jointune.errors import PostsError, SettingsError
+from jointune.errors import PostsError, SettingsError, setting
 from jointune.posts.check import split_problems
 from jointune.posts.divide import VALIDATION
 from jointune.posts.post import Posts
@@ -15,6 +15,28 @@ from jointune.posts.split import split_posts
 
 Budget = int | None
 """Training labels a class; None for all there are."""
+
+
+def budgets_of(given: Iterable[int | str | None]) -> list[Budget]:
+    """The label budgets, each once.
+
+    Args:
+        given: numbers of training posts a label; ``"all"`` or None for all of them.
+
+    Raises:
+        SettingsError: there are none, or one is no such number.
+    """
+    budgets: list[Budget] = []
+    for budget in given:
+        whole = budget is None or budget == "all"
+        if not whole and not (str(budget).isdecimal() and int(str(budget)) > 0):
+            raise SettingsError(
+                f"{setting('label_budgets')}: {budget!r} is neither a number of posts a label nor 'all'"
+            )
+        budgets.append(None if whole else int(str(budget)))
+    if not budgets:
+        raise SettingsError(f"{setting('label_budgets')}: one at least")
+    return list(dict.fromkeys(budgets))
 
 
 @dataclass(frozen=True)
@@ -53,7 +75,7 @@ def make_folds(posts: Posts, count: int, groups: Sequence[int], seed: int = 0) -
     from sklearn.model_selection import StratifiedGroupKFold
 
     if count < 2:
-        raise SettingsError(f"folds={count}: two at least, or name a split column")
+        raise SettingsError(f"{setting('folds', count)}: two at least, or name a split column")
     rarest, number = min(Counter(post.label for post in posts).items(), key=lambda entry: entry[1])
     if number < count:
         raise PostsError(

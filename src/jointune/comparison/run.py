@@ -26,12 +26,12 @@ from jointune.comparison.check import check_encoders, check_labels, check_settin
 from jointune.comparison.folder import about_of, open_folder
 from jointune.comparison.late import WEIGHT, late_of, parts_of_late
 from jointune.comparison.methods import Predictor, Setup, chosen_methods
-from jointune.comparison.protocol import Budget, Fold, draw, fold_of_split, make_folds
+from jointune.comparison.protocol import Fold, budgets_of, draw, fold_of_split, make_folds
 from jointune.comparison.report.write import write_report
 from jointune.comparison.result import Comparison
 from jointune.comparison.timing import time_left
 from jointune.comparison.worker import Job
-from jointune.errors import JointuneWarning, PostsError, SettingsError
+from jointune.errors import JointuneWarning, PostsError, SettingsError, setting
 from jointune.files import COMPARISON_MARK
 from jointune.posts.check import class_numbers, label_problems, usable
 from jointune.posts.image_text import read_with_bar
@@ -96,9 +96,9 @@ def compare(
     check_settings(settings)
     setup = Setup(settings, clip, visualbert, prompts)
     made = _methods(methods, setup)
-    budgets = list(dict.fromkeys(_budget(budget) for budget in label_budgets))
-    if seeds < 1 or not budgets:
-        raise SettingsError(f"seeds={seeds}, label_budgets={list(label_budgets)}: one at least of each")
+    budgets = budgets_of(label_budgets)
+    if seeds < 1:
+        raise SettingsError(f"{setting('seeds', seeds)}: one at least")
     posts = as_posts(posts, use=JointClassifier(**settings).columns(), labelled=True)
     if not posts:
         raise PostsError(f"{posts.name}: no posts to compare on")
@@ -203,18 +203,6 @@ def _methods(
 def _late_last(names: Mapping[str, Any]) -> list[str]:
     """``late`` is put together from ``text`` and ``image`` where these are there."""
     return sorted(names, key=lambda name: name == "late")
-
-
-def _budget(budget: int | str | None) -> Budget:
-    if budget is None or budget == "all":
-        return None
-    try:
-        number = int(str(budget))
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise SettingsError(f"label_budgets: {budget!r} is neither a number of posts a label nor 'all'")
-    return number
 
 
 def _sentence(result: CellResult, truth: np.ndarray) -> str:

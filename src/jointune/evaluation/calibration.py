@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jointune.errors import SettingsError
+from jointune.errors import SettingsError, setting
 from jointune.evaluation.metrics import confidence_bins, expected_calibration_error, log_loss
 
 UNSURE = "unsure"
@@ -64,6 +64,16 @@ class Calibration:
         return asdict(self)
 
 
+def check_wanted(accuracy: float) -> None:
+    """See that an accuracy can be asked for.
+
+    Raises:
+        SettingsError: it is not between 0 and 1.
+    """
+    if not 0 <= accuracy <= 1:
+        raise SettingsError(f"{setting('abstain', accuracy)}: the wanted accuracy lies between 0 and 1")
+
+
 def least_confidence(calibration: Mapping[str, Any] | None, accuracy: float, labels: Sequence[str]) -> float:
     """The lowest confidence with which answers are as often right as wanted, on the validation posts.
 
@@ -75,8 +85,7 @@ def least_confidence(calibration: Mapping[str, Any] | None, accuracy: float, lab
     Raises:
         SettingsError: no confidence reaches that, or a label could not be told from the answer.
     """
-    if not 0 <= accuracy <= 1:
-        raise SettingsError(f"abstain={accuracy}: the wanted accuracy lies between 0 and 1")
+    check_wanted(accuracy)
     if calibration is None:
         raise SettingsError("abstain: this model was not calibrated on validation posts; train it anew")
     if UNSURE in labels:
@@ -86,7 +95,8 @@ def least_confidence(calibration: Mapping[str, Any] | None, accuracy: float, lab
             return float(confidence)
     best = max(reached for _, reached, _ in calibration["answered"])
     raise SettingsError(
-        f"abstain={accuracy}: no confidence reaches that accuracy on the validation posts; the most is {best:.3f}"
+        f"{setting('abstain', accuracy)}: no confidence reaches that accuracy on the validation posts; "
+        f"the most is {best:.3f}"
     )
 
 

@@ -11,7 +11,7 @@ import torch
 from jointune import __version__
 from jointune.batches.batch import Batch
 from jointune.demo import POSTS
-from jointune.errors import OutputError, PostsError
+from jointune.errors import OutputError, PostsError, setting
 from jointune.export.agreement import Agreement, Logits, agreement, logits_on, partly_hidden
 from jointune.export.card import export_card
 from jointune.export.graph import write_graph
@@ -145,8 +145,8 @@ def _refuse(path: Path, found: dict[str, Agreement], allow_loss: float) -> None:
     if max(other, lost) > allow_loss + 1e-9:
         raise OutputError(
             f"{path} was not written: in int8, {other:.1f} % of {rounded.posts:,} posts get another label, and "
-            f"{lost:.1f} points of accuracy are lost; {allow_loss:g} are allowed: export without --int8, or allow more "
-            "with --allow-loss"
+            f"{lost:.1f} points of accuracy are lost; {allow_loss:g} are allowed: export without "
+            f"{setting('int8', True)}, or allow more with {setting('allow_loss')}"
         )
 
 

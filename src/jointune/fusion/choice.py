@@ -3,21 +3,16 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, Protocol
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Protocol
 
-from torch import Tensor, nn
+from jointune.errors import SettingsError, setting
 
-from jointune.encoders.states import States
-from jointune.errors import SettingsError
-from jointune.fusion.concat import ConcatFusion
-from jointune.fusion.cross_attention import CrossAttentionFusion
-from jointune.fusion.dual import DualFusion
-from jointune.fusion.fused import Fused
-from jointune.fusion.gated import GatedFusion
-from jointune.fusion.mual import MualFusion
-from jointune.fusion.paper import PaperFusion
-from jointune.fusion.single_stream import SingleStreamFusion
-from jointune.fusion.splitting import SplittingFusion
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from jointune.encoders.states import States
+    from jointune.fusion.fused import Fused
 
 
 class Fusion(Protocol):
@@ -25,7 +20,7 @@ class Fusion(Protocol):
 
     dim: int
 
-    def __call__(self, text: States, image: States, present: Tensor) -> Tensor | Fused:
+    def __call__(self, text: "States", image: "States", present: "Tensor") -> "Tensor | Fused":
         """Two states and ``present``, bool [B, 2] (text, image), to joint vectors [B, ``dim``].
 
         With a loss of its own, such as one that keeps modalities apart, it gives ``Fused``.
@@ -33,22 +28,40 @@ class Fusion(Protocol):
         ...
 
 
-FusionFactory = Callable[[int, int], nn.Module]
+FusionFactory = Callable[[int, int], "nn.Module"]
 """Makes a fusion from the widths of the text and the image states; a fusion's class is one."""
 
-NAMED: dict[str, FusionFactory] = {
-    "concat": ConcatFusion,
-    "paper": PaperFusion,
-    "gated": GatedFusion,
-    "cross-attention": CrossAttentionFusion,
-    "mual": MualFusion,
-    "splitting": SplittingFusion,
-    "dual": DualFusion,
-    "single-stream": SingleStreamFusion,
+NAMED = {
+    "gated": "gated.GatedFusion",
+    "concat": "concat.ConcatFusion",
+    "paper": "paper.PaperFusion",
+    "cross-attention": "cross_attention.CrossAttentionFusion",
+    "mual": "mual.MualFusion",
+    "splitting": "splitting.SplittingFusion",
+    "dual": "dual.DualFusion",
+    "single-stream": "single_stream.SingleStreamFusion",
 }
+"""Module and class of each, in this folder; imported when used, so that the names can be had without torch."""
 
 
-def make_fusion(fusion: str | FusionFactory, text_dim: int, image_dim: int) -> nn.Module:
+def check_fusion(fusion: str, argument: str = "fusion") -> None:
+    """See that there is a fusion of that name, and that what follows a colon may be a width; loads no torch.
+
+    Args:
+        fusion: its name, such as ``gated`` or ``gated:512``.
+        argument: that says so, for messages.
+
+    Raises:
+        SettingsError: there is none, or it may not.
+    """
+    name, colon, width = fusion.partition(":")
+    if name not in NAMED:
+        raise SettingsError(f"{setting(argument, fusion)}: choose one of {', '.join(NAMED)}")
+    if colon and not (width.isdecimal() and int(width)):
+        raise SettingsError(f"{setting(argument, fusion)}: after the colon comes a width, such as {name}:256")
+
+
+def make_fusion(fusion: str | FusionFactory, text_dim: int, image_dim: int) -> "nn.Module":
     """Make a fusion by name, or by one's own factory.
 
     Args:
@@ -68,17 +81,18 @@ def make_fusion(fusion: str | FusionFactory, text_dim: int, image_dim: int) -> n
 
 
 def _named(fusion: str) -> FusionFactory:
+    check_fusion(fusion)
     name, colon, width = fusion.partition(":")
-    if name not in NAMED:
-        raise SettingsError(f"fusion={fusion!r}: choose one of {', '.join(NAMED)}, or give a fusion's class")
-    factory: Any = NAMED[name]
+    module, _, kind = NAMED[name].partition(".")
+    factory: Any = getattr(import_module(f"jointune.fusion.{module}"), kind)
     if not colon:
         return factory
     parameters = inspect.signature(factory).parameters
     if "dim" not in parameters:
-        raise SettingsError(f"fusion={fusion!r}: the width of {name} is not for choice")
+        raise SettingsError(f"{setting('fusion', fusion)}: the width of {name} is not for choice")
     heads = parameters["heads"].default if "heads" in parameters else 1
-    if not width.isdecimal() or not int(width) or int(width) % heads:
-        multiple = f", a multiple of {heads}" if heads > 1 else ""
-        raise SettingsError(f"fusion={fusion!r}: after the colon comes a width{multiple}, such as {name}:256")
+    if int(width) % heads:
+        raise SettingsError(
+            f"{setting('fusion', fusion)}: after the colon comes a width, a multiple of {heads}, such as {name}:256"
+        )
     return functools.partial(factory, dim=int(width))

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from jointune.errors import OutputError
+from jointune.errors import OutputError, setting
 from jointune.files import atomic_file, atomic_folder, discard_folder, refuse_existing
 from jointune.posts.problems import Problem
 from jointune.posts.write import Layout, join_parts, part_ending, write_part
@@ -51,7 +51,10 @@ def refuse_outputs(path: Path, with_skipped: bool, resume: bool, force: bool, so
             refuse_existing(file, force, source=source)
     refuse_existing(folder, True, _RUN, source)
     if folder.exists() and any(folder.iterdir()) and not resume and not force:
-        raise OutputError(f"{folder} holds an unfinished run: go on with --resume, or discard it with --force")
+        raise OutputError(
+            f"{folder} holds an unfinished run: go on with {setting('resume', True)}, or discard it with "
+            f"{setting('force', True)}"
+        )
 
 
 class Parts:
@@ -152,13 +155,13 @@ class Parts:
             earlier = json.loads(file.read_text(encoding="utf-8"))
             differing = [name for name, value in run.items() if earlier.get(name) != value]
         except (OSError, ValueError, AttributeError) as reason:
-            raise OutputError(f"{file} is damaged: {reason}; start again with --force") from reason
+            raise OutputError(f"{file} is damaged: {reason}; start again with {setting('force', True)}") from reason
         if not self.has_problems:
             differing = [name for name in differing if name not in on_problems]
         if differing:
             raise OutputError(
                 f"{self.folder} holds a run with other {', '.join(differing)}: "
-                "resume with the same posts, bundle and options, or start again with --force"
+                f"resume with the same posts, bundle and options, or start again with {setting('force', True)}"
             )
         if earlier != run:
             with atomic_file(file) as temporary:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from jointune.errors import PostsError, SettingsError
+from jointune.errors import PostsError, SettingsError, setting
 
 OnBadImage = Literal["error", "skip", "missing"]
 """What to do about a picture that cannot be read: stop, leave the post out, or go on as if it had no picture.
@@ -64,10 +64,10 @@ def raise_problems(problems: Sequence[Problem], name: str, skippable: bool = Fal
 def _policy_hint(problems: Sequence[Problem], skippable: bool) -> str:
     if all(problem.about_image for problem in problems):
         return (
-            "\n(--on-bad-image skip leaves such posts out, "
-            "--on-bad-image missing goes on without the picture where there is a text)"
+            f"\n({setting('on_bad_image', 'skip')} leaves such posts out, "
+            f"{setting('on_bad_image', 'missing')} goes on without the picture where there is a text)"
         )
-    return "\n(--on-bad-image skip leaves such posts out)" if skippable else ""
+    return f"\n({setting('on_bad_image', 'skip')} leaves such posts out)" if skippable else ""
 
 
 def stops(problem: Problem, has_text: bool, policy: OnBadImage) -> bool:
@@ -88,5 +88,5 @@ def valid_policy(policy: str) -> OnBadImage:
         SettingsError: it is not.
     """
     if policy not in ("error", "skip", "missing"):
-        raise SettingsError(f"on_bad_image={policy!r}: choose error, skip or missing")
+        raise SettingsError(f"{setting('on_bad_image', policy)}: choose error, skip or missing")
     return policy  # type: ignore[return-value]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jointune.errors import PostsError
+from jointune.errors import PostsError, setting
 from jointune.files import sha256
 from jointune.posts.encoding import known_encoding
 from jointune.posts.formats.delimited import DelimitedTable
@@ -89,8 +89,8 @@ class PostsFile:
             if name not in self.columns:
                 raise PostsError(
                     f"{self.path.name}: there is no column {name!r} (there are: {', '.join(self.columns) or 'none'}); "
-                    f"name the right one with {option}"
-                    + (f", or {option} '' for none" if option != "--split-column" else "")
+                    f"name the right one with {setting(option)}"
+                    + (f", or {setting(option, '')} for none" if option != "split_column" else "")
                 )
 
     def __iter__(self) -> Iterator[Post]:
@@ -193,10 +193,10 @@ def read_posts(
 
 def _options(use: Columns) -> dict[str, str]:
     named = {
-        use.text: "--text-column",
-        use.image: "--image-column",
-        use.label: "--label-column",
-        use.split: "--split-column",
+        use.text: "text_column",
+        use.image: "image_column",
+        use.label: "label_column",
+        use.split: "split_column",
     }
     return {name: option for name, option in named.items() if name}
 
@@ -316,5 +316,5 @@ def _image(value: Any, use: Columns, base: Path | str) -> Picture | None:
     except RuntimeError as reason:  # Python 3.11 and 3.12 raise it
         raise ValueError("a loop of symbolic links") from reason
     if leaves:
-        raise ValueError(f"leads outside --image-root {root}")
+        raise ValueError(f"leads outside {setting('image_root', str(root))}")
     return inside

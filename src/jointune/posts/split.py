@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jointune.errors import PostsError, SettingsError
+from jointune.errors import PostsError, SettingsError, setting
 from jointune.posts.pictures import PictureError, picture_bytes
 from jointune.posts.post import Posts
 
@@ -59,7 +59,7 @@ def validation_fraction(validation: Any) -> float | None:
     if isinstance(validation, bool) or not isinstance(validation, int | float | np.number):
         return None
     if not 0 < validation < 1:
-        raise SettingsError(f"validation={validation}: a fraction lies between 0 and 1")
+        raise SettingsError(f"{setting('validation', validation)}: a fraction lies between 0 and 1")
     return float(validation)
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jointune.cores import available_cores
-from jointune.errors import BundleError, SettingsError
+from jointune.errors import BundleError, SettingsError, setting
 from jointune.extras import require
 
 ENGINES = ("onnxruntime", "openvino")
@@ -41,7 +41,7 @@ def open_graph(path: Path, engine: str | None = None, threads: int | None = None
         BundleError: it cannot run the graph.
     """
     if engine not in (None, *ENGINES):
-        raise SettingsError(f"engine={engine!r}: choose one of {', '.join(ENGINES)}")
+        raise SettingsError(f"{setting('engine', engine)}: choose one of {', '.join(ENGINES)}")
     make = _openvino if engine == "openvino" else _onnxruntime
     return make(path, threads or available_cores())
 

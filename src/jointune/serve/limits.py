@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, fields
 
 from jointune.cores import available_cores
-from jointune.errors import SettingsError
+from jointune.errors import SettingsError, setting
 
 MAX_POSTS = 64
 """Posts in one request."""
@@ -48,10 +48,12 @@ class Limits:
     def __post_init__(self) -> None:
         for one in fields(self):
             value = getattr(self, one.name)
-            if not (value > 0 or (one.name == "max_wait" and value == 0)):
-                raise SettingsError(f"{one.name}={value}: must be above 0")
+            if not (0 < value < math.inf or (one.name == "max_wait" and value == 0)):
+                raise SettingsError(f"{setting(one.name, value)}: must be above 0, and finite")
         if self.queue < MAX_POSTS:
-            raise SettingsError(f"queue={self.queue}: must be {MAX_POSTS} or more, the posts of one full request")
+            raise SettingsError(
+                f"{setting('queue', self.queue)}: must be {MAX_POSTS} or more, the posts of one full request"
+            )
         if self.bodies_bytes < self.body_bytes:
             raise SettingsError(f"bodies_bytes={self.bodies_bytes}: must hold one request of {self.body_bytes} bytes")
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import uvicorn
 
-from jointune.errors import JointuneError, SettingsError
+from jointune.errors import JointuneError, SettingsError, setting
 from jointune.memory import return_large_blocks
 from jointune.scorer import Scorer
 from jointune.serve.app import make_app
@@ -71,9 +71,14 @@ def bind(host: str, port: int) -> socket.socket:
         line.bind(address)
     except (OSError, OverflowError) as reason:
         raise SettingsError(
-            f"cannot listen on {host} port {port}: {reason}; choose another --host or --port"
+            f"cannot listen on {host} port {port}: {reason}; choose another {setting('host')} or {setting('port')}"
         ) from reason
     return line
+
+
+def address_of(host: str, port: int) -> str:
+    """What to type into a browser."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def serve(serving: Serving, line: socket.socket, workers: int = 1) -> None:
@@ -91,7 +96,7 @@ def serve(serving: Serving, line: socket.socket, workers: int = 1) -> None:
     signal.signal(signal.SIGINT, _leave)
     start_log()
     if workers == 1:
-        _serve_here(serving, line, Metrics())
+        _serve_here(serving, line, Metrics(), say=True)
     else:
         _supervise(serving, line, workers)
 
@@ -100,7 +105,7 @@ def _leave(*_: object) -> None:
     raise SystemExit(0)
 
 
-def _serve_here(serving: Serving, line: socket.socket, metrics: Metrics) -> None:
+def _serve_here(serving: Serving, line: socket.socket, metrics: Metrics, say: bool = False) -> None:
     limits = serving.limits
     began = time.perf_counter()
     return_large_blocks()
@@ -119,20 +124,25 @@ def _serve_here(serving: Serving, line: socket.socket, metrics: Metrics) -> None
         timeout_keep_alive=int(limits.body_seconds) or 1,
         timeout_graceful_shutdown=limits.grace,
     )
-    _Server(config, began).run(sockets=[line])
+    _Server(config, began, say).run(sockets=[line])
 
 
 class _Server(uvicorn.Server):
-    """Says when it is ready, and when it has finished."""
+    """Says when it is ready, and when it has finished; to a person too where ``say`` is set."""
 
-    def __init__(self, config: uvicorn.Config, began: float) -> None:
+    def __init__(self, config: uvicorn.Config, began: float, say: bool) -> None:
         super().__init__(config)
-        self._began = began
+        self._began, self._say = began, say
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         host, port = (sockets or self.servers[0].sockets)[0].getsockname()[:2]
-        log("ready", host=host, port=port, seconds=round(time.perf_counter() - self._began, 2))
+        seconds = time.perf_counter() - self._began
+        log("ready", host=host, port=port, seconds=round(seconds, 2))
+        if self._say:
+            sys.stderr.write(
+                f"ready after {seconds:.1f} s: open {address_of(host, port)} in a browser; Ctrl-C ends it\n"
+            )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
@@ -146,7 +156,7 @@ def _work(serving: Serving, line: socket.socket, counts: Sequence[Any], number: 
     start_log()
     threading.Thread(target=_follow, daemon=True).start()
     try:
-        _serve_here(serving, line, Metrics(counts, number))
+        _serve_here(serving, line, Metrics(counts, number), say=number == 0)
     except JointuneError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(_UNUSABLE)

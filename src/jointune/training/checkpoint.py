@@ -49,12 +49,12 @@ class Checkpoints:
             # weights_only: tensors and plain values; nothing in the file is executed
             saved = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as reason:
-            raise BundleError(f"{path} is damaged: {reason}; start again with --force") from reason
+            raise BundleError(f"{path} is damaged: {reason}; remove it and start again") from reason
         differing = sorted(name for name, value in self.fingerprint.items() if saved["fingerprint"].get(name) != value)
         if differing:
             raise BundleError(
                 f"{self.folder} holds a run with other {', '.join(differing)}: "
-                "resume with the same posts and settings, or start again with --force"
+                "resume with the same posts and settings, or remove it and start again"
             )
         state: dict[str, Any] = saved["state"]
         return state

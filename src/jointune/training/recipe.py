@@ -1,4 +1,4 @@
-"""How to train: the settings of a run, checked when they are put together."""
+"""How to train: the settings of a run, and what each of them may be."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,7 +8,12 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from jointune.errors import SettingsError
+from jointune.batches.normalise import valid_kinds
+from jointune.errors import SettingsError, setting
+from jointune.extras import check_installed
+from jointune.fusion.choice import check_fusion
+from jointune.posts.problems import valid_policy
+from jointune.training.tracking import check_trackers
 
 METRICS = ("accuracy", "macro_f1", "weighted_f1", "log_loss")
 """What may tell better from worse weights."""
@@ -16,15 +21,24 @@ METRICS = ("accuracy", "macro_f1", "weighted_f1", "log_loss")
 SCHEDULES = ("cosine", "exponential")
 """How the rates fall after the warm-up."""
 
+PRECISIONS = ("auto", "bf16", "fp32")
+"""What training may compute in."""
+
+_CHOICES = {"metric": METRICS, "schedule": SCHEDULES, "precision": PRECISIONS}
+
 _BOUNDS: dict[str, tuple[float, float | None]] = {
+    "probe_depths": (1, None),
+    "train_layers": (0, None),
+    "lora": (1, None),
+    "max_tokens": (1, None),
     "epochs": (0, None),
     "epoch_steps": (1, None),
     "batch_size": (1, None),
     "micro_batch_size": (1, None),
-    "encoder_lr": (0, None),
-    "head_lr": (0, None),
+    "encoder_lr": (0, 10),
+    "head_lr": (0, 10),
     "full_rate_posts": (0, None),
-    "weight_decay": (0, None),
+    "weight_decay": (0, 1000),
     "warmup": (0, 1),
     "final_rate": (0, 1),
     "max_grad_norm": (1e-12, None),
@@ -49,7 +63,7 @@ def check_types(settings: Mapping[str, Any], function: Callable[..., object]) ->
     hints = get_type_hints(function)
     for name, value in settings.items():
         if not _fits(value, hints[name]):
-            raise SettingsError(f"{name}={value!r}: give {_spoken(hints[name])}")
+            raise SettingsError(f"{setting(name, value)}: give {_spoken(hints[name])}")
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -77,6 +91,43 @@ def _spoken(hint: Any) -> str:
     if kind is Literal:
         return ", ".join(map(repr, get_args(hint)))
     return _SPOKEN.get(kind) or {dict: "a dictionary", Callable: "a function"}.get(kind, "texts")
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """See that settings of ``JointClassifier`` are possible: all that can be judged alone, and without torch.
+
+    ``JointClassifier.fit`` and the command line both ask here, before posts or encoders are loaded.
+
+    Args:
+        settings: by name; those that are not there are not judged, and other names are passed over.
+
+    Raises:
+        SettingsError: one of them is out of range, or no choice.
+        MissingExtraError: one of them needs a package that is not installed.
+    """
+    for name, (low, high) in _BOUNDS.items():
+        value = settings.get(name)
+        if value is not None and (not value >= low or (high is not None and value > high)):
+            wanted = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
+            raise SettingsError(f"{setting(name, value)}: it must be {wanted}")
+    for name, choices in _CHOICES.items():
+        if name in settings and settings[name] not in choices:
+            raise SettingsError(f"{setting(name, settings[name])}: choose one of {', '.join(choices)}")
+    if not settings.get("epochs", 1) and not settings.get("probe", True):
+        raise SettingsError(f"{setting('epochs', 0)} without a probe: nothing would be trained")
+    if isinstance(settings.get("fusion"), str):
+        check_fusion(settings["fusion"])
+    if "normalise" in settings:
+        valid_kinds(settings["normalise"])
+    if "on_bad_image" in settings:
+        valid_policy(settings["on_bad_image"])
+    check_trackers(settings.get("track"))
+    if settings.get("lora") is not None:
+        check_installed("peft", "lora", setting("lora"))
+    if settings.get("read_image_text"):
+        check_installed("rapidocr_onnxruntime", "ocr", setting("read_image_text"))
+    if str(settings.get("image_encoder", "")).startswith("timm:"):
+        check_installed("timm", "timm", setting("image_encoder", settings["image_encoder"]))
 
 
 @dataclass(frozen=True)
@@ -111,14 +162,4 @@ class Recipe:
     seed: int
 
     def __post_init__(self) -> None:
-        for name, (low, high) in _BOUNDS.items():
-            value = getattr(self, name)
-            if value is not None and (not value >= low or (high is not None and value > high)):
-                wanted = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
-                raise SettingsError(f"{name}={value}: it must be {wanted}")
-        if self.metric not in METRICS:
-            raise SettingsError(f"metric={self.metric!r}: choose one of {', '.join(METRICS)}")
-        if self.schedule not in SCHEDULES:
-            raise SettingsError(f"schedule={self.schedule!r}: choose one of {', '.join(SCHEDULES)}")
-        if self.precision not in ("auto", "bf16", "fp32"):
-            raise SettingsError(f"precision={self.precision!r}: choose auto, bf16 or fp32")
+        check_settings(vars(self))

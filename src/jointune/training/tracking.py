@@ -4,8 +4,8 @@ import inspect
 import re
 from typing import Any
 
-from jointune.errors import SettingsError
-from jointune.extras import require
+from jointune.errors import SettingsError, setting
+from jointune.extras import check_installed
 
 _PACKAGES = {"tensorboard": "tensorboard", "mlflow": "mlflow", "wandb": "wandb", "trackio": "trackio"}
 
@@ -20,8 +20,8 @@ def check_trackers(track: str | None) -> None:
     if track is None:
         return
     if track not in _PACKAGES:
-        raise SettingsError(f"track={track!r}: choose one of {', '.join(_PACKAGES)}")
-    require(_PACKAGES[track], track, f"--track {track}")
+        raise SettingsError(f"{setting('track', track)}: choose one of {', '.join(_PACKAGES)}")
+    check_installed(_PACKAGES[track], track, setting("track", track))
 
 
 def loggable(settings: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from jointune.errors import OutputError
+from jointune.errors import OutputError, setting
 from jointune.files import clear_write_errors
 
 STATE = "state.pt"
@@ -27,11 +27,14 @@ def refuse_unfinished(folder: Path, resume: bool, force: bool) -> None:
     ours = any(_files(folder))
     if not ours and not (folder.is_dir() and not any(folder.iterdir())):
         raise OutputError(
-            f"{folder}, where the state of the run would be kept, is not what this command writes, so --force spares "
-            "it: choose another --out"
+            f"{folder}, where the state of the run would be kept, holds something else, which {setting('force', True)} "
+            f"spares: choose another path"
         )
     if ours and not resume and not force:
-        raise OutputError(f"{folder} holds an unfinished run: go on with --resume, or discard it with --force")
+        raise OutputError(
+            f"{folder} holds an unfinished run: go on with {setting('resume', True)}, or discard it with "
+            f"{setting('force', True)}"
+        )
 
 
 def discard_unfinished(folder: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
 
-from jointune.errors import SettingsError
+from jointune.errors import SettingsError, setting
 from jointune.progress import spoken
 
 TRIALS = 20
@@ -28,9 +28,9 @@ class Budget:
 
     def __post_init__(self) -> None:
         if self.trials is not None and self.trials < 1:
-            raise SettingsError(f"trials={self.trials}: it must be at least 1")
+            raise SettingsError(f"{setting('trials', self.trials)}: it must be at least 1")
         if self.minutes is not None and not self.minutes > 0:
-            raise SettingsError(f"time_limit={self.minutes}: it must be more than 0 minutes")
+            raise SettingsError(f"{setting('time_limit', self.minutes)}: it must be more than 0 minutes")
 
     def spent(self, durations: Sequence[float], elapsed: float) -> str | None:
         """Why no further trial may start, in a sentence; None where one may.

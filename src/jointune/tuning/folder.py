@@ -5,16 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jointune.bundle import versions
-from jointune.files import claim_folder
+from jointune.files import TUNING_MARK, claim_folder
 from jointune.posts.digest import posts_digest
 from jointune.posts.post import Posts
 from jointune.training.tracking import loggable
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
-
-MARK = "tuning.json"
-"""The file by which to know a tuning's folder."""
 
 STUDY = "study.db"
 """Optuna's database in it."""
@@ -25,13 +22,13 @@ FORMAT = 1
 
 def open_folder(folder: Path, about: dict[str, Any], resume: bool, force: bool) -> None:
     """Begin a tuning's folder, or see that it belongs to this tuning; see ``claim_folder``."""
-    claim_folder(folder, MARK, about, about, "tuning", discard, resume, force)
+    claim_folder(folder, TUNING_MARK, about, about, "tuning", discard, resume, force)
 
 
 def discard(folder: Path) -> None:
     """Delete what a tuning wrote, and the folder where nothing else is in it."""
     if folder.is_dir():
-        for name in (f"{STUDY}*", "trials.csv", "best.json", "report.md", MARK):
+        for name in (f"{STUDY}*", "trials.csv", "best.json", "report.md", TUNING_MARK):
             for path in folder.glob(name):
                 path.unlink()
         if not any(folder.iterdir()):

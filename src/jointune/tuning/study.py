@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jointune.errors import OutputError
+from jointune.errors import OutputError, setting
 from jointune.extras import require
 
 if TYPE_CHECKING:
@@ -140,6 +140,6 @@ def _clear_errors() -> Iterator[None]:
         while cause.__cause__:
             cause = cause.__cause__
         raise OutputError(
-            f"the study of this tuning cannot be read or written: {cause}; free the disk and use --resume, or begin "
-            "anew with --force"
+            f"the study of this tuning cannot be read or written: {cause}; free the disk and use "
+            f"{setting('resume', True)}, or begin anew with {setting('force', True)}"
         ) from reason

@@ -10,6 +10,7 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 
 from jointune.scorer import Scorer
+from jointune.serve.run import address_of
 from jointune.ui.examples import Example
 from jointune.ui.looks import CSS, JS, THEME
 from jointune.ui.page import make_page
@@ -82,4 +83,4 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         host, port = (sockets or self.servers[0].sockets)[0].getsockname()[:2]
-        self._ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+        self._ready(address_of(host, port))

@@ -1,0 +1,122 @@
+"""The command line as a whole: its help, and mistakes that it tells before anything is loaded."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from jointune import JointClassifier, SettingsError
+from jointune.cli import COMMANDS
+from jointune.demo import POSTS
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+@pytest.mark.parametrize("command", [None, *COMMANDS])
+def test_help_cuts_no_name_at_any_width(jointune, monkeypatch, command, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    code, said = jointune(*([command] if command else []), "--help")
+    assert code == 0
+    assert "…" not in said
+    assert "<bool>" not in said
+    assert max(map(len, said.splitlines())) <= width
+
+
+def test_help_names_every_option_and_groups_them(jointune, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    said = jointune("train", "--help")[1]
+    titles = re.findall(r"^(\w+):$", said, re.MULTILINE)
+    assert sorted(titles) == ["Arguments", "Columns", "Options", "Recipe"]
+    for name in ("--out BUNDLE", "--gradient-checkpointing ", "--probe / --no-probe", "--evaluations-per-epoch"):
+        assert f"\n  {name}" in said
+    assert "cross-attention" in said
+
+
+def test_the_list_of_commands_says_whole_sentences(jointune, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    said = " ".join(jointune("--help")[1].split())
+    assert "Find every row that cannot be used, with file, reason and remedy." in said
+    assert "..." not in said.replace("[ARGS]...", "")
+
+
+MISTAKES = [
+    ("train --epochs -1", "--epochs -1: it must be at least 0"),
+    ("train --epochs 0 --no-probe", "nothing would be trained"),
+    ("train --metric foo", "--metric foo: choose one of accuracy"),
+    ("train --precision fp8", "--precision fp8: choose one of auto"),
+    ("train --fusion nonsense", "--fusion nonsense: choose one of gated"),
+    ("train --fusion gated:many", "--fusion gated:many: after the colon comes a width"),
+    ("train --schedule linear", "--schedule linear: choose one of cosine"),
+    ("train --track nope", "--track nope: choose one of"),
+    ("train --validation 2", "--validation 2.0: a fraction lies between 0 and 1"),
+    ("train --validation nan", "a fraction lies between 0 and 1"),
+    ("train --encoder-lr inf", "--encoder-lr inf: it must be between"),
+    ("train --head-lr nan", "--head-lr nan: it must be between"),
+    ("train --train-layers most", "--train-layers most: give a number"),
+    ("train --lora 0", "--lora 0: it must be at least 1"),
+    ("train --normalise smileys", "--normalise smileys: choose among links"),
+    ("train --on-bad-image ignore", "--on-bad-image ignore: choose error, skip or missing"),
+    ("train --seed -1", "--seed -1: it must be at least 0"),
+    ("train --max-tokens 0", "--max-tokens 0: it must be at least 1"),
+    ("compare --methods joint,magic", "--methods magic: choose among joint"),
+    ("compare --methods clip", "name one with --clip"),
+    ("compare --label-budgets 8,few", "'few' is neither a number of posts a label nor 'all'"),
+    ("compare --metric foo", "--metric foo: choose one of"),
+    ("compare --fusion nonsense", "--fusion nonsense: choose one of"),
+    ("tune --trials 0", "--trials 0: it must be at least 1"),
+    ("tune --time-limit nan", "--time-limit nan: it must be more than 0"),
+    ("tune --fusions gated,magic", "--fusions magic: choose one of"),
+    ("tune --metric foo", "--metric foo: choose one of"),
+    ("tune --precision x", "--precision x: choose one of"),
+]
+
+
+@pytest.mark.parametrize(("command", "says"), MISTAKES, ids=[command for command, _ in MISTAKES])
+def test_a_mistake_in_a_setting_is_told_before_posts_are_read(refused, tmp_path, command, says):
+    """The posts are not there either, which would be the first thing to tell of those that are read."""
+    name, *options = command.split()
+    refused(name, tmp_path / "nowhere.csv", "--out", tmp_path / "out", *options, says=[says])
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (["compare", POSTS, "--seeds", "0"], "--seeds"),
+        (["compare", POSTS, "--folds", "1"], "--folds"),
+        (["predict", "nowhere", POSTS], "nowhere: no such bundle"),
+        (["predict", POSTS.parent, POSTS], "is not a jointune bundle"),
+        (["predict", "nowhere", POSTS, "--device", "nonsense"], "--device nonsense"),
+        (["evaluate", "nowhere", POSTS, "--device", "gpu"], "--device gpu"),
+        (["evaluate", "nowhere", POSTS, "--engine", "nonsense"], "--engine nonsense: choose one of"),
+        (["predict", "nowhere", POSTS, "--abstain", "2"], "--abstain 2.0: the wanted accuracy"),
+        (["export", "nowhere"], "nowhere: no such bundle"),
+    ],
+)
+def test_other_mistakes_too(refused, tmp_path, command, says):
+    out = tmp_path / ("out.csv" if command[0] == "predict" else "out")
+    refused(*command, "--out", out, says=[says])
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("command", ["train", "compare", "tune"])
+def test_an_output_in_the_way_is_told_before_posts_are_read(refused, tmp_path, command):
+    (tmp_path / "mine.txt").touch()
+    refused(command, "nowhere.csv", "--out", tmp_path, says=["exists already", "replace it with --force"])
+
+
+def test_mistakes_need_no_torch():
+    script = "import sys, jointune.cli\nsys.argv = ['jointune', *sys.argv[1:]]\ntry:\n    jointune.cli.main()\n"
+    script += "except SystemExit as end:\n    print(end.code, 'torch' in sys.modules, 'transformers' in sys.modules)"
+    command = ["train", str(POSTS), "--out", "nothing", "--metric", "foo"]
+    done = subprocess.run([sys.executable, "-c", script, *command], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["2", "False", "False"]
+    assert "--metric foo" in done.stderr
+
+
+def test_in_python_the_same_mistakes_name_arguments(tmp_path):
+    with pytest.raises(SettingsError, match=r"^epochs=-1: it must be at least 0$"):
+        JointClassifier(epochs=-1).recipe()
+    with pytest.raises(SettingsError, match=r"^fusion='nonsense': choose one of gated"):
+        JointClassifier(fusion="nonsense").recipe()
+    with pytest.raises(SettingsError, match=r"^validation=2\.0: a fraction lies between 0 and 1$"):
+        JointClassifier(progress=False).fit([{"text": "a", "label": "x"}, {"text": "b", "label": "y"}], validation=2)
