@@ -1,10 +1,15 @@
 """jointune: any text encoder and any image encoder, fine-tuned jointly into one classifier of posts.
 
-Public names are imported when they are first used, so that ``import jointune`` takes milliseconds.
+Public names are imported when they are first used, so that ``import jointune`` takes milliseconds. The import sets the
+environment variables of ``jointune.telemetry``, so that no package that is used later reports to its maker.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from jointune.telemetry import turn_off
+
+turn_off()
 
 __version__ = "0.1.0"
 

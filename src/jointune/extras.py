@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from jointune.errors import JointuneWarning, MissingExtraError
+from jointune.telemetry import without_openvino_telemetry
 
 _NEEDS_TORCHVISION = ("timm",)
 _CPU_BUILDS = "https://download.pytorch.org/whl/cpu"
@@ -21,7 +22,7 @@ def install_command(extras: str) -> str:
 
 
 def require(module: str, extra: str, purpose: str) -> ModuleType:
-    """Import ``module``, or say which extra brings it.
+    """Import ``module``, which then reports nothing to its maker, or say which extra brings it.
 
     Raises:
         MissingExtraError: the module is not installed, nor is one that it needs, or torchvision is broken for it.
@@ -29,7 +30,8 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
     if module in _NEEDS_TORCHVISION and (broken := broken_torchvision()):
         raise MissingExtraError(f"{purpose} needs torchvision: {broken}")
     try:
-        return import_module(module)
+        with without_openvino_telemetry():
+            return import_module(module)
     except ModuleNotFoundError as reason:
         raise _missing(reason.name or module, extra, purpose) from reason
 

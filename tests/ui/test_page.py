@@ -19,8 +19,7 @@ from serve.made_scorer import make_scorer
 
 @pytest.fixture
 def client(tmp_path, monkeypatch):
-    for name in ("GRADIO_ANALYTICS_ENABLED", "GRADIO_TEMP_DIR"):
-        monkeypatch.setenv(name, "")  # so that it is restored
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # so that it is restored
     load_gradio(tmp_path)
     from jointune.ui.run import make_app
 

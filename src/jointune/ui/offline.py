@@ -15,7 +15,5 @@ def load_gradio(folder: Path) -> None:
     Raises:
         MissingExtraError: it is not installed.
     """
-    # It reads both when it is imported.
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["GRADIO_TEMP_DIR"] = str(folder)
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)  # read when it is imported
     require("gradio", "ui", "jointune ui")
