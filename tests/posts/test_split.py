@@ -134,3 +134,24 @@ def test_posts_that_cannot_be_split_are_named():
     posts = Posts([Post(text="same", image=Path("x"), label=label) for label in "aabb"], "p.csv")
     with pytest.raises(PostsError, match=r"p\.csv: no validation part can be held out.*add posts, or name validation"):
         split_posts(posts, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("counts", "fraction", "held"),
+    [
+        ((57, 3), 0.1, (6, 1)),
+        ((57, 2), 0.1, (6, 1)),
+        ((96, 2, 2), 0.03, (3, 1, 1)),
+        ((5, 5), 0.1, None),  # one post of ten cannot be of either label
+        ((96, 2, 2), 0.02, None),
+    ],
+)
+def test_a_rare_label_is_held_out_where_the_fraction_has_room_for_one_of_each(counts, fraction, held):
+    labels = [f"label {number}" for number, count in enumerate(counts) for _ in range(count)]
+    posts = Posts(Post(text=f"text {number}", label=label) for number, label in enumerate(labels))
+    for seed in range(5):
+        taken = Counter(posts[i].label for i in split_posts(posts, fraction, seed)[1])
+        if held:
+            assert tuple(taken[f"label {number}"] for number in range(len(counts))) == held
+        else:
+            assert len(taken) < len(counts)

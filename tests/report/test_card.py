@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from jointune import JointClassifier, read_posts
 from jointune.report.card import model_card
 
@@ -42,3 +44,31 @@ def test_labels_that_look_like_markdown_do_not_break_its_tables(tiny_settings, p
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in data.splitlines() if line.startswith("|")} == {4}
     assert r"yes\|no" in data
     assert "two lines" in data
+
+
+CALIBRATION = {
+    "temperature": 1.6,
+    "log_loss": [0.3, 0.25],
+    "ece": [0.1, 0.05],
+    "reliability": [[[0.9, 0.8, 20]], [[0.8, 0.8, 20]]],
+    "answered": [[0.5, 0.8, 1.0]],
+}
+FITTED = CALIBRATION | {"fitted": 1.6, "cross_validated": 0.25}
+
+
+@pytest.mark.parametrize(
+    ("calibration", "says"),
+    [
+        (FITTED, ["divided by a temperature of 1.60", "log loss 0.300 before, 0.250 after, cross-validated"]),
+        (
+            FITTED | {"temperature": 1.0, "cross_validated": 0.31},
+            ["No temperature is applied: that of 1.60", "does not help", "0.300 before, 0.310 after, cross-validated"],
+        ),
+        (FITTED | {"temperature": 1.0, "cross_validated": None}, ["No temperature is applied: there are too few"]),
+        (CALIBRATION, ["divided by a temperature of 1.60, fitted on the validation posts."]),  # of an older bundle
+    ],
+)
+def test_the_card_says_whether_a_temperature_is_applied_and_why(calibration, says):
+    encoders = {modality: {"name": "tiny", "licence": "MIT"} for modality in ("text", "image")}
+    card = model_card("model", ["a", "b"], encoders, "", "gated", {}, {}, calibration)
+    assert not [part for part in says if part not in card], card

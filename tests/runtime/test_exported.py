@@ -41,6 +41,15 @@ def test_the_same_scores_as_the_bundle(exported_model, tiny_bundle, posts_csv):
     assert "## Export" in scorer.card
 
 
+def test_it_knows_the_posts_again_that_it_was_trained_on(copy, posts_csv, jointune):
+    code, said = jointune("evaluate", copy, posts_csv, "--quiet")
+    assert code == 0, said
+    assert "note: of the 48 posts, 32 were learned from, 8 were validated on: scores on them flatter" in said
+    (copy / "learned_posts.json").unlink()
+    code, said = jointune("evaluate", copy, posts_csv, "--quiet")
+    assert (code, "note:" in said) == (0, False), said
+
+
 @pytest.mark.parametrize("name", ["model.onnx", "model.onnx.data", "labels.json", "tokenizer.json", "export.json"])
 def test_what_was_altered_or_lost_is_named(copy, name):
     content = (copy / name).read_bytes()
