@@ -25,8 +25,8 @@ from jointune.encoders.image_preprocessing import load_image_preprocessor, timm_
 from jointune.encoders.projections import Projections
 from jointune.encoders.states import last_states
 from jointune.encoders.text import TextEncoder
-from jointune.encoders.text_preprocessing import load_text_preprocessor, sentence_settings
-from jointune.encoders.weights import Source, build_tower, describe, load_tower, quiet
+from jointune.encoders.text_preprocessing import SentenceSettings, load_text_preprocessor, sentence_settings
+from jointune.encoders.weights import Source, build_tower, describe, load_tower, quiet, read_json
 from jointune.errors import EncoderError, JointuneWarning, foreign_errors
 from jointune.extras import require
 from jointune.hub import is_cached, why_unreachable
@@ -52,12 +52,12 @@ def load_text_encoder(name: str, max_tokens: int | None = None) -> tuple[TextEnc
     """
     source = _source(name, builtin.TEXT, "model")
     with _loading(name, "text"):
-        settings = sentence_settings(source)
+        settings = SentenceSettings() if name in builtin.TEXT else sentence_settings(source)
         if settings.folder:
             source = replace(source, options=source.options | {"subfolder": settings.folder})
         model, notes = load_tower(source, "text", ignore="pooler.")
         preprocessor = load_text_preprocessor(source, settings, model, max_tokens)
-    notes += settings.notes if name not in builtin.TEXT else []
+    notes += settings.notes
     pooling = "own" if hasattr(model, "whole_config") and _pools(model) else settings.pooling or "mean"
     with _running(name, "text"):
         encoder = TextEncoder(model, preprocessor.inputs, _text_dim(model, preprocessor), pooling)
@@ -105,6 +105,8 @@ def load_image_encoder(name: str) -> tuple[ImageEncoder, ImagePreprocessor, dict
         source = _source(name.removeprefix("timm:"), {}, "")
         licence = source.licence
         with _loading(name, "image"):
+            if "architecture" in read_json(source, "config.json"):  # as timm's own files have it, and no other
+                require("timm", "timm", f"the encoder {name}")
             model, notes = load_tower(source, "vision")
             preprocessor, more = load_image_preprocessor(source, model.config)
             notes += more

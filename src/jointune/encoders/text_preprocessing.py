@@ -1,23 +1,23 @@
 """A checkpoint's tokenizer, and what a sentence-transformers folder says of how its texts are read."""
 
 import inspect
-import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer
-from transformers.utils import cached_file
 
 from jointune.batches.tokens import TextPreprocessor
 from jointune.encoders.text import POOLINGS
-from jointune.encoders.weights import Source
+from jointune.encoders.weights import Source, find_file, read_json
 from jointune.errors import EncoderError, SettingsError
 
 DEFAULT_MAX_TOKENS = 128
 
 _SENTENCEPIECE = ("spm.model", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model")
 """The names that SentencePiece models go by."""
+
+_KINDS = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+"""That the settings of a sentence-transformers folder are named after; the first one in all but old ones."""
 
 
 @dataclass
@@ -47,7 +47,7 @@ def sentence_settings(source: Source) -> SentenceSettings:
     Raises:
         EncoderError: a file is no JSON, or the modules do not begin with a transformer.
     """
-    modules = _read_json(source, "modules.json")
+    modules = read_json(source, "modules.json")
     found = SentenceSettings()
     if not modules:
         return found
@@ -58,9 +58,9 @@ def sentence_settings(source: Source) -> SentenceSettings:
             "jointune cannot take it"
         )
     found.folder = modules[0].get("path", "")
-    about = _read_json(source, "sentence_bert_config.json", found.folder)
+    about = next(filter(None, (read_json(source, f"sentence_{kind}_config.json", found.folder) for kind in _KINDS)), {})
     found.max_tokens, found.lowercase = about.get("max_seq_length"), bool(about.get("do_lower_case"))
-    whole = _read_json(source, "config_sentence_transformers.json")
+    whole = read_json(source, "config_sentence_transformers.json")
     prompts = {name: text for name, text in (whole.get("prompts") or {}).items() if text}
     default = whole.get("default_prompt_name")
     found.prompt = prompts.get(default, "")
@@ -71,7 +71,7 @@ def sentence_settings(source: Source) -> SentenceSettings:
         )
     for kind, module in zip(kinds[1:], modules[1:], strict=True):
         if kind == "Pooling":
-            _read_pooling(source, _read_json(source, "config.json", module.get("path", "")), found)
+            _read_pooling(source, read_json(source, "config.json", module.get("path", "")), found)
         elif kind == "Normalize":
             found.notes.append(
                 f"the text encoder {source.name!r} scales its vectors to length 1; here they keep their length, since "
@@ -132,8 +132,8 @@ def _load_tokenizer(source: Source, kind: str) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(source.path, trust_remote_code=False, **source.options)
     except Exception as reason:
-        files = [file for file in _SENTENCEPIECE if _find(source, file)]
-        if files and not _find(source, "tokenizer.json"):
+        files = [file for file in _SENTENCEPIECE if find_file(source, file)]
+        if files and not find_file(source, "tokenizer.json"):
             raise EncoderError(
                 f"the text encoder {name!r} has its tokenizer as a SentencePiece model ({files[0]}) only, no "
                 "tokenizer.json: pip install sentencepiece protobuf, with which transformers can convert it"
@@ -219,26 +219,3 @@ _OLD_POOLINGS = {
     "pooling_mode_lasttoken": "lasttoken",
 }
 """The names of pooling modes before sentence-transformers 6."""
-
-
-def _find(source: Source, name: str, folder: str = "") -> str | None:
-    options = source.options | ({"subfolder": folder} if folder else {})
-    path: str | None = cached_file(
-        source.path,
-        name,
-        _raise_exceptions_for_missing_entries=False,
-        _raise_exceptions_for_connection_errors=False,
-        **options,
-    )
-    return path
-
-
-def _read_json(source: Source, name: str, folder: str = "") -> Any:
-    """The content of a file of the checkpoint; an empty mapping where there is none."""
-    path = _find(source, name, folder)
-    if path is None:
-        return {}
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as reason:
-        raise EncoderError(f"{path} is not JSON: {reason}") from reason

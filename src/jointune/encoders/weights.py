@@ -8,12 +8,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 from torch import nn
 from transformers import AutoConfig, AutoModel
+from transformers.utils import cached_file
 
 from jointune.encoders.efficientnet_lite import EfficientNetLiteConfig, EfficientNetLiteModel
 from jointune.errors import EncoderError
@@ -61,6 +63,30 @@ def quiet() -> Iterator[None]:
             logger.setLevel(level)
         if bars:
             transformers.utils.logging.enable_progress_bar()
+
+
+def find_file(source: Source, name: str, folder: str = "") -> str | None:
+    """The path of a file of the checkpoint, downloaded where it has to be; None where there is none."""
+    options = source.options | ({"subfolder": folder} if folder else {})
+    path: str | None = cached_file(
+        source.path,
+        name,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+        **options,
+    )
+    return path
+
+
+def read_json(source: Source, name: str, folder: str = "") -> Any:
+    """The content of a file of the checkpoint; an empty mapping where there is none."""
+    path = find_file(source, name, folder)
+    if path is None:
+        return {}
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as reason:
+        raise EncoderError(f"{path} is not JSON: {reason}") from reason
 
 
 def load_tower(source: Source, side: str, ignore: str = "") -> tuple[Any, list[str]]:
