@@ -17,7 +17,7 @@ _CPU_BUILDS = "https://download.pytorch.org/whl/cpu"
 
 
 def install_command(extras: str) -> str:
-    """How to install jointune with these extras, such as ``train,export``: it is on no package registry yet."""
+    """What installs these extras, such as ``train,export``. There is no registry to install them from yet."""
     return f"from a clone of jointune: pip install -c constraints.txt '.[{extras}]'"
 
 
