@@ -36,7 +36,7 @@ from jointune.encoders.lora import add_lora
 from jointune.encoders.pairs import check_pairs
 from jointune.encoders.text import TextEncoder
 from jointune.errors import JointuneWarning, SettingsError, setting
-from jointune.evaluation.calibration import UNSURE, at_temperature, calibrate, least_confidence
+from jointune.evaluation.calibration import UNSURE, at_temperature, calibrate, least_confidence, presence
 from jointune.evaluation.metrics import Metrics, compute_metrics, standard_error
 from jointune.evaluation.notes import notes_on_answers, notes_on_few, notes_on_known
 from jointune.evaluation.scored import evaluate_scorer
@@ -708,7 +708,11 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         # They were kept in the precision of training, which is not that of predictions.
         checking.text_below = checking.image_below = None
         scores = probabilities(self.model_, checking.in_order(self.batch_size), len(checking), self._device)
-        calibration = calibrate(scores, checking.labels)
+        held = [
+            presence(tokens is not None, place is not None)
+            for tokens, place in zip(checking.tokens, checking.places, strict=True)
+        ]
+        calibration = calibrate(scores, checking.labels, held)
         self.model_.temperature.fill_(calibration.temperature)
         self.calibration_: dict[str, Any] | None = calibration.to_dict()
         scores = at_temperature(scores, calibration.temperature)

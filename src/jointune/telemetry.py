@@ -33,8 +33,9 @@ def without_openvino_telemetry() -> Iterator[None]:
     Where that package is missing, OpenVINO does without. It is found again afterwards.
     """
     name = "openvino_telemetry"
+    # None is how Python marks a module that must not be imported.
     before = sys.modules.get(name)
-    sys.modules[name] = None  # type: ignore[assignment] - how Python marks a module that must not be imported
+    sys.modules[name] = None  # type: ignore[assignment]
     try:
         yield
     finally:

@@ -132,3 +132,16 @@ def test_answers_of_enough_confidence_are_as_often_right_as_wanted_on_other_post
 def test_why_it_cannot_abstain(calibration, wanted, labels, says):
     with pytest.raises(SettingsError, match=says):
         least_confidence(calibration, wanted, labels)
+
+
+def test_the_posts_behind_a_frequency_are_counted_by_what_they_hold():
+    scores = np.array([[0.95, 0.05]] * 3 + [[0.85, 0.15]] * 2 + [[0.95, 0.05]])
+    truth = np.array([0, 0, 1, 0, 1, 0])
+    held = ["text+image"] * 3 + ["text"] * 2 + ["image"]
+    # Six posts are too few for a temperature.
+    assert calibrate(scores, truth, held).by_presence == {
+        "text+image": [(0.9, 1.0, 2, 3)],
+        "text": [(0.8, 0.9, 1, 2)],
+        "image": [(0.9, 1.0, 1, 1)],
+    }
+    assert calibrate(scores, truth).by_presence == {}

@@ -49,6 +49,8 @@ class Calibration:
             and number of posts.
         answered: a row for each of some rising thresholds: the confidence, the accuracy on the posts that have at least
             that, and their share of all.
+        by_presence: what posts hold, as ``presence`` names it, to a row for each bin of confidence that is not empty:
+            its bounds, the number of posts that were answered rightly, and the number of posts; after.
     """
 
     temperature: float
@@ -58,6 +60,7 @@ class Calibration:
     ece: tuple[float, float]
     reliability: tuple[list[tuple[float, float, int]], list[tuple[float, float, int]]]
     answered: list[tuple[float, float, float]]
+    by_presence: dict[str, list[tuple[float, float, int, int]]]
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -100,12 +103,13 @@ def least_confidence(calibration: Mapping[str, Any] | None, accuracy: float, lab
     )
 
 
-def calibrate(probabilities: np.ndarray, truth: np.ndarray) -> Calibration:
+def calibrate(probabilities: np.ndarray, truth: np.ndarray, held: Sequence[str] = ()) -> Calibration:
     """Fit a temperature on held-out posts, apply it only if it helps on posts that it was not fitted on.
 
     Args:
         probabilities: of N posts, float [N, C].
         truth: class numbers, int [N].
+        held: what each post holds, as ``presence`` names it; nothing where that is not asked for.
     """
     fitted, before = fit_temperature(probabilities, truth), log_loss(probabilities, truth)
     others = _cross_validated(probabilities, truth)
@@ -122,6 +126,7 @@ def calibrate(probabilities: np.ndarray, truth: np.ndarray) -> Calibration:
         (_error(probabilities, truth), _error(others, truth)),
         (_reliability(probabilities, truth), _reliability(others, truth)),
         _answered(at_temperature(probabilities, temperature), truth),
+        _by_presence(others, truth, np.array(held)) if len(held) else {},
     )
 
 
@@ -199,6 +204,20 @@ def _answered(probabilities: np.ndarray, truth: np.ndarray) -> list[tuple[float,
 
 def _error(probabilities: np.ndarray, truth: np.ndarray) -> float:
     return expected_calibration_error(probabilities.max(1), probabilities.argmax(1) == truth)
+
+
+def _by_presence(
+    probabilities: np.ndarray, truth: np.ndarray, held: np.ndarray
+) -> dict[str, list[tuple[float, float, int, int]]]:
+    right, bins = probabilities.argmax(1) == truth, confidence_bins(probabilities.max(1), _BINS)
+    return {
+        str(name): [
+            (float(k / _BINS), float((k + 1) / _BINS), int(right[posts].sum()), int(posts.sum()))
+            for k in np.unique(bins[held == name])
+            for posts in [(bins == k) & (held == name)]
+        ]
+        for name in np.unique(held)
+    }
 
 
 def _reliability(probabilities: np.ndarray, truth: np.ndarray) -> list[tuple[float, float, int]]:
