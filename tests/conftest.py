@@ -11,11 +11,15 @@ os.environ["JOINTUNE_CACHE"] = "off"  # tests of the caches name a folder of the
 
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image, ImageDraw
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
+
+settings.register_profile("any machine", deadline=None)  # how long an example takes is no matter of these tests
+settings.load_profile("any machine")
 
 SHARED = Path(__file__).parents[2] / "shared"
 MVSA = SHARED / "data" / "mvsa" / "posts.csv"

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from jointune.errors import SettingsError, setting
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    import torch
+    from torch import Tensor
 
     from jointune.encoders.states import States
     from jointune.fusion.fused import Fused
@@ -28,8 +29,8 @@ class Fusion(Protocol):
         ...
 
 
-FusionFactory = Callable[[int, int], "nn.Module"]
-"""Makes a fusion from the widths of the text and the image states; a fusion's class is one."""
+FusionFactory = Callable[[int, int], Any]
+"""Makes a fusion, a ``torch.nn.Module``, from the widths of the text and the image states; a fusion's class is one."""
 
 NAMED = {
     "gated": "gated.GatedFusion",
@@ -61,7 +62,7 @@ def check_fusion(fusion: str, argument: str = "fusion") -> None:
         raise SettingsError(f"{setting(argument, fusion)}: after the colon comes a width, such as {name}:256")
 
 
-def make_fusion(fusion: str | FusionFactory, text_dim: int, image_dim: int) -> "nn.Module":
+def make_fusion(fusion: str | FusionFactory, text_dim: int, image_dim: int) -> "torch.nn.Module":
     """Make a fusion by name, or by one's own factory.
 
     Args:
