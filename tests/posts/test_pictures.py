@@ -180,6 +180,41 @@ def test_what_is_no_picture_is_named_with_reason_and_remedy(bad, kind):
         assert caught.value.remedy
 
 
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"quality": 95, "subsampling": 0}])
+def test_a_jpeg_that_lacks_only_its_end_marker_is_a_picture(options):
+    content = BytesIO()
+    Image.effect_noise((203, 161), 80).convert("RGB").save(content, "JPEG", **options)
+    whole = content.getvalue()
+    assert open_picture(whole[:-2]).tobytes() == open_picture(whole[:-1]).tobytes() == open_picture(whole).tobytes()
+    assert open_picture(whole[:-2], (50, 50)).tobytes() == open_picture(whole, (50, 50)).tobytes()
+    for lost in (8, 100, len(whole) // 2):
+        with pytest.raises(PictureError, match="damaged or cut off"):
+            open_picture(whole[:-lost])
+
+
+def test_a_progressive_jpeg_that_lacks_a_pass_is_damaged():
+    content = BytesIO()
+    Image.effect_noise((203, 161), 80).convert("RGB").save(content, "JPEG", progressive=True)
+    whole = content.getvalue()
+    passes = [place for place in range(len(whole)) if whole[place : place + 2] == b"\xff\xda"]
+    assert len(passes) > 5
+    for place in passes[1:]:
+        tables = whole.rfind(b"\xff\xc4", 0, place)
+        for cut in (place, tables):
+            with pytest.raises(PictureError, match="damaged or cut off"):
+                open_picture(whole[:cut])
+
+
+def test_a_name_in_another_case_is_named(tmp_path):
+    red().save(tmp_path / "10910.PNG")
+    with pytest.raises(PictureError, match=r"no such file; there is 10910\.PNG in its folder, which differs in case"):
+        open_picture(tmp_path / "10910.png")
+    red().save(tmp_path / "10910.Png")
+    for name in ("10910.png", "other.png"):
+        with pytest.raises(PictureError, match="no such file; correct the path or leave the picture empty"):
+            open_picture(tmp_path / name)
+
+
 def test_the_bomb_is_refused_even_where_pillow_was_told_not_to(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
     with pytest.raises(PictureError, match="too large to open safely"):

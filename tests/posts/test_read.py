@@ -194,6 +194,110 @@ def test_python_records_and_data_frames(tmp_path):
     assert as_posts(Posts([])).labels == []
 
 
+class Polars:
+    """What jointune asks of a polars frame."""
+
+    def __init__(self, rows):
+        self.rows, self.columns = rows, list(rows[0])
+
+    def to_dicts(self):
+        return self.rows
+
+    def to_dict(self):  # by column in polars
+        return {name: [row[name] for row in self.rows] for name in self.columns}
+
+
+def test_frames_of_polars():
+    rows = [{"text": "a", "image": None, "label": "x", "split": "val"}, {"text": "b", "image": "b.png", "label": None}]
+    rows[1]["split"] = None
+    frames = [Polars(rows)]
+    try:
+        import polars as pl
+    except ImportError:
+        pass
+    else:
+        frames.append(pl.DataFrame(rows))
+    for frame in frames:
+        posts = as_posts(frame)
+        assert [(post.text, post.image, post.label) for post in posts] == [("a", None, "x"), ("b", Path("b.png"), None)]
+        assert posts[0].split == "validation"
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("Train", "train"),
+        (" TRAINING ", "train"),
+        ("val", "validation"),
+        ("Valid", "validation"),
+        ("dev", "validation"),
+        ("Development", "validation"),
+        ("TEST", "test"),
+        ("testing", "test"),
+        ("fold 3", "fold 3"),
+        ("", None),
+    ],
+)
+def test_splits_by_the_names_people_give_them(tmp_path, said, meant):
+    path = write(tmp_path / "posts.csv", f"text,image,label,split\na,,x,{said}\n")
+    posts = read_posts(path, split_column="split")
+    assert posts[0].split == as_posts([{"text": "a", "split": said}])[0].split == meant
+    if said:
+        assert len(posts.in_split(said)) == len(posts.in_split(meant)) == 1
+        assert Post("a", split=said).split == meant
+
+
+def test_paths_with_backslashes(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    for name in ("pictures/a.png", "odd\\name.png"):
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    names = ["pictures\\a.png", "..\\pictures\\a.png", "odd\\name.png"]
+    path = jsonl(tmp_path / "p.jsonl", *({"text": "a", "image": name, "label": 1} for name in names))
+    posts = read_posts(path)
+    assert [post.image for post in posts] == [
+        tmp_path / "pictures/a.png",
+        tmp_path / "../pictures/a.png",
+        tmp_path / "odd\\name.png",
+    ]
+    inside = read_posts(path, image_root=tmp_path)
+    assert [post.problem is None for post in inside] == [True, False, True]
+    assert "leads outside" in problem(inside[1])
+
+
+def test_json_arrays(tmp_path):
+    rows = [{"text": f"text {number} ]}},[{{", "image": "", "label": number % 2} for number in range(30_000)]
+    path = tmp_path / "posts.json"
+    for indent in (None, 2):
+        path.write_text(json.dumps(rows, indent=indent), encoding="utf-8")
+        posts = read_posts(path)
+        assert [post.text for post in posts] == [row["text"] for row in rows]
+        assert posts[1].where == "posts.json row 2"
+    pd.DataFrame(rows[:3]).to_json(path, orient="records", lines=True)
+    assert [post.text for post in read_posts(path)] == [row["text"] for row in rows[:3]]
+    path.write_text('[{"text": "' + "long " * 600_000 + '", "label": 1}]')
+    assert read_posts(path, image_column=None)[0].text == ("long " * 600_000)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("[]", "posts.json: the file is empty"),
+        ('[{"text": "a"}, {"text": ', r"posts.json row 2: not an array of JSON objects from here on"),
+        ('[{"text": "a"} {"text": "b"}]', r"posts.json row 1: .*no comma after the object"),
+        ('[{"text": "a"}, 3]', r"posts.json row 2: the row: a int where an object is needed"),
+        ('{"text": {"0": "a"}, "label": {"0": 1}}', "column 'text': a dict where a text is needed"),
+    ],
+)
+def test_json_that_is_no_array_of_objects(tmp_path, content, says):
+    with pytest.raises(PostsError, match=says):
+        read_posts(write(tmp_path / "posts.json", content), image_column=None, label_column=None)
+
+
+def test_json_lines_by_their_other_name(tmp_path):
+    path = jsonl(tmp_path / "posts.ndjson", {"text": "a", "image": "", "label": 1})
+    assert read_posts(path)[0].text == "a"
+
+
 # What cannot work
 
 
@@ -213,14 +317,36 @@ def test_a_byte_of_another_encoding_names_the_first_bad_row(tmp_path):
     said = refusal(write(tmp_path / "posts.csv", "text;image;label\na;b;c\nd;e;Grüße\n".encode("cp1252")))
     assert "row 2 (line 3), column 3: byte 0xfc is not UTF-8" in said
     said = refusal(write(tmp_path / "posts.jsonl", b'{"text": "a"}\n{"text": "\xfc"}\n'))
-    assert "posts.jsonl row 2 (line 2): byte 0xfc is not utf-8" in said
+    assert "posts.jsonl line 2: byte 0xfc is not utf-8" in said
     assert "--encoding cp1252" in said
 
 
-def test_a_header_in_another_encoding_is_an_encoding_error(tmp_path):
-    said = refusal(write(tmp_path / "posts.csv", (HEADER + "a,b,c\n").encode("utf-16")))
-    assert "posts.csv the header (line 1), column 1: byte 0xff is not UTF-8" in said
-    assert "--encoding" in said
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("name", ["posts.csv", "posts.tsv", "posts.jsonl", "posts.json"])
+def test_utf16_and_utf32_by_their_mark_or_by_name(tmp_path, name, encoding):
+    rows = [{"text": text, "image": "", "label": "x"} for text in ("Grüße 😀", "zwei\nZeilen Ċ ഊ", 'so "genannt"')]
+    frame = pd.DataFrame(rows)
+    if name.endswith("sv"):
+        frame.to_csv(tmp_path / name, index=False, encoding=encoding, sep="\t" if name == "posts.tsv" else ",")
+    else:
+        text = "\n".join(map(json.dumps, rows)) if name == "posts.jsonl" else json.dumps(rows, ensure_ascii=False)
+        (tmp_path / name).write_bytes(text.encode(encoding))
+    wanted = [row["text"] for row in rows]
+    assert [post.text for post in read_posts(tmp_path / name, encoding=encoding)] == wanted
+    if encoding in ("utf-16", "utf-32"):
+        assert [post.text for post in read_posts(tmp_path / name)] == wanted
+    else:
+        said = refusal(tmp_path / name)
+        assert f"{name}: the file is not UTF-8; save it as UTF-8, or try --encoding {encoding}" in said
+
+
+def test_the_advice_names_the_encoding_that_the_file_is_in(tmp_path):
+    rows = "今天天气真好，我们去海边玩。,,x\n火车又晚点了，真让人生气！,,y\n"
+    said = refusal(write(tmp_path / "posts.csv", (HEADER + rows).encode("gb18030")))
+    assert "which is probably gb18030, such as --encoding gb18030" in said
+    assert read_posts(tmp_path / "posts.csv", encoding="gb18030")[0].text == "今天天气真好，我们去海边玩。"
+    said = refusal(write(tmp_path / "posts.jsonl", '{"text": "Piękny dzień na plaży, żałuję"}\n'.encode("cp1250")))
+    assert "--encoding cp1250" in said
 
 
 def test_the_wrong_encoding_by_name(tmp_path):
@@ -274,6 +400,7 @@ def test_a_header_without_rows(tmp_path):
 def test_files_that_are_not_there_or_not_known(tmp_path):
     assert "no such file" in refusal(tmp_path / "nowhere.csv")
     assert "the ending .xlsx is not known; use one of .csv" in refusal(write(tmp_path / "posts.xlsx", "x"))
+    assert "a packed file; unpack it" in refusal(write(tmp_path / "posts.csv.gz", "x"))
     (tmp_path / "empty").mkdir()
     assert "the folder holds no .csv" in refusal(tmp_path / "empty")
 

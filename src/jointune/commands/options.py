@@ -16,7 +16,7 @@ PostsArgument = Annotated[
     Path,
     typer.Argument(
         metavar="POSTS",
-        help="CSV, TSV, JSONL or Parquet file, a folder of such files, or a saved Hugging Face dataset.",
+        help="CSV, TSV, JSONL, JSON or Parquet file, a folder of such files, or a saved Hugging Face dataset.",
         show_default=False,
     ),
 ]

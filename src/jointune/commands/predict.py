@@ -50,8 +50,8 @@ def predict(
         str,
         typer.Argument(
             metavar="POSTS",
-            help="CSV, TSV, JSONL or Parquet file, a folder of such files, a saved Hugging Face dataset, or the http, "
-            "https, s3 or gs address of a file.",
+            help="CSV, TSV, JSONL, JSON or Parquet file, a folder of such files, a saved Hugging Face dataset, or the "
+            "http, https, s3 or gs address of a file.",
             show_default=False,
         ),
     ],

@@ -2,8 +2,10 @@
 
 import hashlib
 import io
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,10 @@ MAX_PIXELS = 178_956_970
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "ICO", "AVIF")
 """Raster formats only: nothing that runs an interpreter or another program."""
+
+_END = b"\xff\xd9"
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+"""Of a JPEG, after the data of a scan: its end, and whatever is no byte of the data."""
 
 _TILE = 512
 """Pixels a side of what is converted at a time, where that takes several times the memory of the picture itself."""
@@ -76,7 +82,16 @@ def open_picture(
         if at_least and picture is not source:
             picture.draft("RGB", at_least)
         admit(picture.width * picture.height)
-        picture.load()
+        try:
+            picture.load()
+        except OSError:
+            whole = _with_end_marker(content)
+            if whole is None:
+                raise
+            picture = Image.open(io.BytesIO(whole), formats=FORMATS)
+            if at_least:
+                picture.draft("RGB", at_least)
+            picture.load()
         # Turned last, when the file's own pixels have been let go: they and two copies would be too much.
         turn = _turn(picture)
         picture = _to_rgb(picture)
@@ -143,7 +158,10 @@ def _content(source: Path | bytes | RemotePicture, file: str) -> bytes:
                 raise ValueError("a device or a pipe, not a file")  # reading it might never end
             content = source.read_bytes()
         except FileNotFoundError as reason:
-            raise PictureError(file, "no such file", "correct the path or leave the picture empty") from reason
+            remedy = "correct the path or leave the picture empty"
+            if (other := _in_another_case(source)) is not None:
+                remedy = f"there is {other} in its folder, which differs in case: correct the path"
+            raise PictureError(file, "no such file", remedy) from reason
         except IsADirectoryError as reason:
             raise PictureError(file, "a folder, not a picture", "name a file or leave the picture empty") from reason
         except (OSError, ValueError) as reason:
@@ -152,6 +170,62 @@ def _content(source: Path | bytes | RemotePicture, file: str) -> bytes:
     if not content:
         raise PictureError(file, "an empty file of 0 bytes", "restore the file or remove the row")
     return content
+
+
+def _in_another_case(path: Path) -> str | None:
+    """The name of the one file beside a missing one that differs from it only in case, if there is one."""
+    try:
+        names = _names(path.parent, path.parent.stat().st_mtime_ns).get(path.name.casefold(), [])
+    except OSError:
+        return None
+    return names[0] if len(names) == 1 else None
+
+
+@lru_cache(maxsize=8)
+def _names(folder: Path, _: int) -> dict[str, list[str]]:
+    """The names in a folder by what they are without regard to case; listed once as long as it stays the same."""
+    names: dict[str, list[str]] = {}
+    for file in sorted(folder.iterdir()):
+        names.setdefault(file.name.casefold(), []).append(file.name)
+    return names
+
+
+def _with_end_marker(content: bytes) -> bytes | None:
+    """A JPEG with the end marker that it lacks; ``None`` for anything that lacks more, or something else.
+
+    Where a part of the picture is missing, the decoder fills it with whatever follows, so that it shows.
+    """
+    if not content.startswith(b"\xff\xd8") or content.rstrip(b"\0").endswith(_END) or not _all_scans(content):
+        return None
+    content = content.removesuffix(b"\xff")  # half of the marker
+    shown = set()
+    for filler in (b"", b"\x5a\xa5\x3c" * 400):
+        picture = Image.open(io.BytesIO(content + filler + _END), formats=("JPEG",))
+        shown.add(hashlib.sha256(picture.tobytes()).digest())
+    return content + _END if len(shown) == 1 else None
+
+
+def _all_scans(content: bytes) -> bool:
+    """Whether a JPEG holds all passes over its coefficients: a progressive one cut after a pass decodes to a blur."""
+    place, components = 2, b""
+    precise: dict[int, set[int]] = {}  # coefficients at full precision, by component
+    while place + 4 <= len(content):
+        if content[place] != 0xFF:
+            return False
+        kind, length = content[place + 1], int.from_bytes(content[place + 2 : place + 4])
+        segment = content[place + 4 : place + 2 + length]
+        place += 2 + length
+        if kind in (0xC0, 0xC1, 0xC2):
+            components = segment[6::3]
+        elif kind == 0xDA:
+            count = segment[0]
+            first, last, precision = segment[1 + 2 * count :][:3]
+            for component in segment[1 : 1 + 2 * count : 2]:
+                if precision & 15 == 0:
+                    precise.setdefault(component, set()).update(range(first, last + 1))
+            following = _MARKER.search(content, place)
+            place = following.start() if following else len(content)
+    return bool(components) and all(len(precise.get(component, ())) == 64 for component in components)
 
 
 def _turn(picture: Image.Image) -> Image.Transpose | None:

@@ -65,7 +65,8 @@ class Post:
         text: the text, or None where the post has none.
         image: a path, the bytes of a picture file, an opened picture or one to be fetched; None where it has none.
         label: the label as text; numbers and booleans are spelled as Python spells them (``3``, ``True``).
-        split: the value of the split column, where one was asked for.
+        split: ``train``, ``validation`` or ``test``, where a column of splits was asked for, whichever of their usual
+            names it uses, such as ``val``; another value as it is.
         problem: why the row cannot be used, where reading it found that out.
         where: how messages name this post, such as ``posts.csv row 7 (line 8)``.
         fields: the row as it was read, for the outputs that repeat it.
@@ -80,6 +81,10 @@ class Post:
     where: str = "post"
     fields: Mapping[str, object] = field(default_factory=dict, repr=False)
     image_text: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.split is not None and self.split not in SPLITS:
+            object.__setattr__(self, "split", usual_split(self.split))
 
     def __repr__(self) -> str:
         return f"Post({', '.join(f'{name}={value}' for name, value in self._shown().items() if value)})"
@@ -182,7 +187,8 @@ class Posts(Sequence[Post]):
         return self._like(self._posts[index] for index in indices)
 
     def in_split(self, split: str) -> "Posts":
-        """The posts whose split column says ``split``."""
+        """The posts whose split column says ``split``, or another name for it."""
+        split = usual_split(split)
         return self._like(post for post in self._posts if post.split == split)
 
     def without(self, modality: Modality) -> "Posts":

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from jointune.files import sha256
 from jointune.posts.encoding import known_encoding
 from jointune.posts.formats.delimited import DelimitedTable
 from jointune.posts.formats.folder import FolderTable
+from jointune.posts.formats.json_array import open_json
 from jointune.posts.formats.jsonl import JsonlTable
 from jointune.posts.formats.parquet import ParquetTable
 from jointune.posts.formats.saved_dataset import SavedDataset, is_saved_dataset
@@ -24,7 +25,8 @@ from jointune.posts.problems import Problem, raise_problems
 from jointune.posts.remote import SCHEMES, beside, can_fetch, download, is_address
 from jointune.progress import progress_bar
 
-_ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
+_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+_PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,10 @@ class PostsFile:
     """A table of posts that is read as a stream, as often as asked.
 
     Args:
-        path: a CSV, TSV, JSONL or Parquet file, a folder of such files, or a Hugging Face dataset saved to disk; or the
-            address of a file, which is copied to a temporary folder first.
+        path: a CSV, TSV, JSONL, JSON or Parquet file, a folder of such files, or a Hugging Face dataset saved to disk;
+            or the address of a file, which is copied to a temporary folder first.
         columns: which column holds what.
-        encoding: character encoding of CSV, TSV and JSONL files; UTF-8 by default.
+        encoding: character encoding of CSV, TSV, JSONL and JSON files; UTF-8 by default.
         progress: whether to show a bar while a file is copied.
 
     Raises:
@@ -168,8 +170,8 @@ def read_posts(
     """Read posts into memory. Pictures are opened later, where they are used.
 
     Args:
-        posts: a CSV, TSV, JSONL or Parquet file, a folder of such files, or a Hugging Face dataset saved to disk; the
-            address of a file (extra ``remote``); or a data frame, or a list of mappings.
+        posts: a CSV, TSV, JSONL, JSON or Parquet file, a folder of such files, or a Hugging Face dataset saved to disk;
+            the address of a file (extra ``remote``); or a data frame, a dataset, or a list of mappings.
         text_column: column of the texts; ``None`` where there are none.
         image_column: column of the pictures: paths relative to the file, or bytes; ``None`` where there are none.
         label_column: column of the labels; ``None`` where there are none.
@@ -208,6 +210,8 @@ def _open_table(path: Path, encoding: str, wanted: list[str]) -> Table:
         files = sorted(
             file for file in path.iterdir() if file.suffix.lower() in _ENDINGS and not file.name.startswith(".")
         )
+        # Beside tables, .json files rather describe them.
+        files = [file for file in files if file.suffix.lower() != ".json"] or files
         if not files:
             raise PostsError(f"{path}: the folder holds no {', '.join(_ENDINGS)} file and no saved dataset")
         return FolderTable(path, [_open_table(file, encoding, wanted) for file in files])
@@ -219,10 +223,14 @@ def _open_table(path: Path, encoding: str, wanted: list[str]) -> Table:
     table: Table
     if ending in (".csv", ".tsv"):
         table = DelimitedTable(path, encoding, wanted)
-    elif ending == ".jsonl":
+    elif ending in (".jsonl", ".ndjson"):
         table = JsonlTable(path, encoding)
+    elif ending == ".json":
+        table = open_json(path, encoding)
     elif ending == ".parquet":
         table = ParquetTable(path)
+    elif ending in _PACKED:
+        raise PostsError(f"{path.name}: a packed file; unpack it, and give what was in it")
     else:
         raise PostsError(f"{path.name}: the ending {ending or '(none)'} is not known; use one of {', '.join(_ENDINGS)}")
     names = table.columns
@@ -285,6 +293,14 @@ def label_text(value: Any) -> str | None:
     return encodable(str(value).strip())
 
 
+def _path(value: str | Path, base: Path | str) -> Path:
+    """A path as it is written, or as Windows would take it where it has backslashes and no file is called so."""
+    path = Path(value.strip() if isinstance(value, str) else value)
+    if "\\" in str(path) and (isinstance(base, str) or not (base / path).exists()):
+        return Path(PureWindowsPath(path).as_posix())
+    return path
+
+
 def _image(value: Any, use: Columns, base: Path | str) -> Picture | None:
     if isinstance(value, Mapping):  # how datasets and Parquet exports keep a picture
         value = value.get("bytes") or value.get("path")
@@ -304,8 +320,8 @@ def _image(value: Any, use: Columns, base: Path | str) -> Picture | None:
         return RemotePicture(value.strip(), redirects=True)
     if "\0" in str(value):
         raise ValueError("the path holds a NUL character")
-    path = Path(str(value).strip() if isinstance(value, str) else value)
     root = use.image_root
+    path = _path(value, root or base)
     if root is None:
         if isinstance(base, str):
             return RemotePicture(beside(base, str(path)), use.remote_images)

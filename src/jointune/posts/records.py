@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from jointune.errors import JointuneWarning, PostsError
+from jointune.posts.formats.saved_dataset import dataset_parts, dataset_rows, is_dataset
 from jointune.posts.formats.table import Row
 from jointune.posts.labels import label_dtype
 from jointune.posts.post import Post, Posts
@@ -24,7 +25,8 @@ def as_posts(posts: Any, labels: Any = None, use: Columns = USUAL, labelled: boo
     """Posts from what Python users have at hand.
 
     Args:
-        posts: ``Posts``, a path, an iterable of ``Post`` or of mappings, or a data frame.
+        posts: ``Posts``, a path, an iterable of ``Post`` or of mappings, a data frame (pandas or polars) or a dataset
+            (Hugging Face).
         labels: one label a post, in place of their own.
         use: which column, or key of a mapping, holds what.
         labelled: whether labels are needed: posts without a column for them are refused.
@@ -69,7 +71,11 @@ def _from_path(path: str | Path, use: Columns, labelled: bool) -> Posts:
 
 def _from_python(posts: Any, use: Columns, labelled: bool) -> Posts:
     example = "give a list of mappings, such as [{'text': ..., 'image': ...}], or a data frame"
-    if isinstance(posts, Mapping | Post):
+    if is_dataset(posts):
+        posts = [row.values for row in dataset_rows(dataset_parts(posts), "dataset")]
+    elif hasattr(posts, "to_dicts") and hasattr(posts, "columns"):  # polars
+        posts = posts.to_dicts()
+    elif isinstance(posts, Mapping | Post):
         what = "post" if isinstance(posts, Post) else "mapping"
         raise PostsError(f"a single {what} where several posts are needed: give a list, such as [{{'text': ...}}]")
     named = list(posts.columns) if hasattr(posts, "to_dict") and hasattr(posts, "columns") else None

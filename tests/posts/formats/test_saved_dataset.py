@@ -6,7 +6,7 @@ from PIL import Image
 
 from jointune import PostsError, read_posts
 from jointune.posts.pictures import open_picture
-from jointune.posts.read import Columns, PostsFile
+from jointune.posts.read import Columns, PostsFile, as_posts
 from jointune.posts.write import added_columns, open_writer
 
 FEATURES = datasets.Features(
@@ -41,6 +41,28 @@ def test_a_dictionary_of_datasets_fills_the_split_column(tmp_path):
     assert [post.split for post in posts] == ["train", "train", "validation"]
     assert [post.text for post in posts.in_split("validation")] == ["a green one"]
     assert posts[2].where == "saved row 1 of validation"
+
+
+def test_datasets_in_memory():
+    posts = as_posts(made(["red", "blue", "green"], [0, 1, -1]))
+    assert posts.labels == ["good", "bad", None]
+    assert [post.text for post in posts] == ["a red one", "a blue one", "a green one"]
+    assert open_picture(posts[1].image).getpixel((0, 0)) == (0, 0, 255)
+    posts = as_posts(datasets.DatasetDict({"train": made(["red"], [0]), "dev": made(["blue"], [1])}))
+    assert [(post.split, post.label) for post in posts] == [("train", "good"), ("validation", "bad")]
+    assert as_posts(made(["red", "blue"], [0, 1]).to_iterable_dataset()).labels == ["good", "bad"]
+
+
+def test_class_labels_in_parquet_are_named(tmp_path):
+    made(["red", "blue", "green"], [0, 1, None]).to_parquet(tmp_path / "posts.parquet")
+    posts = read_posts(tmp_path / "posts.parquet")
+    assert posts.labels == ["good", "bad", None]
+    file = PostsFile(tmp_path / "posts.parquet", Columns(label=None))
+    added = added_columns(["good"])
+    with open_writer(tmp_path / "scored.parquet", file.table, added) as writer:
+        for post in file:
+            writer.write({**post.fields, **dict(zip(added, ["good", 1.0, 1.0], strict=True))})
+    assert read_posts(tmp_path / "scored.parquet").labels == ["good", "bad", None]
 
 
 def test_scored_rows_keep_their_pictures_in_parquet(tmp_path):

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from jointune.errors import PostsError
+from jointune.posts.encoding import advice, file_encoding
 from jointune.posts.formats.table import Row
 from jointune.posts.problems import Problem
 
@@ -15,7 +16,7 @@ class JsonlTable:
 
     def __init__(self, path: Path, encoding: str) -> None:
         self.path = path
-        self.encoding = encoding
+        self.encoding = file_encoding(path, encoding)
 
     @cached_property
     def columns(self) -> list[str]:
@@ -36,28 +37,38 @@ class JsonlTable:
     def rows(self) -> Iterator[Row]:
         """Each row in file order; see ``Table.rows``."""
         number = 0
+        for line, text in enumerate(self._lines(), 1):
+            if not text.strip():
+                continue
+            number += 1
+            where = f"{self.path.name} row {number} (line {line})"
+            try:
+                values = json.loads(text)
+                if not isinstance(values, dict):
+                    raise ValueError(f"a {type(values).__name__} where an object is needed")
+            except (ValueError, RecursionError) as reason:
+                remedy = "write one JSON object a line, or remove the row"
+                yield Row(where, {}, Problem(where, "the row", f"not a JSON object: {reason}", remedy))
+            else:
+                yield Row(where, values)
+
+    def _lines(self) -> Iterator[str]:
+        if self.encoding.startswith(("utf-16", "utf-32")):  # whose line ends are not the byte of a line end
+            try:
+                with open(self.path, encoding=self.encoding, newline="\n") as lines:
+                    yield from lines
+            except UnicodeError as reason:
+                raise PostsError(f"{self.path.name}: not {self.encoding}: {reason}; {advice(self.path)}") from reason
+            return
         with open(self.path, "rb") as file:
             for line, raw in enumerate(file, 1):
-                where = f"{self.path.name} row {number + 1} (line {line})"
                 try:
-                    text = raw.decode(self.encoding if line == 1 else self.encoding.removesuffix("-sig"))
+                    yield raw.decode(self.encoding if line == 1 else self.encoding.removesuffix("-sig"))
                 except UnicodeDecodeError as reason:
                     raise PostsError(
-                        f"{where}: byte 0x{raw[reason.start]:02x} is not {reason.encoding}; "
-                        "save the file as UTF-8, or name its encoding, such as --encoding cp1252"
+                        f"{self.path.name} line {line}: byte 0x{raw[reason.start]:02x} is not {reason.encoding}; "
+                        + advice(self.path)
                     ) from reason
-                if not text.strip():
-                    continue
-                number += 1
-                try:
-                    values = json.loads(text)
-                    if not isinstance(values, dict):
-                        raise ValueError(f"a {type(values).__name__} where an object is needed")
-                except (ValueError, RecursionError) as reason:
-                    remedy = "write one JSON object a line, or remove the row"
-                    yield Row(where, {}, Problem(where, "the row", f"not a JSON object: {reason}", remedy))
-                else:
-                    yield Row(where, values)
 
     def untyped_rows(self) -> Iterator[Row]:
         """All of them; see ``Table.untyped_rows``."""

@@ -1,5 +1,6 @@
 """Parquet, one record batch in memory at a time."""
 
+import json
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from jointune.errors import PostsError
 from jointune.extras import require
+from jointune.posts.formats.saved_dataset import class_name
 from jointune.posts.formats.table import Row
 
 _ROWS, _BYTES = 256, 16 * 2**20
@@ -39,8 +41,21 @@ class ParquetTable:
 
     @property
     def schema(self) -> Any:
-        """The columns' types, as a ``pyarrow.Schema``."""
-        return self._file.schema_arrow
+        """The columns' types, as a ``pyarrow.Schema``; classes are texts."""
+        schema, arrow = self._file.schema_arrow, require("pyarrow", "parquet", "reading Parquet")
+        for name in self._classes:
+            schema = schema.set(schema.get_field_index(name), arrow.field(name, arrow.string()))
+        return schema
+
+    @cached_property
+    def _classes(self) -> dict[str, list[str]]:
+        """The names of the classes in each column of class labels, which ``datasets`` writes beside their numbers."""
+        try:
+            about = json.loads((self._file.schema_arrow.metadata or {}).get(b"huggingface", b"{}"))
+            features = about["info"]["features"].items()
+            return {name: one["names"] for name, one in features if one.get("_type") == "ClassLabel" and one["names"]}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return {}  # written by nobody, or by something else
 
     def rows(self) -> Iterator[Row]:
         """Each row in file order; see ``Table.rows``."""
@@ -49,6 +64,9 @@ class ParquetTable:
             for batch in self._batches():
                 for values in batch.to_pylist():
                     number += 1
+                    for name, names in self._classes.items():
+                        if isinstance(values.get(name), int):
+                            values[name] = class_name(values[name], names)
                     yield Row(f"{self.path.name} row {number}", values)
         except (OSError, ValueError) as reason:
             raise PostsError(

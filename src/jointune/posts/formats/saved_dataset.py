@@ -1,6 +1,6 @@
 """A Hugging Face dataset that ``save_to_disk`` wrote."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,46 @@ from jointune.posts.formats.table import Row
 def is_saved_dataset(folder: Path) -> bool:
     """Whether ``folder`` was written by ``datasets``."""
     return (folder / "dataset_dict.json").exists() or (folder / "dataset_info.json").exists()
+
+
+def is_dataset(value: Any) -> bool:
+    """Whether something in memory is a dataset of ``datasets``, or a dictionary of them."""
+    if isinstance(value, dict):
+        return bool(value) and all(map(is_dataset, value.values()))
+    return hasattr(value, "features") and hasattr(value, "cast_column")
+
+
+def dataset_parts(loaded: Any) -> dict[str | None, Any]:
+    """The datasets of a dictionary by name, or the only one; pictures in them stay encoded."""
+    parts = loaded if isinstance(loaded, dict) else {None: loaded}
+    return {name: _undecoded(part) for name, part in parts.items()}
+
+
+def _undecoded(part: Any) -> Any:
+    for name, feature in (part.features or {}).items():
+        if type(feature).__name__ == "Image" and hasattr(feature, "decode"):
+            part = part.cast_column(name, type(feature)(decode=False))
+    return part
+
+
+def dataset_rows(parts: Mapping[str | None, Any], name: str) -> Iterator[Row]:
+    """The rows of ``dataset_parts``; class labels by name, and the names of parts in the column ``split``."""
+    for part_name, part in parts.items():
+        classes = {column: feature.names for column, feature in (part.features or {}).items() if _is_classes(feature)}
+        for number, values in enumerate(part, 1):
+            for column, names in classes.items():
+                values[column] = class_name(values[column], names)
+            where = f"{name} row {number}" + (f" of {part_name}" if part_name else "")
+            yield Row(where, values if part_name is None else {"split": part_name} | values)
+
+
+def _is_classes(feature: Any) -> bool:
+    return hasattr(feature, "int2str")
+
+
+def class_name(number: int | None, names: Sequence[str]) -> str | None:
+    """The name of a class; ``None`` where there is none, or -1, which says so by the habit of ``datasets``."""
+    return None if number is None or number < 0 else names[number]
 
 
 class SavedDataset:
@@ -27,31 +67,15 @@ class SavedDataset:
             loaded = datasets.load_from_disk(str(path))
         except Exception as reason:  # damaged JSON makes it raise nearly anything
             raise PostsError(f"{path}: not readable as a saved dataset: {reason}; save it again") from reason
-        parts = dict(loaded) if isinstance(loaded, datasets.DatasetDict) else {None: loaded}
-        self._parts = {name: self._undecoded(part, datasets) for name, part in parts.items()}
+        self._parts = dataset_parts(loaded)
         first = next(iter(self._parts.values()))
         self.columns: list[str] = list(first.column_names)
         if None not in self._parts and "split" not in self.columns:
             self.columns.append("split")
 
-    @staticmethod
-    def _undecoded(part: Any, datasets: Any) -> Any:
-        for name, feature in part.features.items():
-            if isinstance(feature, datasets.Image):
-                part = part.cast_column(name, datasets.Image(decode=False))
-        return part
-
     def rows(self) -> Iterator[Row]:
         """Each row in order; see ``Table.rows``."""
-        for name, part in self._parts.items():
-            classes = {column: feature for column, feature in part.features.items() if hasattr(feature, "int2str")}
-            for number, values in enumerate(part, 1):
-                for column, feature in classes.items():
-                    number_of_class = values[column]
-                    unlabelled = number_of_class is None or number_of_class < 0  # -1 by the habit of ``datasets``
-                    values[column] = None if unlabelled else feature.int2str(number_of_class)
-                where = f"{self.path.name} row {number}" + (f" of {name}" if name else "")
-                yield Row(where, values if name is None else {"split": name} | values)
+        yield from dataset_rows(self._parts, self.path.name)
 
     def untyped_rows(self) -> Iterator[Row]:
         """None; see ``Table.untyped_rows``."""
