@@ -58,9 +58,9 @@ def sentence_settings(source: Source) -> SentenceSettings:
             "jointune cannot take it"
         )
     found.folder = modules[0].get("path", "")
-    about: dict[str, Any] = next(
-        filter(None, (read_json(source, f"sentence_{kind}_config.json", found.folder) for kind in _KINDS)), {}
-    )
+    about: dict[str, Any] = {}
+    for kind in _KINDS:
+        about = about or read_json(source, f"sentence_{kind}_config.json", found.folder)
     found.max_tokens, found.lowercase = about.get("max_seq_length"), bool(about.get("do_lower_case"))
     whole = read_json(source, "config_sentence_transformers.json")
     prompts = {name: text for name, text in (whole.get("prompts") or {}).items() if text}
