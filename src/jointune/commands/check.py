@@ -22,7 +22,6 @@ from jointune.commands.options import (
     columns,
     out,
 )
-from jointune.encoders.tokenizer_alone import load_tokenizer
 from jointune.errors import EncoderError, PostsError
 from jointune.posts.check import check_posts
 from jointune.posts.post import Post
@@ -64,7 +63,7 @@ def check(
                 for post in file:
                     labels[post.label] += 1
                     parts["text"] += post.text is not None
-                    texts.extend(filter(None, [post.text]))
+                    texts.extend([post.text] if post.text else [])
                     parts["picture"] += post.image is not None
                     yield post
                     bar.advance()
@@ -93,6 +92,8 @@ def _tokenizer(text_encoder: str, max_tokens: int | None) -> TextPreprocessor | 
     Raises:
         SettingsError: the encoder takes no texts of so many tokens.
     """
+    from jointune.encoders.tokenizer_alone import load_tokenizer
+
     try:
         return load_tokenizer(text_encoder, max_tokens, KINDS)
     except EncoderError as reason:
