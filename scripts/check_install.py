@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 CONSTRAINTS = ROOT / "constraints.txt"
-QUIET = ("--quiet", "--disable-pip-version-check")
+QUIET = ("-qq", "--disable-pip-version-check")
 
 
 def main() -> None:

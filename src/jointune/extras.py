@@ -74,7 +74,7 @@ def do_without_broken_torchvision() -> None:
     jointune's need none of it.
     """
     broken = broken_torchvision()
-    if broken is None:
+    if broken is None or find_spec("transformers") is None:
         return
     modules: dict[str, Any] = sys.modules
     modules["torchvision"] = None  # as Python's documentation has it: an import, and a search for it, finds none

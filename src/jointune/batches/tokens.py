@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from jointune.batches.normalise import Normaliser
 
@@ -74,7 +74,7 @@ class TextPreprocessor:
             Tokens(
                 np.array(encoded.ids, dtype=np.int32),
                 np.array(encoded.type_ids, dtype=np.int32) if isinstance(given, tuple) else None,
-                self._cut_off(given, text) if encoded.overflowing or len(text) > self._most_characters else 0,
+                self._cut_off(encoded, given, text) if encoded.overflowing or len(text) > self._most_characters else 0,
             )
             for text, given, encoded in zip(texts, clipped, self.tokenizer.encode_batch(clipped), strict=True)
         ]
@@ -83,14 +83,17 @@ class TextPreprocessor:
         """A first segment as the tokenizer is given it, but for the prompt."""
         return self._worded(self._normaliser(self._clip(text)))
 
-    def _cut_off(self, given: str | tuple[str, str], text: str) -> int:
-        segments = [given] if isinstance(given, str) else list(given)
-        # Without special tokens, what overflows is the rest of the text, in pieces that do not overlap.
-        wholes = self.tokenizer.encode_batch(segments, add_special_tokens=False)
-        counted = sum(len(part.ids) for whole in wholes for part in (whole, *whole.overflowing))
-        not_looked_at = counted * len(text) // self._most_characters - counted
-        special = self.tokenizer.num_special_tokens_to_add(len(segments) == 2)
-        return max(1, counted + special + max(0, not_looked_at) - self.max_tokens)
+    def _cut_off(self, encoded: Encoding, given: str | tuple[str, str], text: str) -> int:
+        """The number of tokens that were too many for ``encoded``."""
+        special = self.tokenizer.num_special_tokens_to_add(isinstance(given, tuple))
+        if isinstance(given, str):
+            # What overflows is the rest, in pieces that do not overlap, each with its own special tokens.
+            counted = sum(len(piece.ids) - special for piece in (encoded, *encoded.overflowing))
+        else:
+            wholes = self.tokenizer.encode_batch(list(given), add_special_tokens=False)
+            counted = sum(len(piece.ids) for whole in wholes for piece in (whole, *whole.overflowing))
+        not_looked_at = max(0, counted * len(text) // self._most_characters - counted)
+        return max(1, special + counted + not_looked_at - self.max_tokens)
 
     @cached_property
     def _normaliser(self) -> Normaliser:

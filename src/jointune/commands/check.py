@@ -28,7 +28,6 @@ from jointune.commands.options import (
     out,
 )
 from jointune.commands.parts import fraction_or_file
-from jointune.encoders.tokenizer_alone import load_tokenizer
 from jointune.errors import EncoderError, PostsError
 from jointune.posts.check import check_posts, split_notes, split_problems, training_problems
 from jointune.posts.labels import several_labels
@@ -178,6 +177,8 @@ def _tokenizer(text_encoder: str, max_tokens: int | None) -> TextPreprocessor | 
     Raises:
         SettingsError: the encoder takes no texts of so many tokens.
     """
+    from jointune.encoders.tokenizer_alone import load_tokenizer
+
     try:
         return load_tokenizer(text_encoder, max_tokens, KINDS)
     except EncoderError as reason:

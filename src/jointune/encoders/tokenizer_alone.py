@@ -63,7 +63,7 @@ def _lengths(folder: Path) -> tuple[int, int]:
     limit = min(int(tokenizer.get("model_max_length") or 10**9), 10**9)
     if (positions := config.get("max_position_embeddings") or 0) > 0:
         padding = config.get("pad_token_id") or 0
-        limit = min(limit, positions - (padding + 1 if config["model_type"] in _COUNTED_FROM_PADDING else 0))
+        limit = min(limit, positions - (padding + 1 if config.get("model_type") in _COUNTED_FROM_PADDING else 0))
     trained = _json(folder / "sentence_bert_config.json").get("max_seq_length") or limit
     fixed = str(config.get("model_type")).startswith("siglip")
     return limit, limit if fixed else min(limit, trained, _DEFAULT_MAX_TOKENS)
