@@ -71,9 +71,9 @@ def test_a_file_that_is_not_there(refused, tmp_path):
 def test_splits_are_looked_at_when_asked_for(refused, jointune, fresh_posts):
     path = fresh_posts()
     assert jointune("check", path, "--split-column", "split")[0] == 0
-    path.write_text(path.read_text().replace(",validation\n", ",dev\n", 1))
+    path.write_text(path.read_text().replace(",validation\n", ",fold 3\n", 1))
     refused(
-        "check", path, "--split-column", "split", code=1, says=["split: the split is 'dev'; use one of train, valid"]
+        "check", path, "--split-column", "split", code=1, says=["split: the split is 'fold 3'; use one of train, valid"]
     )
     assert jointune("check", path)[0] == 0
 
@@ -274,3 +274,12 @@ def test_a_language_that_the_text_encoder_does_not_know(jointune, tmp_path):
     said = jointune("check", table)[1]
     assert "note: the tokenizer of the text encoder minilm-l6 does not know" in said
     assert "Choose a text encoder for the language of these posts" in said
+
+
+def test_a_table_without_quoting_loses_no_row(jointune, tmp_path):
+    path = tmp_path / "posts.tsv"
+    path.write_text('text\timage\tlabel\n"a\t\tx\nb said "c"\t\ty\nd"\t\tx\n"e" f\t\ty\n')
+    code, said = jointune("check", path)
+    assert code == 0, said
+    assert "4 posts, all usable: 4 with a text, 0 with a picture; labels: x 2, y 2." in said
+    assert "note: posts.tsv: read as a table without quoting" in said

@@ -23,7 +23,7 @@ def test_the_check_is_on_the_split_that_is_asked_for(jointune, refused, tiny_bun
     folder = tmp_path / "light"
     command = ("export", tiny_bundle, "--out", folder)
     refused(*command, "--split", "test", says=["--split test: name the posts with --check"])
-    refused(*command, "--check", posts_csv, "--split", "dev", says=["posts.csv: no post whose split is 'dev'"])
+    refused(*command, "--check", posts_csv, "--split", "fold 3", says=["posts.csv: no post whose split is 'fold 3'"])
     code, said = jointune(*command, "--check", posts_csv, "--split", "test")
     assert code == 0, said
     assert "checked against torch on 8 posts of posts.csv (test):" in said

@@ -64,9 +64,9 @@ def nothing_written(tmp_path):
         ("text,image\na,\n", (), ["there is no column 'label' (there are: text, image)", "--label-column"]),
         ("text,image,label\na,,x\n", ("--split-column=part",), ["no column 'part'", "--split-column"]),
         (
-            "text,image,label,split\na,,x,train\nb,,y,dev\nc,,y,train\nd,,x,validation\n",
+            "text,image,label,split\na,,x,train\nb,,y,fold 3\nc,,y,train\nd,,x,validation\n",
             ("--split-column=split",),
-            ["row 2 (line 3): split: the split is 'dev'; use one of train, validation, test"],
+            ["row 2 (line 3): split: the split is 'fold 3'; use one of train, validation, test"],
         ),
         ("text,image,label\na,,x\nb,,x\nc,,y\nd,,y\n", ("--validation=nowhere.csv",), ["neither a fraction nor"]),
         ("text,image,label\na,,x\nb,,x\nc,,y\nd,,y\n", ("--validation=1.5",), ["a fraction lies between 0 and 1"]),

@@ -111,8 +111,8 @@ def test_test_posts_that_were_in_training_are_counted():
 
 
 def test_a_split_of_another_name_is_told():
-    posts = posts_of(list(range(6)), ["a", "b"] * 3, ["train", "train", "dev", "dev", "test", "test"])
-    with pytest.raises(PostsError, match=r"row 3.*the split is 'dev'.*use one of train, validation, test"):
+    posts = posts_of(list(range(6)), ["a", "b"] * 3, ["train", "train", "fold 3", "fold 3", "test", "test"])
+    with pytest.raises(PostsError, match=r"row 3.*the split is 'fold 3'.*use one of train, validation, test"):
         fold_of_split(posts, identity_groups(posts))
 
 

@@ -10,7 +10,7 @@ from odd_pictures import unusable, usable
 
 def posts(*labels: str | None, splits: str = "") -> Posts:
     """Posts with these labels; ``splits`` has a letter for each: t, v, e (test), - (none) or x (something else)."""
-    names = {"t": "train", "v": "validation", "e": "test", "-": None, "x": "dev"}
+    names = {"t": "train", "v": "validation", "e": "test", "-": None, "x": "fold 3"}
     return Posts(
         Post(text="a", label=label, split=names[splits[number]] if splits else None, where=f"row {number + 1}")
         for number, label in enumerate(labels)
@@ -38,7 +38,7 @@ def test_label_problems_name_row_reason_and_remedy():
     ("labels", "splits", "expected"),
     [
         ("abab", "tt-v", "row 3: split: the split is empty; use one of train, validation, test"),
-        ("abab", "ttxv", "row 3: split: the split is 'dev'; use one of train, validation, test"),
+        ("abab", "ttxv", "row 3: split: the split is 'fold 3'; use one of train, validation, test"),
         ("abab", "vvvv", "row 1: split: no post is marked train"),
         ("abab", "ttte", "row 1: split: no post is marked validation"),
         ("ababcc", "ttvvve", "row 5: label: no training post is labelled 'c'; add some or remove these posts"),
