@@ -51,8 +51,6 @@ class DelimitedTable:
             if number == 0:
                 continue
             where = f"{self.path.name} row {number} (line {line})"
-            if len(values) > width and not any(values[width:]):
-                del values[width:]  # a separator at the end of the line
             if len(values) == width and values != self._header:
                 yield Row(where, dict(zip(self.columns, values, strict=True)))
             else:
@@ -91,7 +89,7 @@ class DelimitedTable:
             if rows == 0 and any(name.lstrip().startswith('"') for name in values):
                 width = 0  # nobody encloses the header alone
             rows += 1
-            fitting += len(values) == width or (len(values) > width and not any(values[width:]))
+            fitting += len(values) == width
             enclosed += any(_ENCLOSED.fullmatch(value) for value in values)
         if fitting >= 0.99 * rows and enclosed <= rows / 2:
             warnings.warn(
