@@ -1,7 +1,10 @@
 """An OCR that takes no time: it reads what the tests say a picture holds."""
 
+import sys
 import threading
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from types import ModuleType
 
 from PIL import Image
 
@@ -28,6 +31,9 @@ class FakeOcr:
 def install(monkeypatch, cache, read: Callable[[Image.Image], str], version: str = "fake 1") -> FakeOcr:
     """Make ``read`` the OCR, with its cache in the folder ``cache``."""
     fake = FakeOcr(read, version)
+    package = ModuleType("rapidocr_onnxruntime")  # settings are refused where it is not installed
+    package.__spec__ = ModuleSpec(package.__name__, None)
+    monkeypatch.setitem(sys.modules, package.__name__, package)
     monkeypatch.setattr(ocr, "load_ocr", fake.load)
     monkeypatch.setenv("JOINTUNE_CACHE", str(cache))
     return fake

@@ -35,7 +35,9 @@ def test_help_names_every_option_and_groups_them(jointune, monkeypatch):
 def test_the_list_of_commands_says_whole_sentences(jointune, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     said = " ".join(jointune("--help")[1].split())
-    assert "Find every row that cannot be used, with file, reason and remedy." in said
+    assert (
+        "Find every row that cannot be used, and whatever else training would refuse, with reason and remedy." in said
+    )
     assert "..." not in said.replace("[ARGS]...", "")
 
 
@@ -56,7 +58,7 @@ MISTAKES = [
     ("train --lora 0", "--lora 0: it must be at least 1"),
     ("train --normalise smileys", "--normalise smileys: choose among links"),
     ("train --on-bad-image ignore", "--on-bad-image ignore: choose error, skip or missing"),
-    ("train --seed -1", "--seed -1: it must be at least 0"),
+    ("train --seed -1", "--seed -1: it must be between 0 and 4294967295"),
     ("train --max-tokens 0", "--max-tokens 0: it must be at least 1"),
     ("compare --methods joint,magic", "--methods magic: choose among joint"),
     ("compare --methods clip", "name one with --clip"),
@@ -118,5 +120,5 @@ def test_in_python_the_same_mistakes_name_arguments(tmp_path):
         JointClassifier(epochs=-1).recipe()
     with pytest.raises(SettingsError, match=r"^fusion='nonsense': choose one of gated"):
         JointClassifier(fusion="nonsense").recipe()
-    with pytest.raises(SettingsError, match=r"^validation=2\.0: a fraction lies between 0 and 1$"):
+    with pytest.raises(SettingsError, match=r"^validation=2: a fraction lies between 0 and 1$"):
         JointClassifier(progress=False).fit([{"text": "a", "label": "x"}, {"text": "b", "label": "y"}], validation=2)

@@ -14,7 +14,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from conftest import WORDS
-from jointune import JointClassifier, PostsError, SettingsError, read_posts
+from jointune import JointClassifier, JointuneWarning, PostsError, SettingsError, read_posts
 
 NOT_MET = {
     "check_classifiers_one_label": "posts of one label are refused: there is nothing to learn",
@@ -227,4 +227,5 @@ def test_a_column_of_labels_is_one_label_a_post(classifier, frame):
     for column in (y[:, None], pd.DataFrame({"y": y})):
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
+            warnings.simplefilter("ignore", JointuneWarning)
             assert classifier.fit(frame, column).classes_.tolist() == [0, 1, 2]

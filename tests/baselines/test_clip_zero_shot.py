@@ -10,7 +10,7 @@ from jointune import EncoderError, PostsError, SettingsError, read_posts
 from jointune.baselines.clip_zero_shot import ClipZeroShot, prompts_of
 from jointune.evaluation.calibration import at_temperature, calibrate
 from jointune.evaluation.metrics import log_loss
-from jointune.posts.read import as_posts
+from jointune.posts.records import as_posts
 
 
 @pytest.fixture(scope="module")

@@ -131,7 +131,7 @@ def test_pictures_that_an_option_leaves_out_are_no_problem(jointune, refused, fr
     assert (code, "47 of 48 posts usable" in said) == (0, True), said
     code, said = jointune("check", path, "--on-bad-image", "missing")
     assert (code, "48 posts, all usable" in said) == (0, True), said
-    refused("check", path, "--on-bad-image", "ignore", says=["on_bad_image='ignore'"])
+    refused("check", path, "--on-bad-image", "ignore", says=["--on-bad-image ignore"])
 
 
 GOOD = ["good,,a,train", "bad,,b,train", "fine,,a,validation", "awful,,b,test"]
@@ -182,7 +182,7 @@ def test_check_and_train_judge_alike(name, jointune, tiny_text, tiny_image, tmp_
 
 def test_validation_is_a_fraction_or_a_file(refused, tmp_path):
     path = write(tmp_path / "posts.csv", GOOD)
-    refused("check", path, "--validation", "1.5", says=["validation=1.5: a fraction lies between 0 and 1"])
+    refused("check", path, "--validation", "1.5", says=["--validation 1.5: a fraction lies between 0 and 1"])
     refused("check", path, "--validation", "no.csv", says=["neither a fraction nor a file"])
     (tmp_path / "held.csv").write_text("text,image,label\na,lost.png,a\n")
     refused(
@@ -270,7 +270,8 @@ def test_how_many_texts_would_be_cut_and_how_many_words_are_unknown(jointune, re
 
 def test_a_language_that_the_text_encoder_does_not_know(jointune, tmp_path):
     table = tmp_path / "posts.csv"
-    table.write_text("text,image,label\n" + "आज का दिन बहुत अच्छा है,,a\nวันนี้อากาศไม่ดี,,b\n" * 4, encoding="utf-8")
+    rows = "".join(f"आज का दिन बहुत अच्छा है {number},,a\nวันนี้อากาศไม่ดี {number},,b\n" for number in range(4))
+    table.write_text("text,image,label\n" + rows, encoding="utf-8")
     said = jointune("check", table)[1]
     assert "note: the tokenizer of the text encoder minilm-l6 does not know" in said
     assert "Choose a text encoder for the language of these posts" in said

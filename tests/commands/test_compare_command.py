@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import fake_ocr
+
 
 @pytest.fixture
 def options(tiny_text, tiny_image):
@@ -67,8 +69,8 @@ def test_posts_whose_picture_is_bad_are_listed(jointune, fresh_posts, tmp_path, 
         (["--methods", "magic"], "choose among"),
         (["--methods", "clip"], "--clip"),
         (["--folds", "3", "--split-column", "split"], "one or the other"),
-        (["--folds", "0", "--split-column", "split"], "one or the other"),
-        (["--folds", "0"], "folds=0"),
+        (["--folds", "2", "--split-column", "split"], "one or the other"),
+        (["--folds", "0"], "--folds"),
         (["--text-encoder", "./nowhere"], "no such folder with an encoder"),
         (["--clip", "./nowhere", "--methods", "clip"], "no such folder with an encoder"),
         (["--clip", "x", "--read-image-text"], "leave out clip and clip-zero-shot"),
@@ -78,7 +80,8 @@ def test_posts_whose_picture_is_bad_are_listed(jointune, fresh_posts, tmp_path, 
         (["--on-bad-image", "guess"], "guess"),
     ],
 )
-def test_bad_arguments(refused, posts_csv, tmp_path, arguments, says):
+def test_bad_arguments(refused, posts_csv, tmp_path, monkeypatch, arguments, says):
+    fake_ocr.install(monkeypatch, tmp_path / "cache", lambda _: "")
     refused("compare", posts_csv, "--out", tmp_path / "report", *arguments, says=[says])
     assert not (tmp_path / "report").exists()
 

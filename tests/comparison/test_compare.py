@@ -309,7 +309,7 @@ def test_a_damaged_cell_is_named(posts_csv, tmp_path):
     [
         ({"methods": ["joint", "magic"]}, "'magic': choose among"),
         ({"methods": []}, "choose among"),
-        ({"methods": ["clip"]}, "--clip"),
+        ({"methods": ["clip"]}, "name one with clip"),
         ({"methods": ["clip"], "clip": "x", "read_image_text": True}, "one text, not two; leave out clip"),
         ({"methods": ["clip-zero-shot"], "clip": "x", "read_image_text": True}, "leave out clip-zero-shot"),
         ({"methods": {"mine": 3}}, "a function from a seed"),
@@ -324,7 +324,8 @@ def test_a_damaged_cell_is_named(posts_csv, tmp_path):
         ({"epochs": -1}, "epochs=-1"),
     ],
 )
-def test_impossible_arguments_are_told_before_any_training(posts_csv, tmp_path, arguments, says):
+def test_impossible_arguments_are_told_before_any_training(posts_csv, tmp_path, monkeypatch, arguments, says):
+    fake_ocr.install(monkeypatch, tmp_path / "cache", lambda _: "")
     with pytest.raises(SettingsError, match=says):
         compare(posts_csv, out=tmp_path / "report", progress=False, **arguments)
     assert not (tmp_path / "report").exists()

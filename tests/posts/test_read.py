@@ -373,7 +373,7 @@ def test_a_column_that_is_not_there(tmp_path):
     path = write(tmp_path / "posts.csv", "text,picture,label\na,b,c\n")
     said = refusal(path)
     assert "posts.csv: there is no column 'image' (there are: text, picture, label)" in said
-    assert "--image-column" in said
+    assert "image_column" in said
     assert "'no such'" in refusal(path, image_column="picture", split_column="no such")
     assert read_posts(path, image_column="picture")[0].image == tmp_path / "b"
     assert read_posts(path, image_column=None)[0].image is None
@@ -485,7 +485,7 @@ def test_image_root_forbids_to_leave_it(tmp_path):
         if name in names:
             assert post.problem is None, name
         else:
-            assert f"{name}: leads outside --image-root {root}" in problem(post)
+            assert f"{name}: leads outside image_root={str(root)!r}" in problem(post)
             assert post.image is None
     assert loop.problem is None or "a loop of symbolic links" in problem(loop)
     # Without --image-root they may.

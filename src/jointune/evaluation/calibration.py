@@ -114,7 +114,8 @@ def calibrate(probabilities: np.ndarray, truth: np.ndarray, held: Sequence[str] 
     fitted, before = fit_temperature(probabilities, truth), log_loss(probabilities, truth)
     others = _cross_validated(probabilities, truth)
     cross_validated = None if others is None else log_loss(others, truth)
-    if others is None or cross_validated is None or cross_validated > before - _ROUNDING:
+    worse = log_loss(at_temperature(probabilities, fitted), truth) > before
+    if others is None or cross_validated is None or cross_validated > before - _ROUNDING or worse:
         temperature, others = 1.0, probabilities
     else:
         temperature = fitted

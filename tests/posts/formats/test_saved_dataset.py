@@ -6,7 +6,8 @@ from PIL import Image
 
 from jointune import PostsError, read_posts
 from jointune.posts.pictures import open_picture
-from jointune.posts.read import Columns, PostsFile, as_posts
+from jointune.posts.read import Columns, PostsFile
+from jointune.posts.records import as_posts
 from jointune.posts.write import added_columns, open_writer
 
 FEATURES = datasets.Features(
