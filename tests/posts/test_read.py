@@ -312,13 +312,13 @@ def test_a_byte_of_another_encoding_names_the_first_bad_row(tmp_path):
     good, bad = (HEADER + rows).encode(), "Grüße,a.png,x\n".encode("cp1252")
     said = refusal(write(tmp_path / "posts.csv", good + bad + bad))
     assert "posts.csv row 2001 (line 2002), column 1: byte 0xfc is not UTF-8" in said
-    assert "--encoding cp1252" in said
+    assert "encoding='cp1252'" in said
     # The separator is found although the bad byte stands in the same block as the header.
     said = refusal(write(tmp_path / "posts.csv", "text;image;label\na;b;c\nd;e;Grüße\n".encode("cp1252")))
     assert "row 2 (line 3), column 3: byte 0xfc is not UTF-8" in said
     said = refusal(write(tmp_path / "posts.jsonl", b'{"text": "a"}\n{"text": "\xfc"}\n'))
     assert "posts.jsonl line 2: byte 0xfc is not utf-8" in said
-    assert "--encoding cp1252" in said
+    assert "encoding='cp1252'" in said
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-16-le", "utf-16-be"])
@@ -337,24 +337,24 @@ def test_utf16_and_utf32_by_their_mark_or_by_name(tmp_path, name, encoding):
         assert [post.text for post in read_posts(tmp_path / name)] == wanted
     else:
         said = refusal(tmp_path / name)
-        assert f"{name}: the file is not UTF-8; save it as UTF-8, or try --encoding {encoding}" in said
+        assert f"{name}: the file is not UTF-8; save it as UTF-8, or try encoding={encoding!r}" in said
 
 
 def test_the_advice_names_the_encoding_that_the_file_is_in(tmp_path):
     rows = "今天天气真好，我们去海边玩。,,x\n火车又晚点了，真让人生气！,,y\n"
     said = refusal(write(tmp_path / "posts.csv", (HEADER + rows).encode("gb18030")))
-    assert "which is probably gb18030, such as --encoding gb18030" in said
+    assert "which is probably gb18030, such as encoding='gb18030'" in said
     assert read_posts(tmp_path / "posts.csv", encoding="gb18030")[0].text == "今天天气真好，我们去海边玩。"
     said = refusal(write(tmp_path / "posts.jsonl", '{"text": "Piękny dzień na plaży, żałuję"}\n'.encode("cp1250")))
-    assert "--encoding cp1250" in said
+    assert "encoding='cp1250'" in said
 
 
 def test_the_wrong_encoding_by_name(tmp_path):
     path = write(tmp_path / "posts.csv", HEADER + "Grüße 😀,a.png,x\n")
     assert "the file is not ascii" in refusal(path, encoding="ascii")
     for name in ("klingon", "base64", "rot13"):
-        assert "give --encoding a name that Python knows" in refusal(path, encoding=name)
-        assert "give --encoding a name that Python knows" in refusal(jsonl(tmp_path / "p.jsonl", {}), encoding=name)
+        assert "give encoding a name that Python knows" in refusal(path, encoding=name)
+        assert "give encoding a name that Python knows" in refusal(jsonl(tmp_path / "p.jsonl", {}), encoding=name)
 
 
 def test_malformed_rows_are_all_named(tmp_path):

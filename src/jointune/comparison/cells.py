@@ -11,7 +11,7 @@ from urllib.parse import quote
 import numpy as np
 
 from jointune.comparison.protocol import Budget
-from jointune.errors import OutputError
+from jointune.errors import OutputError, setting
 from jointune.files import atomic_file
 
 RESULT, FAILURE = ".npz", ".failed.json"
@@ -169,7 +169,9 @@ def _read(path: Path) -> CellResult:
             about = json.loads(str(file["about"]))
             arrays = {name: file[name] for name in ("check", "check_scores", "test", "test_scores")}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as reason:
-        raise OutputError(f"{path} is damaged: {reason}; delete it and go on with --resume") from reason
+        raise OutputError(
+            f"{path} is damaged: {reason}; delete it and go on with {setting('resume', True)}"
+        ) from reason
     return CellResult(
         Cell(**about["cell"]),
         about["learned"],

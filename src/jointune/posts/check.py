@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 from PIL import Image
 
-from jointune.errors import PostsError
+from jointune.errors import PostsError, setting
 from jointune.posts.decode import decode_posts
 from jointune.posts.pictures import PictureError, picture_digest
 from jointune.posts.post import SPLITS, Picture, Post, Posts
@@ -118,7 +118,10 @@ def label_problems(posts: Iterable[Post], split: bool = False, undivided: bool =
         yield Problem(first.where, "split", "no post is marked train", "mark the posts to learn from as train")
     if split and not splits["validation"]:
         yield Problem(
-            first.where, "split", "no post is marked validation", "mark some, or choose a fraction with --validation"
+            first.where,
+            "split",
+            "no post is marked validation",
+            f"mark some, or choose a fraction with {setting('validation')}",
         )
     if len(by_label) == 1:
         (label,) = by_label

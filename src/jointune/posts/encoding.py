@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from jointune.errors import PostsError
+from jointune.errors import PostsError, setting
 
 _WESTERN = (
     "éèàêçùâîôûëïœ",
@@ -111,7 +111,7 @@ def known_encoding(encoding: str | None) -> str:
     try:
         "".encode(encoding or "utf-8")
     except LookupError as reason:
-        raise PostsError(f"{reason}; give --encoding a name that Python knows, such as cp1252") from reason
+        raise PostsError(f"{reason}; give {setting('encoding')} a name that Python knows, such as cp1252") from reason
     name = codecs.lookup(encoding or "utf-8").name
     return "utf-8-sig" if name == "utf-8" else name
 
@@ -141,7 +141,7 @@ def file_encoding(path: Path, encoding: str) -> str:
         return marked
     if len(start) == 4 and 0 in start[:2]:
         likely = "utf-16-be" if start[0] == 0 else "utf-16-le"
-        raise PostsError(f"{path.name}: the file is not UTF-8; save it as UTF-8, or try --encoding {likely}")
+        raise PostsError(f"{path.name}: the file is not UTF-8; save it as UTF-8, or try {setting('encoding', likely)}")
     return encoding
 
 
@@ -151,7 +151,8 @@ def advice(path: Path) -> str:
         detected = detect_encoding([file.read(2**22).rpartition(b"\n")[0]])
     names = [detected.encoding] if detected.encoding else detected.candidates
     named = f", which is probably {' or '.join(names)}" if names else ""
-    return f"save the file as UTF-8, or name its encoding{named}, such as --encoding {names[0] if names else 'cp1252'}"
+    example = setting("encoding", names[0] if names else "cp1252")
+    return f"save the file as UTF-8, or name its encoding{named}, such as {example}"
 
 
 def marked_encoding(start: bytes) -> str | None:

@@ -113,7 +113,7 @@ def test_an_encoding_by_name_counts_for_texts_that_are_not_utf8(tmp_path):
     assert [post.text for post in found.posts] == ["žluťoučký kůň"] * 2
     with pytest.raises(PostsError, match=r"a/0\.jpg: .*0\.txt: neither UTF-8 nor ascii"):
         load_public("folders", folder, encoding="ascii")
-    with pytest.raises(PostsError, match="give --encoding a name that Python knows"):
+    with pytest.raises(PostsError, match="give encoding a name that Python knows"):
         load_public("folders", folder, encoding="klingon")
 
 
