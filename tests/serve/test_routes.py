@@ -1,6 +1,9 @@
 """The other routes, the token, and what is documented."""
 
 import re
+from base64 import b64encode
+from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 
@@ -33,13 +36,64 @@ def test_a_bundle_tells_of_itself(service, tiny_bundle):
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"), [("GET", "/nope", 404), ("GET", "/predict", 405), ("GET", "/docs", 404)]
+    ("method", "path", "status"), [("GET", "/nope", 404), ("GET", "/predict", 405), ("POST", "/docs", 405)]
 )
 def test_what_is_not_there_has_the_shape_of_every_error(service, method, path, status):
     response = service().request(method, path)
     assert response.status_code == status
     assert set(response.json()["error"]) == {"reason", "remedy"}
-    assert status != 405 or response.headers["allow"] == "POST"
+    assert status != 405 or response.headers["allow"] == ("GET" if path == "/docs" else "POST")
+
+
+def outside(page):
+    """What a page would load or lead to that is not of the service."""
+    return re.findall(r"(?:src|href|action)=[\"']?(?:\w+:|//)[^\s>]*|url\([^)]*\)|@import|<script", page)
+
+
+def test_the_first_page_says_which_model_this_is_and_how_to_ask(service):
+    scorer = replace(make_scorer(), labels=["<b>bad</b>", "good"], card="---\nx: 1\n---\n# Moods & more\n\n<script>")
+    response = service(scorer).get("/")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert response.headers["content-security-policy"].startswith("default-src 'none'")
+    page = response.text
+    assert "<h1>Moods &amp; more</h1>" in page
+    assert "&lt;b&gt;bad&lt;/b&gt;" in page
+    assert "-F image=@picture.jpg http://testserver/predict" in page
+    assert {"docs", "openapi.json", "model"} <= set(re.findall(r"href=([\w./]+)", page))
+    assert not outside(page)
+
+
+def test_the_page_of_requests_says_what_openapi_does(service):
+    client = service()
+    page, described = client.get("/docs").text, client.get("/openapi.json").json()
+    for path, operations in described["paths"].items():
+        for method, operation in operations.items():
+            part = page.partition(f"<h2><code>{method.upper()} {path}</code></h2>")[2].partition("<h2>")[0]
+            assert operation["description"].split("`")[0] in part
+            assert re.findall(r"<h4>(\d+)", part) == list(operation["responses"])
+    for name in ("text", "image", "image_url", "posts"):
+        assert f"<th><code>{name}</code></th>" in page
+    assert "&quot;text&quot;: &quot;what a day&quot;" in page
+    assert not outside(page)
+
+
+def test_the_style_of_the_pages_is_the_one_that_the_browser_is_allowed(service):
+    response = service().get("/docs")
+    style = re.search(r"<style>(.*?)</style>", response.text, re.DOTALL)[1]
+    digest = b64encode(sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in response.headers["content-security-policy"]
+
+
+def test_the_pages_tell_nothing_of_a_model_behind_a_token(service):
+    client = service(token="s3cret")
+    for path in ("/", "/docs"):
+        response = client.get(path)
+        assert response.status_code == 200
+        assert "A made model" not in response.text
+        assert "s3cret" not in response.text
+    assert "Authorization: Bearer $JOINTUNE_TOKEN" in client.get("/").text
+    assert "<li>" not in client.get("/").text
 
 
 def number(text: str, series: str) -> float:

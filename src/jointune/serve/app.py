@@ -17,6 +17,7 @@ from jointune.serve.body import read_body
 from jointune.serve.guard import Guard
 from jointune.serve.limits import Limits
 from jointune.serve.metrics import Metrics
+from jointune.serve.pages import docs_page, home_page
 from jointune.serve.parsing import media_type, parse
 from jointune.serve.patience import while_waiting
 from jointune.serve.refusal import Refused, busy, error_response
@@ -55,7 +56,7 @@ def make_app(
         yield
         await service.stop()
 
-    # Without pages for a browser: FastAPI's take their scripts from another server.
+    # FastAPI's own pages take their scripts from another server.
     app = FastAPI(
         title="jointune",
         version=__version__,
@@ -73,7 +74,7 @@ def make_app(
     @app.exception_handler(HTTPException)
     async def no_such_route(_: Request, error: HTTPException) -> Response:
         return error_response(
-            error.status_code, str(error.detail), "see /openapi.json for what there is", error.headers
+            error.status_code, str(error.detail), "see /docs or /openapi.json for what there is", error.headers
         )
 
     @app.post("/predict", response_model=Answer | list[Answer], **openapi.PREDICT)
@@ -118,6 +119,14 @@ def make_app(
         return JSONResponse(
             {"labels": scorer.labels, "versions": versions, "about": dict(scorer.about), "card": scorer.card}
         )
+
+    @app.get("/", include_in_schema=False)
+    async def home(request: Request) -> Response:
+        return home_page(scorer, str(request.base_url), token is not None)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return docs_page(app.openapi())
 
     openapi.add_components(app)
     return app

@@ -11,8 +11,9 @@ from jointune.serve.log import fault, log
 from jointune.serve.metrics import Metrics
 from jointune.serve.refusal import Refused, error_response
 
-OPEN = ("/healthz", "/readyz")
-"""Routes without a token: those who ask whether the service is well know nothing of it."""
+OPEN = ("/", "/docs", "/healthz", "/readyz")
+"""Routes without a token: a browser can show none, and those who ask whether the service is well know nothing of it.
+They tell nothing of the model."""
 
 _GONE = 499
 

@@ -8,8 +8,8 @@ from jointune.serve.schema import GIVEN, ErrorAnswer
 
 DESCRIPTION = (
     "Scores posts that carry a text, a picture, or both. Every error is "
-    '`{"error": {"reason": ..., "remedy": ...}}`. Where the server was started with a token, all but `/healthz` and '
-    "`/readyz` ask for it as `Authorization: Bearer TOKEN`."
+    '`{"error": {"reason": ..., "remedy": ...}}`. Where the server was started with a token, all but `/`, '
+    "`/docs`, `/healthz` and `/readyz` ask for it as `Authorization: Bearer TOKEN`."
 )
 
 _DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mM4AQAAygDJNEIn8wAAAABJRU5ErkJggg=="

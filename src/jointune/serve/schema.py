@@ -40,7 +40,7 @@ class GivenPost(BaseModel):
     )
 
     text: str | None = Field(default=None, description="The text; a blank one counts as missing.")
-    image: Base64 | None = None
+    image: Base64 | None = Field(default=None, description="A picture's file, in base64: JPEG, PNG, WebP or GIF.")
     image_url: str | None = Field(
         default=None, description="Where the picture can be fetched, where the server was started with --allow-urls."
     )
@@ -51,7 +51,9 @@ class GivenPosts(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, title="Posts")
 
-    posts: list[GivenPost] = Field(min_length=1, max_length=MAX_POSTS)
+    posts: list[GivenPost] = Field(
+        min_length=1, max_length=MAX_POSTS, description=f"In place of the others: 1 to {MAX_POSTS} posts."
+    )
 
 
 def _kind(value: Any) -> str:
