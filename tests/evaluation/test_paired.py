@@ -167,11 +167,11 @@ def test_equal_methods_are_seldom_told_apart(world, metric):
 )
 def test_intervals_cover_the_true_score(world, metric, most):
     random, true, covered = np.random.default_rng(8), world.expected(metric)[0], 0
-    for _ in range(600):
+    for _ in range(1000):
         runs, _, groups = world.draw(random)
         found = estimate(runs, metric, len(world.priors), groups)
         covered += found.low <= true <= found.high
-    assert 0.93 <= covered / 600 <= most
+    assert 0.93 <= covered / 1000 <= most
 
 
 @pytest.mark.parametrize(
