@@ -109,7 +109,10 @@ def label_problems(posts: Iterable[Post], split: bool = False) -> Iterator[Probl
         yield Problem(first.where, "split", "no post is marked train", "mark the posts to learn from as train")
     if split and not splits["validation"]:
         yield Problem(
-            first.where, "split", "no post is marked validation", "mark some, or choose a fraction with --validation"
+            first.where,
+            "split",
+            "no post is marked validation",
+            "mark some, or do without the splits and hold out a fraction",
         )
     if len(by_label) == 1:
         (label,) = by_label
