@@ -126,6 +126,16 @@ def test_a_bad_picture_among_the_test_posts_is_named_before_training(refused, ti
     assert [file.name for file in tmp_path.iterdir()] == ["posts"]
 
 
+def test_a_validation_that_the_split_column_outdoes_is_named(jointune, tiny, posts_csv, tmp_path):
+    options = ("--split-column=split", "--out", tmp_path / "bundle", *tiny)
+    code, said = jointune("train", posts_csv, "--validation=0.3", *options)
+    assert (code, "note: --validation 0.3 is not used; the column 'split' divides" in said) == (0, True), said
+    code, said = jointune("train", posts_csv, *options, "--force")
+    assert (code, "--validation" in said) == (0, False), said
+    assert "validation in fp32: accuracy" in said
+    assert "test in fp32: accuracy" in said
+
+
 def test_unseen_labels_in_the_validation_file(refused, tiny, posts_csv, tmp_path):
     (tmp_path / "held.csv").write_text("text,image,label\na,,positive\nb,,joyful\n")
     says = ["held.csv row 2 (line 3): label: 'joyful' is not a label of the training posts (negative, positive)"]

@@ -249,6 +249,11 @@ def test_posts_are_known_again_by_what_their_pictures_show(tmp_path):
             compare(list(posts(1, moved)), out=out, **again)
 
 
+def test_folds_in_spite_of_a_split_are_told(posts_csv):
+    with pytest.warns(JointuneWarning, match="the split that the posts carry is not used; with folds=None"):
+        compare(posts_csv, methods={"guess": predictors.Guess}, folds=2, progress=False)
+
+
 def test_a_budget_that_is_named_twice_counts_once(posts_csv):
     methods = {"raising": predictors.Raising, "guess": predictors.Guess}
     found = compare(posts_csv, methods=methods, folds=2, label_budgets=["all", None, "all"], progress=False)

@@ -14,6 +14,7 @@ from jointune import JointClassifier, read_posts, tune
 from jointune.errors import (
     EncoderError,
     InterruptedTraining,
+    JointuneWarning,
     MissingExtraError,
     OutputError,
     PostsError,
@@ -284,6 +285,14 @@ def test_the_time_limit_lets_no_trial_start_that_would_end_later(parts, settings
     tuned = tune(parts[0], time_limit=1e-6, **settings)
     assert len(tuned.trials) == 1
     assert "The time limit of 1e-06 minutes leaves no time for another trial" in tuned.summary()
+
+
+def test_posts_that_carry_a_split_are_divided_by_it(posts_csv, settings):
+    given = {name: value for name, value in settings.items() if name != "validation"}
+    tuned = tune(posts_csv, trials=1, **given)
+    assert tuned.validation_posts == 8
+    with pytest.warns(JointuneWarning, match="the split that the posts carry is not used"):
+        tune(posts_csv, trials=1, validation=0.2, **given)
 
 
 def test_a_fraction_is_divided_as_training_divides_it(posts_csv, settings):

@@ -6,6 +6,7 @@ from pathlib import Path
 from jointune.commands.options import out
 from jointune.errors import PostsError, SettingsError, setting
 from jointune.posts.check import label_problems
+from jointune.posts.divide import VALIDATION
 from jointune.posts.post import Posts
 from jointune.posts.problems import raise_problems
 from jointune.posts.read import Columns, PostsFile
@@ -25,6 +26,10 @@ def read_parts(
     posts = read_whole(path, split_column, use, encoding)
     if split_column:
         raise_problems(list(label_problems(posts, split=True)), posts.name)
+        if validation != str(VALIDATION):
+            out.print(
+                f"note: --validation {validation} is not used; the column {split_column!r} divides.", style="yellow"
+            )
         return posts.in_split("train"), posts.in_split("validation"), posts.in_split("test")
     return posts, PostsFile(chosen, use, encoding).read() if isinstance(chosen, Path) else chosen, Posts([])
 

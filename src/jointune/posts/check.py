@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 from PIL import Image
 
-from jointune.errors import PostsError, setting
+from jointune.errors import PostsError
 from jointune.posts.decode import decode_posts
 from jointune.posts.pictures import PictureError, picture_digest
 from jointune.posts.post import SPLITS, Picture, Post, Posts
@@ -121,7 +121,7 @@ def label_problems(posts: Iterable[Post], split: bool = False, undivided: bool =
             first.where,
             "split",
             "no post is marked validation",
-            f"mark some, or choose a fraction with {setting('validation')}",
+            "mark some, or do without the splits and hold out a fraction",
         )
     if len(by_label) == 1:
         (label,) = by_label
