@@ -18,7 +18,7 @@ from PIL import Image
 
 import fake_ocr
 import predictors
-from jointune import compare, read_posts
+from jointune import JointuneWarning, compare, read_posts
 from jointune.comparison.cells import load_result, save_result, stored_results
 from jointune.errors import InterruptedTraining, OutputError, PostsError, SettingsError
 from jointune.evaluation.calibration import at_temperature, calibrate
