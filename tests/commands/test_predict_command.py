@@ -142,6 +142,22 @@ def test_a_bad_picture_without_a_text_is_skipped_but_never_scored_from_nothing(
     assert rows_of(tmp_path / "s.csv") == []
 
 
+@pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
+def test_a_scored_file_can_be_scored_again(jointune, refused, tiny_bundle, fresh_posts, tmp_path, ending):
+    posts = fresh_posts(8)
+    first, second = posts.parent / f"first{ending}", tmp_path / f"second{ending}"
+    assert jointune("predict", tiny_bundle, posts, "--out", first)[0] == 0
+    code, said = jointune("predict", tiny_bundle, first, "--out", second)
+    assert code == 0, said
+    assert "note: the posts were scored before: prediction, confidence, p_negative, p_positive are written anew" in said
+    assert rows_of(second) == rows_of(first)
+    if ending == ".csv":
+        other = posts.parent / "other.csv"
+        other.write_text(first.read_text().replace("p_negative", "p_sad", 1))
+        says = ["a column 'prediction' already", "an earlier scoring by another model"]
+        refused("predict", tiny_bundle, other, "--out", tmp_path / "third.csv", says=says)
+
+
 @pytest.fixture
 def no_bundle(tmp_path):
     """A folder that looks like a bundle until it is loaded."""

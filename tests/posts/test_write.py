@@ -142,7 +142,7 @@ def test_an_unknown_ending_and_a_column_of_an_added_name(tmp_path):
     with pytest.raises(OutputError, match=r"the ending \(none\) is not known"):
         check_output(tmp_path / "s", ["text"], ADDED)
     for name in ADDED:
-        with pytest.raises(OutputError, match=f"a column '{name}' already, which scoring adds: rename it first"):
+        with pytest.raises(OutputError, match=f"a column '{name}' already, which scoring adds: rename it"):
             check_output(tmp_path / "s.csv", ["text", name], ADDED)
     check_output(tmp_path / "S.CSV", ["text", "p_other"], ADDED)
 

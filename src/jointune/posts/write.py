@@ -4,13 +4,14 @@ import csv
 import json
 import math
 import shutil
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from jointune.errors import OutputError
+from jointune.errors import JointuneWarning, OutputError
 from jointune.extras import require
 from jointune.files import atomic_file
 from jointune.posts.formats.table import Table
@@ -39,15 +40,26 @@ def added_columns(labels: Sequence[str]) -> list[str]:
 def check_output(path: Path, columns: Sequence[str], added: Sequence[str]) -> None:
     """See to it that the rows can be written, before any is scored.
 
+    Posts that were scored before have all added columns already: they are written anew, with a ``JointuneWarning``.
+
     Raises:
-        OutputError: the ending is not known, or the posts have a column of an added name already.
+        OutputError: the ending is not known, or the posts have some of the added columns already, but not all.
         MissingExtraError: Parquet is asked for and pyarrow is not installed.
     """
     if path.suffix.lower() not in ENDINGS:
         raise OutputError(f"{path}: the ending {path.suffix or '(none)'} is not known; use one of {', '.join(ENDINGS)}")
     clash = [name for name in added if name in columns]
-    if clash:
-        raise OutputError(f"the posts have a column {clash[0]!r} already, which scoring adds: rename it first")
+    if clash and len(clash) < len(added):
+        raise OutputError(
+            f"the posts have a column {clash[0]!r} already, which scoring adds: rename it, or remove what an earlier "
+            "scoring by another model added"
+        )
+    if len(clash) > len(added_columns([])):
+        warnings.warn(
+            f"the posts were scored before: {', '.join(clash)} are written anew, and left as they are in the input",
+            JointuneWarning,
+            stacklevel=2,
+        )
     if path.suffix.lower() == ".parquet":
         require("pyarrow", "parquet", "writing Parquet")
 
@@ -77,7 +89,7 @@ def make_layout(path: Path, table: Table, added: Sequence[str]) -> Layout:
     """
     ending = path.suffix.lower()
     schema = _schema(table, added) if ending == ".parquet" else None
-    return Layout(ending, [*table.columns, *added], schema)
+    return Layout(ending, [*(name for name in table.columns if name not in added), *added], schema)
 
 
 @contextmanager
@@ -227,7 +239,7 @@ def _row_groups(parts: Iterable[Path]) -> Iterator[Any]:
 
 def _schema(table: Table, added: Sequence[str]) -> Any:
     arrow = require("pyarrow", "parquet", "writing Parquet")
-    fields = list(getattr(table, "schema", None) or _inferred(table, arrow))
+    fields = [field for field in getattr(table, "schema", None) or _inferred(table, arrow) if field.name not in added]
     numbers = [arrow.field(name, arrow.float32()) for name in added[1:]]
     return arrow.schema([*fields, arrow.field(added[0], arrow.string()), *numbers])
 
