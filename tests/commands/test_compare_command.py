@@ -59,7 +59,7 @@ def test_posts_whose_picture_is_bad_are_listed(jointune, fresh_posts, tmp_path, 
     code, said = jointune(*command, "--on-bad-image", "skip")
     assert code == 0, said
     assert "row 8" in said
-    assert "1 posts were left out" in said
+    assert "1 post was left out" in said
     assert "| posts whose picture could not be read | 1, left out |" in (tmp_path / "report" / "report.md").read_text()
 
 

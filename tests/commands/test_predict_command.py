@@ -483,7 +483,7 @@ def test_only_what_resume_takes_is_suggested(jointune, refused, tiny_bundle, fre
     (tmp_path / "20.png").rename(posts.parent / "20.png")
     code, said = jointune(*command, "--on-bad-image", "missing", "--resume")
     assert code == 0, said
-    assert "1 posts were used without their picture" in said
+    assert "1 post was used without their picture" in said
 
 
 def test_rows_that_are_left_out_are_listed_in_a_file_beside_the_output(

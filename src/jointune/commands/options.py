@@ -9,7 +9,7 @@ from rich.console import Console
 from jointune.errors import SettingsError
 from jointune.evaluation.metrics import Metrics
 from jointune.evaluation.notes import untested
-from jointune.posts.problems import Problem
+from jointune.posts.problems import Problem, affected, counted
 from jointune.posts.read import Columns
 
 PostsArgument = Annotated[
@@ -106,12 +106,10 @@ def say_affected(problems: list[Problem], policy: str) -> None:
     if problems:
         for problem in problems:
             out.print(f"{policy}: {problem}", style="yellow")
-        what = "left out" if policy == "skip" else "used without their picture"
-        out.print(f"{len(problems)} posts were {what} (--on-bad-image {policy}).", style="yellow")
+        out.print(f"{affected(len(problems), policy)} (--on-bad-image {policy}).", style="yellow")
 
 
 def sentence(scores: Metrics) -> str:
     """The main scores in one line."""
     lacking = untested(scores)
-    posts = f"{scores.n:,} {'post' if scores.n == 1 else 'posts'}"
-    return f"{scores} on {posts}" + (f", {lacking}" if lacking else "")
+    return f"{scores} on {counted(scores.n)}" + (f", {lacking}" if lacking else "")

@@ -28,7 +28,7 @@ from jointune.files import MANIFEST, sha256
 from jointune.hub import local_folder
 from jointune.load import check_options, load_scorer
 from jointune.posts.parts import Parts, refuse_outputs, skipped_file
-from jointune.posts.problems import OnBadImage, valid_policy
+from jointune.posts.problems import OnBadImage, affected, counted, valid_policy
 from jointune.posts.read import Columns, PostsFile
 from jointune.posts.remote import is_address
 from jointune.posts.write import added_columns, check_output, make_layout
@@ -118,11 +118,11 @@ def predict(
             for chunk in scorer.chunks(islice(file, parts.read, None), policy, file.path.name):
                 parts.add(chunk.read, _rows(chunk.scored, scorer, added), chunk.problems)
                 bar.advance(chunk.read)
-        affected = _say_affected(parts, path, policy)
+        bad = _say_affected(parts, path, policy)
         parts.join(with_skipped=policy == "skip")
-    if force and policy == "skip" and not affected:
+    if force and policy == "skip" and not bad:
         skipped_file(path).unlink(missing_ok=True)
-    out.print(f"wrote {path}: {total - (affected if policy == 'skip' else 0):,} posts")
+    out.print(f"wrote {path}: {counted(total - (bad if policy == 'skip' else 0))}")
 
 
 @contextmanager
@@ -163,9 +163,8 @@ def _say_affected(parts: Parts, path: Path, policy: str) -> int:
         if policy == "missing" or count <= _LISTED:
             out.print(f"{policy}: {problem}", style="yellow")
     if count:
-        what = "left out" if policy == "skip" else "used without their picture"
         where = f"; {skipped_file(path)} lists them" if policy == "skip" else ""
-        out.print(f"{count} posts were {what} (--on-bad-image {policy}){where}.", style="yellow")
+        out.print(f"{affected(count, policy)} (--on-bad-image {policy}){where}.", style="yellow")
     return count
 
 
