@@ -114,7 +114,7 @@ def test_saving_again_gives_the_same_predictions(tiny_bundle, posts_csv, tmp_pat
     classifier.save(tmp_path / "again", force=True)
     (tmp_path / "holidays").mkdir()
     (tmp_path / "holidays" / "beach.jpg").touch()
-    with pytest.raises(OutputError, match="--force spares it"):
+    with pytest.raises(OutputError, match="force=True spares"):
         classifier.save(tmp_path / "holidays", force=True)
     assert (tmp_path / "holidays" / "beach.jpg").exists()
 

@@ -14,6 +14,7 @@ import pytest
 
 from jointune import JointClassifier
 from jointune.posts.read import Columns, PostsFile
+from jointune.posts.write import added_columns
 from odd_pictures import unusable, usable
 from scoring_process import CHUNK, start
 from web import serve
@@ -194,8 +195,8 @@ def test_skip_leaves_out_every_row_that_cannot_be_used(jointune, tiny_bundle, tm
     [
         ("s.txt", "text,image", ["the ending .txt is not known; use one of .csv"]),
         ("s", "text,image", ["the ending (none) is not known"]),
-        ("s.csv", "text,image,prediction", ["a column 'prediction' already", "rename it first"]),
-        ("s.csv", "text,image,p_positive", ["a column 'p_positive' already", "rename it first"]),
+        ("s.csv", "text,image,prediction", ["a column 'prediction' already", "rename it", "--prefix new_"]),
+        ("s.csv", "text,image,p_positive", ["a column 'p_positive' already", "rename it", "--prefix new_"]),
         ("s.csv", "text,picture", ["there is no column 'image'", "--image-column"]),
     ],
 )
@@ -204,6 +205,53 @@ def test_outputs_and_columns_that_do_not_go_together(refused, tiny_bundle, tmp_p
     path.write_text(f"{header}\na,{',x' * (header.count(',') - 1)}\n")
     refused("predict", tiny_bundle, path, "--out", tmp_path / name, says=says)
     assert [file.name for file in tmp_path.iterdir()] == ["p.csv"]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
+def test_a_scored_file_can_be_scored_again(jointune, tiny_bundle, posts_csv, tmp_path, ending):
+    first, again, both = (tmp_path / f"{name}{ending}" for name in ("first", "again", "both"))
+    assert jointune("predict", tiny_bundle, posts_csv, "--out", first)[0] == 0
+    before = first.read_bytes()
+    code, said = jointune("predict", tiny_bundle, first, "--image-root", posts_csv.parent, "--out", again)
+    assert code == 0, said
+    assert f"prediction, confidence, p_negative, p_positive are replaced in again{ending}; first{ending} keeps" in said
+    assert rows_of(again) == rows_of(first)
+    assert first.read_bytes() == before
+    options = ("--image-root", posts_csv.parent, "--prefix", "new_")
+    code, said = jointune("predict", tiny_bundle, first, "--out", both, *options)
+    assert code == 0, said
+    assert "replaced" not in said
+    row = rows_of(both)[0]
+    assert list(row)[-8:] == [
+        f"{prefix}{name}" for prefix in ("", "new_") for name in added_columns(["negative", "positive"])
+    ]
+    assert row["new_p_positive"] == row["p_positive"]
+    code, said = jointune("predict", tiny_bundle, both, "--out", tmp_path / f"third{ending}", *options)
+    assert code == 0, said
+    assert rows_of(tmp_path / f"third{ending}") == rows_of(both)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "text,image,prediction,confidence,p_a,p_b\ngood,,rain,high,0.1,0.9\n",  # no probability
+        "text,image,prediction,confidence,p_a,p_b\ngood,,rain,0.9,7,0.9\n",
+        "text,image,prediction,confidence,p_a,p_b,mine\ngood,,rain,0.9,0.1,0.9,x\n",  # not at the end
+        "text,image,confidence,prediction,p_a,p_b\ngood,,0.9,rain,0.1,0.9\n",  # in another order
+        "text,image,prediction,confidence\ngood,,rain,0.9\n",  # without probabilities
+    ],
+)
+def test_columns_that_no_scoring_added_are_never_replaced(refused, tiny_bundle, tmp_path, content):
+    (tmp_path / "p.csv").write_text(content)
+    says = ["a column 'prediction' already, which scoring adds", "--prefix new_"]
+    refused("predict", tiny_bundle, tmp_path / "p.csv", "--out", tmp_path / "s.csv", says=says)
+
+
+def test_a_model_with_other_labels_leaves_no_column_of_the_earlier_one(jointune, tiny_bundle, tmp_path):
+    (tmp_path / "p.csv").write_text("text,image,prediction,confidence,p_joy,p_anger\ngood,,joy,0.9,0.9,0.1\n")
+    code, said = jointune("predict", tiny_bundle, tmp_path / "p.csv", "--out", tmp_path / "s.csv")
+    assert code == 0, said
+    assert list(rows_of(tmp_path / "s.csv")[0]) == ["text", "image", *added_columns(["negative", "positive"])]
 
 
 def test_an_existing_output_is_spared_and_the_posts_even_with_force(

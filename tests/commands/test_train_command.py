@@ -144,7 +144,7 @@ def test_an_output_that_exists_or_cannot_be(refused, tiny, tiny_bundle, fresh_po
     holidays = tmp_path / "holidays"
     holidays.mkdir()
     (holidays / "beach.jpg").touch()
-    refused("train", path, "--out", holidays, "--force", *tiny, says=["--force spares it"])
+    refused("train", path, "--out", holidays, "--force", *tiny, says=["--force spares"])
     assert (holidays / "beach.jpg").exists()
     refused("train", path, "--out", path / "bundle", *tiny, says=["is a file, not a folder"])
     assert sorted(path.parent.iterdir()) == before
