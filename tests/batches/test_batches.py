@@ -182,7 +182,7 @@ def test_prefetch_keeps_order_hands_on_errors_and_stops_early():
 def test_a_picture_without_text_is_nothing_without_its_picture(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"not a picture")
     posts = as_posts([{"image": tmp_path / "bad.png"}, {"text": "good", "image": tmp_path / "bad.png"}])
-    with pytest.raises(PostsError, match=r"post 1: .*bad.png.*\n\(--on-bad-image skip"):
+    with pytest.raises(PostsError, match=r"post 1: .*bad.png.*\n\(on_bad_image='skip'"):
         store_pictures(posts, SQUARE, PictureStore((10, 10, 3)), "missing", QuietBar())
     kept, _, _ = store_pictures(posts, SQUARE, PictureStore((10, 10, 3)), "skip", QuietBar())
     assert len(kept) == 0

@@ -47,8 +47,9 @@ def run_apart(job: Job, scratch: Path, bar: Bar) -> CellResult | Failure:
         if process.poll() is None:
             process.kill()
             process.wait()
-        assert process.stdin is not None, "it is a pipe"
-        process.stdin.close()
+        for pipe in (process.stdin, process.stdout):
+            assert pipe is not None, "both are pipes"
+            pipe.close()
     result = load_result(job.cell, job.folder) if code == 0 else None
     if result:
         return result
