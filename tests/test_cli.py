@@ -8,6 +8,7 @@ import pytest
 
 from jointune import JointClassifier, SettingsError
 from jointune.cli import COMMANDS
+from jointune.counting import counted
 from jointune.demo import POSTS
 
 
@@ -120,3 +121,25 @@ def test_in_python_the_same_mistakes_name_arguments(tmp_path):
         JointClassifier(fusion="nonsense").recipe()
     with pytest.raises(SettingsError, match=r"^validation=2\.0: a fraction lies between 0 and 1$"):
         JointClassifier(progress=False).fit([{"text": "a", "label": "x"}, {"text": "b", "label": "y"}], validation=2)
+
+
+def test_one_is_not_spoken_of_as_several():
+    assert [counted(number, "post") for number in (0, 1, 2, 1000)] == ["0 posts", "1 post", "2 posts", "1,000 posts"]
+    assert [counted(number, "post was", "posts were") for number in (1, 2)] == ["1 post was", "2 posts were"]
+
+
+def test_a_table_of_one_post_is_scored_as_one_post(jointune, tiny_bundle, tmp_path):
+    (tmp_path / "one.csv").write_text("text,image,label\ngood,,positive\n")
+    code, said = jointune(
+        "predict", tiny_bundle, tmp_path / "one.csv", "--out", tmp_path / "s.csv", "--image-column", ""
+    )
+    assert code == 0, said
+    assert f"wrote {tmp_path / 's.csv'}: 1 post\n" in said
+    code, said = jointune("evaluate", tiny_bundle, tmp_path / "one.csv")
+    assert code == 0, said
+    assert "on 1 post\n" in said
+    assert not re.search(r"\b1 posts\b", said)
+    (tmp_path / "bad.csv").write_text("text,image,label\ngood,,positive\nbad,nowhere.png,negative\n")
+    code, said = jointune("evaluate", tiny_bundle, tmp_path / "bad.csv", "--on-bad-image", "skip")
+    assert code == 0, said
+    assert "1 post was left out" in said

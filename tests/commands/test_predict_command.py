@@ -117,7 +117,7 @@ def test_bad_pictures_are_counted_and_listed_and_no_row_gets_the_scores_of_anoth
     assert [int(line.split(" row ")[1].split()[0]) - 1 for line in listed] == list(bad)
     for line, kind in zip(listed, bad.values(), strict=True):
         assert kind in line
-    assert f"{len(bad)} posts were {'left out' if policy == 'skip' else 'used without their picture'}" in said
+    assert f"{len(bad)} posts were {'left out' if policy == 'skip' else 'used without a picture'}" in said
     posts = [json.loads(line) for line in path.read_text().splitlines()]
     expected = [post for post in posts if policy == "missing" or post["id"] not in bad]
     scored = rows_of(tmp_path / "s.jsonl")
@@ -513,7 +513,7 @@ def test_only_what_resume_takes_is_suggested(jointune, refused, tiny_bundle, fre
     (tmp_path / "20.png").rename(posts.parent / "20.png")
     code, said = jointune(*command, "--on-bad-image", "missing", "--resume")
     assert code == 0, said
-    assert "1 posts were used without their picture" in said
+    assert "1 post was used without a picture" in said
 
 
 def test_rows_that_are_left_out_are_listed_in_a_file_beside_the_output(

@@ -27,6 +27,7 @@ from jointune.commands.options import (
     sentence,
 )
 from jointune.commands.parts import read_split
+from jointune.counting import counted
 from jointune.files import atomic_file, refuse_existing
 from jointune.load import check_options, load_scorer
 from jointune.posts.problems import Problem, valid_policy
@@ -70,7 +71,7 @@ def evaluate(
     for label, scores in metrics.per_class.items():
         out.print(
             f"  {label}: precision {scores.precision:.3f}, recall {scores.recall:.3f}, F1 {scores.f1:.3f}, "
-            f"{scores.support:,} posts",
+            f"{counted(scores.support, 'post')}",
         )
     if path:
         with atomic_file(path) as temporary:

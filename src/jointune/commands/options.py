@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from jointune.counting import counted
 from jointune.errors import SettingsError
 from jointune.evaluation.metrics import Metrics
 from jointune.posts.problems import Problem
@@ -105,8 +106,10 @@ def say_affected(problems: list[Problem], policy: str) -> None:
     if problems:
         for problem in problems:
             out.print(f"{policy}: {problem}", style="yellow")
-        what = "left out" if policy == "skip" else "used without their picture"
-        out.print(f"{len(problems)} posts were {what} (--on-bad-image {policy}).", style="yellow")
+        what = "left out" if policy == "skip" else "used without a picture"
+        out.print(
+            f"{counted(len(problems), 'post was', 'posts were')} {what} (--on-bad-image {policy}).", style="yellow"
+        )
 
 
 def sentence(scores: Metrics) -> str:
@@ -115,4 +118,4 @@ def sentence(scores: Metrics) -> str:
     for name in ("accuracy", "macro_f1", "weighted_f1"):
         low, high = getattr(scores, f"{name}_ci")
         parts.append(f"{name.replace('_f1', ' F1')} {getattr(scores, name):.3f} ({low:.3f} to {high:.3f})")
-    return ", ".join(parts) + f" on {scores.n:,} posts"
+    return ", ".join(parts) + f" on {counted(scores.n, 'post')}"

@@ -23,6 +23,7 @@ from jointune.commands.options import (
     TextColumn,
     out,
 )
+from jointune.counting import counted
 from jointune.errors import InterruptedWork, JointuneError, PostsError
 from jointune.files import MANIFEST, sha256
 from jointune.hub import local_folder
@@ -141,7 +142,7 @@ def predict(
         parts.join(with_skipped=policy == "skip")
     if force and policy == "skip" and not affected:
         skipped_file(path).unlink(missing_ok=True)
-    out.print(f"wrote {path}: {total - (affected if policy == 'skip' else 0):,} posts")
+    out.print(f"wrote {path}: {counted(total - (affected if policy == 'skip' else 0), 'post')}")
 
 
 @contextmanager
@@ -151,11 +152,13 @@ def _kept_for_resume(parts: Parts, total: int, policy: OnBadImage) -> Iterator[N
         yield
     except KeyboardInterrupt:
         parts.discard_if_empty()
-        raise InterruptedWork(f"scoring was interrupted; {parts.read:,} of {total:,} posts are kept") from None
+        raise InterruptedWork(
+            f"scoring was interrupted; {parts.read:,} of {counted(total, 'post is', 'posts are')} kept"
+        ) from None
     except JointuneError as error:
         if parts.discard_if_empty():
             raise
-        kept = f"{parts.read:,} of {total:,} posts are scored and kept"
+        kept = f"{parts.read:,} of {counted(total, 'post is', 'posts are')} scored and kept"
         way_on = _after_bad_posts(parts, policy) if isinstance(error, PostsError) else _GO_ON
         raise type(error)(f"{error}\n{kept}: {way_on}") from error
 
@@ -185,9 +188,11 @@ def _say_affected(parts: Parts, path: Path, policy: str) -> int:
         if policy == "missing" or count <= _LISTED:
             out.print(f"{policy}: {problem}", style="yellow")
     if count:
-        what = "left out" if policy == "skip" else "used without their picture"
+        what = "left out" if policy == "skip" else "used without a picture"
         where = f"; {skipped_file(path)} lists them" if policy == "skip" else ""
-        out.print(f"{count} posts were {what} (--on-bad-image {policy}){where}.", style="yellow")
+        out.print(
+            f"{counted(count, 'post was', 'posts were')} {what} (--on-bad-image {policy}){where}.", style="yellow"
+        )
     return count
 
 

@@ -7,6 +7,7 @@ from typing import Literal, overload
 
 from PIL import Image
 
+from jointune.counting import counted
 from jointune.posts.problems import Problem
 
 
@@ -99,7 +100,7 @@ class Posts(Sequence[Post]):
         return iter(self._posts)
 
     def __repr__(self) -> str:
-        return f"Posts({self.name!r}, {len(self)} posts)"
+        return f"Posts({self.name!r}, {counted(len(self), 'post')})"
 
     def take(self, indices: Iterable[int]) -> "Posts":
         """The posts at ``indices``, in that order."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from jointune.counting import counted
 from jointune.errors import PostsError, setting
 from jointune.files import sha256
 from jointune.posts.formats.delimited import DelimitedTable
@@ -208,7 +209,7 @@ def as_posts(posts: Any, labels: Iterable[Any] | None = None) -> Posts:
         return posts
     given = list(labels)
     if len(given) != len(posts):
-        raise PostsError(f"{len(given)} labels for {len(posts)} posts")
+        raise PostsError(f"{counted(len(given), 'label')} for {counted(len(posts), 'post')}")
     return Posts((_with_label(post, label) for post, label in zip(posts, given, strict=True)), posts.name)
 
 
