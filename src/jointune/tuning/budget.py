@@ -43,7 +43,7 @@ class Budget:
             return f"all {counted(self.trials, 'trial is', 'trials are')} done"
         if self.minutes is not None and durations and elapsed + mean(durations) > 60 * self.minutes:
             return (
-                f"the time limit of {self.minutes:g} min leaves no time for another trial, which takes "
+                f"the time limit of {self.minutes:g} {'minute' if self.minutes == 1 else 'minutes'} leaves no time for another trial, which takes "
                 f"{spoken(mean(durations))} on average"
             )
         return None
