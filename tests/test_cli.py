@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from jointune import JointClassifier, SettingsError
 from jointune.cli import COMMANDS
@@ -57,7 +58,8 @@ MISTAKES = [
     ("train --lora 0", "--lora 0: it must be at least 1"),
     ("train --normalise smileys", "--normalise smileys: choose among links"),
     ("train --on-bad-image ignore", "--on-bad-image ignore: choose error, skip or missing"),
-    ("train --seed -1", "--seed -1: it must be at least 0"),
+    ("train --seed -1", "--seed -1: it must be between 0"),
+    ("train --seed 99999999999", "--seed 99999999999: it must be between 0 and 4294967295"),
     ("train --max-tokens 0", "--max-tokens 0: it must be at least 1"),
     ("compare --methods joint,magic", "--methods magic: choose among joint"),
     ("compare --methods clip", "name one with --clip"),
@@ -112,6 +114,15 @@ def test_mistakes_need_no_torch():
     done = subprocess.run([sys.executable, "-c", script, *command], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["2", "False", "False"]
     assert "--metric foo" in done.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_device_that_is_not_there_is_one_message(refused, tiny_bundle):
+    refused(
+        "evaluate", tiny_bundle, POSTS, "--split", "test", "--device", "cuda", says=["--device cuda: it cannot be used"]
+    )
+    with pytest.raises(SettingsError, match=r"^device='nonsense': it cannot be used here"):
+        JointClassifier.load(tiny_bundle, device="nonsense")
 
 
 def test_in_python_the_same_mistakes_name_arguments(tmp_path):

@@ -452,15 +452,16 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
 
         Raises:
             BundleError: the bundle is incomplete, altered, or written by a newer jointune.
+            SettingsError: there is no such device here.
         """
         from jointune.hub import local_folder
 
+        target = _usable_device(device)
         bundle = load_bundle(local_folder(path), fusion)
         made = cls(**(bundle.settings | {"device": device} | ({"fusion": fusion} if fusion else {})))
         made.classes_ = np.array(bundle.labels, dtype=object)
         made.data_, made.log_, made.notes_ = bundle.data, bundle.log, bundle.notes
         made.loaded_metrics_, made.calibration_ = bundle.metrics, bundle.calibration
-        target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         made._adopt(bundle.model, bundle.text, bundle.image, bundle.encoders, target)
         return made
 
@@ -662,6 +663,17 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         versions = {"jointune version": __version__, "torch version": str(torch.__version__)}
         fingerprint = settings | digests | versions | {"number of processes": accelerator.num_processes}
         return Checkpoints(folder, fingerprint)
+
+
+def _usable_device(device: str | None) -> torch.device:
+    """The device to predict on; a GPU by default where there is one."""
+    try:
+        target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=target)
+    except (RuntimeError, AssertionError, NotImplementedError) as reason:
+        first = str(reason).strip().splitlines()[0]
+        raise SettingsError(f"{setting('device', device)}: it cannot be used here: {first}; choose another") from reason
+    return target
 
 
 def _check_labels(posts: Posts, held: Posts) -> None:

@@ -44,7 +44,7 @@ _BOUNDS: dict[str, tuple[float, float | None]] = {
     "evaluations_per_epoch": (1, None),
     "patience": (0, None),
     "prefer_last": (0, None),
-    "seed": (0, None),
+    "seed": (0, 2**32 - 1),
 }
 
 
@@ -63,7 +63,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     for name, (low, high) in _BOUNDS.items():
         value = settings.get(name)
         if value is not None and (not value >= low or (high is not None and value > high)):
-            wanted = f"at least {low:g}" if high is None else f"between {low:g} and {high:g}"
+            wanted = f"at least {low:g}" if high is None else f"between {low:g} and {high:.10g}"
             raise SettingsError(f"{setting(name, value)}: it must be {wanted}")
     for name, choices in _CHOICES.items():
         if name in settings and settings[name] not in choices:

@@ -42,8 +42,9 @@ class Budget:
         if self.trials is not None and len(durations) >= self.trials:
             return f"all {counted(self.trials, 'trial is', 'trials are')} done"
         if self.minutes is not None and durations and elapsed + mean(durations) > 60 * self.minutes:
+            unit = "minute" if self.minutes == 1 else "minutes"
             return (
-                f"the time limit of {self.minutes:g} {'minute' if self.minutes == 1 else 'minutes'} leaves no time for another trial, which takes "
+                f"the time limit of {self.minutes:g} {unit} leaves no time for another trial, which takes "
                 f"{spoken(mean(durations))} on average"
             )
         return None
