@@ -294,7 +294,7 @@ def test_a_damaged_cell_is_named(posts_csv, tmp_path):
     [
         ({"methods": ["joint", "magic"]}, "'magic': choose among"),
         ({"methods": []}, "choose among"),
-        ({"methods": ["clip"]}, "--clip"),
+        ({"methods": ["clip"]}, "name one with clip"),
         ({"methods": ["clip"], "clip": "x", "read_image_text": True}, "one text, not two; leave out clip"),
         ({"methods": ["clip-zero-shot"], "clip": "x", "read_image_text": True}, "leave out clip-zero-shot"),
         ({"methods": {"mine": 3}}, "a function from a seed"),
