@@ -5,9 +5,11 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 from jointune import JointClassifier, SettingsError
 from jointune.cli import COMMANDS
+from jointune.counting import counted
 from jointune.demo import POSTS
 
 
@@ -58,7 +60,8 @@ MISTAKES = [
     ("train --lora 0", "--lora 0: it must be at least 1"),
     ("train --normalise smileys", "--normalise smileys: choose among links"),
     ("train --on-bad-image ignore", "--on-bad-image ignore: choose error, skip or missing"),
-    ("train --seed -1", "--seed -1: it must be between 0 and 4294967295"),
+    ("train --seed -1", "--seed -1: it must be between 0"),
+    ("train --seed 99999999999", "--seed 99999999999: it must be between 0 and 4294967295"),
     ("train --max-tokens 0", "--max-tokens 0: it must be at least 1"),
     ("compare --methods joint,magic", "--methods magic: choose among joint"),
     ("compare --methods clip", "name one with --clip"),
@@ -115,6 +118,15 @@ def test_mistakes_need_no_torch():
     assert "--metric foo" in done.stderr
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_device_that_is_not_there_is_one_message(refused, tiny_bundle):
+    refused(
+        "evaluate", tiny_bundle, POSTS, "--split", "test", "--device", "cuda", says=["--device cuda: it cannot be used"]
+    )
+    with pytest.raises(SettingsError, match=r"^device='nonsense': it cannot be used here"):
+        JointClassifier.load(tiny_bundle, device="nonsense")
+
+
 def test_in_python_the_same_mistakes_name_arguments(tmp_path):
     with pytest.raises(SettingsError, match=r"^epochs=-1: it must be at least 0$"):
         JointClassifier(epochs=-1).recipe()
@@ -122,3 +134,25 @@ def test_in_python_the_same_mistakes_name_arguments(tmp_path):
         JointClassifier(fusion="nonsense").recipe()
     with pytest.raises(SettingsError, match=r"^validation=2: a fraction lies between 0 and 1$"):
         JointClassifier(progress=False).fit([{"text": "a", "label": "x"}, {"text": "b", "label": "y"}], validation=2)
+
+
+def test_one_is_not_spoken_of_as_several():
+    assert [counted(number, "post") for number in (0, 1, 2, 1000)] == ["0 posts", "1 post", "2 posts", "1,000 posts"]
+    assert [counted(number, "post was", "posts were") for number in (1, 2)] == ["1 post was", "2 posts were"]
+
+
+def test_a_table_of_one_post_is_scored_as_one_post(jointune, tiny_bundle, tmp_path):
+    (tmp_path / "one.csv").write_text("text,image,label\ngood,,positive\n")
+    code, said = jointune(
+        "predict", tiny_bundle, tmp_path / "one.csv", "--out", tmp_path / "s.csv", "--image-column", ""
+    )
+    assert code == 0, said
+    assert f"wrote {tmp_path / 's.csv'}: 1 post\n" in said
+    code, said = jointune("evaluate", tiny_bundle, tmp_path / "one.csv")
+    assert code == 0, said
+    assert "on 1 post\n" in said
+    assert not re.search(r"\b1 posts\b", said)
+    (tmp_path / "bad.csv").write_text("text,image,label\ngood,,positive\nbad,nowhere.png,negative\n")
+    code, said = jointune("evaluate", tiny_bundle, tmp_path / "bad.csv", "--on-bad-image", "skip")
+    assert code == 0, said
+    assert "1 post was left out" in said

@@ -495,18 +495,16 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
 
         Raises:
             BundleError: the bundle is incomplete, altered, or written by a newer jointune.
+            SettingsError: there is no such device here.
         """
         from jointune.hub import local_folder
 
+        target = _usable_device(device)
         bundle = load_bundle(local_folder(path), fusion)
         made = cls(**(bundle.settings | {"device": device} | ({"fusion": fusion} if fusion else {})))
         made._name_classes(bundle.labels, bundle.label_dtype)
         made.data_, made.log_, made.notes_ = bundle.data, bundle.log, bundle.notes
         made.text_fit_ = bundle.text_fit
-        try:
-            target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        except (RuntimeError, TypeError) as reason:
-            raise SettingsError(f"device={device!r}: give one that torch knows, such as cpu or cuda:1") from reason
         made.loaded_metrics_, made.calibration_, made.learned_ = bundle.metrics, bundle.calibration, bundle.learned
         made._adopt(bundle.model, bundle.text, bundle.image, bundle.encoders, target)
         return made
@@ -787,6 +785,17 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
 
 def _counts(posts: Posts) -> dict[str, int]:
     return dict(Counter(str(post.label) for post in posts))
+
+
+def _usable_device(device: str | None) -> torch.device:
+    """The device to predict on; a GPU by default where there is one."""
+    try:
+        target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=target)
+    except (RuntimeError, AssertionError, NotImplementedError) as reason:
+        first = str(reason).strip().splitlines()[0]
+        raise SettingsError(f"{setting('device', device)}: it cannot be used here: {first}; choose another") from reason
+    return target
 
 
 def _plain(value: Any) -> Any:

@@ -48,7 +48,7 @@ def test_a_crashed_cell_sets_the_exit_code(jointune, posts_csv, tmp_path, option
         "compare", posts_csv, "--methods", "frozen", "--folds", "2", "--out", tmp_path / "report", *wrong
     )
     assert code == 1
-    assert "2 cells crashed; the same command with --resume tries them again" in said
+    assert "2 cells crashed; the same command with --resume tries again" in said
     assert (tmp_path / "report" / "report.html").exists()
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from jointune import JointClassifier
 from jointune.posts.read import Columns, PostsFile
+from jointune.posts.write import added_columns
 from odd_pictures import unusable, usable
 from scoring_process import CHUNK, start
 from web import serve
@@ -118,7 +119,7 @@ def test_bad_pictures_are_counted_and_listed_and_no_row_gets_the_scores_of_anoth
     assert [int(line.split(" row ")[1].split()[0]) - 1 for line in listed] == list(bad)
     for line, kind in zip(listed, bad.values(), strict=True):
         assert kind in line
-    assert f"{len(bad)} posts were {'left out' if policy == 'skip' else 'used without their picture'}" in said
+    assert f"{len(bad)} posts were {'left out' if policy == 'skip' else 'used without a picture'}" in said
     posts = [json.loads(line) for line in path.read_text().splitlines()]
     expected = [post for post in posts if policy == "missing" or post["id"] not in bad]
     scored = rows_of(tmp_path / "s.jsonl")
@@ -140,22 +141,6 @@ def test_a_bad_picture_without_a_text_is_skipped_but_never_scored_from_nothing(
     assert code == 0, said
     assert "2 posts were left out" in said
     assert rows_of(tmp_path / "s.csv") == []
-
-
-@pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
-def test_a_scored_file_can_be_scored_again(jointune, refused, tiny_bundle, fresh_posts, tmp_path, ending):
-    posts = fresh_posts(8)
-    first, second = posts.parent / f"first{ending}", tmp_path / f"second{ending}"
-    assert jointune("predict", tiny_bundle, posts, "--out", first)[0] == 0
-    code, said = jointune("predict", tiny_bundle, first, "--out", second)
-    assert code == 0, said
-    assert "note: the posts were scored before: prediction, confidence, p_negative, p_positive are written anew" in said
-    assert rows_of(second) == rows_of(first)
-    if ending == ".csv":
-        other = posts.parent / "other.csv"
-        other.write_text(first.read_text().replace("p_negative", "p_sad", 1))
-        says = ["a column 'prediction' already", "an earlier scoring by another model"]
-        refused("predict", tiny_bundle, other, "--out", tmp_path / "third.csv", says=says)
 
 
 @pytest.fixture
@@ -212,8 +197,8 @@ def test_skip_leaves_out_every_row_that_cannot_be_used(jointune, tiny_bundle, tm
     [
         ("s.txt", "text,image", ["the ending .txt is not known; use one of .csv"]),
         ("s", "text,image", ["the ending (none) is not known"]),
-        ("s.csv", "text,image,prediction", ["a column 'prediction' already", "rename it first"]),
-        ("s.csv", "text,image,p_positive", ["a column 'p_positive' already", "rename it first"]),
+        ("s.csv", "text,image,prediction", ["a column 'prediction' already", "rename it", "--prefix new_"]),
+        ("s.csv", "text,image,p_positive", ["a column 'p_positive' already", "rename it", "--prefix new_"]),
         ("s.csv", "text,picture", ["there is no column 'image'", "--image-column"]),
     ],
 )
@@ -222,6 +207,53 @@ def test_outputs_and_columns_that_do_not_go_together(refused, tiny_bundle, tmp_p
     path.write_text(f"{header}\na,{',x' * (header.count(',') - 1)}\n")
     refused("predict", tiny_bundle, path, "--out", tmp_path / name, says=says)
     assert [file.name for file in tmp_path.iterdir()] == ["p.csv"]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
+def test_a_scored_file_can_be_scored_again(jointune, tiny_bundle, posts_csv, tmp_path, ending):
+    first, again, both = (tmp_path / f"{name}{ending}" for name in ("first", "again", "both"))
+    assert jointune("predict", tiny_bundle, posts_csv, "--out", first)[0] == 0
+    before = first.read_bytes()
+    code, said = jointune("predict", tiny_bundle, first, "--image-root", posts_csv.parent, "--out", again)
+    assert code == 0, said
+    assert f"prediction, confidence, p_negative, p_positive are replaced in again{ending}; first{ending} keeps" in said
+    assert rows_of(again) == rows_of(first)
+    assert first.read_bytes() == before
+    options = ("--image-root", posts_csv.parent, "--prefix", "new_")
+    code, said = jointune("predict", tiny_bundle, first, "--out", both, *options)
+    assert code == 0, said
+    assert "replaced" not in said
+    row = rows_of(both)[0]
+    assert list(row)[-8:] == [
+        f"{prefix}{name}" for prefix in ("", "new_") for name in added_columns(["negative", "positive"])
+    ]
+    assert row["new_p_positive"] == row["p_positive"]
+    code, said = jointune("predict", tiny_bundle, both, "--out", tmp_path / f"third{ending}", *options)
+    assert code == 0, said
+    assert rows_of(tmp_path / f"third{ending}") == rows_of(both)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "text,image,prediction,confidence,p_a,p_b\ngood,,rain,high,0.1,0.9\n",  # no probability
+        "text,image,prediction,confidence,p_a,p_b\ngood,,rain,0.9,7,0.9\n",
+        "text,image,prediction,confidence,p_a,p_b,mine\ngood,,rain,0.9,0.1,0.9,x\n",  # not at the end
+        "text,image,confidence,prediction,p_a,p_b\ngood,,0.9,rain,0.1,0.9\n",  # in another order
+        "text,image,prediction,confidence\ngood,,rain,0.9\n",  # without probabilities
+    ],
+)
+def test_columns_that_no_scoring_added_are_never_replaced(refused, tiny_bundle, tmp_path, content):
+    (tmp_path / "p.csv").write_text(content)
+    says = ["a column 'prediction' already, which scoring adds", "--prefix new_"]
+    refused("predict", tiny_bundle, tmp_path / "p.csv", "--out", tmp_path / "s.csv", says=says)
+
+
+def test_a_model_with_other_labels_leaves_no_column_of_the_earlier_one(jointune, tiny_bundle, tmp_path):
+    (tmp_path / "p.csv").write_text("text,image,prediction,confidence,p_joy,p_anger\ngood,,joy,0.9,0.9,0.1\n")
+    code, said = jointune("predict", tiny_bundle, tmp_path / "p.csv", "--out", tmp_path / "s.csv")
+    assert code == 0, said
+    assert list(rows_of(tmp_path / "s.csv")[0]) == ["text", "image", *added_columns(["negative", "positive"])]
 
 
 def test_an_existing_output_is_spared_and_the_posts_even_with_force(
@@ -483,7 +515,7 @@ def test_only_what_resume_takes_is_suggested(jointune, refused, tiny_bundle, fre
     (tmp_path / "20.png").rename(posts.parent / "20.png")
     code, said = jointune(*command, "--on-bad-image", "missing", "--resume")
     assert code == 0, said
-    assert "1 post was used without their picture" in said
+    assert "1 post was used without a picture" in said
 
 
 def test_rows_that_are_left_out_are_listed_in_a_file_beside_the_output(

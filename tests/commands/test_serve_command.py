@@ -17,12 +17,12 @@ HEAVY = ("torch", "transformers", "pandas", "pyarrow", "sklearn", "scipy")
 
 
 def test_what_makes_no_sense_is_refused(refused, tmp_path, monkeypatch):
-    refused("serve", tmp_path, "--workers", "0", says=["--workers"])
+    refused("serve", tmp_path, "--workers", "0", says=["--workers", "equal to 1"])
     refused("serve", tmp_path, "--queue", "3", says=["--queue 3", "64 or more"])
     refused("serve", tmp_path, "--timeout", "0", says=["--timeout 0", "above 0"])
     refused("serve", tmp_path, "--timeout", "inf", says=["--timeout inf", "finite"])
     refused("serve", tmp_path, "--max-body", "nan", says=["--max-body nan", "above 0"])
-    refused("serve", tmp_path, "--port", "99999", says=["--port"])
+    refused("serve", tmp_path, "--port", "99999", says=["--port", "65535"])
     refused("serve", tmp_path, "--host", "192.0.2.1", says=["192.0.2.1", "another --host or --port"])
     refused("serve", tmp_path, "--token-file", tmp_path / "none", says=["--token-file", "not readable"])
     for content in ("", "two words", "two\nlines", "w\u00f6rd"):

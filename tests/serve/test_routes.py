@@ -52,7 +52,7 @@ def outside(page):
 
 def test_the_first_page_says_which_model_this_is_and_how_to_ask(service):
     scorer = replace(
-        make_scorer(), labels=["<b>bad</b>", "plain", "good"], card="---\nx: 1\n---\n# Moods & more\n\n<script>"
+        make_scorer(), labels=["<b>bad</b>", "neutral", "good"], card="---\nx: 1\n---\n# Moods & more\n\n<script>"
     )
     response = service(scorer).get("/")
     assert response.status_code == 200

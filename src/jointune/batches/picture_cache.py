@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import sqlite3
+import weakref
 import zlib
 from contextlib import closing, suppress
 from pathlib import Path
@@ -44,7 +45,10 @@ class PictureCache(PictureStore):
             _delete(pictures)
         _make_room(pictures)
         self._kept = open(pictures, "a+b", buffering=0)  # noqa: SIM115
-        self._index = sqlite3.connect(index, timeout=PATIENCE, isolation_level=None)
+        weakref.finalize(self, self._kept.close)
+        # Whichever thread drops the cache closes it.
+        self._index = sqlite3.connect(index, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+        weakref.finalize(self, self._index.close)
         # A power cut may lose the last records or their index; checksums tell.
         self._index.execute("PRAGMA synchronous = OFF")
         self._index.execute(

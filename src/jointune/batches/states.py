@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import weakref
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -18,10 +19,11 @@ class _Row(NamedTuple):
 
 
 class StateStore:
-    """An array for each post, of any shape, in a file that has no name and vanishes with the process."""
+    """An array for each post, of any shape, in a file that has no name and vanishes with the store or the process."""
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile(prefix="jointune-states-", buffering=0)  # noqa: SIM115
+        weakref.finalize(self, self._file.close)
         self._rows: dict[int, _Row] = {}
         self._end = 0
 

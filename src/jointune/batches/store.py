@@ -4,6 +4,7 @@ import errno
 import math
 import os
 import tempfile
+import weakref
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from jointune.progress import Bar
 class PictureStore:
     """Prepared pictures in a file: an epoch reads them at the speed of a copy, and memory does not grow with them.
 
-    The file has no name and vanishes with the process, however that ends.
+    The file has no name and vanishes with the store, or with the process, however that ends.
 
     Attributes:
         digests: SHA-256 of the picture at each place that ``store_pictures`` gave.
@@ -33,6 +34,7 @@ class PictureStore:
     def __init__(self, shape: tuple[int, int, int]) -> None:
         self._shape = shape
         self._file = tempfile.TemporaryFile(prefix="jointune-pictures-", buffering=0)  # noqa: SIM115
+        weakref.finalize(self, self._file.close)
         self._places: dict[bytes, int] = {}
         self._count = 0
         self.digests: dict[int, bytes] = {}

@@ -6,6 +6,7 @@ import typer
 
 from jointune.caches import cache_folder, cached_files, clear_caches
 from jointune.commands.options import out
+from jointune.counting import counted
 from jointune.errors import SettingsError
 
 
@@ -23,4 +24,4 @@ def cache(clear: Annotated[bool, typer.Option("--clear", help="Delete all of it.
         clear_caches()
     out.print(str(folder))
     for kind, (files, size) in cached_files().items():
-        out.print(f"  {kind}: {size / 2**20:,.1f} MiB in {files} files")
+        out.print(f"  {kind}: {size / 2**20:,.1f} MiB in {counted(files, 'file')}")

@@ -28,11 +28,12 @@ from jointune.commands.options import (
     out,
 )
 from jointune.commands.parts import fraction_or_file
+from jointune.counting import counted
 from jointune.errors import EncoderError, PostsError
 from jointune.posts.check import check_posts, split_notes, split_problems, training_problems
 from jointune.posts.labels import several_labels
 from jointune.posts.post import Post, Posts
-from jointune.posts.problems import OnBadImage, Problem, counted, valid_policy
+from jointune.posts.problems import OnBadImage, Problem, valid_policy
 from jointune.posts.read import PostsFile
 from jointune.progress import Bar, progress_bar
 
@@ -152,7 +153,7 @@ class _Found:
     def summarise(self, total: int, policy: OnBadImage) -> None:
         """Count the problems, by their reasons where not each is listed, and say how to do without mending them."""
         count = len(self.problems)
-        out.print(f"{counted(count, 'problem')} in {counted(total)}.")
+        out.print(f"{counted(count, 'problem')} in {counted(total, 'post')}.")
         if count > sum(min(number, _SHOWN) for number in self.kinds.values()):
             for kind, number in self.kinds.most_common():
                 more = f" ({number - _SHOWN:,} are not listed; --all lists them)" if number > _SHOWN else ""

@@ -26,6 +26,7 @@ from jointune.commands.options import (
 from jointune.commands.parts import read_whole
 from jointune.comparison.methods import METHODS, Setup, chosen_methods
 from jointune.comparison.protocol import budgets_of
+from jointune.counting import counted
 from jointune.errors import SettingsError
 from jointune.files import COMPARISON_MARK, refuse_taken
 from jointune.posts.problems import valid_policy
@@ -124,7 +125,8 @@ def compare(
         for failure in comparison.failures:
             out.print(f"failed: {failure.cell}: {failure.reason}", style="red")
         out.print(
-            f"{len(comparison.failures)} cells crashed; the same command with --resume tries them again", style="red"
+            f"{counted(len(comparison.failures), 'cell')} crashed; the same command with --resume tries again",
+            style="red",
         )
         raise typer.Exit(1)
 

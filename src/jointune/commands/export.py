@@ -18,6 +18,7 @@ from jointune.commands.options import (
     out,
 )
 from jointune.commands.parts import read_split
+from jointune.counting import counted
 from jointune.errors import SettingsError
 from jointune.files import EXPORT_MARK, refuse_existing
 from jointune.load import check_options
@@ -68,7 +69,9 @@ def export(
     classifier = JointClassifier.load(bundle, device="cpu")
     classifier.set_params(progress=False)
     report = write(classifier, path, int8=int8, posts=posts, allow_loss=allow_loss, force=force)
-    out.print(f"checked against torch on {report['fp32']['posts']:,} posts of {posts.name if posts else 'the demo'}:")
+    out.print(
+        f"checked against torch on {counted(report['fp32']['posts'], 'post')} of {posts.name if posts else 'the demo'}:"
+    )
     for line in report_table(report):
         out.print(line)
     out.print(f"wrote {path}")

@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from jointune.counting import counted
 from jointune.errors import SettingsError
 from jointune.evaluation.metrics import Metrics
 from jointune.evaluation.notes import untested
-from jointune.posts.problems import Problem, affected, counted
+from jointune.posts.problems import Problem, affected
 from jointune.posts.read import Columns
 
 PostsArgument = Annotated[
@@ -112,4 +113,4 @@ def say_affected(problems: list[Problem], policy: str) -> None:
 def sentence(scores: Metrics) -> str:
     """The main scores in one line."""
     lacking = untested(scores)
-    return f"{scores} on {counted(scores.n)}" + (f", {lacking}" if lacking else "")
+    return f"{scores} on {counted(scores.n, 'post')}" + (f", {lacking}" if lacking else "")

@@ -1,6 +1,6 @@
 """jointune predict."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -23,15 +23,16 @@ from jointune.commands.options import (
     TextColumn,
     out,
 )
+from jointune.counting import counted
 from jointune.errors import InterruptedWork, JointuneError, PostsError
 from jointune.files import MANIFEST, sha256
 from jointune.hub import local_folder
 from jointune.load import check_options, load_scorer
 from jointune.posts.parts import Parts, refuse_outputs, skipped_file
-from jointune.posts.problems import OnBadImage, affected, counted, valid_policy
+from jointune.posts.problems import OnBadImage, affected, valid_policy
 from jointune.posts.read import Columns, PostsFile
 from jointune.posts.remote import is_address
-from jointune.posts.write import added_columns, check_output, make_layout
+from jointune.posts.write import added_columns, check_output, columns_of_earlier_scoring, make_layout
 from jointune.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -70,6 +71,13 @@ def predict(
         ),
     ] = False,
     encoding: Encoding = None,
+    prefix: Annotated[
+        str,
+        typer.Option(
+            help="Of the names of the added columns, such as new_, where the posts have columns of these names.",
+            rich_help_panel="Columns",
+        ),
+    ] = "",
     on_bad_image: OnBad = "error",
     abstain: Abstain = None,
     device: Device = None,
@@ -80,6 +88,8 @@ def predict(
 ) -> None:
     """Add a prediction, its confidence and the probability of each label to every row, in order.
 
+    Where a table was scored before, the new columns replace those in SCORED; the table itself stays as it is.
+
     Finished parts of an unfinished run are kept beside SCORED, as SCORED.partial: --resume goes on from them, --force
     discards them. --on-bad-image skip leaves out every row that cannot be used, also a malformed one and one with
     neither text nor picture, and lists them in SCORED.skipped.csv.
@@ -89,14 +99,23 @@ def predict(
     refuse_outputs(path, policy == "skip", resume, force, None if is_address(posts) else Path(posts))
     use = Columns(text_column or None, image_column or None, None, None, image_root, remote_images)
     file = PostsFile(posts, use, encoding, not quiet)
-    check_output(path, file.columns, added_columns([]))
+    earlier = columns_of_earlier_scoring(file.table, prefix)
+    kept = [name for name in file.columns if name not in earlier]
+    remedy = "rename it, or name the added columns otherwise, such as with --prefix new_"
+    check_output(path, kept, added_columns([], prefix), remedy)
     total = file.count(strict=policy != "skip")
     if not total:
         raise PostsError(f"{file.path.name}: no posts: the file has a header but no rows")
 
     scorer = load_scorer(bundle, device, abstain, engine)
-    added = added_columns(scorer.labels)
-    check_output(path, file.columns, added)
+    added = added_columns(scorer.labels, prefix)
+    check_output(path, kept, added, remedy)
+    if earlier:
+        out.print(
+            f"note: the posts were scored before: {', '.join(earlier)} are replaced in {path.name}; {file.path.name} "
+            "keeps them, and --prefix new_ would keep both",
+            style="yellow",
+        )
     run = {
         "posts": file.stamp(),
         "bundle": _digest(local_folder(bundle)),
@@ -108,21 +127,22 @@ def predict(
         "--encoding": encoding,
         "--on-bad-image": policy,
         "--abstain": scorer.least_confidence,  # comes from a file of the bundle that may be edited
+        "--prefix": prefix,
         "--device": device,
         "--engine": engine,
     }
-    parts = Parts(path, make_layout(path, file.table, added), run, resume, on_problems=["--on-bad-image"])
+    parts = Parts(path, make_layout(path, file.table, added, earlier), run, resume, on_problems=["--on-bad-image"])
     with _kept_for_resume(parts, total, policy):
         with progress_bar("predicting", shown=not quiet) as bar:
             bar.start(total, parts.read)
             for chunk in scorer.chunks(islice(file, parts.read, None), policy, file.path.name):
-                parts.add(chunk.read, _rows(chunk.scored, scorer, added), chunk.problems)
+                parts.add(chunk.read, _rows(chunk.scored, scorer, added, earlier), chunk.problems)
                 bar.advance(chunk.read)
         bad = _say_affected(parts, path, policy)
         parts.join(with_skipped=policy == "skip")
     if force and policy == "skip" and not bad:
         skipped_file(path).unlink(missing_ok=True)
-    out.print(f"wrote {path}: {counted(total - (bad if policy == 'skip' else 0))}")
+    out.print(f"wrote {path}: {counted(total - (bad if policy == 'skip' else 0), 'post')}")
 
 
 @contextmanager
@@ -132,11 +152,13 @@ def _kept_for_resume(parts: Parts, total: int, policy: OnBadImage) -> Iterator[N
         yield
     except KeyboardInterrupt:
         parts.discard_if_empty()
-        raise InterruptedWork(f"scoring was interrupted; {parts.read:,} of {total:,} posts are kept") from None
+        raise InterruptedWork(
+            f"scoring was interrupted; {parts.read:,} of {counted(total, 'post is', 'posts are')} kept"
+        ) from None
     except JointuneError as error:
         if parts.discard_if_empty():
             raise
-        kept = f"{parts.read:,} of {total:,} posts are scored and kept"
+        kept = f"{parts.read:,} of {counted(total, 'post is', 'posts are')} scored and kept"
         way_on = _after_bad_posts(parts, policy) if isinstance(error, PostsError) else _GO_ON
         raise type(error)(f"{error}\n{kept}: {way_on}") from error
 
@@ -151,9 +173,12 @@ def _after_bad_posts(parts: Parts, policy: OnBadImage) -> str:
     return f"{mended}, or add --on-bad-image skip to it; with a table that was changed, begin anew with --force"
 
 
-def _rows(scored: "Sequence[Scored]", scorer: "Scorer", added: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _rows(
+    scored: "Sequence[Scored]", scorer: "Scorer", added: Sequence[str], left_out: Collection[str]
+) -> Iterator[dict[str, Any]]:
     for entry in scored:
-        yield {**entry.post.fields, **dict(zip(added, scorer.cells(entry.probabilities), strict=True))}
+        fields = {name: value for name, value in entry.post.fields.items() if name not in left_out}
+        yield {**fields, **dict(zip(added, scorer.cells(entry.probabilities), strict=True))}
 
 
 def _say_affected(parts: Parts, path: Path, policy: str) -> int:

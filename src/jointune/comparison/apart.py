@@ -51,6 +51,8 @@ def run_apart(job: Job, bar: Bar) -> CellResult | Failure:
             process.wait()
         with suppress(BrokenPipeError):
             process.stdin.close()
+        assert process.stdout is not None, "it is a pipe"
+        process.stdout.close()
     result = load_result(job.cell, job.folder) if code == 0 else None
     if result:
         return result

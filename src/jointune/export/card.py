@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from jointune.counting import counted
 from jointune.extras import install_command
 from jointune.report.card import with_interval
 from jointune.report.markdown import table
@@ -20,7 +21,8 @@ def export_card(card: str, precision: str, posts: str, report: Mapping[str, Mapp
     lines = [
         "## Export",
         "",
-        f"One ONNX graph in {precision}, checked against torch on {report[precision]['posts']:,} posts of {posts}:",
+        f"One ONNX graph in {precision}, checked against torch on "
+        f"{counted(report[precision]['posts'], 'post')} of {posts}:",
         "",
         *report_table(report),
         "",

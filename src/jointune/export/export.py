@@ -10,6 +10,7 @@ import torch
 
 from jointune import __version__
 from jointune.batches.batch import Batch
+from jointune.counting import counted
 from jointune.demo import POSTS
 from jointune.errors import OutputError, PostsError, setting
 from jointune.export.agreement import Agreement, Logits, agreement, logits_on, partly_hidden
@@ -135,7 +136,7 @@ def _refuse(path: Path, found: dict[str, Agreement], allow_loss: float) -> None:
     if not precise.difference <= TOLERANCE:
         raise OutputError(
             f"{path} was not written: a logit of the graph differs from torch's by {precise.difference:.2g} on "
-            f"{precise.posts:,} posts, more than {TOLERANCE:g}; use the bundle itself, and please report it"
+            f"{counted(precise.posts, 'post')}, more than {TOLERANCE:g}; use the bundle itself, and please report it"
         )
     if "int8" not in found:
         return
@@ -144,8 +145,8 @@ def _refuse(path: Path, found: dict[str, Agreement], allow_loss: float) -> None:
     lost = 100 * ((precise.accuracy or 0) - (rounded.accuracy or 0))
     if max(other, lost) > allow_loss + 1e-9:
         raise OutputError(
-            f"{path} was not written: in int8, {other:.1f} % of {rounded.posts:,} posts get another label, and "
-            f"{lost:.1f} points of accuracy are lost; {allow_loss:g} are allowed: export without "
+            f"{path} was not written: in int8, {other:.1f} % of {counted(rounded.posts, 'post')} get another label, "
+            f"and {lost:.1f} points of accuracy are lost; {allow_loss:g} are allowed: export without "
             f"{setting('int8', True)}, or allow more with {setting('allow_loss')}"
         )
 

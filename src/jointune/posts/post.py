@@ -9,6 +9,7 @@ from typing import Any, Literal, overload
 
 from PIL import Image
 
+from jointune.counting import counted
 from jointune.posts.labels import order_labels, typed_label
 from jointune.posts.problems import Problem
 
@@ -172,7 +173,7 @@ class Posts(Sequence[Post]):
         return iter(self._posts)
 
     def __repr__(self) -> str:
-        return f"Posts({self.name!r}, {len(self):,} {'post' if len(self) == 1 else 'posts'})"
+        return f"Posts({self.name!r}, {counted(len(self), 'post')})"
 
     def _repr_html_(self) -> str:
         """The number of posts of each label, and the first posts, for a notebook."""

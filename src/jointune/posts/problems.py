@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from jointune.counting import counted
 from jointune.errors import PostsError, SettingsError, setting
 
 OnBadImage = Literal["error", "skip", "missing"]
@@ -39,15 +40,10 @@ class Problem:
         return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line)
 
 
-def counted(number: int, noun: str = "post") -> str:
-    """A number with its noun, such as ``1 post`` and ``1,000 posts``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def affected(number: int, policy: str) -> str:
-    """Say how many posts ``policy`` skipped or stripped of their picture."""
-    what = "left out" if policy == "skip" else "used without their picture"
-    return f"{counted(number)} {'was' if number == 1 else 'were'} {what}"
+    """Say how many posts ``policy`` skipped or used without a picture."""
+    what = "left out" if policy == "skip" else "used without a picture"
+    return f"{counted(number, 'post was', 'posts were')} {what}"
 
 
 def raise_problems(problems: Sequence[Problem], name: str, skippable: bool = False) -> None:
@@ -65,7 +61,7 @@ def raise_problems(problems: Sequence[Problem], name: str, skippable: bool = Fal
         return
     if len(problems) == 1:
         raise PostsError(str(problems[0]) + _policy_hint(problems, skippable))
-    lines = [f"{counted(len(problems))} of {name} cannot be used:"]
+    lines = [f"{counted(len(problems), 'post')} of {name} cannot be used:"]
     lines += [f"  {problem}" for problem in problems[:_SHOWN]]
     if len(problems) > _SHOWN:
         lines.append(f"  and {len(problems) - _SHOWN} more; `jointune check --all` lists them all")

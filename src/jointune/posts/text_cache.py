@@ -32,7 +32,7 @@ class TextCache:
                 "(picture BLOB, reader TEXT, text TEXT, PRIMARY KEY (picture, reader)) WITHOUT ROWID"
             )
         except (OSError, RuntimeError, sqlite3.Error) as reason:
-            self._connection = None
+            self.close()
             _say(self._path, reason)
 
     def get(self, picture: bytes) -> str | None:
@@ -43,7 +43,7 @@ class TextCache:
         try:
             row = self._connection.execute(query, (picture, self._version)).fetchone()
         except sqlite3.Error as reason:
-            self._connection = None
+            self.close()
             _say(self._path, reason)
             return None
         return row[0] if row and isinstance(row[0], str) else None

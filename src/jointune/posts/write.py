@@ -4,14 +4,14 @@ import csv
 import json
 import math
 import shutil
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from jointune.errors import JointuneWarning, OutputError
+from jointune.errors import OutputError
 from jointune.extras import require
 from jointune.files import atomic_file
 from jointune.posts.formats.table import Table
@@ -20,6 +20,9 @@ from jointune.posts.post import encodable
 ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
 _GROUP_ROWS, _GROUP_BYTES = 8192, 64 * 2**20
 """A Parquet row group, which has to fit into memory, ends when it has so many rows or bytes."""
+
+_LOOKED_AT = 100
+"""Rows from which it is told what a column holds."""
 
 _BUFFERED = 1024
 """Rows that are put into an Arrow table at once."""
@@ -32,34 +35,55 @@ class Writer(Protocol):
         """Write one row."""
 
 
-def added_columns(labels: Sequence[str]) -> list[str]:
-    """The columns that scoring adds: ``prediction``, ``confidence`` and one ``p_<label>`` each."""
-    return ["prediction", "confidence", *(f"p_{label}" for label in labels)]
+def added_columns(labels: Sequence[str], prefix: str = "") -> list[str]:
+    """The columns that scoring adds: ``prediction``, ``confidence`` and one ``p_<label>`` each, after a prefix."""
+    return [f"{prefix}{name}" for name in ("prediction", "confidence", *(f"p_{label}" for label in labels))]
 
 
-def check_output(path: Path, columns: Sequence[str], added: Sequence[str]) -> None:
-    """See to it that the rows can be written, before any is scored.
+def columns_of_earlier_scoring(table: Table, prefix: str = "") -> list[str]:
+    """The columns at a table's end that an earlier scoring added, by any model; none where they may be anything else.
 
-    Posts that were scored before have all added columns already: they are written anew, with a ``JointuneWarning``.
+    They are known by their names and order, and by values that are probabilities in the first rows.
 
     Raises:
-        OutputError: the ending is not known, or the posts have some of the added columns already, but not all.
+        PostsError: the table is damaged.
+    """
+    first, numbers = added_columns([], prefix)
+    start = table.columns.index(first) if first in table.columns else len(table.columns)
+    added = table.columns[start:]
+    if added[1:2] != [numbers] or len(added) < 4 or not all(name.startswith(f"{prefix}p_") for name in added[2:]):
+        return []
+    for row in islice(table.rows(), _LOOKED_AT):
+        if not all(_is_probability(row.values[name]) for name in added[1:] if name in row.values):
+            return []
+    return added
+
+
+def _is_probability(value: object) -> bool:
+    try:
+        return 0 <= float(str(value)) <= 1
+    except ValueError:
+        return False
+
+
+def check_output(path: Path, columns: Sequence[str], added: Sequence[str], remedy: str = "rename it first") -> None:
+    """See to it that the rows can be written, before any is scored.
+
+    Args:
+        path: the output.
+        columns: of the posts, that are kept.
+        added: names of the added columns.
+        remedy: what to do about a column that has an added name.
+
+    Raises:
+        OutputError: the ending is not known, or the posts have a column of an added name already.
         MissingExtraError: Parquet is asked for and pyarrow is not installed.
     """
     if path.suffix.lower() not in ENDINGS:
         raise OutputError(f"{path}: the ending {path.suffix or '(none)'} is not known; use one of {', '.join(ENDINGS)}")
     clash = [name for name in added if name in columns]
-    if clash and len(clash) < len(added):
-        raise OutputError(
-            f"the posts have a column {clash[0]!r} already, which scoring adds: rename it, or remove what an earlier "
-            "scoring by another model added"
-        )
-    if len(clash) > len(added_columns([])):
-        warnings.warn(
-            f"the posts were scored before: {', '.join(clash)} are written anew, and left as they are in the input",
-            JointuneWarning,
-            stacklevel=2,
-        )
+    if clash:
+        raise OutputError(f"the posts have a column {clash[0]!r} already, which scoring adds: {remedy}")
     if path.suffix.lower() == ".parquet":
         require("pyarrow", "parquet", "writing Parquet")
 
@@ -79,17 +103,18 @@ class Layout:
     schema: Any = None
 
 
-def make_layout(path: Path, table: Table, added: Sequence[str]) -> Layout:
+def make_layout(path: Path, table: Table, added: Sequence[str], left_out: Collection[str] = ()) -> Layout:
     """The layout of ``table`` with ``added`` columns; for Parquet it may take a pass over the table.
 
     Args:
         path: ends in .csv, .tsv, .jsonl or .parquet.
         table: gives the columns and, for Parquet, their types.
         added: names of the added columns, the first a string, the others numbers.
+        left_out: columns of the table that are not written.
     """
     ending = path.suffix.lower()
-    schema = _schema(table, added) if ending == ".parquet" else None
-    return Layout(ending, [*(name for name in table.columns if name not in added), *added], schema)
+    schema = _schema(table, added, left_out) if ending == ".parquet" else None
+    return Layout(ending, [*(name for name in table.columns if name not in left_out), *added], schema)
 
 
 @contextmanager
@@ -237,10 +262,11 @@ def _row_groups(parts: Iterable[Path]) -> Iterator[Any]:
         yield arrow.concat_tables(tables)
 
 
-def _schema(table: Table, added: Sequence[str]) -> Any:
+def _schema(table: Table, added: Sequence[str], left_out: Collection[str]) -> Any:
     arrow = require("pyarrow", "parquet", "writing Parquet")
-    fields = [field for field in getattr(table, "schema", None) or _inferred(table, arrow) if field.name not in added]
+    fields = list(getattr(table, "schema", None) or _inferred(table, arrow))
     numbers = [arrow.field(name, arrow.float32()) for name in added[1:]]
+    fields = [field for field in fields if field.name not in left_out]
     return arrow.schema([*fields, arrow.field(added[0], arrow.string()), *numbers])
 
 

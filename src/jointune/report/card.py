@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jointune import __version__
+from jointune.counting import counted
 from jointune.evaluation.notes import untested
 from jointune.report.markdown import table
 
@@ -161,7 +162,7 @@ def _scores(part: str, scores: Mapping[str, Any]) -> list[str]:
         for label, row in scores["per_class"].items()
     ]
     return [
-        f"On the {scores['n']:,} {part} posts{f', {lacking}' if (lacking := untested(scores)) else ''}:",
+        f"On the {counted(scores['n'], f'{part} post')}{f', {lacking}' if (lacking := untested(scores)) else ''}:",
         "",
         *table(["measure", "value", "95 % interval"], "lrl", measures),
         "",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from jointune.counting import counted
 from jointune.evaluation.metrics import Metrics, with_interval
 from jointune.posts.post import Posts
 from jointune.report.markdown import table
@@ -44,7 +45,8 @@ def demo_report(
     lines = [
         "# jointune demo: report",
         "",
-        f"A joint classifier was trained for {seconds:.0f} s on made-up demo posts and tested on {len(posts)} others. "
+        f"A joint classifier was trained for {seconds:.0f} s on made-up demo posts and tested on "
+        f"{counted(len(posts), 'other')}. "
         "**These figures are about demo data and say nothing about real posts.**",
         "",
         "## Does it pay to look at both?",

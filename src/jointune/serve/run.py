@@ -61,6 +61,7 @@ def bind(host: str, port: int) -> socket.socket:
     Raises:
         SettingsError: the address is not one of this machine, or in use.
     """
+    line = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -70,6 +71,8 @@ def bind(host: str, port: int) -> socket.socket:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         line.bind(address)
     except (OSError, OverflowError) as reason:
+        if line is not None:
+            line.close()
         raise SettingsError(
             f"cannot listen on {host} port {port}: {reason}; choose another {setting('host')} or {setting('port')}"
         ) from reason

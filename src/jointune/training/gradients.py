@@ -11,6 +11,7 @@ from torch import nn
 from jointune.batches.batch import Batch
 from jointune.batches.prefetch import prefetch
 from jointune.batches.training_set import TrainingSet
+from jointune.counting import counted
 from jointune.errors import TooLittleMemoryError
 from jointune.memory import trim_heap
 from jointune.progress import Bar
@@ -63,7 +64,9 @@ def gradients(
             if size == 1:
                 raise TooLittleMemoryError(f"{short} for one post; train fewer layers or a smaller encoder") from error
             if accelerator.num_processes > 1:
-                raise TooLittleMemoryError(f"{short} for {size} posts at once; set a lower micro_batch_size") from error
+                raise TooLittleMemoryError(
+                    f"{short} for {counted(size, 'post')} at once; set a lower micro_batch_size"
+                ) from error
         else:
             return
         # Outside the handler: while it runs, the error keeps what filled the memory.
@@ -72,7 +75,7 @@ def gradients(
         trim_heap()
         if accelerator.device.type == "cuda":
             torch.cuda.empty_cache()
-        bar.line(f"too little memory on {accelerator.device}: going on with {size} posts at once")
+        bar.line(f"too little memory on {accelerator.device}: going on with {counted(size, 'post')} at once")
 
 
 def part_size(recipe: Recipe, device: torch.device) -> int:

@@ -124,8 +124,6 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     check_trackers(settings.get("track"))
     if settings.get("lora") is not None:
         check_installed("peft", "lora", setting("lora"))
-    if settings.get("read_image_text"):
-        check_installed("rapidocr_onnxruntime", "ocr", setting("read_image_text"))
     if str(settings.get("image_encoder", "")).startswith("timm:"):
         check_installed("timm", "timm", setting("image_encoder", settings["image_encoder"]))
 

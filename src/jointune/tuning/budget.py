@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
 
+from jointune.counting import counted
 from jointune.errors import SettingsError, setting
 from jointune.progress import spoken
 
@@ -40,10 +41,11 @@ class Budget:
             elapsed: seconds that the tuning took so far.
         """
         if self.trials is not None and len(durations) >= self.trials:
-            return f"all {self.trials} trials are done"
+            return f"all {counted(self.trials, 'trial is', 'trials are')} done"
         if self.minutes is not None and durations and elapsed + mean(durations) > 60 * self.minutes:
+            unit = "minute" if self.minutes == 1 else "minutes"
             return (
-                f"the time limit of {self.minutes:g} minutes leaves no time for another trial, which takes "
+                f"the time limit of {self.minutes:g} {unit} leaves no time for another trial, which takes "
                 f"{spoken(mean(durations))} on average"
             )
         return None

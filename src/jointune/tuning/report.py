@@ -5,6 +5,7 @@ import json
 import shlex
 from pathlib import Path
 
+from jointune.counting import counted
 from jointune.files import atomic_file
 from jointune.report.markdown import table
 from jointune.tuning.result import Tuned
@@ -31,7 +32,8 @@ def _lines(tuned: Tuned) -> list[str]:
     return [
         "# Tuning",
         "",
-        f"{len(tuned.trials)} trials, each scored on the same {tuned.validation_posts:,} validation posts; the best of "
+        f"{counted(len(tuned.trials), 'trial')}, each scored on the same "
+        f"{counted(tuned.validation_posts, 'validation post')}; the best of "
         "them:",
         "",
         *table(header, "l" + "r" * (len(header) - 1), rows),

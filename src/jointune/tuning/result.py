@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jointune.classifier import JointClassifier
+from jointune.counting import counted
 from jointune.errors import InterruptedTraining
 from jointune.evaluation.paired import Difference
 from jointune.posts.problems import Problem
@@ -109,10 +110,12 @@ class Tuned:
         said = [f"{self.ended[:1].upper()}{self.ended[1:]}."]
         failed = sum(bool(row["error"]) for row in self.trials)
         if failed:
-            said.append(f"{failed} {'trials' if failed > 1 else 'trial'} failed; trials.csv says why.")
+            said.append(f"{counted(failed, 'trial')} failed; trials.csv says why.")
         if self.importance:
             shares = ", ".join(f"{name} {share:.0%}" for name, share in self.importance.items())
-            said.append(f"What mattered, as the share of the variance between {len(self.trials)} trials: {shares}.")
+            said.append(
+                f"What mattered, as the share of the variance between {counted(len(self.trials), 'trial')}: {shares}."
+            )
         else:
             said.append(
                 f"Which settings mattered cannot be told: it takes {FEWEST_FOR_IMPORTANCE} finished trials that differ."

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from jointune.counting import counted
 from jointune.errors import PostsError
 from jointune.posts.formats.delimited import DelimitedTable
 from jointune.posts.post import Post
@@ -131,4 +132,4 @@ def _with_picture(post: Post, archive: Archive) -> Post:
 
 
 def _rows(count: int) -> str:
-    return f"{count:,} row" if count == 1 else f"{count:,} rows"
+    return counted(count, "row")
