@@ -19,7 +19,7 @@ import fake_ocr
 import predictors
 from jointune import compare, read_posts
 from jointune.comparison.cells import stored_results
-from jointune.errors import InterruptedTraining, OutputError, PostsError, SettingsError
+from jointune.errors import InterruptedTraining, JointuneWarning, OutputError, PostsError, SettingsError
 from jointune.evaluation.calibration import at_temperature, calibrate
 from jointune.posts.check import class_numbers
 
