@@ -128,11 +128,12 @@ def test_few_posts_lower_the_rates_by_the_root_of_their_share(parts, tiny_settin
     assert rate(4 * posts) == pytest.approx(rate(0) / 2)
 
 
-def test_the_trained_model_is_calibrated_on_the_validation_posts(parts, tiny_settings):
-    training, held, test = parts
+def test_the_trained_model_is_calibrated_on_the_validation_posts(parts, misled, tiny_settings):
+    test = parts[2]
+    training, held = misled
     classifier = JointClassifier(**tiny_settings).fit(training, validation=held)
     temperature = float(classifier.model_.temperature)
-    assert temperature != 1
+    assert temperature > 2, "surer than it is right"
     scores = classifier.predict_proba(test)
     classifier.model_.temperature.fill_(1.0)
     np.testing.assert_allclose(at_temperature(classifier.predict_proba(test), temperature), scores, atol=1e-5)
