@@ -101,6 +101,8 @@ def test_posts_that_the_model_knows_are_counted_and_the_others_scored_apart():
     )
     assert "on the 4 others, accuracy is 0.750" in note
     assert notes_on_known(np.zeros(12, dtype=int), truth, np.eye(2)[answers], ["bad", "good"]) == []
+    (note,) = notes_on_known(known[:9], truth[:9], np.eye(2)[answers[:9]], ["bad", "good"])
+    assert note.endswith("macro F1 1.000, none of them labelled 'good'")
     (note,) = notes_on_known(known[:6], truth[:6], np.eye(2)[answers[:6]], ["bad", "good"])
     assert "none of them is new to the model" in note
 

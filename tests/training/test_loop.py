@@ -128,14 +128,15 @@ def test_few_posts_lower_the_rates_by_the_root_of_their_share(parts, tiny_settin
     assert rate(4 * posts) == pytest.approx(rate(0) / 2)
 
 
-def test_the_trained_model_is_calibrated_on_the_validation_posts(parts, tiny_settings):
-    training, held, test = parts
+def test_the_trained_model_is_calibrated_on_the_validation_posts(parts, misled, tiny_settings):
+    test = parts[2]
+    training, held = misled
     classifier = JointClassifier(**tiny_settings).fit(training, validation=held)
-    assert float(classifier.model_.temperature) == pytest.approx(classifier.calibration_["temperature"])
-    classifier.model_.temperature.fill_(1.0)
+    temperature = float(classifier.model_.temperature)
+    assert temperature > 2, "surer than it is right"
     scores = classifier.predict_proba(test)
-    classifier.model_.temperature.fill_(2.0)
-    np.testing.assert_allclose(classifier.predict_proba(test), at_temperature(scores, 2.0), atol=1e-5)
+    classifier.model_.temperature.fill_(1.0)
+    np.testing.assert_allclose(at_temperature(classifier.predict_proba(test), temperature), scores, atol=1e-5)
 
 
 def test_the_best_validated_weights_are_kept_on_request(parts, tiny_settings):

@@ -112,7 +112,7 @@ def notes_on_known(
         low, high = scores.accuracy_ci
         rest = (
             f"on the {_count(scores.n, 'other')}, accuracy is {scores.accuracy:.3f} ({low:.3f} to {high:.3f}) and "
-            f"macro F1 {scores.macro_f1:.3f}"
+            f"macro F1 {scores.macro_f1:.3f}" + (f", {lacking}" if (lacking := untested(scores)) else "")
         )
     return [f"of the {_count(len(known), f'{part} post'.strip())}, {', '.join(found)}: scores on them flatter; {rest}"]
 

@@ -121,7 +121,7 @@ def label_problems(posts: Iterable[Post], split: bool = False, undivided: bool =
             first.where,
             "split",
             "no post is marked validation",
-            "mark some, or do without the splits and hold out a fraction",
+            "mark some, or hold out a fraction without splits",
         )
     if len(by_label) == 1:
         (label,) = by_label
