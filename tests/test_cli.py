@@ -150,7 +150,7 @@ def test_a_table_of_one_post_is_scored_as_one_post(jointune, tiny_bundle, tmp_pa
     assert f"wrote {tmp_path / 's.csv'}: 1 post\n" in said
     code, said = jointune("evaluate", tiny_bundle, tmp_path / "one.csv")
     assert code == 0, said
-    assert "on 1 post\n" in said
+    assert "on 1 post," in said
     assert not re.search(r"\b1 posts\b", said)
     (tmp_path / "bad.csv").write_text("text,image,label\ngood,,positive\nbad,nowhere.png,negative\n")
     code, said = jointune("evaluate", tiny_bundle, tmp_path / "bad.csv", "--on-bad-image", "skip")

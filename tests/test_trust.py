@@ -76,7 +76,7 @@ def test_few_validation_posts_are_told_in_fit_and_on_the_card(quick, tmp_path):
     classifier.save(tmp_path / "bundle")
     card = (tmp_path / "bundle" / "README.md").read_text(encoding="utf-8")
     assert "- only 1 validation post" in card
-    assert "On the 1 validation posts, none of them labelled" in card
+    assert "On the 1 validation post, none of them labelled" in card
     assert "there are too few validation posts to tell whether one would help" in card
     assert JointClassifier.load(tmp_path / "bundle").notes_ == classifier.notes_
 

@@ -792,7 +792,7 @@ def _usable_device(device: str | None) -> torch.device:
     try:
         target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         torch.empty(0, device=target)
-    except (RuntimeError, AssertionError, NotImplementedError) as reason:
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as reason:
         first = str(reason).strip().splitlines()[0]
         raise SettingsError(f"{setting('device', device)}: it cannot be used here: {first}; choose another") from reason
     return target

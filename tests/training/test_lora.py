@@ -70,11 +70,11 @@ def test_it_resumes(parts, settings, tmp_path, monkeypatch):
 
 
 def test_a_rank_is_at_least_one(parts, settings):
-    with pytest.raises(SettingsError, match="rank"):
+    with pytest.raises(SettingsError, match="lora=0: it must be at least 1"):
         JointClassifier(**settings, lora=0).fit(parts[0])
 
 
 def test_without_the_package_it_names_what_brings_it(parts, settings, monkeypatch):
     monkeypatch.setitem(sys.modules, "peft", None)
-    with pytest.raises(MissingExtraError, match=r"jointune\[lora\]"):
+    with pytest.raises(MissingExtraError, match=r"\.\[lora\]"):
         JointClassifier(**settings, lora=2).fit(parts[0], validation=parts[1])

@@ -29,7 +29,8 @@ def address(tiny_bundle):
         [sys.executable, "-m", "jointune", "ui", tiny_bundle, "--port", "0"], stdout=subprocess.PIPE, text=True
     )
     try:
-        yield next(word for word in process.stdout.readline().split() if word.startswith("http://127.0.0.1:"))
+        words = (word for line in process.stdout for word in line.split())
+        yield next(word for word in words if word.startswith("http://127.0.0.1:"))
     finally:
         os.kill(process.pid, signal.SIGTERM)
         assert process.wait(20) == 0

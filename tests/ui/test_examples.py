@@ -12,7 +12,9 @@ def test_a_model_of_sentiment_gets_demo_posts(tmp_path):
     found = examples(["negative", "neutral", "positive"], tmp_path)
     assert [example.text for example in found][-1] == "Best parking job ever, I am amazing."
     assert len(found) == 3
-    assert all(Image.open(example.picture).size for example in found)
+    for example in found:
+        with Image.open(example.picture) as picture:
+            assert picture.size == (240, 240)
     assert {example.picture.parent for example in found} == {tmp_path}
     assert len(examples(["Negative", "Positive"], tmp_path)) == 3
 

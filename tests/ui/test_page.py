@@ -16,6 +16,11 @@ from jointune.ui.examples import Example, examples
 from jointune.ui.offline import load_gradio
 from serve.made_scorer import make_scorer
 
+pytestmark = [  # gradio leaves sockets and event loops open
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
 
 @pytest.fixture
 def client(tmp_path, monkeypatch):

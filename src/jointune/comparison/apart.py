@@ -34,12 +34,13 @@ def run_apart(job: Job, bar: Bar) -> CellResult | Failure:
     )
     assert process.stdin is not None, "it is a pipe"
     assert process.stdout is not None, "it is a pipe"
+    lines = TextIOWrapper(process.stdout, encoding="utf-8", errors="replace")
     try:
         with suppress(BrokenPipeError):  # it ended already; what it printed says why
             pickle.dump(sys.path, process.stdin)
             cloudpickle.dump(job, process.stdin)  # it takes a method that is defined in a notebook
             process.stdin.flush()
-        for line in TextIOWrapper(process.stdout, encoding="utf-8", errors="replace"):
+        for line in lines:
             last.append(line.rstrip())
             bar.note(f"{job.cell}: {line.strip()}")
         code = process.wait()
@@ -51,8 +52,7 @@ def run_apart(job: Job, bar: Bar) -> CellResult | Failure:
             process.wait()
         with suppress(BrokenPipeError):
             process.stdin.close()
-        assert process.stdout is not None, "it is a pipe"
-        process.stdout.close()
+        lines.close()
     result = load_result(job.cell, job.folder) if code == 0 else None
     if result:
         return result

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel, TimmWrapperConfig
+from transformers import AutoModel
 
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.tokens import TextPreprocessor
@@ -265,6 +265,8 @@ def _timm(architecture: str) -> tuple[nn.Module, ImagePreprocessor, str, list[st
     with _loading(name, "image"):
         timm = require("timm", "timm", f"the encoder {name}")
         pretrained = timm.create_model(architecture, pretrained=True, num_classes=0)
+        from transformers import TimmWrapperConfig  # transformers then imports timm, and timm torchvision
+
         model: Any = AutoModel.from_config(TimmWrapperConfig(architecture=architecture, do_pooling=True))
         model.timm_model.load_state_dict(pretrained.state_dict())
         settings = pretrained.pretrained_cfg

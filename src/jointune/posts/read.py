@@ -1,6 +1,8 @@
 """Files, folders and Python records to posts; the one place that knows which column means what."""
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
@@ -108,9 +110,10 @@ class PostsFile:
         if not can_fetch(address):
             raise PostsError(f"{address}: not an address to read posts from; use one of {', '.join(SCHEMES)}")
         # Tables are read more than once and Parquet from its end; and so every pass sees the same posts.
-        self._temporary = tempfile.TemporaryDirectory(prefix="jointune-posts-", ignore_cleanup_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix="jointune-posts-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)  # when this is let go of, or the process ends
         with progress_bar(f"reading {address}", "MB", progress) as bar:
-            return download(address, Path(self._temporary.name), bar)
+            return download(address, folder, bar)
 
     def stamp(self) -> object:
         """By which a resumed run knows the file again, as JSON values; pictures beside it do not count."""
