@@ -165,7 +165,8 @@ def stored_failures(folder: Path) -> Iterator[Failure]:
 
 def _read(path: Path) -> CellResult:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # NumPy leaves a file open that it cannot read.
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
             arrays = {name: file[name] for name in ("check", "check_scores", "test", "test_scores")}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as reason:
