@@ -26,6 +26,7 @@ from jointune import JointClassifier
 from jointune.batches.store import PictureStore, store_pictures
 from jointune.batches.texts import encode_posts
 from jointune.batches.training_set import TrainingSet
+from jointune.config import Config
 from jointune.demo import POSTS
 from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
 from jointune.model import Inputs, JointModel, make_model
@@ -35,20 +36,19 @@ from jointune.training.below import run_frozen_layers
 from jointune.training.gradients import part_size
 from jointune.training.inference import autocast, supports_bf16, to_inputs
 from jointune.training.loop import Validation, fine_tune
-from jointune.training.recipe import Recipe
 
 SIDE, PRODUCTS = 2048, 8
 """Of the square matrices that are multiplied, and how often in a round."""
 
 
-def preloaded(training: TrainingSet, recipe: Recipe, device: torch.device) -> list[list[Inputs]]:
+def preloaded(training: TrainingSet, config: Config, device: torch.device) -> list[list[Inputs]]:
     """The micro-batches of each step of the first epoch, with the shapes that the training loop's draws give them."""
     steps = []
-    for step, chosen in enumerate(training.epoch_order(recipe.batch_size, recipe.seed, 0)):
-        size = part_size(recipe, device)
+    for step, chosen in enumerate(training.epoch_order(config.batch_size, config.seed, 0)):
+        size = part_size(config, device)
         parts = [chosen[start : start + size] for start in range(0, len(chosen), size)]
         batches = [
-            training.training_batch(part, recipe.seed * 1009, step, recipe.modality_dropout, recipe.augment, number)
+            training.training_batch(part, config.seed * 1009, step, config.modality_dropout, config.augment, number)
             for number, part in enumerate(parts)
         ]
         steps.append([to_inputs(batch, device) for batch in batches])
@@ -100,7 +100,7 @@ def main(options: Namespace) -> None:
     accelerator = Accelerator()
     device = accelerator.device
     classifier = JointClassifier()
-    recipe = replace(classifier.recipe(), epochs=1, epoch_steps=1, evaluations_per_epoch=1)
+    config = replace(classifier.validated(), epochs=1, epoch_steps=1, evaluations_per_epoch=1)
     posts = read_posts(options.posts)[: options.count]
     text_encoder, text, _ = load_text_encoder("minilm-l6")
     image_encoder, image, _ = load_image_encoder("efficientnet-lite0")
@@ -114,8 +114,8 @@ def main(options: Namespace) -> None:
     labels = np.array([classes.index(str(label)) for label in posts.labels], dtype=np.int64)
     training = TrainingSet(encode_posts(posts, text), places, store, labels, text, image)
     model = make_model(text_encoder, image_encoder, classifier.fusion, len(classes), probe=True).to(device)
-    run_frozen_layers(model, training, recipe, device, QuietBar(), mirrored=recipe.augment)
-    steps = preloaded(training, recipe, device)
+    run_frozen_layers(model, training, config, device, QuietBar(), mirrored=config.augment)
+    steps = preloaded(training, config, device)
 
     flops = training_flops(model.train(), steps, device)
     dtype = torch.bfloat16 if supports_bf16(device) else torch.float32
@@ -129,7 +129,7 @@ def main(options: Namespace) -> None:
         # No validation: how often posts are scored is the user's choice, and arithmetic as well.
         "epoch of fine-tuning": (
             flops,
-            lambda: fine_tune(model, training, lambda _: Validation((0.0,), 0.0, {}), recipe, accelerator),
+            lambda: fine_tune(model, training, lambda _: Validation((0.0,), 0.0, {}), config, accelerator),
         ),
     }
 

@@ -52,7 +52,7 @@ def main(options: Namespace) -> None:
     training, known = (
         TrainingSet(encoded, places, store, np.zeros(len(posts), dtype=np.int64), text, image) for _ in range(2)
     )
-    recipe = JointClassifier().recipe()
+    recipe = JointClassifier().validated()
     run_frozen_layers(upper, known, recipe, torch.device("cpu"), QuietBar(), pictures=not recipe.augment)
     chosen = training.epoch_order(BATCH, 0, 0)
 

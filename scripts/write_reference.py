@@ -4,7 +4,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_args
 
 import typer
 
@@ -42,8 +42,14 @@ def command_line() -> str:
         "| 129, 143 | stopped by SIGHUP, as when a terminal is closed, or by SIGTERM |",
     ]
     for name, command in group.commands.items():
-        lines += ["", f"## jointune {name}", "", *_command(name, command, get_type_hints(COMMANDS[name]))]
+        lines += ["", f"## jointune {name}", "", *_command(name, command, _types(COMMANDS[name]))]
     return "\n".join(lines) + "\n"
+
+
+def _types(function: Any) -> dict[str, Any]:
+    """The type of each parameter; Annotated is taken off."""
+    parameters = inspect.signature(function).parameters.values()
+    return {one.name: getattr(one.annotation, "__origin__", one.annotation) for one in parameters}
 
 
 def _command(name: str, command: Any, types: dict[str, Any]) -> Iterator[str]:

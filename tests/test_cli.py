@@ -129,9 +129,9 @@ def test_a_device_that_is_not_there_is_one_message(refused, tiny_bundle):
 
 def test_in_python_the_same_mistakes_name_arguments(tmp_path):
     with pytest.raises(SettingsError, match=r"^epochs=-1: it must be at least 0$"):
-        JointClassifier(epochs=-1).recipe()
+        JointClassifier(epochs=-1).validated()
     with pytest.raises(SettingsError, match=r"^fusion='nonsense': choose one of gated"):
-        JointClassifier(fusion="nonsense").recipe()
+        JointClassifier(fusion="nonsense").validated()
     with pytest.raises(SettingsError, match=r"^validation=2: a fraction lies between 0 and 1$"):
         JointClassifier(progress=False).fit([{"text": "a", "label": "x"}, {"text": "b", "label": "y"}], validation=2)
 

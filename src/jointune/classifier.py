@@ -3,10 +3,10 @@
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from sklearn.exceptions import NotFittedError
 
 from jointune import __version__
 from jointune.batches.batch import Batch
-from jointune.batches.normalise import KINDS, valid_kinds
+from jointune.batches.normalise import valid_kinds
 from jointune.batches.picture_cache import open_store
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.store import PictureStore, store_pictures, stored_digests
@@ -27,6 +27,7 @@ from jointune.batches.tokens import TextPreprocessor
 from jointune.batches.training_set import TrainingSet
 from jointune.bundle import Bundle, load_bundle, save_bundle
 from jointune.caches import cache_limit
+from jointune.config import METRICS, Config, document_settings, plain
 from jointune.encoders.depths import spread_depths
 from jointune.encoders.encoder import Encoder
 from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
@@ -50,7 +51,7 @@ from jointune.posts.image_text import read_with_bar
 from jointune.posts.labels import order_labels, several_labels, typed_label
 from jointune.posts.learned import LearnedPosts
 from jointune.posts.post import Post, Posts
-from jointune.posts.problems import OnBadImage, Problem, raise_problems, valid_policy
+from jointune.posts.problems import OnBadImage, Problem, raise_problems
 from jointune.posts.read import Columns, label_text
 from jointune.posts.records import as_posts
 from jointune.posts.split import split_posts
@@ -62,80 +63,18 @@ from jointune.training.checkpoint import Checkpoints
 from jointune.training.inference import chosen_precision, probabilities
 from jointune.training.loop import Validation, fine_tune
 from jointune.training.probe import start_from_probe
-from jointune.training.recipe import METRICS, Recipe, check_settings, check_types
 from jointune.training.tracking import loggable
 
 
-class JointClassifier(ClassifierMixin, BaseEstimator):
+@document_settings
+class JointClassifier(ClassifierMixin, Config, BaseEstimator):
     """A classifier of posts: a text encoder and an image encoder, fine-tuned jointly with a fusion and a head.
 
     After de Toledo and Marcacini (2022), arXiv 2210.05790. In scikit-learn's manner: arguments are kept as given,
     ``fit`` learns attributes that end in an underscore, ``clone`` and ``get_params`` work.
 
     Args:
-        text_encoder: a built-in name (``minilm-l6``), a folder, or a Hugging Face id.
-        image_encoder: a built-in name (``efficientnet-lite0``, ``efficientnet-lite2``), a folder, a Hugging Face id, or
-            ``timm:NAME``.
-        fusion: ``gated``, ``concat``, ``paper``, ``cross-attention``, ``mual``, ``splitting``, ``dual``,
-            ``single-stream``, one of these with another width, such as ``gated:512``, or a fusion's class.
-        probe: whether training starts from a linear probe on the frozen encoders, which stays beside fusion and head.
-        probe_depths: from how many depths of each encoder the probe takes pooled states: 1 is the last layer alone,
-            more are as many layers evenly spread over those that are trained.
-        lora: rank of updates that are trained beside the linear layers of the encoders, in place of their weights; they
-            are added to them in the end. Takes less memory, which large encoders need; needs the extra ``lora``. An
-            encoder without such layers, as a convolutional one, is trained as ever.
-        gradient_checkpointing: whether the encoders' layers are computed twice a step, which takes less memory and
-            gives the same result.
-        train_layers: how many of the uppermost layers of each encoder are trained; less than 1 is the share of them,
-            rounded up, and None is all of the encoder. What lies below stays as it was pre-trained. An encoder whose
-            layers cannot be told apart, such as ALBERT, is trained as a whole.
-        compile_layers: whether ``torch.compile`` makes what computes the encoders' layers. On a CPU that needs a C++
-            compiler. It takes a minute or more before the first step.
-        epochs: most passes over the training posts.
-        epoch_steps: an epoch has this many steps at least: posts that make fewer are passed several times.
-        batch_size: posts a step, on each device.
-        micro_batch_size: posts that go through the model at once; the gradients of several such parts make a step. By
-            default 16 on a CPU, and on any other device the whole batch. It is halved where memory does not suffice.
-            Less changes the result by rounding only, apart from which posts a draw hits.
-        encoder_lr: AdamW's peak rate for both encoders.
-        head_lr: AdamW's peak rate for fusion, head and the embeddings of missing modalities.
-        full_rate_posts: with fewer training posts than this, both rates are multiplied by the root of their share in
-            it; 0 for never.
-        weight_decay: AdamW's decoupled decay, of matrices only.
-        schedule: how the rates fall after the warm-up: ``cosine`` to ``final_rate``, or ``exponential``, by 0.9 an
-            epoch.
-        warmup: share of all steps over which the rates rise.
-        final_rate: share of the peak rates that a cosine ends with.
-        max_grad_norm: gradients are scaled down to this norm.
-        label_smoothing: share of the target that is spread over all labels.
-        class_weight: ``balanced``, a weight by label, or None for equal weights.
-        modality_dropout: chance that a training post with both modalities loses one of them for a step.
-        augment: whether training mirrors pictures at random, and crops them at random where there is a margin.
-        average_epochs: what is validated and kept are weights averaged over about so many of the last epochs; 0 for
-            those of single steps.
-        evaluations_per_epoch: how often an epoch the validation posts are scored.
-        patience: training stops after this many epochs without a better score; for 0, at the first validation without.
-        prefer_last: the weights at the end are kept where none before are better by more than so many standard errors
-            of the validation score, and where training did not stop before; 0 for the best ones.
-        metric: which validation score tells better from worse weights: ``accuracy``, ``macro_f1``, ``weighted_f1`` or
-            ``log_loss``.
-        normalise: what of posts' writing becomes plain text: any of ``links``, ``retweets``, ``handles``, ``hashtags``,
-            ``emoji`` and ``repeats``.
-        image_margin: whether pictures are resized with the margin that the image encoder was evaluated with, where it
-            was with one, and that margin is cut off; training cuts at random instead, unless ``augment`` is off.
-        max_tokens: length that texts are cut to; 128, or less where the encoder allows less, by default.
-        precision: of training: ``bf16``, ``fp32``, or ``auto`` for bf16 where the device has it. Prediction is fp32.
-        read_image_text: whether the text encoder also reads the text in the picture, as a second segment; needs the
-            extra ``ocr``. Texts that come too long are cut from the longer of both.
-        on_bad_image: what to do about a picture that cannot be read: ``error``, ``skip`` the post, or go on as if it
-            were ``missing``; affected rows are then in ``problems_``.
-        track: a tracker of Accelerate: ``tensorboard``, ``mlflow``, ``wandb`` or ``trackio``.
-        device: such as ``cpu`` or ``cuda:1``; by default what Accelerate finds. Only used when loading for prediction.
-        seed: of every random draw.
-        progress: whether to show bars on standard error.
-        text_column: column of the texts in data frames, mappings and files; None where there are none.
-        image_column: column of the pictures; None where there are none.
-        label_column: column of the labels.
+        {settings}
 
     Attributes:
         classes_: labels [C], in the order of the probabilities' columns: of the type that ``fit`` was given in Python,
@@ -153,99 +92,6 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         notes_: what to know before the classifier is trusted, one sentence each; also given as ``JointuneWarning``.
         text_fit_: how the training texts fit the text encoder: how many are cut, and the share of unknown words.
     """
-
-    def __init__(
-        self,
-        text_encoder: str = "minilm-l6",
-        image_encoder: str = "efficientnet-lite0",
-        # The best of three on the validation posts of MVSA-Single, with one seed each; accuracy and macro F1: gated
-        # 0.784 and 0.689, concat 0.769 and 0.676, cross-attention 0.758 and 0.650. One standard error is 0.02.
-        fusion: str | FusionFactory = "gated",
-        *,
-        probe: bool = True,
-        probe_depths: int = 3,
-        train_layers: float | None = 0.75,
-        lora: int | None = None,
-        gradient_checkpointing: bool = False,
-        compile_layers: bool = False,
-        epochs: int = 2,
-        epoch_steps: int = 16,
-        batch_size: int = 32,
-        micro_batch_size: int | None = None,
-        encoder_lr: float = 1e-4,
-        head_lr: float = 1e-3,
-        full_rate_posts: int = 2000,
-        weight_decay: float = 0.01,
-        schedule: str = "cosine",
-        warmup: float = 0.2,
-        final_rate: float = 0.5,
-        max_grad_norm: float = 1.0,
-        label_smoothing: float = 0.0,
-        class_weight: Literal["balanced"] | dict[Any, float] | None = None,
-        modality_dropout: float = 0.2,
-        augment: bool = True,
-        average_epochs: float = 1.0,
-        evaluations_per_epoch: int = 2,
-        patience: int = 2,
-        prefer_last: float = 1.0,
-        metric: str = "accuracy",
-        normalise: Sequence[str] = KINDS,
-        image_margin: bool = False,
-        max_tokens: int | None = None,
-        precision: str = "auto",
-        read_image_text: bool = False,
-        on_bad_image: OnBadImage = "error",
-        track: str | None = None,
-        device: str | None = None,
-        seed: int = 0,
-        progress: bool = True,
-        text_column: str | None = "text",
-        image_column: str | None = "image",
-        label_column: str = "label",
-    ) -> None:
-        self.text_encoder = text_encoder
-        self.image_encoder = image_encoder
-        self.fusion = fusion
-        self.probe = probe
-        self.probe_depths = probe_depths
-        self.train_layers = train_layers
-        self.lora = lora
-        self.gradient_checkpointing = gradient_checkpointing
-        self.compile_layers = compile_layers
-        self.epochs = epochs
-        self.epoch_steps = epoch_steps
-        self.batch_size = batch_size
-        self.micro_batch_size = micro_batch_size
-        self.encoder_lr = encoder_lr
-        self.head_lr = head_lr
-        self.full_rate_posts = full_rate_posts
-        self.weight_decay = weight_decay
-        self.schedule = schedule
-        self.warmup = warmup
-        self.final_rate = final_rate
-        self.max_grad_norm = max_grad_norm
-        self.label_smoothing = label_smoothing
-        self.class_weight = class_weight
-        self.modality_dropout = modality_dropout
-        self.augment = augment
-        self.average_epochs = average_epochs
-        self.evaluations_per_epoch = evaluations_per_epoch
-        self.patience = patience
-        self.prefer_last = prefer_last
-        self.metric = metric
-        self.normalise = normalise
-        self.image_margin = image_margin
-        self.max_tokens = max_tokens
-        self.precision = precision
-        self.read_image_text = read_image_text
-        self.on_bad_image = on_bad_image
-        self.track = track
-        self.device = device
-        self.seed = seed
-        self.progress = progress
-        self.text_column = text_column
-        self.image_column = image_column
-        self.label_column = label_column
 
     def fit(
         self,
@@ -284,7 +130,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         """
         began = time.monotonic()
         self.notes_: list[str] = []
-        recipe, kinds = self.recipe(), valid_kinds(self.normalise)
+        config, kinds = self.validated(), valid_kinds(self.normalise)
         cache_limit()
         if self.read_image_text:
             ocr.load_ocr()
@@ -339,18 +185,18 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             weights = self._class_weights(training.labels)
 
             def start(untrained: JointModel) -> None:
-                start_from_probe(untrained, training, checking, recipe, accelerator.device, weights)
+                start_from_probe(untrained, training, checking, config, accelerator.device, weights)
 
-            if self.train_layers is not None and recipe.epochs and model.takes_states:
+            if self.train_layers is not None and config.epochs and model.takes_states:
                 with progress_bar("running the frozen layers", "posts", shown) as bar:
-                    self._run_frozen_layers(model, training, checking, recipe, accelerator.device, bar)
+                    self._run_frozen_layers(model, training, checking, config, accelerator.device, bar)
             compiled = (text_encoder.model, image_encoder.model) if self.compile_layers else ()
             with compiled_layers(compiled), progress_bar("training", "steps", shown) as bar:
                 self.log_ = fine_tune(
                     model,
                     training,
                     lambda current: self._validate(current, checking, accelerator.device),
-                    recipe,
+                    config,
                     accelerator,
                     weights,
                     self._checkpoints(Path(checkpoint), posts, held, accelerator) if checkpoint else None,
@@ -521,19 +367,6 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
 
         return upload(self._bundle(), repository, private, message)
 
-    def recipe(self) -> Recipe:
-        """The settings that training follows.
-
-        Raises:
-            SettingsError: one of them is out of range.
-            MissingExtraError: one of them needs a package that is not installed.
-        """
-        settings = self.get_params(deep=False)
-        valid_policy(self.on_bad_image)
-        check_types(settings, JointClassifier.__init__)
-        check_settings(settings)
-        return Recipe(**{field.name: _plain(settings[field.name]) for field in fields(Recipe)})
-
     def columns(self) -> Columns:
         """Which column of data frames, mappings and files holds what."""
         return Columns(self.text_column, self.image_column, self.label_column, "split")
@@ -590,7 +423,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
             fusion = built_in(self.model_.fusion) if built_in else f"custom:{name}"
         # Where a bundle was trained is no concern of whoever loads it.
         settings |= {"fusion": fusion, "device": None, "track": None}
-        settings = {name: _plain(value) for name, value in settings.items()}
+        settings = {name: plain(value) for name, value in settings.items()}
         if hasattr(self, "metrics_"):
             parts = {"validation": self.metrics_, "test": self.test_metrics_}
             metrics = {part: scores.to_dict() for part, scores in parts.items() if scores is not None}
@@ -681,17 +514,17 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         model: JointModel,
         training: TrainingSet,
         checking: TrainingSet,
-        recipe: Recipe,
+        config: Config,
         device: torch.device,
         bar: Bar,
     ) -> None:
         """Compute once what training would otherwise compute in each epoch."""
         model.to(device)
-        run_frozen_layers(model, checking, recipe, device, bar)
+        run_frozen_layers(model, checking, config, device, bar)
         # Texts vary with what is hidden where pictures are read too, and pictures with their random crops.
         plain, image = not self.read_image_text, training.image
-        uncropped = not recipe.augment or image.size == image.resize
-        run_frozen_layers(model, training, recipe, device, bar, plain, uncropped, mirrored=recipe.augment)
+        uncropped = not config.augment or image.size == image.resize
+        run_frozen_layers(model, training, config, device, bar, plain, uncropped, mirrored=config.augment)
 
     def _calibrate(self, checking: TrainingSet, known: np.ndarray) -> list[str]:
         """Fit the temperature on the validation posts, and score them with it.
@@ -796,10 +629,3 @@ def _usable_device(device: str | None) -> torch.device:
         first = str(reason).strip().splitlines()[0]
         raise SettingsError(f"{setting('device', device)}: it cannot be used here: {first}; choose another") from reason
     return target
-
-
-def _plain(value: Any) -> Any:
-    """A setting as JSON takes it: NumPy's numbers are Python's, labels in keys are texts."""
-    if isinstance(value, dict):
-        return {label_text(key): _plain(entry) for key, entry in value.items()}
-    return value.item() if isinstance(value, np.generic) else value

@@ -12,12 +12,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from jointune.training.recipe import SCHEDULES
 
 from conftest import SumFusion
 from jointune import JointClassifier, Posts, SettingsError, read_posts
 from jointune.evaluation.calibration import at_temperature
 from jointune.training.loop import _schedule
-from jointune.training.recipe import SCHEDULES
 
 
 def test_a_seed_gives_the_same_numbers_twice_and_another_seed_others(parts, tiny_settings):
@@ -217,7 +217,7 @@ def test_class_weights_move_the_predictions(parts, tiny_settings):
 
 @given(total=st.integers(1, 5000), warmup=st.floats(0, 1), schedule=st.sampled_from(SCHEDULES))
 def test_the_schedule_rises_then_falls_and_stays_between_0_and_1(total, warmup, schedule):
-    recipe = JointClassifier(warmup=warmup, schedule=schedule).recipe()
+    recipe = JointClassifier(warmup=warmup, schedule=schedule).validated()
     rates = [_schedule(step, total, max(1, total // 4), recipe) for step in range(total)]
     assert all(0 <= rate <= 1 for rate in rates)
     peak = round(total * warmup) - 1
@@ -227,14 +227,14 @@ def test_the_schedule_rises_then_falls_and_stays_between_0_and_1(total, warmup, 
 
 @given(final_rate=st.floats(0, 1), total=st.integers(10, 5000))
 def test_a_cosine_ends_with_the_final_rate(final_rate, total):
-    recipe = JointClassifier(warmup=0.0, final_rate=final_rate).recipe()
+    recipe = JointClassifier(warmup=0.0, final_rate=final_rate).validated()
     assert _schedule(0, total, total, recipe) == pytest.approx(1)
     assert _schedule(total // 2, 2 * (total // 2), total, recipe) == pytest.approx((1 + final_rate) / 2)
     assert _schedule(total, total, total, recipe) == pytest.approx(final_rate)
 
 
 def test_the_exponential_schedule_is_that_of_the_paper():
-    recipe = JointClassifier(warmup=0.0, schedule="exponential").recipe()
+    recipe = JointClassifier(warmup=0.0, schedule="exponential").validated()
     assert [round(_schedule(step, 40, 10, recipe), 4) for step in (0, 9, 10, 25, 39)] == [1, 1, 0.9, 0.81, 0.729]
 
 

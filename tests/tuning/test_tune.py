@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+from jointune.config import METRICS
 
 from jointune import JointClassifier, read_posts, tune
 from jointune.errors import (
@@ -21,7 +22,6 @@ from jointune.errors import (
     SettingsError,
     TooLittleMemoryError,
 )
-from jointune.training.recipe import METRICS
 
 SEARCHED = {"fusion", "modality_dropout", "label_smoothing", "weight_decay"}
 FUSIONS = ("gated:8", "concat:8")

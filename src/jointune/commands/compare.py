@@ -10,29 +10,27 @@ from jointune.commands.options import (
     Encoding,
     Force,
     ImageColumn,
-    ImageEncoderName,
     ImageRoot,
     LabelColumn,
-    OnBad,
     PostsArgument,
     Quiet,
     SplitColumn,
     TextColumn,
-    TextEncoderName,
     columns,
     out,
     say_affected,
+    takes_settings,
 )
 from jointune.commands.parts import read_whole
 from jointune.comparison.methods import METHODS, Setup, chosen_methods
 from jointune.comparison.protocol import budgets_of
+from jointune.config import check_settings
 from jointune.counting import counted
 from jointune.errors import SettingsError
 from jointune.files import COMPARISON_MARK, refuse_taken
-from jointune.posts.problems import valid_policy
-from jointune.training.recipe import check_settings
 
 
+@takes_settings(("text_encoder", "image_encoder", "fusion", "metric", "on_bad_image"), ("epochs", "read_image_text"))
 def compare(
     posts: PostsArgument,
     report: Annotated[Path, typer.Option("--out", metavar="REPORT_DIR", help="Folder to write.", show_default=False)],
@@ -51,9 +49,6 @@ def compare(
     label_budgets: Annotated[
         str, typer.Option(metavar="8,16,...,all", help="Numbers of training posts a label.")
     ] = "all",
-    text_encoder: TextEncoderName = "minilm-l6",
-    image_encoder: ImageEncoderName = "efficientnet-lite0",
-    fusion: Annotated[str, typer.Option(help="Of joint, frozen, text and image; see `jointune train`.")] = "gated",
     clip: Annotated[str | None, typer.Option(help="A CLIP checkpoint: a folder, or a Hugging Face id.")] = None,
     visualbert: Annotated[
         str | None, typer.Option(help="A VisualBERT checkpoint; the text encoder by default.")
@@ -62,23 +57,16 @@ def compare(
         str | None,
         typer.Option(metavar="TEMPLATE|FILE", help="For clip-zero-shot: with {label}, or JSON from label to prompt."),
     ] = None,
-    metric: Annotated[
-        str, typer.Option(metavar="accuracy|macro_f1|weighted_f1|log_loss", help="What stops and selects.")
-    ] = "accuracy",
-    epochs: Annotated[int | None, typer.Option(help="Most passes over the posts, of all but joint-paper.")] = None,
-    read_image_text: Annotated[
-        bool, typer.Option("--read-image-text", help="Read the text in pictures (OCR).")
-    ] = False,
     text_column: TextColumn = "text",
     image_column: ImageColumn = "image",
     label_column: LabelColumn = "label",
     split_column: SplitColumn = None,
     image_root: ImageRoot = None,
     encoding: Encoding = None,
-    on_bad_image: OnBad = "error",
     resume: Annotated[bool, typer.Option("--resume", help="Run only the cells that REPORT_DIR lacks.")] = False,
     force: Force = False,
     quiet: Quiet = False,
+    **settings: Any,
 ) -> None:
     """Compare methods on the same posts, folds, seeds and label budgets, and write a report.
 
@@ -86,11 +74,7 @@ def compare(
     """
     if split_column and folds is not None:
         raise SettingsError("--folds and --split-column: the posts are divided by one or the other")
-    settings: dict[str, Any] = {"text_encoder": text_encoder, "image_encoder": image_encoder, "fusion": fusion}
-    settings |= {"metric": metric} | ({"epochs": epochs} if epochs is not None else {})
-    if read_image_text:
-        settings["read_image_text"] = True
-    policy, wanted, templates = valid_policy(on_bad_image), _list(label_budgets), _prompts(prompts)
+    wanted, templates = _list(label_budgets), _prompts(prompts)
     names = _list(methods) if methods is not None else None
     check_settings(settings)
     chosen_methods(names, Setup(settings, clip, visualbert, templates))
@@ -113,11 +97,10 @@ def compare(
         clip=clip,
         visualbert=visualbert,
         prompts=templates,
-        on_bad_image=policy,
         progress=not quiet,
         **settings,
     )
-    say_affected(list(comparison.problems), on_bad_image)
+    say_affected(list(comparison.problems), settings["on_bad_image"])
     if comparison.results:
         out.print(comparison.summary().text(out.width))
     out.print(f"wrote {report / 'report.html'}")

@@ -8,6 +8,7 @@ from jointune.caches import cache_limit
 from jointune.classifier import JointClassifier
 from jointune.comparison.methods import Setup
 from jointune.comparison.protocol import Fold
+from jointune.config import Config, check_names
 from jointune.encoders.huggingface import load_image_encoder, load_projections, load_text_encoder
 from jointune.errors import SettingsError
 from jointune.posts.post import Posts
@@ -22,11 +23,8 @@ def check_settings(settings: dict[str, Any]) -> None:
     """
     if "seed" in settings:
         raise SettingsError("seed: a comparison chooses the seeds itself; say how many with seeds")
-    known = JointClassifier().get_params()
-    for name in settings:
-        if name not in known:
-            raise SettingsError(f"{name}: no setting of JointClassifier (there are: {', '.join(sorted(known))})")
-    JointClassifier(**settings).recipe()
+    check_names(settings)
+    Config(**settings).validated()
     cache_limit()
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from jointune.bundle import versions
-from jointune.classifier import JointClassifier
 from jointune.comparison.cells import stored_cells
 from jointune.comparison.methods import METHODS, Setup
 from jointune.comparison.protocol import Fold
 from jointune.comparison.report.write import REPORT
+from jointune.config import Config
 from jointune.files import COMPARISON_MARK, atomic_file, claim_folder, read_json, refuse_other, write_json
 from jointune.posts.digest import posts_digest
 from jointune.posts.divide import VALIDATION
@@ -58,7 +58,7 @@ def _clear(folder: Path) -> None:
 def about_of(posts: Posts, divided: list[Fold], folds: int | None, setup: Setup) -> dict[str, Any]:
     """What a comparison is of: as much as must agree for its cells to be compared, and what a report says of it."""
     environment = versions()
-    recipe = JointClassifier(**setup.settings).get_params()
+    recipe = vars(Config(**setup.settings))
     return {
         "format": FORMAT,
         "posts": {"name": posts.name, "number": len(posts), "sha256": posts_digest(posts)},

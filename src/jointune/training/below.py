@@ -9,18 +9,18 @@ from torch import Tensor
 
 from jointune.batches.states import StateStore, room_for
 from jointune.batches.training_set import TrainingSet
+from jointune.config import Config
 from jointune.encoders.image import ImageEncoder
 from jointune.encoders.text import TextEncoder
 from jointune.model import JointModel
 from jointune.progress import Bar
 from jointune.training.inference import autocast, evaluating, to_inputs
-from jointune.training.recipe import Recipe
 
 
 def run_frozen_layers(
     model: JointModel,
     posts: TrainingSet,
-    recipe: Recipe,
+    config: Config,
     device: torch.device,
     bar: Bar,
     texts: bool = True,
@@ -34,7 +34,7 @@ def run_frozen_layers(
     Args:
         model: in the precision and on the device that it will be trained on.
         posts: whose ``text_below``, ``image_below`` and ``image_below_mirrored`` are set.
-        recipe: batch size and precision.
+        config: batch size and precision.
         device: where the model is.
         bar: advances with every post.
         texts: whether texts are run.
@@ -53,8 +53,8 @@ def run_frozen_layers(
     if kept_texts is None and kept_pictures is None:
         return
     bar.start(len(posts))
-    with evaluating(model, device), torch.no_grad(), autocast(device, recipe.precision):
-        for batch in posts.in_order(recipe.batch_size):
+    with evaluating(model, device), torch.no_grad(), autocast(device, config.precision):
+        for batch in posts.in_order(config.batch_size):
             inputs = to_inputs(batch, device)
             if kept_texts is not None and inputs.text is not None:
                 kept_texts.add(batch.indices[batch.present[:, 0]].tolist(), inputs.text)

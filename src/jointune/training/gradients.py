@@ -11,12 +11,12 @@ from torch import nn
 from jointune.batches.batch import Batch
 from jointune.batches.prefetch import prefetch
 from jointune.batches.training_set import TrainingSet
+from jointune.config import Config
 from jointune.counting import counted
 from jointune.errors import TooLittleMemoryError
 from jointune.memory import trim_heap
 from jointune.progress import Bar
 from jointune.training.inference import autocast, to_inputs
-from jointune.training.recipe import Recipe
 
 _CPU_PART = 16
 """Posts at once on a CPU: with more of them, states no longer fit into its caches."""
@@ -26,7 +26,7 @@ def gradients(
     model: nn.Module,
     training: TrainingSet,
     loss_function: nn.CrossEntropyLoss,
-    recipe: Recipe,
+    config: Config,
     first: int,
     total: int,
     accelerator: Accelerator,
@@ -34,14 +34,14 @@ def gradients(
 ) -> Iterator[float]:
     """Add up the gradients of one step after the other, and say its mean loss each time.
 
-    A batch goes through the model in parts of ``recipe.micro_batch_size`` posts. Where a device has too little memory
+    A batch goes through the model in parts of ``config.micro_batch_size`` posts. Where a device has too little memory
     for that, the step is begun anew with parts of half the size, and so are all that follow.
 
     Args:
         model: what Accelerate made of a ``JointModel``.
         training: the posts to learn from.
         loss_function: of logits [B, C] and labels [B], added up over posts.
-        recipe: sizes, precision and seed.
+        config: sizes, precision and seed.
         first: the step to begin with.
         total: the number of steps.
         accelerator: holds the devices.
@@ -51,12 +51,12 @@ def gradients(
         TooLittleMemoryError: a single post does not fit, or one process of several ran out of memory.
     """
     step = first
-    size = part_size(recipe, accelerator.device)
+    size = part_size(config, accelerator.device)
     while step < total:
         try:
-            for parts in prefetch(_stream(training, recipe, step, total, size, accelerator)):
-                torch.manual_seed(recipe.seed * 1_000_003 + step * 101 + accelerator.process_index)
-                loss = _backward(model, parts, loss_function, recipe.precision, accelerator)
+            for parts in prefetch(_stream(training, config, step, total, size, accelerator)):
+                torch.manual_seed(config.seed * 1_000_003 + step * 101 + accelerator.process_index)
+                loss = _backward(model, parts, loss_function, config.precision, accelerator)
                 step += 1
                 yield loss
         except torch.OutOfMemoryError as error:
@@ -78,15 +78,15 @@ def gradients(
         bar.line(f"too little memory on {accelerator.device}: going on with {counted(size, 'post')} at once")
 
 
-def part_size(recipe: Recipe, device: torch.device) -> int:
+def part_size(config: Config, device: torch.device) -> int:
     """The posts that go through the model at once, as long as they fit."""
-    size = recipe.micro_batch_size or (_CPU_PART if device.type == "cpu" else recipe.batch_size)
-    return min(size, recipe.batch_size)
+    size = config.micro_batch_size or (_CPU_PART if device.type == "cpu" else config.batch_size)
+    return min(size, config.batch_size)
 
 
-def batches_of(training: TrainingSet, recipe: Recipe, epoch: int, accelerator: Accelerator) -> list[np.ndarray]:
+def batches_of(training: TrainingSet, config: Config, epoch: int, accelerator: Accelerator) -> list[np.ndarray]:
     """This process's share of an epoch, the same number of batches for each process."""
-    batches = training.epoch_order(recipe.batch_size, recipe.seed, epoch)
+    batches = training.epoch_order(config.batch_size, config.seed, epoch)
     world = accelerator.num_processes
     while len(batches) % world:
         batches.append(batches[len(batches) % world])
@@ -94,17 +94,17 @@ def batches_of(training: TrainingSet, recipe: Recipe, epoch: int, accelerator: A
 
 
 def _stream(
-    training: TrainingSet, recipe: Recipe, first: int, total: int, size: int, accelerator: Accelerator
+    training: TrainingSet, config: Config, first: int, total: int, size: int, accelerator: Accelerator
 ) -> Iterator[list[Batch]]:
     """The batches of all steps from ``first`` on, each in parts of ``size`` posts."""
     step, epoch = 0, 0
     while step < total:
-        for chosen in batches_of(training, recipe, epoch, accelerator):
+        for chosen in batches_of(training, config, epoch, accelerator):
             if step >= first:
-                seed = recipe.seed * 1009 + accelerator.process_index
+                seed = config.seed * 1009 + accelerator.process_index
                 parts = [chosen[start : start + size] for start in range(0, len(chosen), size)]
                 yield [
-                    training.training_batch(part, seed, step, recipe.modality_dropout, recipe.augment, number)
+                    training.training_batch(part, seed, step, config.modality_dropout, config.augment, number)
                     for number, part in enumerate(parts)
                 ]
             step += 1

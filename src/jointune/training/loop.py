@@ -13,6 +13,7 @@ from accelerate.utils import broadcast_object_list
 from torch import nn
 
 from jointune.batches.training_set import TrainingSet
+from jointune.config import Config
 from jointune.encoders.lora import RATE, is_update
 from jointune.errors import InterruptedTraining
 from jointune.memory import trim_heap
@@ -22,7 +23,6 @@ from jointune.training.average import WeightAverage
 from jointune.training.checkpoint import Checkpoints
 from jointune.training.gradients import batches_of, gradients
 from jointune.training.interrupt import Interrupt
-from jointune.training.recipe import Recipe
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ def fine_tune(
     model: JointModel,
     training: TrainingSet,
     validate: Validate,
-    recipe: Recipe,
+    config: Config,
     accelerator: Accelerator,
     class_weights: np.ndarray | None = None,
     checkpoints: Checkpoints | None = None,
@@ -66,12 +66,12 @@ def fine_tune(
 ) -> list[dict[str, Any]]:
     """Train encoders, fusion and head together, and leave the last or the best validated weights in ``model``.
 
-    The last are kept where none are better by more than ``recipe.prefer_last`` standard errors: few validation posts
+    The last are kept where none are better by more than ``config.prefer_last`` standard errors: few validation posts
     tell worse than experience when training is long enough (the one-standard-error rule of Breiman et al., 1984,
     section 3.4.3, with the schedule's end in place of the smallest tree). Where training stopped early, it is the best.
 
     AdamW (arXiv 1711.05101) with a linear warm-up, after which the rates fall. What is validated and kept is the
-    average of the weights over about the last ``recipe.average_epochs``. Every random draw follows from the seed and
+    average of the weights over about the last ``config.average_epochs``. Every random draw follows from the seed and
     the step number alone, so that a resumed run repeats an uninterrupted one. The caller's random state must be guarded
     by it.
 
@@ -79,8 +79,8 @@ def fine_tune(
         model: trained in place.
         training: the posts to learn from.
         validate: scores the model several times an epoch; training stops when it has not improved for
-            ``recipe.patience`` epochs, or at the first time for 0.
-        recipe: rates, schedule and the like.
+            ``config.patience`` epochs, or at the first time for 0.
+        config: rates, schedule and the like.
         accelerator: places the model on one or several devices, and holds the trackers.
         class_weights: weight of each class in the loss, float [C].
         checkpoints: where the state is kept after every validation and on an interrupt.
@@ -104,17 +104,17 @@ def fine_tune(
     saved = checkpoints.load() if checkpoints and resume else None
     if start and not saved and accelerator.is_main_process:
         start(model)  # the other processes are given these weights when the model is wrapped
-    optimizer = torch.optim.AdamW(_parameter_groups(model, recipe, len(training)), fused=device.type in ("cuda", "cpu"))
+    optimizer = torch.optim.AdamW(_parameter_groups(model, config, len(training)), fused=device.type in ("cuda", "cpu"))
     wrapped, optimizer = accelerator.prepare(model, optimizer)
     weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32, device=device)
-    loss_function = nn.CrossEntropyLoss(weights, label_smoothing=recipe.label_smoothing, reduction="sum")
+    loss_function = nn.CrossEntropyLoss(weights, label_smoothing=config.label_smoothing, reduction="sum")
 
-    batches = len(batches_of(training, recipe, 0, accelerator))
-    steps_per_epoch = batches * math.ceil(recipe.epoch_steps / batches)
-    total = steps_per_epoch * recipe.epochs
-    evaluate_at = _evaluation_steps(steps_per_epoch, recipe.evaluations_per_epoch)
+    batches = len(batches_of(training, config, 0, accelerator))
+    steps_per_epoch = batches * math.ceil(config.epoch_steps / batches)
+    total = steps_per_epoch * config.epochs
+    evaluate_at = _evaluation_steps(steps_per_epoch, config.evaluations_per_epoch)
     run = RunState()
-    average = WeightAverage(model, steps_per_epoch * recipe.average_epochs)
+    average = WeightAverage(model, steps_per_epoch * config.average_epochs)
     if saved:
         average.load(saved.pop("averages"))
         model.load_state_dict(saved.pop("model"))
@@ -132,9 +132,9 @@ def fine_tune(
         with average.applied():
             found = _on_main(lambda: validate(model), accelerator)
             run.seconds = time.monotonic() - began
-            slack = recipe.prefer_last if run.step == total else 0.0
+            slack = config.prefer_last if run.step == total else 0.0
             verdict = run.validated(found, model, run.step / steps_per_epoch, optimizer.param_groups[0]["lr"], slack)
-            run.stopped = run.step - run.kept_step >= max(1, recipe.patience * steps_per_epoch)
+            run.stopped = run.step - run.kept_step >= max(1, config.patience * steps_per_epoch)
         accelerator.log({k: v for k, v in run.log[-1].items() if isinstance(v, int | float)}, step=run.step)
         bar.line(_sentence(run.log[-1], verdict))
         save()
@@ -145,10 +145,10 @@ def fine_tune(
             check()
         # A run that died after its stop, such as while its bundle was saved, has no step left.
         last = run.step if run.stopped else total
-        for loss in gradients(wrapped, training, loss_function, recipe, run.step, last, accelerator, bar):
+        for loss in gradients(wrapped, training, loss_function, config, run.step, last, accelerator, bar):
             for group in optimizer.param_groups:
-                group["lr"] = group["peak_lr"] * _schedule(run.step, total, steps_per_epoch, recipe)
-            accelerator.clip_grad_norm_(wrapped.parameters(), recipe.max_grad_norm)
+                group["lr"] = group["peak_lr"] * _schedule(run.step, total, steps_per_epoch, config)
+            accelerator.clip_grad_norm_(wrapped.parameters(), config.max_grad_norm)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
 
@@ -251,13 +251,13 @@ def _is_pretrained(name: str, model: JointModel) -> bool:
     return name.startswith(_PRETRAINED + parts)
 
 
-def _parameter_groups(model: JointModel, recipe: Recipe, posts: int) -> list[dict[str, Any]]:
+def _parameter_groups(model: JointModel, config: Config, posts: int) -> list[dict[str, Any]]:
     """Encoders and probe come pre-trained, fusion and head do not; LoRA is faster. No decay for biases and the like."""
-    lowered = min(1.0, posts / recipe.full_rate_posts) ** 0.5 if recipe.full_rate_posts else 1.0
+    lowered = min(1.0, posts / config.full_rate_posts) ** 0.5 if config.full_rate_posts else 1.0
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            rate = recipe.encoder_lr if _is_pretrained(name, model) else recipe.head_lr
+            rate = config.encoder_lr if _is_pretrained(name, model) else config.head_lr
             rate *= RATE if is_update(name) else 1
             groups.setdefault((rate, parameter.dim() > 1), []).append(parameter)
     return [
@@ -265,25 +265,25 @@ def _parameter_groups(model: JointModel, recipe: Recipe, posts: int) -> list[dic
             "params": parameters,
             "lr": 0.0,  # until the first step sets it
             "peak_lr": lowered * rate,
-            "weight_decay": recipe.weight_decay if decays else 0.0,
+            "weight_decay": config.weight_decay if decays else 0.0,
         }
         for (rate, decays), parameters in groups.items()
     ]
 
 
-def _schedule(step: int, total: int, steps_per_epoch: int, recipe: Recipe) -> float:
+def _schedule(step: int, total: int, steps_per_epoch: int, config: Config) -> float:
     """The share of the peak rate: rising linearly over the warm-up, then falling.
 
-    ``cosine``: half a cosine down to ``recipe.final_rate``. ``exponential``: 0.9 to the power of the epochs done, as in
+    ``cosine``: half a cosine down to ``config.final_rate``. ``exponential``: 0.9 to the power of the epochs done, as in
     arXiv 2210.05790.
     """
-    rising = round(total * recipe.warmup)
+    rising = round(total * config.warmup)
     if step < rising:
         return (step + 1) / rising
-    if recipe.schedule == "exponential":
+    if config.schedule == "exponential":
         return float(0.9 ** (step // steps_per_epoch))
     fallen = 0.5 * (1 - math.cos(math.pi * (step - rising) / max(1, total - rising)))
-    return 1 - (1 - recipe.final_rate) * fallen
+    return 1 - (1 - config.final_rate) * fallen
 
 
 def _evaluation_steps(steps_per_epoch: int, evaluations: int) -> set[int]:

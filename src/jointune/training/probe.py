@@ -8,9 +8,9 @@ import torch
 
 from jointune.batches.batch import Batch
 from jointune.batches.training_set import TrainingSet
+from jointune.config import Config
 from jointune.model import JointModel
 from jointune.training.inference import autocast, evaluating, to_inputs
-from jointune.training.recipe import Recipe
 
 STRENGTHS = tuple(float(10**power) for power in np.arange(-1.5, 2.1, 0.5))
 """Inverse strengths of the L2 penalty (scikit-learn's C) to choose from."""
@@ -51,7 +51,7 @@ def start_from_probe(
     model: JointModel,
     training: TrainingSet,
     checking: TrainingSet,
-    recipe: Recipe,
+    config: Config,
     device: torch.device,
     class_weights: np.ndarray | None = None,
 ) -> None:
@@ -61,15 +61,15 @@ def start_from_probe(
         model: with a probe of its own.
         training: the posts to learn from.
         checking: the validation posts, which choose the penalty.
-        recipe: batch size, precision, modality dropout and seed.
+        config: batch size, precision, modality dropout and seed.
         device: where the model is.
         class_weights: float [C].
     """
     assert model.probe is not None, "the model was made with a probe"
-    learned = sample(training.labels, MOST_POSTS, recipe.seed)
+    learned = sample(training.labels, MOST_POSTS, config.seed)
 
     def features(part: TrainingSet, chosen: np.ndarray) -> np.ndarray:
-        return pooled_features(model, part.in_order(recipe.batch_size, chosen), chosen, device, recipe.precision)
+        return pooled_features(model, part.in_order(config.batch_size, chosen), chosen, device, config.precision)
 
     probe = fit_probe(
         features(training, learned),
@@ -79,7 +79,7 @@ def start_from_probe(
         (model.text_encoder.widths, model.image_encoder.widths),
         model.probe.linear.out_features,
         class_weights,
-        recipe.modality_dropout,
+        config.modality_dropout,
     )
     start_from(model, probe)
 

@@ -7,7 +7,8 @@ from typing import Any
 from jointune.errors import SettingsError, setting
 from jointune.extras import check_installed
 
-_PACKAGES = {"tensorboard": "tensorboard", "mlflow": "mlflow", "wandb": "wandb", "trackio": "trackio"}
+TRACKERS = ("tensorboard", "mlflow", "wandb", "trackio")
+"""Each is also the name of its package, and of the extra that brings it."""
 
 
 def check_trackers(track: str | None) -> None:
@@ -19,9 +20,9 @@ def check_trackers(track: str | None) -> None:
     """
     if track is None:
         return
-    if track not in _PACKAGES:
-        raise SettingsError(f"{setting('track', track)}: choose one of {', '.join(_PACKAGES)}")
-    check_installed(_PACKAGES[track], track, setting("track", track))
+    if track not in TRACKERS:
+        raise SettingsError(f"{setting('track', track)}: choose one of {', '.join(TRACKERS)}")
+    check_installed(track, track, setting("track", track))
 
 
 def loggable(settings: dict[str, Any]) -> dict[str, Any]:

@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jointune.classifier import JointClassifier
+from jointune.config import DEFAULTS, METRICS
 from jointune.counting import counted
 from jointune.errors import InterruptedTraining
 from jointune.evaluation.paired import Difference
 from jointune.posts.problems import Problem
-from jointune.training.recipe import METRICS
 from jointune.tuning.study import FEWEST_FOR_IMPORTANCE
 
 SHOWN = 5
@@ -68,11 +67,10 @@ class Tuned:
     @property
     def options(self) -> list[str]:
         """``best`` as options of ``jointune train``: what was searched, and what else is not the default."""
-        usual = JointClassifier().get_params()
         return [
             word
             for name, value in self.best.items()
-            if name in self.trials[0] or value != usual[name]
+            if name in self.trials[0] or value != DEFAULTS[name]
             for word in _option(name, value)
         ]
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from jointune.caches import cache_limit
 from jointune.classifier import JointClassifier
+from jointune.config import METRICS, Config, check_names
 from jointune.errors import InterruptedTraining, JointuneError, SettingsError, TooLittleMemoryError
 from jointune.evaluation.intervals import Metric
 from jointune.evaluation.paired import paired_difference
@@ -20,7 +21,6 @@ from jointune.posts.post import Posts
 from jointune.posts.problems import OnBadImage, Problem, valid_policy
 from jointune.posts.split import identity_groups
 from jointune.progress import LineBar, QuietBar, spoken
-from jointune.training.recipe import METRICS
 from jointune.tuning.budget import TRIALS, Budget
 from jointune.tuning.folder import STUDY, about_of, discard, open_folder
 from jointune.tuning.parts import divide
@@ -233,18 +233,14 @@ def _best(rows: Sequence[Mapping[str, Any]], metric: str) -> int:
 
 def _default_recipe(fixed: dict[str, Any], fusions: Sequence[str] | None) -> dict[str, Any]:
     """Every setting of the first trial; an unknown or impossible one is told before anything is trained."""
-    known = JointClassifier().get_params()
-    for name in fixed:
-        if name not in known:
-            raise SettingsError(f"{name}: no setting of JointClassifier (there are: {', '.join(sorted(known))})")
+    check_names(fixed)
     if fusions is not None:
         if "fusion" in fixed:
             raise SettingsError("fusion and fusions: name the one to use, or those to choose among")
         if not fusions:
             raise SettingsError("fusions: name one at least")
-    classifier = JointClassifier(**fixed)
-    if fusions and classifier.fusion not in fusions:
-        classifier.fusion = fusions[0]
-    classifier.recipe()
+    config = Config(**fixed)
+    if fusions and config.fusion not in fusions:
+        config.fusion = fusions[0]
     cache_limit()
-    return classifier.get_params()
+    return vars(config.validated())

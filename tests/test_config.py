@@ -29,7 +29,7 @@ WRONG = [
     ("class_weight", [1, 2], "class_weight=[1, 2]: give 'balanced' or a dictionary or None"),
     ("normalise", 3, "normalise=3: give texts"),
     ("normalise", ["link"], "normalise=['link']: choose among"),
-    ("on_bad_image", "ignore", "on_bad_image='ignore': choose error, skip or missing"),
+    ("on_bad_image", "ignore", "on_bad_image='ignore': give 'error' or 'skip' or 'missing'"),
     ("seed", "a", "seed='a': give a whole number"),
     ("seed", -1, "seed=-1: it must be between 0 and"),
     ("device", 0, "device=0: give a text or None"),
@@ -56,7 +56,7 @@ def test_settings_of_many_trainings(call, wrong):
 
 def test_numbers_of_numpy_are_numbers(tiny_settings):
     numbers = {"epochs": np.int64(1), "head_lr": np.float32(0.01), "probe": np.bool_(True), "train_layers": 1}
-    assert JointClassifier(**tiny_settings | numbers).recipe().epochs == 1
+    assert JointClassifier(**tiny_settings | numbers).validated().epochs == 1
 
 
 @pytest.mark.parametrize("validation", [0, 1, 5, -0.1, float("nan"), np.float32(2)])
