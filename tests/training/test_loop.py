@@ -12,10 +12,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from jointune.training.recipe import SCHEDULES
 
 from conftest import SumFusion
 from jointune import JointClassifier, Posts, SettingsError, read_posts
+from jointune.config import SETTINGS
 from jointune.evaluation.calibration import at_temperature
 from jointune.training.loop import _schedule
 
@@ -215,7 +215,7 @@ def test_class_weights_move_the_predictions(parts, tiny_settings):
     assert set(balanced.predict(held)) == {"positive", "negative"}
 
 
-@given(total=st.integers(1, 5000), warmup=st.floats(0, 1), schedule=st.sampled_from(SCHEDULES))
+@given(total=st.integers(1, 5000), warmup=st.floats(0, 1), schedule=st.sampled_from(SETTINGS["schedule"].choices))
 def test_the_schedule_rises_then_falls_and_stays_between_0_and_1(total, warmup, schedule):
     recipe = JointClassifier(warmup=warmup, schedule=schedule).validated()
     rates = [_schedule(step, total, max(1, total // 4), recipe) for step in range(total)]

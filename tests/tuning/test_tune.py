@@ -9,9 +9,9 @@ import sys
 import time
 
 import pytest
-from jointune.config import METRICS
 
 from jointune import JointClassifier, read_posts, tune
+from jointune.config import METRICS
 from jointune.errors import (
     EncoderError,
     InterruptedTraining,
