@@ -15,7 +15,7 @@ from jointune.counting import counted
 from jointune.errors import SettingsError
 from jointune.evaluation.metrics import Metrics
 from jointune.evaluation.notes import untested
-from jointune.posts.problems import Problem, affected
+from jointune.posts.problems import Problem, affected, valid_policy
 from jointune.posts.read import Columns
 
 
@@ -121,6 +121,7 @@ def _layers(value: str) -> float | None:
 
 _FORMS: dict[str, tuple[type, Any, Callable[[Any], Any]]] = {
     "fusion": (str, DEFAULTS["fusion"], str),
+    "on_bad_image": (str, DEFAULTS["on_bad_image"], valid_policy),
     "train_layers": (str, str(DEFAULTS["train_layers"]), _layers),
     "normalise": (str, ",".join(DEFAULTS["normalise"]), valid_kinds),
     "class_weight": (bool, False, lambda balanced: "balanced" if balanced else None),
