@@ -17,6 +17,7 @@ from jointune import __version__
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.text_fit import TextFit
 from jointune.batches.tokens import TextPreprocessor
+from jointune.encoders.foreign_config import forbidden
 from jointune.encoders.huggingface import build_image_encoder, build_text_encoder
 from jointune.errors import BundleError
 from jointune.files import (
@@ -234,6 +235,9 @@ def _verified_config(path: Path) -> dict[str, Any]:
         raise BundleError(f"{path} is not a jointune bundle: its config.json names no format")
     check_format(path, config, FORMAT)
     check_manifest(path, _VERIFIED, "bundle", "training")
+    for side in ("text_encoder", "image_encoder"):
+        if reason := forbidden(config[side]["config"]):
+            raise BundleError(f"{path}: in config.json, {side}.config.{reason}: do not use this bundle")
     return config
 
 

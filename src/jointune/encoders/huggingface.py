@@ -20,6 +20,7 @@ from jointune.encoders import builtin
 from jointune.encoders.checks import check_image, check_text
 from jointune.encoders.depthwise import speed_up_depthwise
 from jointune.encoders.efficientnet_lite import EfficientNetLiteConfig, EfficientNetLiteModel
+from jointune.encoders.foreign_config import forbidden
 from jointune.encoders.image import ImageEncoder, width_of
 from jointune.encoders.image_preprocessing import load_image_preprocessor, timm_preprocessor
 from jointune.encoders.projections import Projections
@@ -262,12 +263,16 @@ def _lite(package: builtin.LitePackage) -> tuple[nn.Module, ImagePreprocessor]:
 
 def _timm(architecture: str) -> tuple[nn.Module, ImagePreprocessor, str, list[str]]:
     name = f"timm:{architecture}"
+    if reason := forbidden({"architecture": architecture}):
+        raise EncoderError(f"{name}: {reason}: give the name of an architecture alone, or the hub id without timm:")
     with _loading(name, "image"):
         timm = require("timm", "timm", f"the encoder {name}")
         pretrained = timm.create_model(architecture, pretrained=True, num_classes=0)
         from transformers import TimmWrapperConfig  # transformers then imports timm, and timm torchvision
 
-        model: Any = AutoModel.from_config(TimmWrapperConfig(architecture=architecture, do_pooling=True))
+        model: Any = AutoModel.from_config(
+            TimmWrapperConfig(architecture=architecture, do_pooling=True), trust_remote_code=False
+        )
         model.timm_model.load_state_dict(pretrained.state_dict())
         settings = pretrained.pretrained_cfg
         preprocessor, notes = timm_preprocessor(name, architecture, settings)
