@@ -8,6 +8,8 @@ from typing import Any
 _BUILT_IN = ("eager", "sdpa", "grouped_mm", "batched_mm")
 """What torch computes by itself; transformers downloads other implementations, and runs them."""
 
+_COUNTS = re.compile(r"layers|blocks|depths?$|stages|groups$|experts$|heads$")
+
 _PLAIN_DATA = ("id2label", "label2id")
 """Whose keys are labels."""
 
@@ -21,7 +23,7 @@ def is_inside(name: Any) -> bool:
 
 
 def forbidden(values: Any) -> str | None:
-    """What a configuration says that would run code or be loaded from elsewhere; None where it says nothing of the kind.
+    """What a configuration says that would run code or be loaded from elsewhere; None where nothing would.
 
     Args:
         values: of a model, a tokenizer or a processor, as JSON has them; looked through to any depth.
@@ -37,6 +39,20 @@ def forbidden(values: Any) -> str | None:
                     if name.fullmatch(key) and not allowed(value, node):
                         return f"{path}{key} {why}"
             nodes += [(f"{path}{key}.", value) for key, value in node.items() if key not in _PLAIN_DATA]
+    return None
+
+
+def too_many(values: Any, most: int) -> str | None:
+    """A number of layers, blocks or their like in a configuration that is above ``most``; None where none is."""
+    nodes = [("", values)]
+    while nodes:
+        path, node = nodes.pop()
+        for key, value in node.items():
+            if isinstance(value, dict):
+                nodes.append((f"{path}{key}.", value))
+            counts = value if isinstance(value, list) else [value]
+            if _COUNTS.search(key) and any(isinstance(count, int) and count > most for count in counts):
+                return f"{path}{key}"
     return None
 
 

@@ -100,7 +100,7 @@ def read_json(source: Source, name: str, folder: str = "") -> Any:
 
 
 def refuse_foreign_code(source: Source) -> None:
-    """See that a checkpoint can be loaded without code of its own, and from its own files, before transformers reads it.
+    """See that a checkpoint loads without code of its own, and from its own files, before transformers reads it.
 
     Raises:
         EncoderError: it cannot.
@@ -115,7 +115,7 @@ def refuse_foreign_code(source: Source) -> None:
         index = read_json(source, name)
         files = index.get("weight_map", {}) if isinstance(index, dict) else None
         if not isinstance(files, dict) or not all(map(is_inside, files.values())):
-            raise EncoderError(f"{source.name!r}: {name} names weights outside its folder, or none: save the model again")
+            raise EncoderError(f"{source.name!r}: {name} names no weights, or some outside its folder: save it again")
     if find_file(source, "adapter_config.json"):
         raise EncoderError(
             f"{source.name!r} is an adapter beside the weights of another checkpoint: merge both "
