@@ -25,7 +25,7 @@ from jointune.encoders.image import ImageEncoder, width_of
 from jointune.encoders.image_preprocessing import load_image_preprocessor, timm_preprocessor
 from jointune.encoders.projections import Projections
 from jointune.encoders.states import last_states
-from jointune.encoders.text import TextEncoder
+from jointune.encoders.text import POOLINGS, TextEncoder
 from jointune.encoders.text_preprocessing import SentenceSettings, load_text_preprocessor, sentence_settings
 from jointune.encoders.weights import Source, build_tower, describe, load_tower, quiet, read_json
 from jointune.errors import EncoderError, JointuneWarning, foreign_errors
@@ -147,6 +147,10 @@ def build_text_encoder(description: dict[str, Any], preprocessor: TextPreprocess
     model = build_tower(description["config"], "text")
     own = hasattr(model, "whole_config") and _pools(model)
     pooling = description.get("pooling") or ("own" if own else "mean")
+    if pooling not in ("own", *POOLINGS):
+        raise EncoderError(
+            f"{description['name']!r}: pooling={pooling!r} is not known; choose one of {', '.join(POOLINGS)}"
+        )
     return TextEncoder(model, preprocessor.inputs, description.get("dim") or model.config.hidden_size, pooling)
 
 
