@@ -13,6 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 from jointune import __version__
 from jointune.errors import BundleError, OutputError, setting
 
@@ -31,6 +36,9 @@ EXPORT_MARK = "export.json"
 MANIFEST = "manifest.json"
 """The file in a bundle or an export with the SHA-256 of each file that decides probabilities."""
 
+
+_UNFINISHED, _REPLACED = "jointune-unfinished-", "jointune-replaced-"
+"""How the names of folders go on that are being written, and of those that make room."""
 
 _MOST_BYTES = 256 << 20
 """Of a file of a bundle or an export that is read as text."""
@@ -166,8 +174,13 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside ``path``; it replaces ``path`` when the block ends without an error."""
     with clear_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        _remove_abandoned(path)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.{_UNFINISHED}", dir=path.parent))
+        # Held as long as the process lives, whatever ends it.
+        lock = os.open(temporary, os.O_RDONLY) if fcntl else None
         try:
+            if lock is not None:
+                fcntl.flock(lock, fcntl.LOCK_EX)
             yield temporary
             for file in temporary.rglob("*"):
                 if file.is_file():
@@ -175,7 +188,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                     _flush(file)
             temporary.chmod(0o777 & ~_umask())
             if path.exists():
-                old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+                old = Path(tempfile.mkdtemp(prefix=f".{path.name}.{_REPLACED}", dir=path.parent))
                 path.replace(old / path.name)
                 temporary.replace(path)
                 shutil.rmtree(old, ignore_errors=True)
@@ -183,6 +196,28 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                 temporary.replace(path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+            if lock is not None:
+                os.close(lock)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what a process left beside ``path`` that was killed while it wrote it."""
+    if not fcntl:
+        return
+    begin = f".{path.name}."
+    for folder in path.parent.iterdir():
+        unfinished = folder.name.startswith(begin + _UNFINISHED)
+        replaced = folder.name.startswith(begin + _REPLACED) and path.exists()
+        if not (unfinished or replaced) or folder.is_symlink() or not folder.is_dir():
+            continue
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        except OSError:  # somebody still writes there
+            pass
+        finally:
+            os.close(handle)
 
 
 def discard_folder(path: Path) -> None:

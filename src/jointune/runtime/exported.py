@@ -29,10 +29,13 @@ class ExportedModel:
         graph: what ``open_graph`` gave.
         text: how its texts were tokenized.
         image: how its pictures were prepared.
+        folder: where it is from, for messages.
     """
 
-    def __init__(self, graph: Graph, text: TextPreprocessor, image: ImagePreprocessor) -> None:
-        self._graph = graph
+    def __init__(
+        self, graph: Graph, text: TextPreprocessor, image: ImagePreprocessor, folder: Path = Path(GRAPH)
+    ) -> None:
+        self._graph, self._folder = graph, folder
         self._stand_ins = _stand_ins(text, image)
         self._fixed_length = text.fixed_length
 
@@ -44,7 +47,11 @@ class ExportedModel:
         feeds = self._stand_ins | {"present": batch.present} | (batch.text or {})
         if batch.pixels is not None:
             feeds["pixels"] = batch.pixels
-        return self._graph.run({name: feeds[name] for name in self._graph.inputs})
+        with clear_build_errors(self._folder, "folder"):
+            logits = self._graph.run({name: feeds[name] for name in self._graph.inputs})
+            if not np.isfinite(logits).all():
+                raise ValueError("it gives numbers that are not finite (nan or inf): its weights are damaged")
+        return logits
 
     def probabilities(self, batches: Iterable[Batch], count: int) -> np.ndarray:
         """Probabilities by the batches' indices, float32 [count, C]; there is at least one batch."""
@@ -77,7 +84,7 @@ def load_exported(folder: Path, engine: str | None = None, threads: int | None =
     with clear_build_errors(folder, "folder"):
         if labels != description["about"]["labels"]:
             raise ValueError(f"{LABELS} and {EXPORT_MARK} name other labels")
-        model = ExportedModel(open_graph(folder / GRAPH, engine, threads), text, image)
+        model = ExportedModel(open_graph(folder / GRAPH, engine, threads), text, image, folder)
         check_trial(model.logits(trial_batch(text, image)), labels)
     about = description["about"] | {"export": description["export"]}
     return Scorer(
