@@ -12,7 +12,7 @@ from jointune.batches.batch import Batch, collate
 from jointune.batches.normalise import KINDS
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.tokens import TextPreprocessor, Tokens
-from jointune.errors import BundleError, MissingExtraError, first_line
+from jointune.errors import BundleError, MissingExtraError, first_line, is_fatal
 from jointune.files import member, read_json
 from jointune.posts.labels import MOST_LABELS
 
@@ -31,7 +31,7 @@ def clear_build_errors(folder: Path, whole: str) -> Iterator[None]:
     except (BundleError, MissingExtraError):
         raise
     except BaseException as reason:
-        if not isinstance(reason, Exception) and type(reason).__name__ != "PanicException":  # of a library in Rust
+        if is_fatal(reason):
             raise
         raise BundleError(
             f"{folder}: what it describes cannot be run: {first_line(reason)}; copy the whole {whole} again, or make "

@@ -185,6 +185,24 @@ def test_modules_of_sentence_transformers_lie_in_their_folder(folder, place, mod
         load_text_encoder(str(folder))
 
 
+@pytest.mark.parametrize("name", ["tokenizer_config.json", "config.json"])
+@pytest.mark.parametrize("content", ["[" * 100_000, '{"model_max_length": "x", "max_position_embeddings": "x"}', "[1]"])
+def test_an_encoder_folder_whose_files_are_none(folder, posts_csv, jointune, name, content):
+    (folder / name).write_text(content)
+    code, said = jointune("check", posts_csv, f"--text-encoder={folder}")
+    assert code in (0, 2)  # where it can do without, training says what is wrong
+    assert len(said.splitlines()) < 8
+    with pytest.raises(EncoderError):
+        load_text_encoder(str(folder))
+
+
+def test_a_tokenizer_of_an_encoder_that_panics(folder, posts_csv, refused):
+    change_plain(folder / "tokenizer.json", {"normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAA"}})
+    refused("check", posts_csv, f"--text-encoder={folder}", says=["is not a tokenizer"])
+    with pytest.raises(EncoderError, match="cannot be loaded"):
+        load_text_encoder(str(folder))
+
+
 # Bundles that fit their digests, but not themselves
 
 DEEP = "[" * 100_000 + "]" * 100_000
