@@ -318,7 +318,7 @@ def _try(
     if calibration and not math.isclose(calibration["temperature"], temperature, rel_tol=1e-5):
         raise ValueError(f"calibration.json is of another temperature ({calibration['temperature']:g}) than the model")
     for name, weight in model.named_parameters():
-        if not weight.isfinite().all():
+        if not weight.detach().sum().isfinite():  # much faster than to look at each
             raise ValueError(f"the weights {name} are not finite (nan or inf)")
     with torch.inference_mode():
         logits = model(to_inputs(trial_batch(text, image), torch.device("cpu"))).logits.numpy()
