@@ -26,6 +26,7 @@ from jointune.batches.texts import encode_posts
 from jointune.batches.tokens import TextPreprocessor
 from jointune.batches.training_set import TrainingSet
 from jointune.bundle import Bundle, load_bundle, save_bundle
+from jointune.bundle_schema import clear_build_errors
 from jointune.caches import cache_limit
 from jointune.encoders.depths import spread_depths
 from jointune.encoders.encoder import Encoder
@@ -36,7 +37,7 @@ from jointune.encoders.lora import add_lora
 from jointune.encoders.pairs import check_pairs
 from jointune.encoders.text import TextEncoder
 from jointune.errors import JointuneWarning, SettingsError, setting
-from jointune.evaluation.calibration import UNSURE, at_temperature, calibrate, least_confidence, presence
+from jointune.evaluation.calibration import at_temperature, calibrate, least_confidence, presence
 from jointune.evaluation.metrics import Metrics, compute_metrics, standard_error
 from jointune.evaluation.notes import notes_on_answers, notes_on_few, notes_on_known
 from jointune.evaluation.scored import evaluate_scorer
@@ -47,7 +48,7 @@ from jointune.posts.check import check_parts, check_posts, class_numbers
 from jointune.posts.digest import posts_digest
 from jointune.posts.divide import divide
 from jointune.posts.image_text import read_with_bar
-from jointune.posts.labels import order_labels, several_labels, typed_label
+from jointune.posts.labels import UNSURE, order_labels, several_labels, typed_label
 from jointune.posts.learned import LearnedPosts
 from jointune.posts.post import Post, Posts
 from jointune.posts.problems import OnBadImage, Problem, raise_problems, valid_policy
@@ -64,6 +65,9 @@ from jointune.training.loop import Validation, fine_tune
 from jointune.training.probe import start_from_probe
 from jointune.training.recipe import METRICS, Recipe, check_settings, check_types
 from jointune.training.tracking import loggable
+
+_FOR_TRAINING = ("image_encoder", "lora", "track")
+"""Settings that may need a package which a trained model does without."""
 
 
 class JointClassifier(ClassifierMixin, BaseEstimator):
@@ -501,8 +505,13 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
 
         target = _usable_device(device)
         bundle = load_bundle(local_folder(path), fusion)
-        made = cls(**(bundle.settings | {"device": device} | ({"fusion": fusion} if fusion else {})))
-        made._name_classes(bundle.labels, bundle.label_dtype)
+        with clear_build_errors(Path(path), "bundle"):
+            # What only training needs may not be installed here.
+            settings = bundle.settings | {"fusion": fusion or bundle.fusion, "device": device, "track": None}
+            check_types(settings, JointClassifier.__init__)
+            check_settings({name: value for name, value in settings.items() if name not in _FOR_TRAINING})
+            made = cls(**settings)
+            made._name_classes(bundle.labels, bundle.label_dtype)
         made.data_, made.log_, made.notes_ = bundle.data, bundle.log, bundle.notes
         made.text_fit_ = bundle.text_fit
         made.loaded_metrics_, made.calibration_, made.learned_ = bundle.metrics, bundle.calibration, bundle.learned

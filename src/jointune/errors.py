@@ -87,6 +87,11 @@ def first_line(reason: BaseException) -> str:
     return next((line for line in map(str.strip, str(reason).splitlines()) if line), type(reason).__name__)
 
 
+def is_fatal(reason: BaseException) -> bool:
+    """Whether an error ends the process, such as Ctrl-C; a panic of a library in Rust does not, though it looks so."""
+    return not isinstance(reason, Exception) and type(reason).__name__ != "PanicException"
+
+
 @contextmanager
 def foreign_errors(failed: str, remedy: str = "") -> Iterator[None]:
     """Turn whatever a model of others raises into an ``EncoderError`` with the first line of what it said.
@@ -101,7 +106,9 @@ def foreign_errors(failed: str, remedy: str = "") -> Iterator[None]:
         yield
     except (JointuneError, MemoryError):
         raise
-    except Exception as reason:
+    except BaseException as reason:
+        if is_fatal(reason):
+            raise
         if type(reason).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(reason):  # torch's
             raise
         raise EncoderError(f"{failed}: {first_line(reason)}{remedy}") from reason

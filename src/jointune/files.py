@@ -6,11 +6,17 @@ import json
 import os
 import secrets
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 from jointune import __version__
 from jointune.errors import BundleError, OutputError, setting
@@ -29,6 +35,13 @@ EXPORT_MARK = "export.json"
 
 MANIFEST = "manifest.json"
 """The file in a bundle or an export with the SHA-256 of each file that decides probabilities."""
+
+
+_UNFINISHED, _REPLACED = "jointune-unfinished-", "jointune-replaced-"
+"""How the names of folders go on that are being written, and of those that make room."""
+
+_MOST_BYTES = 256 << 20
+"""Of a file of a bundle or an export that is read as text."""
 
 
 def refuse_existing(path: Path, force: bool, mark: str | None = None, source: Path | None = None) -> None:
@@ -161,8 +174,13 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside ``path``; it replaces ``path`` when the block ends without an error."""
     with clear_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        _remove_abandoned(path)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.{_UNFINISHED}", dir=path.parent))
+        # Held as long as the process lives, whatever ends it.
+        lock = os.open(temporary, os.O_RDONLY) if fcntl else None
         try:
+            if lock is not None:
+                fcntl.flock(lock, fcntl.LOCK_EX)
             yield temporary
             for file in temporary.rglob("*"):
                 if file.is_file():
@@ -170,7 +188,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                     _flush(file)
             temporary.chmod(0o777 & ~_umask())
             if path.exists():
-                old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+                old = Path(tempfile.mkdtemp(prefix=f".{path.name}.{_REPLACED}", dir=path.parent))
                 path.replace(old / path.name)
                 temporary.replace(path)
                 shutil.rmtree(old, ignore_errors=True)
@@ -178,6 +196,28 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                 temporary.replace(path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+            if lock is not None:
+                os.close(lock)
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what a process left beside ``path`` that was killed while it wrote it."""
+    if not fcntl:
+        return
+    begin = f".{path.name}."
+    for folder in path.parent.iterdir():
+        unfinished = folder.name.startswith(begin + _UNFINISHED)
+        replaced = folder.name.startswith(begin + _REPLACED) and path.exists()
+        if not (unfinished or replaced) or folder.is_symlink() or not folder.is_dir():
+            continue
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        except OSError:  # somebody still writes there
+            pass
+        finally:
+            os.close(handle)
 
 
 def discard_folder(path: Path) -> None:
@@ -242,15 +282,46 @@ def check_manifest(folder: Path, names: Iterable[str], whole: str, since: str) -
         BundleError: one is missing or was altered.
     """
     manifest = read_json(folder / MANIFEST, whole)
-    if not isinstance(manifest, dict):
+    if not isinstance(manifest, dict) or not all(map(_is_plain_name, manifest)):
         raise BundleError(f"{folder}: {MANIFEST} was altered after {since}; copy the whole {whole} again")
-    for name in names:
-        if not (folder / name).is_file():
-            raise BundleError(f"{folder}: {name} is missing; copy the whole {whole} again")
-        if sha256(folder / name) != manifest.get(name):
+    for name in (*names, *(name for name in manifest if name not in names)):
+        if sha256(member(folder, name, whole)) != manifest.get(name):
             raise BundleError(
                 f"{folder}: {name} was altered after {since} (its SHA-256 differs); copy the {whole} again"
             )
+
+
+def member(folder: Path, name: str, whole: str) -> Path:
+    """The path of a file of a bundle or an export, once it is a regular file of that folder and not too large to read.
+
+    Args:
+        folder: a bundle, an export, or their like.
+        name: of the file.
+        whole: what the folder is, for messages.
+
+    Raises:
+        BundleError: it is missing, or a link to another file, a device or a pipe.
+    """
+    path, home = folder / name, folder.resolve()
+    try:
+        target = path.resolve(strict=True)
+        mode = target.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise BundleError(f"{folder}: {name} is missing; copy the whole {whole} again") from None
+    except (OSError, RuntimeError) as reason:  # a link to itself
+        raise BundleError(f"{path} is not readable: {reason}; copy the whole {whole} again") from reason
+    # In the cache of the hub's client, files are links to blobs beside the snapshots.
+    in_cache = home.parent.name == "snapshots" and target.parent == home.parent.parent / "blobs"
+    if not stat.S_ISREG(mode) or not (target == home / name or in_cache):
+        raise BundleError(
+            f"{path} is a link, a device or a folder, not a file of the {whole}: copy the {whole} with its files "
+            "themselves (cp -rL), if you trust where it links to"
+        )
+    return path
+
+
+def _is_plain_name(name: str) -> bool:
+    return name not in ("", ".", "..", MANIFEST) and not set(name) & set("/\\:\0")
 
 
 def _flush(path: Path) -> None:
@@ -279,7 +350,20 @@ def read_json(path: Path, whole: str = "folder") -> Any:
         BundleError: it is missing or no JSON.
     """
     with clear_read_errors(path, whole):
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_text(path, whole))
+
+
+def read_text(path: Path, whole: str = "folder") -> str:
+    """The text of a file of a bundle or an export.
+
+    Raises:
+        BundleError: it is missing, no file of the folder, or larger than any such file should be.
+    """
+    with clear_read_errors(path, whole), open(member(path.parent, path.name, whole), "rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise ValueError(f"it has more than {_MOST_BYTES >> 20} MiB")
+        return content.decode("utf-8")
 
 
 @contextmanager
@@ -287,7 +371,7 @@ def clear_read_errors(path: Path, whole: str) -> Iterator[None]:
     """Say which file of a bundle or an export cannot be read, and that the ``whole`` of it should be copied again."""
     try:
         yield
-    except (OSError, ValueError) as reason:
+    except (OSError, ValueError, RecursionError) as reason:
         raise BundleError(f"{path} is not readable: {reason}; copy the whole {whole} again") from reason
 
 

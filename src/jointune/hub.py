@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from jointune.bundle import Bundle
 
 
+_WANTED = ["*.json", "*.jsonl", "*.safetensors", "README.md"]
+"""What there is in a bundle; nothing else of a repository is downloaded."""
+
+
 def is_hub_id(name: str) -> bool:
     """Whether a name has the form of a hub id, such as ``name/model``."""
     return re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None and not name.startswith(".")
@@ -28,7 +32,7 @@ def local_folder(path: str | Path) -> Path:
     import huggingface_hub
 
     try:
-        return Path(huggingface_hub.snapshot_download(str(path)))
+        return Path(huggingface_hub.snapshot_download(str(path), allow_patterns=_WANTED))
     except Exception as reason:  # the hub's client raises its transport's errors too
         raise BundleError(f"{path}: no such folder, and not to be had from the hub: {first_line(reason)}") from reason
 

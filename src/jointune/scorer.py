@@ -8,9 +8,9 @@ import numpy as np
 
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.tokens import TextPreprocessor
-from jointune.evaluation.calibration import UNSURE
 from jointune.posts import ocr
 from jointune.posts.image_text import read_with_bar
+from jointune.posts.labels import UNSURE
 from jointune.posts.learned import LearnedPosts
 from jointune.posts.post import Post
 from jointune.posts.problems import OnBadImage, Problem

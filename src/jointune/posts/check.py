@@ -11,6 +11,7 @@ from PIL import Image
 
 from jointune.errors import PostsError
 from jointune.posts.decode import decode_posts
+from jointune.posts.labels import MOST_LABELS, UNSURE
 from jointune.posts.pictures import PictureError, picture_digest
 from jointune.posts.post import SPLITS, Picture, Post, Posts
 from jointune.posts.problems import OnBadImage, Problem, raise_problems, stops
@@ -123,6 +124,13 @@ def label_problems(posts: Iterable[Post], split: bool = False, undivided: bool =
             "no post is marked validation",
             "mark some, or hold out a fraction without splits",
         )
+    if UNSURE in by_label:
+        where, remedy = by_label[UNSURE][0].where, "rename the label, such as to 'undecided'"
+        yield Problem(where, "label", f"{UNSURE!r} is the answer of a model that abstains", remedy)
+    if len(by_label) > MOST_LABELS:
+        said = f"there are {len(by_label):,} different labels, more than {MOST_LABELS:,}"
+        yield Problem(first.where, "label", said, "name the column of the labels, or merge labels")
+        return
     if len(by_label) == 1:
         (label,) = by_label
         yield Problem(first.where, "label", f"every post is labelled {label!r}", "add posts with another label")

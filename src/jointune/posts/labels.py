@@ -8,6 +8,12 @@ from typing import Any
 
 import numpy as np
 
+UNSURE = "unsure"
+"""The answer where the confidence is too low; no label may be called so."""
+
+MOST_LABELS = 10_000
+"""More are no classes to learn, but texts or numbers of another column."""
+
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _SEPARATOR = re.compile(r"[|;,/+&]")
 
