@@ -81,9 +81,10 @@ def check_output(path: Path, columns: Sequence[str], added: Sequence[str], remed
     """
     if path.suffix.lower() not in ENDINGS:
         raise OutputError(f"{path}: the ending {path.suffix or '(none)'} is not known; use one of {', '.join(ENDINGS)}")
-    clash = [name for name in added if name in columns]
-    if clash:
-        raise OutputError(f"the posts have a column {clash[0]!r} already, which scoring adds: {remedy}")
+    there = set(columns)
+    clash = next((name for name in added if name in there), None)
+    if clash is not None:
+        raise OutputError(f"the posts have a column {clash!r} already, which scoring adds: {remedy}")
     if path.suffix.lower() == ".parquet":
         require("pyarrow", "parquet", "writing Parquet")
 
