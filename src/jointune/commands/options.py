@@ -80,7 +80,6 @@ Engine = Annotated[
 ]
 
 
-
 class Terminal(Console):
     """Prints texts as they are: brackets are no markup, colons no emoji, and control characters shown, not obeyed."""
 

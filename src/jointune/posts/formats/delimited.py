@@ -119,8 +119,10 @@ class DelimitedTable:
             try:
                 for values in reader:
                     lines.characters = 0
-                    if not may_swallow and reader.line_num > before + 1 and any(
-                        self._delimiter in value and ("\n" in value or "\r" in value) for value in values
+                    if (
+                        not may_swallow
+                        and reader.line_num > before + 1
+                        and any(self._delimiter in value and ("\n" in value or "\r" in value) for value in values)
                     ):
                         return f"{_SWALLOWED} {before + self._first} holds separators and line ends"
                     before = reader.line_num

@@ -48,7 +48,7 @@ class JsonlTable:
             try:
                 values = json.loads(text)
             except (ValueError, RecursionError) as reason:
-                yield Row(where, {}, _no_object(where, f"not a JSON object: {reason}"))
+                yield Row(where, {}, _no_object(where, str(reason)))
             else:
                 yield object_row(where, values)
 
@@ -92,23 +92,20 @@ def object_row(where: str, value: object) -> Row:
     """The row of a JSON value, with what is wrong with one that can be none."""
     if not isinstance(value, dict):
         return Row(where, {}, _no_object(where, f"a {type(value).__name__} where an object is needed"))
-    if any(not key.isascii() and _unpaired(key) for key in value):
-        return Row(where, {}, _no_object(where, "a name in it holds half of a character (a lone surrogate)"))
     if _deeper(value, MOST_DEPTH):
-        return Row(where, {}, _no_object(where, f"more than {MOST_DEPTH} lists or objects within each other"))
+        return Row(where, {}, _no_object(where, f"it has more than {MOST_DEPTH} lists or objects within each other"))
     return Row(where, value)
 
 
 def _no_object(where: str, reason: str) -> Problem:
-    return Problem(where, "the row", reason, "write one JSON object for each post, or remove the row")
-
-
-def _unpaired(key: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in key)
+    remedy = "write one JSON object for each post, or remove the row"
+    return Problem(where, "the row", f"not a JSON object: {reason}", remedy)
 
 
 def _deeper(value: object, most: int) -> bool:
     """Whether more than ``most`` lists and objects lie within each other."""
     if not isinstance(value, dict | list):
         return False
-    return most == 0 or any(_deeper(inner, most - 1) for inner in (value.values() if isinstance(value, dict) else value))
+    return most == 0 or any(
+        _deeper(inner, most - 1) for inner in (value.values() if isinstance(value, dict) else value)
+    )

@@ -78,7 +78,9 @@ class SavedDataset:
             self._parts = dataset_parts(datasets.load_from_disk(str(path)))
             self.columns: list[str] = list(next(iter(self._parts.values())).column_names)
         except Exception as reason:  # damaged JSON makes it raise nearly anything
-            raise PostsError(f"{path}: not readable as a saved dataset: {first_line(reason)}; save it again") from reason
+            raise PostsError(
+                f"{path}: not readable as a saved dataset: {first_line(reason)}; save it again"
+            ) from reason
         if None not in self._parts and "split" not in self.columns:
             self.columns.append("split")
 
