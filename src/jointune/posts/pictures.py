@@ -24,6 +24,7 @@ MOST_FILE_BYTES = 2**28
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "ICO", "AVIF")
 """Raster formats only: nothing that runs an interpreter or another program."""
 
+_ICON = b"\0\0\1\0"
 _END = b"\xff\xd9"
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 """Of a JPEG, after the data of a scan: its end, and whatever is no byte of the data."""
@@ -76,7 +77,10 @@ def open_picture(
     """
     file = _name(source)
     content = b"" if isinstance(source, Image.Image) else _content(source, file)
+    is_icon = content.startswith(_ICON)
     try:
+        if is_icon:  # it is decoded as soon as it is opened, to a size that its header need not tell
+            admit(MAX_PIXELS)
         # No catch_warnings here or in any thread: it is the whole process's, and would swallow others' warnings.
         picture = source if isinstance(source, Image.Image) else Image.open(io.BytesIO(content), formats=FORMATS)
         if picture.width * picture.height > MAX_PIXELS:
@@ -85,8 +89,8 @@ def open_picture(
             raise ValueError("it has no pixels")
         if at_least and picture is not source:
             picture.draft("RGB", at_least)
-        # An icon holds whole pictures, and says of each a size that need not be true.
-        admit(MAX_PIXELS if picture.format == "ICO" else picture.width * picture.height)
+        if not is_icon:
+            admit(picture.width * picture.height)
         try:
             picture.load()
         except OSError:
