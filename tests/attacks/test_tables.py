@@ -9,6 +9,7 @@ import struct
 import time
 import zipfile
 import zlib
+from contextlib import suppress
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -63,7 +64,7 @@ def test_forty_thousand_columns_take_a_moment(jointune, tmp_path):
         ("commas.csv", "," * 20_000_000),
         ("twice.csv", "a," * 50_000),
         ("long.csv", "text\n" + "x" * 20_000_000),
-        ("open.csv", 'text,label\n"' + "x,y,z\n" * 3_000_000),
+        ("open.csv", 'text,label\n"' + f"{'x' * 100},y,z\n" * 170_000),
         ("long.jsonl", '{"text": "' + "x" * 20_000_000 + '"}\n'),
         ("long.json", '[{"text": "' + "x" * 40_000_000 + '"}]'),
         ("blank.json", "[" + " " * 20_000_000 + "]"),
@@ -179,13 +180,11 @@ def test_other_encodings_read_the_table_or_say_why_not(tmp_path, encoding, conte
 
 def read(path, encoding=None):
     """Read a table as ``check`` and ``predict`` do; nothing but an error of ours may come out."""
-    try:
+    with suppress(JointuneError):
         file = PostsFile(path, Columns(None, None, None, None), encoding)
         file.count()
         posts = list(file)
         assert all(post.problem is None or str(post.problem) for post in posts)
-    except JointuneError as error:
-        assert str(error)
 
 
 VALUES = st.recursive(
@@ -221,16 +220,12 @@ def test_any_cells_are_posts_or_an_error_of_ours_and_are_written_again(tmp_path,
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     columns = [name for name in ("text", "image", "label", "split") if any(name in row for row in rows)]
     use = Columns(*(name if name in columns else None for name in ("text", "image", "label", "split")))
-    try:
+    with suppress(JointuneError):
         for post in PostsFile(path, use):
             assert post.problem is None or str(post.problem)
-    except JointuneError as error:
-        assert str(error)
     for ending in (".csv", ".jsonl", ".parquet"):
-        try:
+        with suppress(JointuneError):
             score_rows(path, use, tmp_path / f"out{ending}")
-        except JointuneError as error:
-            assert str(error)
 
 
 def score_rows(path, use, out):
@@ -248,10 +243,10 @@ def score_rows(path, use, out):
 def test_a_flipped_byte_is_an_error_of_ours(tmp_path, place, value, ending):
     path = tmp_path / f"p{ending}"
     if ending == ".parquet":
-        import pyarrow
+        import pyarrow as pa
         from pyarrow import parquet
 
-        parquet.write_table(pyarrow.table({"text": ["a", "b"] * 20, "label": ["x", None] * 20}), path)
+        parquet.write_table(pa.table({"text": ["a", "b"] * 20, "label": ["x", None] * 20}), path)
     else:
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
             file.writestr("a.png", b"a" * 1000)
@@ -261,11 +256,8 @@ def test_a_flipped_byte_is_an_error_of_ours(tmp_path, place, value, ending):
     if ending == ".parquet":
         read(path)
         return
-    try:
-        with Archive(path) as pictures:
-            assert isinstance(pictures.read("a.png", "row 1"), bytes | Problem)
-    except PostsError as error:
-        assert str(error)
+    with suppress(JointuneError), Archive(path) as pictures:
+        assert isinstance(pictures.read("a.png", "row 1"), bytes | Problem)
 
 
 @pytest.mark.parametrize("ending", [".csv", ".jsonl", ".json"])
@@ -287,11 +279,11 @@ def test_a_table_that_changes_while_it_is_read(tmp_path, ending, change):
 
 
 def test_a_class_beyond_the_names_of_classes(tmp_path):
-    import pyarrow
+    import pyarrow as pa
     from pyarrow import parquet
 
     about = {"info": {"features": {"label": {"_type": "ClassLabel", "names": ["a", "b"]}}}}
-    table = pyarrow.table({"text": ["x"], "label": [7]}).replace_schema_metadata({"huggingface": json.dumps(about)})
+    table = pa.table({"text": ["x"], "label": [7]}).replace_schema_metadata({"huggingface": json.dumps(about)})
     parquet.write_table(table, tmp_path / "p.parquet")
     with pytest.raises(PostsError, match="the class 7 where there are 2"):
         read_posts(tmp_path / "p.parquet", image_column=None)
