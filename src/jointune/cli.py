@@ -10,7 +10,6 @@ from io import TextIOWrapper
 from typing import Any
 
 import typer
-from rich.console import Console
 from typer.core import TyperCommand
 
 from jointune import __version__
@@ -21,6 +20,7 @@ from jointune.commands.demo import demo
 from jointune.commands.evaluate import evaluate
 from jointune.commands.export import export
 from jointune.commands.import_ import import_
+from jointune.commands.options import Terminal
 from jointune.commands.predict import predict
 from jointune.commands.serve import serve
 from jointune.commands.train import train
@@ -127,7 +127,7 @@ def _run() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a label or a path that the terminal cannot show
-    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+    console = Terminal(stderr=True)
     warnings.filterwarnings("ignore")  # other packages' warnings are not for the user of a command
     warnings.filterwarnings("default", category=JointuneWarning)  # once, where trials repeat it
     warnings.showwarning = lambda message, *_, **__: console.print(f"note: {message}", style="yellow")
@@ -139,6 +139,10 @@ def _run() -> None:
         sys.exit(130)
     except JointuneError as error:
         console.print(f"error: {error}", style="red")
+        sys.exit(2)
+    except OSError as error:  # of paths of all kinds: too long, in a loop of links, on a disk that is gone
+        named = f"{error.filename}: " if error.filename else ""
+        console.print(f"error: {named}{error.strerror or error}; correct the path or its permissions", style="red")
         sys.exit(2)
     except KeyboardInterrupt:
         console.print("interrupted", style="yellow")

@@ -28,7 +28,7 @@ from jointune.commands.options import (
     out,
 )
 from jointune.commands.parts import fraction_or_file
-from jointune.counting import counted
+from jointune.counting import counted, listed, shortened, visible
 from jointune.errors import EncoderError, PostsError
 from jointune.posts.check import check_posts, split_notes, split_problems, training_problems
 from jointune.posts.labels import several_labels
@@ -39,6 +39,9 @@ from jointune.progress import Bar, progress_bar
 
 _SHOWN = 5
 """Problems of a kind that are listed one by one."""
+
+_KINDS = 50
+"""Kinds of problems that are counted one by one."""
 
 
 def check(
@@ -89,7 +92,7 @@ def check(
         raise typer.Exit(1)
     found.say_usable(total, sum(map(len, parts)))
     if unused := [name for name in files[0].columns if name not in use.named()]:
-        out.print(f"columns not used: {', '.join(unused)}")
+        out.print(f"columns not used: {listed(unused, len(unused))}")
     notes = split_notes(parts[0]) if split_column else []
     if note := several_labels(found.labels):
         notes.append(f"note: {note}")
@@ -155,9 +158,11 @@ class _Found:
         count = len(self.problems)
         out.print(f"{counted(count, 'problem')} in {counted(total, 'post')}.")
         if count > sum(min(number, _SHOWN) for number in self.kinds.values()):
-            for kind, number in self.kinds.most_common():
+            for kind, number in self.kinds.most_common(_KINDS):
                 more = f" ({number - _SHOWN:,} are not listed; --all lists them)" if number > _SHOWN else ""
-                out.print(f"  {number:,} times: {kind}{'' if self.every else more}")
+                out.print(f"  {number:,} times: {visible(shortened(kind))}{'' if self.every else more}")
+            if len(self.kinds) > _KINDS:
+                out.print(f"  and {len(self.kinds) - _KINDS:,} rarer kinds")
         if self.bad_pictures and policy == "error":
             out.print(
                 "To train or score without mending pictures: --on-bad-image skip leaves such posts out, --on-bad-image "
@@ -167,7 +172,7 @@ class _Found:
     def say_usable(self, total: int, usable: int) -> None:
         """Say how many posts can be used, and what they have."""
         many = f"{total:,} posts, all usable" if usable == total else f"{usable:,} of {total:,} posts usable"
-        labels = ", ".join(f"{label} {number:,}" for label, number in self.labels.most_common())
+        labels = listed((f"{label} {number:,}" for label, number in self.labels.most_common()), len(self.labels))
         parts = f"{self.texts:,} with a text, {self.pictures:,} with a picture"
         out.print(f"{many}: {parts}{f'; labels: {labels}' if labels else ''}.")
 

@@ -27,6 +27,7 @@ from jointune.commands.options import (
     sentence,
 )
 from jointune.commands.parts import read_split
+from jointune.counting import visible
 from jointune.files import atomic_file, refuse_existing
 from jointune.load import check_options, load_scorer
 from jointune.posts.problems import Problem, valid_policy
@@ -68,7 +69,7 @@ def evaluate(
     say_affected(problems, policy)
     out.print(sentence(metrics))
     for label, scores in metrics.per_class.items():
-        out.print(f"  {label}: {scores}")
+        out.print(f"  {visible(label)}: {scores}")
     if path:
         with atomic_file(path) as temporary:
             temporary.write_text(json.dumps(metrics.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

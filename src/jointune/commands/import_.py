@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from jointune.commands.options import Force, out
-from jointune.counting import counted
+from jointune.counting import counted, listed
 from jointune.files import refuse_existing
 from jointune.posts.post import SPLITS, Post
 from jointune.posts.public.choice import SETS, find_set, load_public
@@ -97,6 +97,5 @@ def import_(
 
 def _counted(posts: Iterable[Post]) -> str:
     labels = Counter(post.label or "(no label)" for post in posts)
-    return f"{counted(labels.total(), 'post')}: " + ", ".join(
-        f"{label} {count:,}" for label, count in labels.most_common()
-    )
+    named = listed((f"{label} {count:,}" for label, count in labels.most_common()), len(labels))
+    return f"{counted(labels.total(), 'post')}: {named}"

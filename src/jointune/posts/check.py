@@ -9,6 +9,7 @@ from typing import cast
 import numpy as np
 from PIL import Image
 
+from jointune.counting import listed
 from jointune.errors import PostsError
 from jointune.posts.decode import decode_posts
 from jointune.posts.labels import MOST_LABELS, UNSURE
@@ -202,6 +203,8 @@ def class_numbers(posts: Posts, labels: Sequence[str]) -> np.ndarray:
     Raises:
         PostsError: a post has no label, or another one.
     """
+    numbers = {label: number for number, label in enumerate(labels)}
+    known = listed(labels, len(labels))
     raise_problems(
         [
             Problem(post.where, "label", "the post has no label", "label it or remove the row")
@@ -209,15 +212,14 @@ def class_numbers(posts: Posts, labels: Sequence[str]) -> np.ndarray:
             else Problem(
                 post.where,
                 "label",
-                f"{post.label!r} is not a label of the training posts ({', '.join(labels)})",
+                f"{post.label!r} is not a label of the training posts ({known})",
                 "correct or remove it",
             )
             for post in posts
-            if post.label not in labels
+            if post.label not in numbers
         ],
         posts.name,
     )
-    numbers = {label: number for number, label in enumerate(labels)}
     return np.array([numbers[str(post.label)] for post in posts], dtype=np.int64)
 
 
@@ -235,7 +237,7 @@ def split_notes(posts: Posts) -> list[str]:
     names = posts.label_names
     notes = [
         f"{split}: {len(part):,} post{'s' * (len(part) != 1)}"
-        + "".join(f", {label} {shares[split][label]:.0%}" for label in names)
+        + f", {listed((f'{label} {shares[split][label]:.0%}' for label in names), len(names))}"
         for split, part in parts.items()
     ]
     notes += [

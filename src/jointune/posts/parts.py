@@ -4,13 +4,14 @@ import csv
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from jointune.errors import OutputError, setting
 from jointune.files import atomic_file, atomic_folder, discard_folder, refuse_existing
 from jointune.posts.problems import Problem
-from jointune.posts.write import Layout, join_parts, part_ending, write_part
+from jointune.posts.write import Layout, join_parts, part_ending, safe_cell, write_part
 
 _RUN = "run.json"
 """What the parts depend on; the file by which to know one of our folders."""
@@ -128,7 +129,7 @@ class Parts:
             with atomic_folder(joined) as temporary:
                 join_parts(self._finished, temporary / self._path.name, self._layout)
                 if with_skipped:
-                    _list_skipped(self.problems(), temporary / skipped_file(self._path).name)
+                    _list_skipped(self.problems(), temporary / skipped_file(self._path).name, self._layout.safe)
         for target in (skipped_file(self._path), self._path):
             if (joined / target.name).exists():
                 (joined / target.name).replace(target)
@@ -188,16 +189,13 @@ def _span(part: Path) -> tuple[int, int]:
     return int(start), int(end)
 
 
-def _list_skipped(problems: Iterator[Problem], path: Path) -> None:
+def _list_skipped(problems: Iterator[Problem], path: Path, safe: bool) -> None:
     first = next(problems, None)
     if first is None:
         return
     with open(path, "w", encoding="utf-8", errors="replace", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["row", "file", "reason", "remedy"])
-        writer.writerow(_cells(first))
-        writer.writerows(map(_cells, problems))
-
-
-def _cells(problem: Problem) -> tuple[str, str, str, str]:
-    return problem.where, problem.what, problem.reason, problem.remedy
+        for problem in chain([first], problems):
+            cells = problem.where, problem.what, problem.reason, problem.remedy
+            writer.writerow(map(safe_cell, cells) if safe else cells)
