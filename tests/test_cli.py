@@ -1,8 +1,10 @@
 """The command line as a whole: its help, and mistakes that it tells before anything is loaded."""
 
+import ast
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +13,9 @@ from jointune import JointClassifier, SettingsError
 from jointune.cli import COMMANDS
 from jointune.counting import counted
 from jointune.demo import POSTS
+from jointune.errors import setting, settings_as_options
+
+PACKAGE = Path(__file__).parents[1] / "src" / "jointune"
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 200])
@@ -156,3 +161,44 @@ def test_a_table_of_one_post_is_scored_as_one_post(jointune, tiny_bundle, tmp_pa
     code, said = jointune("evaluate", tiny_bundle, tmp_path / "bad.csv", "--on-bad-image", "skip")
     assert code == 0, said
     assert "1 post was left out" in said
+
+
+def test_only_the_command_line_names_options():
+    """Whoever calls the library reads its messages too, and has arguments; ``errors.setting`` names either."""
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path.name == "cli.py" or "commands" in path.parts:
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        docstrings = {
+            id(node.body[0].value)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and isinstance(node.body[0], ast.Expr)
+        }
+        found += [
+            f"{path.relative_to(PACKAGE)}:{node.lineno}: {node.value}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in docstrings
+            and re.search(r"(?<![\w(-])--(?!no-deps|upgrade|force-reinstall|index-url)[a-z][a-z-]+", node.value)
+        ]
+    assert not found
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("epoch_steps", 3, "--epoch-steps 3"),
+        ("augment", False, "--no-augment"),
+        ("force", True, "--force"),
+        ("train_layers", None, "--train-layers all"),
+        ("normalise", ("links", "emoji"), "--normalise links,emoji"),
+        ("text_encoder", "my model", "--text-encoder 'my model'"),
+    ],
+)
+def test_a_setting_is_named_as_whoever_reads_it_gives_it(name, value, said):
+    assert setting(name, value) == f"{name}={value!r}"
+    with settings_as_options():
+        assert setting(name, value) == said
+    assert setting(name) == name

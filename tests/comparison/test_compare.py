@@ -81,8 +81,8 @@ def test_the_report_is_there_in_all_forms(folds):
     assert {path.suffix for path in folder.iterdir() if path.is_file()} >= {".html", ".md", ".csv", ".json"}
     assert {row["method"] for row in rows_of(folder / "cells.csv")} == {"guess", "words"}
     report = (folder / "report.md").read_text(encoding="utf-8")
-    assert "Cost with all labels" in report
-    assert "Cost with 2 labels a class" in report
+    assert "Cost with all training posts" in report
+    assert "Cost with 2 training posts a label" in report
 
 
 def test_a_cell_that_crashes_is_recorded_and_the_rest_goes_on(posts_csv, tmp_path, monkeypatch):
@@ -194,6 +194,19 @@ def test_a_folder_of_other_posts_or_settings_is_neither_resumed_nor_overwritten(
     assert (other / "thesis.txt").read_text() == "years of work"
 
 
+def test_cells_of_methods_that_did_otherwise_are_not_mixed_with_those_of_today(posts_csv, tmp_path):
+    folder = tmp_path / "report"
+    again = {"methods": QUICK, "folds": 2, "out": folder, "progress": False}
+    compare(posts_csv, **again)
+    about = json.loads((folder / "comparison.json").read_text())
+    (folder / "comparison.json").write_text(json.dumps(about | {"format": 1}))
+    before = changed(folder)
+    with pytest.raises(OutputError, match=r"by another version of jointune.*replace it with force=True"):
+        compare(posts_csv, **again, resume=True)
+    assert changed(folder) == before
+    assert len(compare(posts_csv, **again, force=True).results) == 4
+
+
 def test_a_checkpoint_may_be_named_later_as_long_as_nothing_stored_depends_on_it(posts_csv, tmp_path):
     again = {"methods": QUICK, "folds": 2, "out": tmp_path / "report", "progress": False, "resume": True}
     compare(posts_csv, **again)
@@ -201,7 +214,7 @@ def test_a_checkpoint_may_be_named_later_as_long_as_nothing_stored_depends_on_it
     compare(posts_csv, **again, clip="some/clip", prompts="a {label} post")
     assert changed(tmp_path / "report") == before
     assert json.loads((tmp_path / "report" / "comparison.json").read_text())["setup"]["clip"] == "some/clip"
-    (tmp_path / "report" / "cells" / "clip.fold-0.seed-0.labels-all.failure.json").write_text(
+    (tmp_path / "report" / "cells" / "clip.fold-0.seed-0.posts-all.failure.json").write_text(
         json.dumps({"cell": {"method": "clip", "fold": 0, "seed": 0, "budget": None}, "reason": "", "trace": ""})
     )
     with pytest.raises(OutputError, match="with other clip:"):

@@ -80,7 +80,7 @@ def compare(
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compare methods on the same posts, folds, seeds and label budgets, and write a report.
+    """Compare methods on the same posts, folds, seeds and numbers of training posts, and write a report.
 
     Every finished cell is stored at once. The exit code is 1 where a cell crashed; --resume tries those again.
     """
