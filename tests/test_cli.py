@@ -1,6 +1,7 @@
 """The command line as a whole: its help, and mistakes that it tells before anything is loaded."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from jointune.cli import COMMANDS
 from jointune.counting import counted
 from jointune.demo import POSTS
 from jointune.errors import setting, settings_as_options
+from jointune.files import MANIFEST
 
 PACKAGE = Path(__file__).parents[1] / "src" / "jointune"
 
@@ -114,13 +116,43 @@ def test_an_output_in_the_way_is_told_before_posts_are_read(refused, tmp_path, c
     refused(command, "nowhere.csv", "--out", tmp_path, says=["exists already", "replace it with --force"])
 
 
-def test_mistakes_need_no_torch():
-    script = "import sys, jointune.cli\nsys.argv = ['jointune', *sys.argv[1:]]\ntry:\n    jointune.cli.main()\n"
-    script += "except SystemExit as end:\n    print(end.code, 'torch' in sys.modules, 'transformers' in sys.modules)"
-    command = ["train", str(POSTS), "--out", "nothing", "--metric", "foo"]
-    done = subprocess.run([sys.executable, "-c", script, *command], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["2", "False", "False"]
-    assert "--metric foo" in done.stderr
+WITHOUT_TORCH = """
+import json, sys, jointune.cli
+sys.modules["rapidocr_onnxruntime"] = None  # as if the extra were not installed
+for command in json.loads(sys.argv[1]):
+    sys.argv = ["jointune", *command]
+    try:
+        jointune.cli.main()
+    except SystemExit as end:
+        print(end.code, "torch" in sys.modules, "transformers" in sys.modules)
+"""
+
+
+def test_mistakes_and_missing_extras_need_no_torch(tmp_path):
+    bundle, exported, posts = tmp_path / "bundle", tmp_path / "exported", str(POSTS)
+    for folder, mark, content in (
+        (bundle, "config.json", {"format": 1, "settings": {"read_image_text": True}}),
+        (exported, "export.json", {"read_image_text": True}),
+    ):
+        folder.mkdir()
+        (folder / mark).write_text(json.dumps(content))
+        (folder / MANIFEST).touch()
+    reading = [
+        ["train", posts, "--out", "nothing", "--read-image-text"],
+        ["check", posts, "--read-image-text"],
+        ["predict", str(bundle), posts, "--out", "nothing.csv"],
+        ["evaluate", str(exported), posts],
+        ["export", str(bundle), "--out", "nothing"],
+    ]
+    commands = json.dumps([["train", posts, "--out", "nothing", "--metric", "foo"], *reading])
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, commands], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["2 False False"] * 6
+    first, *others = done.stderr.splitlines()
+    assert "--metric foo" in first
+    for line in others:
+        assert "reading the text in pictures needs the package rapidocr_onnxruntime; from a clone" in line
+        assert "'.[ocr]'" in line
+    assert len(others) == 5
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")

@@ -12,7 +12,6 @@ from conftest import SumFusion, write_rows
 from fake_ocr import install
 from jointune import JointClassifier, Post, Posts, read_posts
 from jointune.errors import EncoderError, MissingExtraError, PostsError
-from jointune.posts import ocr
 
 
 def colours(number):
@@ -209,10 +208,7 @@ def test_the_command_line(jointune, refused, memes, fake, tiny_text, tiny_image,
     assert code == 0, said
     assert fake.pictures == 48
 
-    def missing():
-        raise MissingExtraError("pip install -c constraints.txt '.[ocr]'")
-
-    monkeypatch.setattr(ocr, "load_ocr", missing)
+    monkeypatch.setitem(sys.modules, "rapidocr_onnxruntime", None)
     refused("predict", bundle, memes, "--out", tmp_path / "again.csv", says=["'.[ocr]'"])
     refused("train", memes, *options, "--read-image-text", "--out", tmp_path / "other", says=["'.[ocr]'"])
     assert not (tmp_path / "again.csv").exists()

@@ -172,7 +172,7 @@ def test_a_text_that_is_not_like_the_others_stops_or_is_skipped(tmp_path):
     (folder / "data" / "20.txt").write_bytes(b"cut in the middle \xa1")
     with (
         pytest.warns(JointuneWarning, match="20 of 20 text files"),
-        pytest.raises(PostsError, match=r"row 20 .*20\.txt: neither UTF-8 nor gb18030 .*--encoding"),
+        pytest.raises(PostsError, match=r"row 20 .*20\.txt: neither UTF-8 nor gb18030 .*with encoding"),
     ):
         load_public("mvsa-single", folder)
     with pytest.warns(JointuneWarning):

@@ -115,7 +115,7 @@ def _undecided(contents: Mapping[Path, bytes], detected: Detected) -> str:
     )
     return (
         f"{path}: not UTF-8, like {len(contents):,} text files in all, and their encoding cannot be told: "
-        f"{detected.reason}; save them as UTF-8, or name their encoding with {setting('encoding')}"
+        f"{detected.reason}; save them as UTF-8, or name their encoding ({setting('encoding')})"
         f"{readings and ':'}{readings}"
     )
 
