@@ -181,7 +181,7 @@ TABLES = {
     "bad pictures of all posts for validation": (
         ["good,,a,train", "bad,,b,train", "fine,lost.png,a,validation"],
         [*SKIP, "--split-column", "split"],
-        "no ",
+        "no validation posts",
     ),
     "bad pictures of validation posts of their own": (GOOD, [*SKIP, "--validation", "LOST"], "no validation posts"),
     "a row of nothing, which only scoring leaves out": ([*GOOD, ",,a,train"], SKIP, "row 5 (line 6): the post: has"),
@@ -304,12 +304,14 @@ def test_how_many_texts_would_be_cut_and_how_many_words_are_unknown(jointune, re
     assert "Whether texts fit the text encoder is not checked: nobody/nothing is neither built in nor" in said
 
 
-def test_what_decides_in_training_decides_here(jointune, refused, tiny_text, tmp_path, monkeypatch):
+def test_what_decides_in_training_decides_here(jointune, refused, tiny_text, tmp_path):
     table = tmp_path / "posts.csv"
-    table.write_text("text,image,label\n" + "".join(f"{'good ' * 9}a.com b.com,,{'ab'[k % 2]}\n" for k in range(8)))
-    options = ["--text-encoder", tiny_text, "--max-tokens", 11]
+    table.write_text(
+        "text,image,label\n" + "".join(f"{'good ' * 9}https://a.com/b {k},,{'ab'[k % 2]}\n" for k in range(8))
+    )
+    options = ["--text-encoder", tiny_text, "--max-tokens", 12]
     assert "8 (100.0%) are cut" in jointune("check", table, *options, "--normalise", "none")[1]
-    assert "none are cut at 11 tokens" in jointune("check", table, *options, "--normalise", "links")[1]
+    assert "none are cut at 12 tokens" in jointune("check", table, *options, "--normalise", "links")[1]
     refused("check", table, "--normalise", "smileys", says=["--normalise smileys: choose among links"])
     refused("check", table, "--on-bad-image", "ignore", says=["--on-bad-image ignore: choose error"])
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jointune import JointuneWarning
+from jointune import JointClassifier, JointuneWarning
 from jointune.posts.read import read_posts
 from odd_pictures import unusable, usable
 
@@ -42,8 +42,9 @@ def test_posts_of_a_single_label_or_a_single_post(jointune, tiny_bundle, tmp_pat
     assert "recall 0.000 (0.000 to 1.000)" in said
 
 
-def test_texts_that_the_model_does_not_see_whole_are_said(jointune, classifier, tiny_bundle, tmp_path):
+def test_texts_that_the_model_does_not_see_whole_are_said(jointune, tiny_bundle, tmp_path):
     """As in training; a table that fits says nothing."""
+    classifier = JointClassifier.load(tiny_bundle)
     fits = write_jsonl(tmp_path / "a.jsonl", [{"text": "good", "image": None, "label": "positive"}] * 600)
     rows = [{"text": "good " * (90 if number % 2 else 1), "image": None, "label": "positive"} for number in range(600)]
     cut = write_jsonl(tmp_path / "b.jsonl", rows)

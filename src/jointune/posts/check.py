@@ -162,14 +162,17 @@ def training_problems(
         Each problem, with the words in which training refuses.
     """
     for posts, *held in (read, usable):
-        problems = list(label_problems(posts, split, undivided=not held))
+        last = posts is usable[0]
+        problems = [] if last and split else list(label_problems(posts, split, undivided=not held))
         yield from problems
         if problems:
             return
         try:
-            if not split:
+            if split:
+                check_parts(*map(posts.in_split, SPLITS))
+            else:
                 check_parts(posts, held[0] if held else None)
-            if posts is usable[0] and not held and not split:
+            if last and not held and not split:
                 split_posts(posts, fraction, seed)
         except PostsError as reason:
             yield reason
