@@ -105,10 +105,19 @@ def test_a_bundle_from_before_is_read_as_ever(tiny_bundle, tmp_path, posts_csv):
     old = tmp_path / "old"
     shutil.copytree(tiny_bundle, old)
     config = json.loads((old / "config.json").read_text())
-    del config["settings"]["read_image_text"]
+    for name in ("read_image_text", "text_column", "image_column", "label_column"):
+        del config["settings"][name]
+    for name in ("notes", "label_dtype", "text_fit"):
+        del config[name]
+    for name in ("prompt", "lowercase"):
+        del config["text_preprocessing"][name]
     (old / "config.json").write_text(json.dumps(config))
+    pictures = json.loads((old / "preprocessor_config.json").read_text())
+    del pictures["bgr"]
+    (old / "preprocessor_config.json").write_text(json.dumps(pictures))
+    digests = {name: sha256(old / name) for name in ("config.json", "preprocessor_config.json")}
     manifest = json.loads((old / "manifest.json").read_text())
-    (old / "manifest.json").write_text(json.dumps(manifest | {"config.json": sha256(old / "config.json")}))
+    (old / "manifest.json").write_text(json.dumps(manifest | digests))
     loaded = JointClassifier.load(old)
     assert loaded.read_image_text is False
     posts = read_posts(posts_csv)
