@@ -109,6 +109,7 @@ def test_a_bundle_from_before_is_read_as_ever(tiny_bundle, tmp_path, posts_csv):
         del config["settings"][name]
     for name in ("notes", "label_dtype", "text_fit"):
         del config[name]
+    config["format"] = 1
     for name in ("prompt", "lowercase"):
         del config["text_preprocessing"][name]
     (old / "config.json").write_text(json.dumps(config))

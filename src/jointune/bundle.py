@@ -36,7 +36,7 @@ from jointune.model import JointModel, make_model
 from jointune.posts.learned import LEARNED, LearnedPosts, read_learned
 from jointune.report.card import model_card
 
-FORMAT = 1
+FORMAT = 2
 """Raised when an older jointune could no longer read the bundle."""
 
 _VERIFIED = ("config.json", "labels.json", "model.safetensors", "preprocessor_config.json", "tokenizer.json")
