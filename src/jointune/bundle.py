@@ -59,7 +59,7 @@ from jointune.posts.learned import LEARNED, LearnedPosts, read_learned
 from jointune.report.card import model_card
 from jointune.training.inference import to_inputs
 
-FORMAT = 1
+FORMAT = 2
 """Raised when an older jointune could no longer read the bundle."""
 
 _VERIFIED = ("config.json", "labels.json", "model.safetensors", "preprocessor_config.json", "tokenizer.json")

@@ -21,7 +21,7 @@ from jointune.batches.normalise import KINDS, valid_kinds
 from jointune.batches.picture_cache import open_store
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.store import PictureStore, store_pictures, stored_digests
-from jointune.batches.text_fit import TextFit
+from jointune.batches.text_fit import TextFitCounter
 from jointune.batches.texts import encode_posts
 from jointune.batches.tokens import TextPreprocessor
 from jointune.batches.training_set import TrainingSet
@@ -679,8 +679,9 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
 
     def _look_at_texts(self, training: TrainingSet, posts: Posts, text: TextPreprocessor) -> dict[str, Any] | None:
         """See how the texts fit the text encoder, and note it where many do not."""
-        texts = [part for post in posts for part in (post.text, post.image_text) if part]
-        fit = TextFit.of(training.tokens, texts, text)
+        counter = TextFitCounter(text)
+        counter.add(training.tokens, posts)
+        fit = counter.result()
         for note in fit.notes(self.text_encoder):
             self._note(note)
         return fit.to_dict()

@@ -15,16 +15,20 @@ def setting(name: str, value: object = _NO_VALUE) -> str:
         name: of the argument in Python; the option has the same name, with hyphens.
         value: if the message is about one.
     """
-    if not _as_options:
-        return name if value is _NO_VALUE else f"{name}={value!r}"
-    option = f"--{name.replace('_', '-')}"
-    if value is _NO_VALUE or value is True:
-        return option
-    if value is False:
-        return option.replace("--", "--no-", 1)
+    if _as_options:
+        return option(name, value)
+    return name if value is _NO_VALUE else f"{name}={value!r}"
+
+
+def option(name: str, value: object = _NO_VALUE) -> str:
+    """A setting as a shell takes it, such as ``--force``; see ``setting``."""
+    words = [*(["no"] if value is False else []), *name.split("_")]
+    flag = f"--{'-'.join(words)}"
+    if value is _NO_VALUE or isinstance(value, bool):
+        return flag
     if isinstance(value, list | tuple):
         value = ",".join(map(str, value))
-    return f"{option} {'all' if value is None else shlex.quote(str(value))}"
+    return f"{flag} {'all' if value is None else shlex.quote(str(value))}"
 
 
 @contextmanager

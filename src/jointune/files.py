@@ -136,6 +136,11 @@ def refuse_other(folder: Path, kind: str, differing: Sequence[str]) -> None:
     Raises:
         OutputError: ``differing`` names it.
     """
+    if "format" in differing:
+        raise OutputError(
+            f"{folder} holds a {kind} by another version of jointune, which does not all do as this one: go on with "
+            f"that version, choose another path, or replace it with {setting('force', True)}"
+        )
     if differing:
         raise OutputError(
             f"{folder} holds a {kind} with other {' and '.join(differing)}: resume with the same, choose another "

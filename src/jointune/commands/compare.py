@@ -16,6 +16,7 @@ from jointune.commands.options import (
     OnBad,
     PostsArgument,
     Quiet,
+    ReadImageText,
     SplitColumn,
     TextColumn,
     TextEncoderName,
@@ -66,9 +67,7 @@ def compare(
         str, typer.Option(metavar="accuracy|macro_f1|weighted_f1|log_loss", help="What stops and selects.")
     ] = "accuracy",
     epochs: Annotated[int | None, typer.Option(help="Most passes over the posts, of all but joint-paper.")] = None,
-    read_image_text: Annotated[
-        bool, typer.Option("--read-image-text", help="Read the text in pictures (OCR).")
-    ] = False,
+    read_image_text: ReadImageText = False,
     text_column: TextColumn = "text",
     image_column: ImageColumn = "image",
     label_column: LabelColumn = "label",
@@ -80,7 +79,7 @@ def compare(
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compare methods on the same posts, folds, seeds and label budgets, and write a report.
+    """Compare methods on the same posts, folds, seeds and numbers of training posts, and write a report.
 
     Every finished cell is stored at once. The exit code is 1 where a cell crashed; --resume tries those again.
     """

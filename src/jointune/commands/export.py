@@ -41,7 +41,10 @@ def export(
     allow_loss: Annotated[
         float,
         typer.Option(
-            metavar="POINTS", help="Points of accuracy, and percent of labels, that --int8 may change.", min=0, max=100
+            metavar="POINTS",
+            help="Points of accuracy that --int8 may cost, and percent of posts whose answer it may change.",
+            min=0,
+            max=100,
         ),
     ] = 1.0,
     text_column: TextColumn = "text",

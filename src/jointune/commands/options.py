@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from jointune.batches.normalise import KINDS
 from jointune.counting import counted, visible_lines
 from jointune.errors import SettingsError
 from jointune.evaluation.metrics import Metrics
@@ -65,6 +66,19 @@ Abstain = Annotated[
         help="Answer 'unsure' below the confidence that it took on the validation posts to be right so often.",
     ),
 ]
+ReadImageText = Annotated[
+    bool, typer.Option("--read-image-text", help="Read the text in pictures too; needs the extra ocr.")
+]
+Normalise = Annotated[
+    str,
+    typer.Option(
+        metavar="KIND,...|none",
+        help=f"What of posts' writing becomes plain text: {', '.join(KINDS)}.",
+        show_default="all",
+        rich_help_panel="Recipe",
+    ),
+]
+ALL_KINDS = ",".join(KINDS)
 Precision = Annotated[
     str,
     typer.Option(

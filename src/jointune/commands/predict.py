@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jointune import __version__
+from jointune.batches.text_fit import TextFitCounter
 from jointune.commands.options import (
     Abstain,
     BundleArgument,
@@ -144,16 +145,19 @@ def predict(
     }
     layout = make_layout(path, file.table, added, replaced, safe_csv)
     parts = Parts(path, layout, run, resume, on_problems=["--on-bad-image"])
+    fit = TextFitCounter(scorer.text)
     with _kept_for_resume(parts, total, policy):
         with progress_bar("predicting", shown=not quiet) as bar:
             bar.start(total, parts.read)
-            for chunk in scorer.chunks(islice(file, parts.read, None), policy, file.path.name):
+            for chunk in scorer.chunks(islice(file, parts.read, None), policy, file.path.name, fit=fit):
                 parts.add(chunk.read, _rows(chunk.scored, scorer, added, replaced), chunk.problems)
                 bar.advance(chunk.read)
         bad = _say_affected(parts, path, policy)
         parts.join(with_skipped=policy == "skip")
     if force and policy == "skip" and not bad:
         skipped_file(path).unlink(missing_ok=True)
+    for note in scorer.notes_on_texts(fit):
+        out.print(f"note: {note}.", style="yellow")
     out.print(f"wrote {path}: {counted(total - (bad if policy == 'skip' else 0), 'post')}")
 
 

@@ -6,18 +6,21 @@ from typing import Annotated, Any
 
 import typer
 
-from jointune.batches.normalise import KINDS, valid_kinds
+from jointune.batches.normalise import valid_kinds
 from jointune.commands.options import (
+    ALL_KINDS,
     Encoding,
     Force,
     ImageColumn,
     ImageEncoderName,
     ImageRoot,
     LabelColumn,
+    Normalise,
     OnBad,
     PostsArgument,
     Precision,
     Quiet,
+    ReadImageText,
     SplitColumn,
     TextColumn,
     TextEncoderName,
@@ -54,9 +57,7 @@ def train(
     split_column: SplitColumn = None,
     image_root: ImageRoot = None,
     encoding: Encoding = None,
-    read_image_text: Annotated[
-        bool, typer.Option("--read-image-text", help="Read the text in pictures too; needs the extra ocr.")
-    ] = False,
+    read_image_text: ReadImageText = False,
     on_bad_image: OnBad = "error",
     probe: Annotated[
         bool, typer.Option(help="Start from a linear probe on the frozen encoders.", rich_help_panel="Recipe")
@@ -145,15 +146,7 @@ def train(
             rich_help_panel="Recipe",
         ),
     ] = "accuracy",
-    normalise: Annotated[
-        str,
-        typer.Option(
-            metavar="KIND,...|none",
-            help=f"What of posts' writing becomes plain text: {', '.join(KINDS)}.",
-            show_default="all",
-            rich_help_panel="Recipe",
-        ),
-    ] = ",".join(KINDS),
+    normalise: Normalise = ALL_KINDS,
     image_margin: Annotated[
         bool,
         typer.Option(help="Cut pictures as in the image encoder's evaluation.", rich_help_panel="Recipe"),

@@ -17,6 +17,7 @@ from jointune.commands.options import (
     PostsArgument,
     Precision,
     Quiet,
+    ReadImageText,
     SplitColumn,
     TextColumn,
     TextEncoderName,
@@ -60,9 +61,7 @@ def tune(
     micro_batch_size: Annotated[int | None, typer.Option(help="Posts at once; less takes less memory.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Cut texts to this many tokens.")] = None,
     precision: Precision = "auto",
-    read_image_text: Annotated[
-        bool, typer.Option("--read-image-text", help="Read the text in pictures too; needs the extra ocr.")
-    ] = False,
+    read_image_text: ReadImageText = False,
     on_bad_image: OnBad = "error",
     seed: Annotated[int, typer.Option(help="Of every training and of the search.")] = 0,
     epochs: Annotated[int | None, typer.Option(help="Most passes over the posts.", rich_help_panel=_FIX)] = None,

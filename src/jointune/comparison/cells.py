@@ -1,4 +1,4 @@
-"""The cells of a comparison on disk: one file for each method, fold, seed and label budget."""
+"""The cells of a comparison on disk: one file for each method, fold, seed and budget of training posts."""
 
 import json
 import zipfile
@@ -11,6 +11,7 @@ from urllib.parse import quote
 import numpy as np
 
 from jointune.comparison.protocol import Budget
+from jointune.counting import counted
 from jointune.errors import OutputError, setting
 from jointune.files import atomic_file
 
@@ -36,11 +37,11 @@ class Cell:
     @property
     def name(self) -> str:
         """The name of its file."""
-        return f"{quote(self.method, safe='')}.fold-{self.fold}.seed-{self.seed}.labels-{self.budget or 'all'}"
+        return f"{quote(self.method, safe='')}.fold-{self.fold}.seed-{self.seed}.posts-{self.budget or 'all'}"
 
     def __str__(self) -> str:
-        labels = "all labels" if self.budget is None else f"{self.budget} labels a class"
-        return f"{self.method}, {labels}, fold {self.fold}, seed {self.seed}"
+        posts = "all training posts" if self.budget is None else f"{counted(self.budget, 'training post')} a label"
+        return f"{self.method}, {posts}, fold {self.fold}, seed {self.seed}"
 
 
 @dataclass(frozen=True)

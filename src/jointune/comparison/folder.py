@@ -21,8 +21,8 @@ from jointune.posts.divide import VALIDATION
 from jointune.posts.post import Posts
 from jointune.training.tracking import loggable
 
-FORMAT = 1
-"""Raised when an older jointune could no longer read the cells."""
+FORMAT = 2
+"""Raised where the files of cells change, or what a method does: no report may hold cells of both kinds."""
 
 
 def open_folder(folder: Path, about: dict[str, Any], resume: bool, force: bool) -> None:

@@ -1,4 +1,4 @@
-"""The whole grid: every method on the same posts, folds, seeds and label budgets."""
+"""The whole grid: every method on the same posts, folds, seeds and numbers of training posts."""
 
 import json
 import tempfile
@@ -59,7 +59,7 @@ def compare(
     progress: bool = True,
     **settings: Any,
 ) -> Comparison:
-    """Train and test every method on the same posts, folds, seeds and label budgets.
+    """Train and test every method on the same posts, folds, seeds and numbers of training posts.
 
     Each cell of the grid runs in a process of its own and is stored when it is done. A cell that crashes is recorded,
     and the rest goes on.

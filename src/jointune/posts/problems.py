@@ -62,7 +62,7 @@ def raise_problems(problems: Sequence[Problem], name: str, skippable: bool = Fal
     lines = [f"{counted(len(problems), 'post')} of {name} cannot be used:"]
     lines += [f"  {problem}" for problem in problems[:_SHOWN]]
     if len(problems) > _SHOWN:
-        lines.append(f"  and {len(problems) - _SHOWN} more; `jointune check --all` lists them all")
+        lines.append(f"  and {len(problems) - _SHOWN} more; `jointune check` counts all by their reason")
     raise PostsError("\n".join(lines) + _policy_hint(problems, skippable))
 
 

@@ -340,7 +340,8 @@ def _image(value: Any, use: Columns, base: Path | str) -> Picture | None:
         raise TypeError(f"a {type(value).__name__} where a picture's path is needed")
     if isinstance(value, str) and is_address(value):
         if not use.remote_images:
-            raise ValueError("an address, not a path, and nothing is fetched (`predict --remote-images` would)")
+            fetched = f"only predicting with {setting('remote_images', True)} would"
+            raise ValueError(f"an address, not a path, and nothing is fetched ({fetched})")
         if not can_fetch(value.strip()):
             raise ValueError(f"an address of a kind that is not fetched; {', '.join(SCHEMES)} are")
         return RemotePicture(value.strip(), redirects=True)

@@ -126,7 +126,7 @@ def _calibration(calibration: Mapping[str, Any]) -> list[str]:
         "",
         *table(["temperature", "mean confidence", "accuracy", "posts"], "lrrr", bins),
         "",
-        "What `--abstain` would answer on these posts:",
+        "What `abstain` would answer on these posts:",
         "",
         *table(["accuracy wanted", "confidence needed", "posts answered"], "rrr", rows),
     ]

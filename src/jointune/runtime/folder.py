@@ -6,7 +6,7 @@ from typing import Any
 from jointune.bundle_schema import EXPORT, check, record, whole
 from jointune.files import EXPORT_MARK, check_format, check_manifest, read_json
 
-FORMAT = 1
+FORMAT = 2
 """Raised when an older jointune could no longer read the folder."""
 
 GRAPH, WEIGHTS = "model.onnx", "model.onnx.data"

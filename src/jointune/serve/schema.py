@@ -41,9 +41,7 @@ class GivenPost(BaseModel):
 
     text: str | None = Field(default=None, description="The text; a blank one counts as missing.")
     image: Base64 | None = Field(default=None, description="A picture's file, in base64: JPEG, PNG, WebP or GIF.")
-    image_url: str | None = Field(
-        default=None, description="Where the picture can be fetched, where the server was started with --allow-urls."
-    )
+    image_url: str | None = Field(default=None, description="Where the picture is, if the server fetches pictures.")
 
 
 class GivenPosts(BaseModel):

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 STUDY = "study.db"
 """Optuna's database in it."""
 
-FORMAT = 1
-"""Raised when an older jointune could no longer go on with the study."""
+FORMAT = 2
+"""Raised where the study's file changes, or what a trial does: no study may hold trials of both kinds."""
 
 
 def open_folder(folder: Path, about: dict[str, Any], resume: bool, force: bool) -> None:

@@ -2,9 +2,13 @@
 
 import csv
 import re
+import sys
 import warnings
+from bisect import bisect
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import chain, islice
 from pathlib import Path
 from typing import Literal, TextIO
 
@@ -74,7 +78,8 @@ class DelimitedTable:
         """Whether quotation marks at the start of cells enclose these, or are characters like any other.
 
         Tables whose cells were joined without quoting are told by cells that begin with a quotation mark and do not end
-        with it: read as quoted, such a cell would swallow the rows that follow.
+        with it: read as quoted, such a cell would swallow the rows that follow. Where a later row happens to end it,
+        the table can be read either way, and what the lines say decides.
 
         Raises:
             PostsError: neither reading fits.
@@ -91,7 +96,8 @@ class DelimitedTable:
             rows += 1
             fitting += len(values) == width
             enclosed += any(_ENCLOSED.fullmatch(value) for value in values)
-        if fitting >= 0.99 * rows and enclosed <= rows / 2:
+        swallowed = fault.startswith(_SWALLOWED)
+        if enclosed <= rows / 2 and (self._lines_are_rows(fault) if swallowed else fitting >= 0.99 * rows):
             warnings.warn(
                 f"{self.path.name}: read as a table without quoting, whose quotation marks are characters like any "
                 f"other: {fault}",
@@ -99,10 +105,46 @@ class DelimitedTable:
                 stacklevel=2,
             )
             return csv.QUOTE_NONE
-        if fault.startswith(_SWALLOWED):
+        if swallowed:
             return csv.QUOTE_MINIMAL  # a cell may hold separators and line ends, and nothing speaks for another reading
         raise PostsError(
             f"{self.path.name} {fault}; write quotation marks within a cell twice, and one around the cell"
+        )
+
+    def _lines_are_rows(self, fault: str) -> bool:
+        """Whether the lines that cells would take in are rows, in a table that can be read as a quoted one.
+
+        Rows have as many cells as the header, and say in columns of few values what other rows say.
+        """
+        width, misfits, edges = len(self._header), 0, list[int]()
+        for line, values in chain(self._records(), [(sys.maxsize, self._header)]):
+            if any("\n" in value or "\r" in value for value in values) != len(edges) % 2:
+                edges.append(line)
+            misfits += len(values) != width
+        # Of each column: how often a line outside of such cells says something, and how often one inside.
+        said: list[tuple[Counter[str], Counter[str]]] = [(Counter(), Counter()) for _ in range(width)]
+        for line, values in islice(self._records(csv.QUOTE_NONE), 1, None):
+            misfits -= len(values) != width
+            for counts, value in zip(said, values, strict=False):
+                if len(counts[0]) <= _FEW_VALUES and len(counts[1]) <= _FEW_VALUES:
+                    counts[bisect(edges, line) % 2][value] += 1
+        if misfits:
+            return misfits > 0
+        telling = [
+            (outside, within)
+            for outside, within in said
+            if 0 < 2 * len(outside) <= outside.total() and max(len(outside), len(within)) <= _FEW_VALUES
+        ]
+        if not telling:
+            warnings.warn(
+                f"{self.path.name}: {fault}, and is read as one cell. If it is several rows, write the table with its "
+                "cells in quotation marks",
+                JointuneWarning,
+                stacklevel=2,
+            )
+        return bool(telling) and all(
+            sum(number for value, number in within.items() if value in outside) >= 0.75 * within.total()
+            for outside, within in telling
         )
 
     def _has_quotes(self) -> bool:
@@ -229,6 +271,7 @@ class _Lines:
         return line
 
 
+_FEW_VALUES = 1000
 _ENCLOSED = re.compile(r'"(?:[^"]|"")*"')
 _SWALLOWED = "the cell that begins on line"
 
