@@ -50,7 +50,7 @@ def test_it_warns_where_it_is_open_to_others(host, token, allow_urls, says, tiny
     monkeypatch.setattr(run, "serve", lambda serving, line, workers: line.close())
     if token:
         monkeypatch.setenv("JOINTUNE_TOKEN", token)
-    serve(str(tiny_bundle), host=host, port=0, allow_urls=allow_urls)
+    serve(str(tiny_bundle), host=host, port=0, allowed_hosts=["models.example.org"], allow_urls=allow_urls)
     said = capsys.readouterr().err
     assert said.count("warning: ") == bool(says)
     assert not [part for part in says if part not in said]

@@ -48,7 +48,7 @@ def all_of(line: socket.socket) -> bytes:
     return found
 
 
-HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 def test_sigterm_finishes_what_was_taken(running):
@@ -100,7 +100,7 @@ def test_slow_heads_and_bodies_are_ended(running):
     one = running(limits={"body_seconds": 0.6})
     with connect(one) as head, connect(one) as body, connect(one) as second:
         body.sendall(HEAD + b"Content-Length: 100\r\n\r\n")
-        second.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        second.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert b"200 OK" in second.recv(65_536)
         head.sendall(b"POST /pre")
         began = time.monotonic()
@@ -178,7 +178,7 @@ def test_the_log_tells_all_but_the_posts(running):
             line.sendall(head + b'Connection: close\r\nContent-Length: 30\r\n\r\n{"text": "very private words"}')
             assert all_of(line).startswith(b"HTTP/1.1 200" if token == "s3cret" else b"HTTP/1.1 401")
     with connect(one) as line:
-        line.sendall(b"GET /pr1vate HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        line.sendall(b"GET /pr1vate HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         all_of(line)
     with connect(one) as line:
         line.sendall(b"nons3nse\r\n\r\n")
@@ -259,10 +259,18 @@ def test_workers_end_when_the_first_process_was_killed(running):
 
 
 class Ended:
+    """A worker that was ready and has ended; its process and its event in one."""
+
     exitcode = -9
 
     def is_alive(self):
         return False
+
+    def is_set(self):
+        return True
+
+    def __iter__(self):
+        return iter((self, self))
 
 
 def test_workers_that_keep_ending_are_started_less_and_less_often():
