@@ -194,6 +194,8 @@ def test_not_ready_before_and_after(service):
 
     from jointune.serve.app import make_app
 
-    response = TestClient(make_app(make_scorer()), "http://localhost").get("/readyz")  # without the lifespan, which loads and warms up
+    response = TestClient(make_app(make_scorer()), "http://localhost").get(
+        "/readyz"
+    )  # without the lifespan, which loads and warms up
     assert response.status_code == 503
     assert response.headers["retry-after"] == "1"
