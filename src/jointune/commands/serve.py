@@ -21,7 +21,7 @@ def serve(
     bundle: BundleArgument,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine's.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")] = 8000,
-    allowed_hosts: AllowedHosts = None,
+    allowed_host: AllowedHosts = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes, each with a model of its own.")] = 1,
     token_file: Annotated[
         Path | None,
@@ -81,7 +81,7 @@ def serve(
     )
     with bind(host, port) as line:
         address = line.getsockname()[0]
-        allowed = hosts.allowed_hosts(address, allowed_hosts or ())
+        allowed = hosts.allowed_hosts(address, allowed_host or ())
         check_options(bundle, device, abstain, engine)
         typer.echo(f"loading {bundle} ...", err=True)
         if token is None:

@@ -16,7 +16,7 @@ def ui(
     bundle: BundleArgument,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine's.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")] = 7860,
-    allowed_hosts: AllowedHosts = None,
+    allowed_host: AllowedHosts = None,
     examples: Annotated[
         Path | None,
         typer.Option(
@@ -40,7 +40,7 @@ def ui(
         bind(host, port) as line,
         tempfile.TemporaryDirectory(prefix="jointune-ui-", ignore_cleanup_errors=True) as name,
     ):
-        allowed = hosts.allowed_hosts(line.getsockname()[0], allowed_hosts or ())
+        allowed = hosts.allowed_hosts(line.getsockname()[0], allowed_host or ())
         out.print(f"loading {bundle} ...")
         folder = Path(name)
         load_gradio(folder)

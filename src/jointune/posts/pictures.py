@@ -22,8 +22,8 @@ MAX_SIDE = 65_535
 a picture one pixel wide takes several times the memory of others."""
 
 _MOST_SCANS = 50
-"""Passes over a JPEG, of which a camera or a browser makes a dozen: each may be a few bytes of the file and a tenth of a second of
-work."""
+"""Passes over a JPEG, of which cameras and browsers make a dozen: each may be a few bytes of the file, and a tenth of a
+second of work."""
 
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "ICO", "AVIF")
 """Raster formats only: nothing that runs an interpreter or another program."""

@@ -3,7 +3,7 @@
 from pydantic import ValidationError
 
 from jointune.serve.forms import form_fields
-from jointune.serve.limits import MAX_POSTS
+from jointune.serve.limits import MAX_CHARACTERS, MAX_POSTS
 from jointune.serve.refusal import Refused
 from jointune.serve.schema import GIVEN, GivenPost, GivenPosts
 
@@ -103,6 +103,8 @@ def _structure(body: bytearray) -> bytes:
 def _from_form(fields: dict[str, bytes]) -> GivenPost:
     values: dict[str, str | bytes] = {}
     for name, content in fields.items():
+        if name != "image" and len(content) > 4 * MAX_CHARACTERS:
+            raise Refused(422, f"{name[:80]}: more than {MAX_CHARACTERS:,} characters", "send less of it")
         try:
             values[name] = content if name == "image" else content.decode("utf-8")
         except UnicodeDecodeError as reason:
