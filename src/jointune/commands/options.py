@@ -87,6 +87,14 @@ Precision = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
+AllowedHosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allowed-host",
+        metavar="NAME",
+        help="Name or address under which it is asked, beside localhost; needed where others can reach it; repeatable.",
+    ),
+]
 Device = Annotated[str | None, typer.Option(help="Such as cpu or cuda:1; a GPU by default where there is one.")]
 Engine = Annotated[
     str | None,

@@ -21,6 +21,14 @@ MAX_PIXELS = 178_956_970
 MOST_FILE_BYTES = 2**28
 """The largest file that is read: it is in memory as a whole, several at a time, before its first byte is looked at."""
 
+MAX_SIDE = 65_535
+"""Pixels of the longest side that is opened, which no format but PNG can exceed: each row has costs of its own, so that
+a picture one pixel wide takes several times the memory of others."""
+
+_MOST_SCANS = 50
+"""Passes over a JPEG, of which cameras and browsers make a dozen: each may be a few bytes of the file, and a tenth of a
+second of work."""
+
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "ICO", "AVIF")
 """Raster formats only: nothing that runs an interpreter or another program."""
 
@@ -85,6 +93,10 @@ def open_picture(
         picture = source if isinstance(source, Image.Image) else Image.open(io.BytesIO(content), formats=FORMATS)
         if picture.width * picture.height > MAX_PIXELS:
             raise Image.DecompressionBombError
+        if max(picture.size) > MAX_SIDE:
+            raise PictureError(file, f"a side of more than {MAX_SIDE:,} pixels", "crop it or remove the row")
+        if picture.format == "JPEG" and content.count(b"\xff\xda") > _MOST_SCANS:
+            raise PictureError(file, f"more than {_MOST_SCANS} passes over a JPEG", "save it anew or remove the row")
         if not picture.width * picture.height:
             raise ValueError("it has no pixels")
         if at_least and picture is not source:
@@ -113,6 +125,8 @@ def open_picture(
         raise PictureError(
             file, f"not a picture in a known format ({', '.join(FORMATS)})", "convert it or remove the row"
         ) from reason
+    except PictureError:
+        raise
     except Exception as reason:  # whatever a decoder stumbles over in damaged input
         raise _damaged(file, reason) from reason
 

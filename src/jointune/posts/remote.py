@@ -146,6 +146,8 @@ def _opened(address: str, redirects: bool, seconds: float | None) -> Iterator[An
             yield file
         return
     aiohttp = require("aiohttp", "remote", purpose)
+    if urlsplit(address).port == 0:
+        raise FetchError("port 0, at which nothing can be", "correct the address")
     limits = aiohttp.ClientTimeout(seconds, sock_connect=_CONNECT, sock_read=_SILENCE)
     # Without blocks and with a size, whatever it is, fsspec makes one plain request that is read as it comes.
     with fsspec.filesystem(scheme).open(

@@ -16,7 +16,7 @@ _LINGER = 0.5
 answer before its reader sees it."""
 
 
-async def read_body(request: Request, limits: Limits, take: Callable[[int], None]) -> bytes:
+async def read_body(request: Request, limits: Limits, take: Callable[[int], None]) -> bytearray:
     """All of a request's body.
 
     Args:
@@ -46,7 +46,7 @@ async def read_body(request: Request, limits: Limits, take: Callable[[int], None
         await _linger(request)
         refused.headers |= _CLOSE
         raise
-    return bytes(body)
+    return body
 
 
 def _check(size: int, limits: Limits) -> None:
