@@ -27,7 +27,6 @@ from jointune.files import (
     check_manifest,
     clear_read_errors,
     read_json,
-    refuse_existing,
     write_json,
     write_manifest,
 )
@@ -35,6 +34,7 @@ from jointune.fusion.choice import FusionFactory
 from jointune.model import JointModel, make_model
 from jointune.posts.learned import LEARNED, LearnedPosts, read_learned
 from jointune.report.card import model_card
+from jointune.run_folder import locking, refuse_existing
 
 FORMAT = 1
 """Raised when an older jointune could no longer read the bundle."""
@@ -119,6 +119,7 @@ class Bundle:
         )
 
 
+@locking("path", training=True)
 def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
     """Write a bundle, whole or not at all.
 

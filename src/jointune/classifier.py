@@ -55,6 +55,7 @@ from jointune.posts.read import Columns, label_text
 from jointune.posts.records import as_posts
 from jointune.posts.split import split_posts
 from jointune.progress import Bar, progress_bar
+from jointune.run_folder import locking
 from jointune.scorer import Scorer
 from jointune.scoring import Scored
 from jointune.training.below import run_frozen_layers
@@ -247,6 +248,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self.image_column = image_column
         self.label_column = label_column
 
+    @locking("checkpoint", training=True)
     def fit(
         self,
         posts: Any,
@@ -542,7 +544,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         """Keep notes for the bundle and its card, and give each as a warning."""
         self.notes_ += notes
         for note in notes:
-            warnings.warn(note, JointuneWarning, stacklevel=3)
+            warnings.warn(note, JointuneWarning, stacklevel=4)  # fit is decorated
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")

@@ -27,11 +27,13 @@ from jointune.commands.options import (
     sentence,
 )
 from jointune.commands.parts import read_split
-from jointune.files import atomic_file, refuse_existing
+from jointune.files import atomic_file
 from jointune.load import check_options, load_scorer
 from jointune.posts.problems import Problem, valid_policy
+from jointune.run_folder import locking, refuse_existing
 
 
+@locking("path")
 def evaluate(
     bundle: BundleArgument,
     posts: PostsArgument,

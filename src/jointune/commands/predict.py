@@ -34,6 +34,7 @@ from jointune.posts.read import Columns, PostsFile
 from jointune.posts.remote import is_address
 from jointune.posts.write import added_columns, check_output, columns_of_earlier_scoring, make_layout
 from jointune.progress import progress_bar
+from jointune.run_folder import locking
 
 if TYPE_CHECKING:
     from jointune.scorer import Scorer
@@ -45,6 +46,7 @@ _LISTED = 20
 """Posts that were left out are listed so far; all of them are in the file beside the output."""
 
 
+@locking("path")
 def predict(
     bundle: BundleArgument,
     posts: Annotated[

@@ -29,12 +29,14 @@ from jointune.commands.options import (
     sentence,
 )
 from jointune.commands.parts import read_parts
-from jointune.files import BUNDLE_MARK, refuse_existing
+from jointune.files import BUNDLE_MARK
 from jointune.fusion.choice import NAMED
+from jointune.run_folder import locking, refuse_existing
 from jointune.training.recipe import check_settings
 from jointune.training.unfinished import discard_unfinished, refuse_unfinished
 
 
+@locking("bundle", training=True)
 def train(
     posts: PostsArgument,
     bundle: Annotated[Path, typer.Option("--out", metavar="BUNDLE", help="Folder to write.", show_default=False)],

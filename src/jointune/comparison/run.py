@@ -1,6 +1,5 @@
 """The whole grid: every method on the same posts, folds, seeds and label budgets."""
 
-import json
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -40,8 +39,10 @@ from jointune.posts.problems import OnBadImage, raise_problems, valid_policy
 from jointune.posts.records import as_posts
 from jointune.posts.split import identity_groups
 from jointune.progress import Bar, progress_bar, spoken
+from jointune.run_folder import locking, read_mark
 
 
+@locking("out")
 def compare(
     posts: Any,
     *,
@@ -105,7 +106,7 @@ def compare(
     raise_problems(list(label_problems(posts)), posts.name)
     if folds is not None and any(post.split is not None for post in posts):
         note = f"{posts.name}: the split that the posts carry is not used; with folds=None it would divide them"
-        warnings.warn(note, JointuneWarning, stacklevel=2)
+        warnings.warn(note, JointuneWarning, stacklevel=3)
     posts, problems = usable(posts, valid_policy(on_bad_image))
     groups = identity_groups(posts)
     divided = [fold_of_split(posts, groups)] if folds is None else make_folds(posts, folds, groups)
@@ -140,7 +141,7 @@ def compare(
 
 def collect(folder: Path, posts: Posts, groups: Sequence[int], divided: Sequence[Fold]) -> Comparison:
     """Everything that is stored of a comparison."""
-    about = json.loads((folder / COMPARISON_MARK).read_text(encoding="utf-8"))
+    about = read_mark(folder / COMPARISON_MARK)
     results = list(stored_results(folder / "cells"))
     failures = list(stored_failures(folder / "cells"))
     return Comparison(about, posts, tuple(groups), tuple(divided), results, failures)

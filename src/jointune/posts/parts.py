@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from jointune.errors import OutputError, setting
-from jointune.files import atomic_file, atomic_folder, discard_folder, refuse_existing
+from jointune.files import atomic_file, atomic_folder, discard_folder
 from jointune.posts.problems import Problem
 from jointune.posts.write import Layout, join_parts, part_ending, write_part
+from jointune.run_folder import refuse_existing
 
 _RUN = "run.json"
 """What the parts depend on; the file by which to know one of our folders."""

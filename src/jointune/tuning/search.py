@@ -20,6 +20,7 @@ from jointune.posts.post import Posts
 from jointune.posts.problems import OnBadImage, Problem, valid_policy
 from jointune.posts.split import identity_groups
 from jointune.progress import LineBar, QuietBar, spoken
+from jointune.run_folder import locking
 from jointune.training.recipe import METRICS
 from jointune.tuning.budget import TRIALS, Budget
 from jointune.tuning.folder import STUDY, about_of, discard, open_folder
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 
+@locking("out")
 def tune(
     posts: Any,
     *,
