@@ -40,6 +40,7 @@ from jointune.evaluation.calibration import UNSURE, at_temperature, calibrate, l
 from jointune.evaluation.metrics import Metrics, compute_metrics, standard_error
 from jointune.evaluation.notes import notes_on_answers, notes_on_few, notes_on_known
 from jointune.evaluation.scored import evaluate_scorer
+from jointune.files import remove_leftovers
 from jointune.fusion.choice import FusionFactory
 from jointune.model import JointModel, make_model
 from jointune.posts import ocr
@@ -776,6 +777,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
 
     def _checkpoints(self, folder: Path, posts: Posts, held: Posts, accelerator: Accelerator) -> Checkpoints:
         """Where the state of the run is kept, and by what it is known again."""
+        if accelerator.is_main_process:
+            remove_leftovers(folder)
         settings = loggable(self.get_params())
         for name in ("progress", "track", "device", "text_column", "image_column", "label_column"):
             settings.pop(name)

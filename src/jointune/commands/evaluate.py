@@ -67,11 +67,12 @@ def evaluate(
     metrics = evaluate_scorer(
         load_scorer(bundle, device, engine=engine), labelled, policy, problems, progress=not quiet
     )
+    if path:  # before anything is printed: nobody may be listening
+        with atomic_file(path) as temporary:
+            temporary.write_text(json.dumps(metrics.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     say_affected(problems, policy)
     out.print(sentence(metrics))
     for label, scores in metrics.per_class.items():
         out.print(f"  {label}: {scores}")
     if path:
-        with atomic_file(path) as temporary:
-            temporary.write_text(json.dumps(metrics.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         out.print(f"wrote {path}")

@@ -140,8 +140,11 @@ def predict(
             for chunk in scorer.chunks(islice(file, parts.read, None), policy, file.path.name):
                 parts.add(chunk.read, _rows(chunk.scored, scorer, added, earlier), chunk.problems)
                 bar.advance(chunk.read)
+        parts.join(total, with_skipped=policy == "skip")
+    try:
         bad = _say_affected(parts, path, policy)
-        parts.join(with_skipped=policy == "skip")
+    finally:
+        parts.discard()
     if force and policy == "skip" and not bad:
         skipped_file(path).unlink(missing_ok=True)
     out.print(f"wrote {path}: {counted(total - (bad if policy == 'skip' else 0), 'post')}")

@@ -195,9 +195,9 @@ def train(
     classifier.fit(learned, validation=held, test=test or None, checkpoint=partial, resume=resume)
     if not classifier.is_main_process_:
         return
-    say_affected(classifier.problems_, on_bad_image)
     classifier.save(bundle, force)
     discard_unfinished(partial)
+    say_affected(classifier.problems_, on_bad_image)
     for part, scores in (("validation", classifier.metrics_), ("test", classifier.test_metrics_)):
         if scores:
             out.print(f"{part} in fp32: {sentence(scores)}")

@@ -31,7 +31,7 @@ from jointune.comparison.result import Comparison
 from jointune.comparison.timing import time_left
 from jointune.comparison.worker import Job
 from jointune.errors import JointuneWarning, PostsError, SettingsError, setting
-from jointune.files import COMPARISON_MARK
+from jointune.files import COMPARISON_MARK, clear_write_errors, remove_leftovers
 from jointune.posts.check import class_numbers, label_problems, usable
 from jointune.posts.image_text import read_with_bar
 from jointune.posts.post import Posts
@@ -160,7 +160,9 @@ def _run_grid(
     labels = tuple(posts.label_names)
     truth = class_numbers(posts, labels)
     sizes = {cell: len(draw(posts, divided[cell.fold].learn, cell.budget, cell.seed)) for cell in grid}
-    folder.mkdir(parents=True, exist_ok=True)
+    with clear_write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
     done = {cell: found for cell in grid if (found := load_result(cell, folder))}
     bar.start(len(grid), len(done))
     for cell in [cell for cell in grid if cell not in done]:
