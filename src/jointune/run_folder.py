@@ -4,7 +4,9 @@ import functools
 import inspect
 import json
 import os
+import secrets
 import shlex
+import shutil
 import socket
 import sys
 import tempfile
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from jointune.errors import OutputError, setting
-from jointune.files import atomic_file, remove_leftovers, why, write_json
+from jointune.files import atomic_file, clear_write_errors, remove_leftovers, why, write_json
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -101,10 +103,36 @@ def locked(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _lock(path: Path, file: Path) -> Iterator[None]:
+def scratch_folder(purpose: str) -> Iterator[Path]:
+    """Make a temporary folder that goes with the block, and remove those of killed runs.
+
+    Args:
+        purpose: a part of its name.
+
+    Raises:
+        OutputError: there is no place for it.
+    """
+    base = Path(tempfile.gettempdir())
+    for file in base.glob(".jointune-*.lock"):
+        left = base / file.name.removeprefix(".").removesuffix(".lock")
+        with suppress(OutputError), _lock(left, file, patience=0):  # a run that lives holds it
+            shutil.rmtree(left, ignore_errors=True)
+    folder = base / f"jointune-{purpose}-{secrets.token_hex(8)}"
+    with locked(folder):
+        try:
+            with clear_write_errors(folder):
+                folder.mkdir(mode=0o700)
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _lock(path: Path, file: Path, patience: float = _PATIENCE) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
-    lock = FileLock(file, timeout=_PATIENCE, on_acquired=_sign)
+    # Not of one thread: whichever lets go of a table behind an address removes its copy.
+    lock = FileLock(file, timeout=patience, thread_local=False, on_acquired=_sign)
     try:
         lock.acquire()
     except Timeout:

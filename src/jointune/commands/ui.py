@@ -1,6 +1,5 @@
 """jointune ui."""
 
-import tempfile
 import time
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ import typer
 from jointune.commands.options import Abstain, BundleArgument, Device, Engine, out
 from jointune.extras import check_installed
 from jointune.load import check_options, load_scorer
+from jointune.run_folder import scratch_folder
 
 
 def ui(
@@ -34,8 +34,7 @@ def ui(
 
     from jointune.ui.offline import load_gradio
 
-    with tempfile.TemporaryDirectory(prefix="jointune-ui-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
+    with scratch_folder("ui") as folder:
         load_gradio(folder)
 
         from jointune.serve.run import bind

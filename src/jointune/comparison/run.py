@@ -1,6 +1,5 @@
 """The whole grid: every method on the same posts, folds, seeds and label budgets."""
 
-import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -39,7 +38,7 @@ from jointune.posts.problems import OnBadImage, raise_problems, valid_policy
 from jointune.posts.records import as_posts
 from jointune.posts.split import identity_groups
 from jointune.progress import Bar, progress_bar, spoken
-from jointune.run_folder import locking, read_mark
+from jointune.run_folder import locking, read_mark, scratch_folder
 
 
 @locking("out")
@@ -114,8 +113,8 @@ def compare(
     if not isinstance(methods, Mapping):
         check_encoders(made, setup, posts.label_names)
 
-    with tempfile.TemporaryDirectory(prefix="jointune-compare-") as scratch:
-        folder = Path(out) if out else Path(scratch) / "report"
+    with scratch_folder("compare") as scratch:
+        folder = Path(out) if out else scratch / "report"
         about = about_of(posts, divided, folds, setup)
         if problems:
             about["posts"] |= {"on bad image": on_bad_image, "affected": len(problems)}

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,9 @@ class Checkpoints:
         if not path.exists():
             return None
         try:
+            with zipfile.ZipFile(path) as archive:  # torch itself reads past a wrong checksum
+                if damaged := archive.testzip():
+                    raise ValueError(f"{damaged} was changed")
             # weights_only: tensors and plain values; nothing in the file is executed
             saved = torch.load(path, map_location="cpu", weights_only=True)
             fingerprint, state = dict(saved["fingerprint"]), dict(saved["state"])
