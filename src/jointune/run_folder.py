@@ -181,7 +181,7 @@ def _clear_errors(path: Path) -> Iterator[None]:
 
 
 def refuse_existing(
-    path: Path, force: bool, mark: str | None = None, source: Path | None = None, resume: bool = False
+    path: Path, force: bool, mark: str | None = None, source: Path | None = None, resume: bool | None = None
 ) -> None:
     """Refuse an output that exists and is neither resumed nor replaced.
 
@@ -190,7 +190,7 @@ def refuse_existing(
         force: whether it may replace what an earlier run wrote.
         mark: for an output that is a folder, the file by which to know one of ours: no other folder is ever replaced.
         source: what the posts are read from, which is never replaced either.
-        resume: whether a folder of ours is gone on with.
+        resume: for long work, whether it goes on with a folder of ours; it may also begin in an empty one.
 
     Raises:
         OutputError: ``path`` exists and may not be replaced.
@@ -204,7 +204,7 @@ def refuse_existing(
         if mark:
             empty = path.is_dir() and not any(path.iterdir())
             ours = (path / mark).exists() or empty
-    if empty or (ours and mark and resume):
+    if resume is not None and (empty or (resume and ours)):
         return
     if not force:
         raise OutputError(f"{path} exists already: choose another path, or replace it with {setting('force', True)}")
