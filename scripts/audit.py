@@ -1,6 +1,6 @@
 """Look for published holes in the versions of constraints.txt, with pip-audit, where an advisory database is at hand.
 
-    python scripts/audit.py
+python scripts/audit.py
 """
 
 import json

@@ -49,7 +49,6 @@ from jointune.files import (
     member,
     read_json,
     read_text,
-    refuse_existing,
     write_json,
     write_manifest,
 )
@@ -57,6 +56,7 @@ from jointune.fusion.choice import FusionFactory
 from jointune.model import JointModel, make_model
 from jointune.posts.learned import LEARNED, LearnedPosts, read_learned
 from jointune.report.card import model_card
+from jointune.run_folder import locking, refuse_existing
 from jointune.training.inference import to_inputs
 
 FORMAT = 2
@@ -142,6 +142,7 @@ class Bundle:
         )
 
 
+@locking("path", training=True)
 def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
     """Write a bundle, whole or not at all.
 

@@ -41,6 +41,7 @@ from jointune.evaluation.calibration import at_temperature, calibrate, least_con
 from jointune.evaluation.metrics import Metrics, compute_metrics, standard_error
 from jointune.evaluation.notes import notes_on_answers, notes_on_few, notes_on_known
 from jointune.evaluation.scored import evaluate_scorer
+from jointune.files import remove_leftovers
 from jointune.fusion.choice import FusionFactory
 from jointune.model import JointModel, make_model
 from jointune.posts import ocr
@@ -56,6 +57,7 @@ from jointune.posts.read import Columns, label_text
 from jointune.posts.records import as_posts
 from jointune.posts.split import split_posts
 from jointune.progress import Bar, progress_bar
+from jointune.run_folder import locking
 from jointune.scorer import Scorer
 from jointune.scoring import Scored
 from jointune.training.below import run_frozen_layers
@@ -251,6 +253,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self.image_column = image_column
         self.label_column = label_column
 
+    @locking("checkpoint", training=True)
     def fit(
         self,
         posts: Any,
@@ -551,7 +554,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         """Keep notes for the bundle and its card, and give each as a warning."""
         self.notes_ += notes
         for note in notes:
-            warnings.warn(note, JointuneWarning, stacklevel=3)
+            warnings.warn(note, JointuneWarning, stacklevel=4)  # fit is decorated
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")
@@ -784,6 +787,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
 
     def _checkpoints(self, folder: Path, posts: Posts, held: Posts, accelerator: Accelerator) -> Checkpoints:
         """Where the state of the run is kept, and by what it is known again."""
+        if accelerator.is_main_process:
+            remove_leftovers(folder)
         settings = loggable(self.get_params())
         for name in ("progress", "track", "device", "text_column", "image_column", "label_column"):
             settings.pop(name)

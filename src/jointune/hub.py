@@ -1,7 +1,6 @@
 """Bundles and encoders on the Hugging Face hub."""
 
 import re
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,9 +75,10 @@ def upload(bundle: "Bundle", repository: str, private: bool, message: str) -> st
     import huggingface_hub
 
     from jointune.bundle import save_bundle
+    from jointune.run_folder import scratch_folder
 
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / repository.split("/")[-1]
+    with scratch_folder("upload") as temporary:
+        folder = temporary / repository.split("/")[-1]
         save_bundle(bundle, folder)
         address = huggingface_hub.create_repo(repository, private=private, exist_ok=True)
         huggingface_hub.upload_folder(repo_id=repository, folder_path=folder, commit_message=message)

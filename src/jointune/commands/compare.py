@@ -29,11 +29,13 @@ from jointune.comparison.methods import METHODS, Setup, chosen_methods
 from jointune.comparison.protocol import budgets_of
 from jointune.counting import counted
 from jointune.errors import SettingsError
-from jointune.files import COMPARISON_MARK, refuse_taken
+from jointune.files import COMPARISON_MARK
 from jointune.posts.problems import valid_policy
+from jointune.run_folder import locking, refuse_existing
 from jointune.training.recipe import check_settings
 
 
+@locking("report")
 def compare(
     posts: PostsArgument,
     report: Annotated[Path, typer.Option("--out", metavar="REPORT_DIR", help="Folder to write.", show_default=False)],
@@ -94,7 +96,7 @@ def compare(
     check_settings(settings)
     chosen_methods(names, Setup(settings, clip, visualbert, templates))
     budgets_of(wanted)
-    refuse_taken(report, COMPARISON_MARK, resume, force)
+    refuse_existing(report, force, COMPARISON_MARK, resume=resume)
     use = columns(text_column, image_column, label_column, split_column, image_root)
     read = read_whole(posts, split_column, use, encoding)
 

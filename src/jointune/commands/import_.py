@@ -10,13 +10,14 @@ import typer
 
 from jointune.commands.options import Force, out
 from jointune.counting import counted, listed
-from jointune.files import refuse_existing
 from jointune.posts.post import SPLITS, Post
 from jointune.posts.public.choice import SETS, find_set, load_public
 from jointune.posts.public.write import write_posts
 from jointune.posts.write import check_output
+from jointune.run_folder import locking, refuse_existing
 
 
+@locking("path")
 def import_(
     name: Annotated[str, typer.Argument(metavar="NAME", help=f"One of {', '.join(SETS)}.", show_default=False)],
     folder: Annotated[

@@ -35,6 +35,7 @@ from jointune.posts.read import Columns, PostsFile
 from jointune.posts.remote import is_address
 from jointune.posts.write import added_columns, check_output, columns_of_earlier_scoring, make_layout
 from jointune.progress import progress_bar
+from jointune.run_folder import locking
 
 if TYPE_CHECKING:
     from jointune.scorer import Scorer
@@ -46,6 +47,7 @@ _LISTED = 20
 """Posts that were left out are listed so far; all of them are in the file beside the output."""
 
 
+@locking("path")
 def predict(
     bundle: BundleArgument,
     posts: Annotated[
@@ -152,8 +154,11 @@ def predict(
             for chunk in scorer.chunks(islice(file, parts.read, None), policy, file.path.name, fit=fit):
                 parts.add(chunk.read, _rows(chunk.scored, scorer, added, replaced), chunk.problems)
                 bar.advance(chunk.read)
+        parts.join(total, with_skipped=policy == "skip")
+    try:
         bad = _say_affected(parts, path, policy)
-        parts.join(with_skipped=policy == "skip")
+    finally:
+        parts.discard()
     if force and policy == "skip" and not bad:
         skipped_file(path).unlink(missing_ok=True)
     for note in scorer.notes_on_texts(fit):

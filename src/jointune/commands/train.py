@@ -32,12 +32,14 @@ from jointune.commands.options import (
     sentence,
 )
 from jointune.commands.parts import read_parts
-from jointune.files import BUNDLE_MARK, refuse_existing
+from jointune.files import BUNDLE_MARK
 from jointune.fusion.choice import NAMED
+from jointune.run_folder import locking, refuse_existing
 from jointune.training.recipe import check_settings
 from jointune.training.unfinished import discard_unfinished, refuse_unfinished
 
 
+@locking("bundle", training=True)
 def train(
     posts: PostsArgument,
     bundle: Annotated[Path, typer.Option("--out", metavar="BUNDLE", help="Folder to write.", show_default=False)],
@@ -186,9 +188,9 @@ def train(
     classifier.fit(learned, validation=held, test=test or None, checkpoint=partial, resume=resume)
     if not classifier.is_main_process_:
         return
-    say_affected(classifier.problems_, on_bad_image)
     classifier.save(bundle, force)
     discard_unfinished(partial)
+    say_affected(classifier.problems_, on_bad_image)
     for part, scores in (("validation", classifier.metrics_), ("test", classifier.test_metrics_)):
         if scores:
             out.print(f"{part} in fp32: {sentence(scores)}")

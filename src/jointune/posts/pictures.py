@@ -91,14 +91,7 @@ def open_picture(
             admit(MAX_PIXELS)
         # No catch_warnings here or in any thread: it is the whole process's, and would swallow others' warnings.
         picture = source if isinstance(source, Image.Image) else Image.open(io.BytesIO(content), formats=FORMATS)
-        if picture.width * picture.height > MAX_PIXELS:
-            raise Image.DecompressionBombError
-        if max(picture.size) > MAX_SIDE:
-            raise PictureError(file, f"a side of more than {MAX_SIDE:,} pixels", "crop it or remove the row")
-        if picture.format == "JPEG" and content.count(b"\xff\xda") > _MOST_SCANS:
-            raise PictureError(file, f"more than {_MOST_SCANS} passes over a JPEG", "save it anew or remove the row")
-        if not picture.width * picture.height:
-            raise ValueError("it has no pixels")
+        _refuse_bombs(picture, content, file)
         if at_least and picture is not source:
             picture.draft("RGB", at_least)
         if not is_icon:
@@ -129,6 +122,18 @@ def open_picture(
         raise
     except Exception as reason:  # whatever a decoder stumbles over in damaged input
         raise _damaged(file, reason) from reason
+
+
+def _refuse_bombs(picture: Image.Image, content: bytes, file: str) -> None:
+    pixels = picture.width * picture.height
+    if pixels > MAX_PIXELS:
+        raise Image.DecompressionBombError
+    if max(picture.size) > MAX_SIDE:
+        raise PictureError(file, f"a side of more than {MAX_SIDE:,} pixels", "crop it or remove the row")
+    if picture.format == "JPEG" and content.count(b"\xff\xda") > _MOST_SCANS:
+        raise PictureError(file, f"more than {_MOST_SCANS} passes over a JPEG", "save it anew or remove the row")
+    if not pixels:
+        raise ValueError("it has no pixels")
 
 
 def picture_bytes(source: Picture) -> bytes:

@@ -1,9 +1,8 @@
 """Files, folders and Python records to posts; the one place that knows which column means what."""
 
-import shutil
-import tempfile
 import weakref
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -27,6 +26,7 @@ from jointune.posts.post import Picture, Post, Posts, RemotePicture, encodable
 from jointune.posts.problems import Problem, raise_problems
 from jointune.posts.remote import SCHEMES, beside, can_fetch, download, is_address
 from jointune.progress import progress_bar
+from jointune.run_folder import scratch_folder
 
 _ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 _MOST_IN_LABEL = 1000
@@ -113,8 +113,9 @@ class PostsFile:
         if not can_fetch(address):
             raise PostsError(f"{address}: not an address to read posts from; use one of {', '.join(SCHEMES)}")
         # Tables are read more than once and Parquet from its end; and so every pass sees the same posts.
-        folder = Path(tempfile.mkdtemp(prefix="jointune-posts-"))
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)  # when this is let go of, or the process ends
+        stack = ExitStack()
+        folder = stack.enter_context(scratch_folder("posts"))
+        weakref.finalize(self, stack.close)  # when this is let go of, or the process ends
         with progress_bar(f"reading {address}", "MB", progress) as bar:
             return download(address, folder, bar)
 

@@ -174,8 +174,8 @@ def part_ending(layout: Layout) -> str:
     return layout.ending if layout.schema is None else ".arrow"
 
 
-def write_part(path: Path, rows: Iterable[Mapping[str, object]], layout: Layout) -> None:
-    """Write rows that ``join_parts`` makes a file of; ``path`` appears whole or not at all.
+def write_part(path: Path, rows: Iterable[Mapping[str, object]], layout: Layout) -> int:
+    """Write rows that ``join_parts`` makes a file of, and count them; ``path`` appears whole or not at all.
 
     Raises:
         OutputError: the disk is full or the like, or a value does not fit the format.
@@ -183,11 +183,11 @@ def write_part(path: Path, rows: Iterable[Mapping[str, object]], layout: Layout)
     with atomic_file(path) as temporary:
         if layout.schema is None:
             with _open_text(temporary, layout, header=False) as writer:
-                _write_all(writer, rows)
+                return _write_all(writer, rows)
         else:
             ipc = require("pyarrow.ipc", "parquet", "writing Parquet")
             with ipc.new_stream(str(temporary), layout.schema) as sink, _open_arrow(sink, layout) as writer:
-                _write_all(writer, rows)
+                return _write_all(writer, rows)
 
 
 def join_parts(parts: Iterable[Path], path: Path, layout: Layout) -> None:
@@ -205,9 +205,12 @@ def join_parts(parts: Iterable[Path], path: Path, layout: Layout) -> None:
                 sink.write_table(group)
 
 
-def _write_all(writer: Writer, rows: Iterable[Mapping[str, object]]) -> None:
+def _write_all(writer: Writer, rows: Iterable[Mapping[str, object]]) -> int:
+    count = 0
     for values in rows:
         writer.write(values)
+        count += 1
+    return count
 
 
 @contextmanager

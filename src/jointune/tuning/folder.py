@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jointune.bundle import versions
-from jointune.files import TUNING_MARK, claim_folder
+from jointune.files import TUNING_MARK
 from jointune.posts.digest import posts_digest
 from jointune.posts.post import Posts
+from jointune.run_folder import claim_folder
 from jointune.training.tracking import loggable
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ import re
 import sys
 import warnings
 from bisect import bisect
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import chain, islice
