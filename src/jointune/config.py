@@ -16,6 +16,7 @@ from jointune.batches.normalise import KINDS, valid_kinds
 from jointune.errors import SettingsError, setting
 from jointune.extras import check_installed
 from jointune.fusion.choice import NAMED, FusionFactory, check_fusion
+from jointune.posts.ocr import check_ocr
 from jointune.posts.problems import OnBadImage, valid_policy
 from jointune.training.tracking import TRACKERS, check_trackers
 
@@ -194,9 +195,7 @@ class Config:
             MissingExtraError: one of them needs a package that is not installed.
         """
         values = {name: getattr(self, name) for name in SETTINGS}
-        for name, value in values.items():
-            if not _fits(value, TYPES[name]):
-                raise SettingsError(f"{setting(name, value)}: give {_spoken(TYPES[name])}")
+        check_types(values)
         check_settings(values)
         return Config(**{name: plain(value) for name, value in values.items()})
 
@@ -220,6 +219,17 @@ def document_settings(kind: type[_Class]) -> type[_Class]:
     described = "\n".join(lines)
     kind.__doc__ = (kind.__doc__ or "").replace("        {settings}", described)
     return kind
+
+
+def check_types(settings: Mapping[str, Any]) -> None:
+    """Check that each setting is of its type; NumPy's numbers count as Python's.
+
+    Raises:
+        SettingsError: one is not.
+    """
+    for name, value in settings.items():
+        if not _fits(value, TYPES[name]):
+            raise SettingsError(f"{setting(name, value)}: give {_spoken(TYPES[name])}")
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
@@ -252,6 +262,8 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     check_trackers(settings.get("track"))
     if settings.get("lora") is not None:
         check_installed("peft", "lora", setting("lora"))
+    if settings.get("read_image_text"):
+        check_ocr()
     if str(settings.get("image_encoder", "")).startswith("timm:"):
         check_installed("timm", "timm", setting("image_encoder", settings["image_encoder"]))
 

@@ -27,9 +27,11 @@ from jointune.comparison.protocol import budgets_of
 from jointune.config import check_settings
 from jointune.counting import counted
 from jointune.errors import SettingsError
-from jointune.files import COMPARISON_MARK, refuse_taken
+from jointune.files import COMPARISON_MARK
+from jointune.run_folder import locking, refuse_existing
 
 
+@locking("report")
 @takes_settings(("text_encoder", "image_encoder", "fusion", "metric", "on_bad_image"), ("epochs", "read_image_text"))
 def compare(
     posts: PostsArgument,
@@ -68,7 +70,7 @@ def compare(
     quiet: Quiet = False,
     **settings: Any,
 ) -> None:
-    """Compare methods on the same posts, folds, seeds and label budgets, and write a report.
+    """Compare methods on the same posts, folds, seeds and numbers of training posts, and write a report.
 
     Every finished cell is stored at once. The exit code is 1 where a cell crashed; --resume tries those again.
     """
@@ -79,7 +81,7 @@ def compare(
     check_settings(settings)
     chosen_methods(names, Setup(settings, clip, visualbert, templates))
     budgets_of(wanted)
-    refuse_taken(report, COMPARISON_MARK, resume, force)
+    refuse_existing(report, force, COMPARISON_MARK, resume=resume)
     use = columns(text_column, image_column, label_column, split_column, image_root)
     read = read_whole(posts, split_column, use, encoding)
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from jointune.batches.normalise import valid_kinds
 from jointune.config import DEFAULTS, SETTINGS, TYPES
-from jointune.counting import counted
+from jointune.counting import counted, visible_lines
 from jointune.errors import SettingsError
 from jointune.evaluation.metrics import Metrics
 from jointune.evaluation.notes import untested
@@ -79,16 +79,38 @@ Abstain = Annotated[
         help="Answer 'unsure' below the confidence that it took on the validation posts to be right so often.",
     ),
 ]
+ReadImageText = Annotated[bool, option("read_image_text")]
+Normalise = Annotated[str, option("normalise")]
+ALL_KINDS = ",".join(DEFAULTS["normalise"])
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
+AllowedHosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allowed-host",
+        metavar="NAME",
+        help="Name or address under which it is asked, beside localhost; needed where others can reach it; repeatable.",
+    ),
+]
 Device = Annotated[str | None, option("device")]
 Engine = Annotated[
     str | None,
     typer.Option("--engine", help="What runs an exported model: onnxruntime, or openvino, faster on many CPUs."),
 ]
 
-# Names from users' files are printed as they are: square brackets are no markup and colons no emoji.
-out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+class Terminal(Console):
+    """Prints texts as they are: brackets are no markup, colons no emoji, and control characters shown, not obeyed."""
+
+    def __init__(self, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """See ``rich.console.Console.print``."""
+        super().print(*(visible_lines(one) if isinstance(one, str) else one for one in objects), **options)
+
+
+out = Terminal()
 
 
 def columns(
@@ -123,7 +145,7 @@ _FORMS: dict[str, tuple[type, Any, Callable[[Any], Any]]] = {
     "fusion": (str, DEFAULTS["fusion"], str),
     "on_bad_image": (str, DEFAULTS["on_bad_image"], valid_policy),
     "train_layers": (str, str(DEFAULTS["train_layers"]), _layers),
-    "normalise": (str, ",".join(DEFAULTS["normalise"]), valid_kinds),
+    "normalise": (str, ALL_KINDS, valid_kinds),
     "class_weight": (bool, False, lambda balanced: "balanced" if balanced else None),
 }
 """Settings that the command line writes otherwise than Python: the option's type, its default, and the conversion."""

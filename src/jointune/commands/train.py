@@ -24,12 +24,14 @@ from jointune.commands.options import (
 )
 from jointune.commands.parts import read_parts
 from jointune.config import SETTINGS, check_settings
-from jointune.files import BUNDLE_MARK, refuse_existing
+from jointune.files import BUNDLE_MARK
+from jointune.run_folder import locking, refuse_existing
 from jointune.training.unfinished import discard_unfinished, refuse_unfinished
 
 _NOT_HERE = {"device", "progress", "text_column", "image_column", "label_column"}
 
 
+@locking("bundle", training=True)
 @takes_settings(name for name in SETTINGS if name not in _NOT_HERE)
 def train(
     posts: PostsArgument,
@@ -67,9 +69,9 @@ def train(
     classifier.fit(learned, validation=held, test=test or None, checkpoint=partial, resume=resume)
     if not classifier.is_main_process_:
         return
-    say_affected(classifier.problems_, settings["on_bad_image"])
     classifier.save(bundle, force)
     discard_unfinished(partial)
+    say_affected(classifier.problems_, settings["on_bad_image"])
     for part, scores in (("validation", classifier.metrics_), ("test", classifier.test_metrics_)):
         if scores:
             out.print(f"{part} in fp32: {sentence(scores)}")

@@ -25,12 +25,14 @@ from jointune.commands.options import (
 from jointune.commands.parts import read_parts
 from jointune.config import check_settings
 from jointune.extras import check_installed
-from jointune.files import TUNING_MARK, refuse_taken
+from jointune.files import TUNING_MARK
 from jointune.fusion.choice import check_fusion
+from jointune.run_folder import locking, refuse_existing
 from jointune.tuning.budget import Budget
 from jointune.tuning.space import FUSIONS, SEARCHED
 
 
+@locking("folder")
 @takes_settings(
     ("text_encoder", "image_encoder", "metric", "precision", "on_bad_image", "seed"),
     ("class_weight", "read_image_text", "batch_size", "micro_batch_size", "max_tokens"),
@@ -71,7 +73,7 @@ def tune(
     for name in names:
         check_fusion(name, "fusions")
     Budget(trials, time_limit)
-    refuse_taken(folder, TUNING_MARK, resume, force)
+    refuse_existing(folder, force, TUNING_MARK, resume=resume)
     use = columns(text_column, image_column, label_column, split_column, image_root)
     learned, held, _ = read_parts(posts, split_column, validation, use, encoding)
 

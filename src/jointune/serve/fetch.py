@@ -68,18 +68,19 @@ class Fetcher:
             target = (url.path or "/") + (f"?{url.query}" if url.query else "")
             agent = f"jointune/{__version__}"
             connection.request("GET", target, headers={"User-Agent": agent, "Accept": "image/*"})
-            response = connection.getresponse()
-            if response.status in (301, 302, 303, 307, 308):
-                return response.getheader("Location") or ""
-            if response.status != 200:
-                raise Refused(422, f"its server answered with status {response.status}", _SEND)
-            return self._content(response, until)
+            # Where the server is to end the connection, closing it here leaves the socket to the answer.
+            with connection.getresponse() as response:
+                if response.status in (301, 302, 303, 307, 308):
+                    return response.getheader("Location") or ""
+                if response.status != 200:
+                    raise Refused(422, f"its server answered with status {response.status}", _SEND)
+                return self._content(response, until)
         finally:
             stop.cancel()
             connection.close()
 
     def _connect(self, url: SplitResult, until: float) -> tuple[HTTPConnection, threading.Timer]:
-        host, port = str(url.hostname), url.port or _PORTS[url.scheme]
+        host, port = str(url.hostname), _PORTS[url.scheme] if url.port is None else url.port
         if port not in self._ports:
             raise Refused(422, f"port {port}, which pictures are not fetched from", "name an address without a port")
         addresses = resolve(host, port)
