@@ -28,7 +28,7 @@ from jointune.batches.training_set import TrainingSet
 from jointune.bundle import Bundle, load_bundle, save_bundle
 from jointune.bundle_schema import clear_build_errors
 from jointune.caches import cache_limit
-from jointune.config import METRICS, Config, check_settings, check_types, document_settings, plain
+from jointune.config import METRICS, SETTINGS, Config, check_settings, check_types, document_settings, plain
 from jointune.counting import listed
 from jointune.encoders.depths import spread_depths
 from jointune.encoders.encoder import Encoder
@@ -360,8 +360,8 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             settings = bundle.settings | {"fusion": fusion or bundle.fusion, "device": device, "track": None}
             if unknown := [name for name in settings if name not in SETTINGS]:
                 raise BundleError(
-                    f"{path} has settings that jointune {__version__} does not know: {listed(unknown, 3)}; it was written "
-                    "by another version: use that one, or train it anew"
+                    f"{path} has settings that jointune {__version__} does not know: {listed(unknown, len(unknown))}; "
+                    "it was written by another version: use that one, or train it anew"
                 )
             check_types(settings)
             check_settings({name: value for name, value in settings.items() if name not in _FOR_TRAINING})
