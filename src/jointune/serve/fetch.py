@@ -68,12 +68,12 @@ class Fetcher:
             target = (url.path or "/") + (f"?{url.query}" if url.query else "")
             agent = f"jointune/{__version__}"
             connection.request("GET", target, headers={"User-Agent": agent, "Accept": "image/*"})
-            response = connection.getresponse()
-            if response.status in (301, 302, 303, 307, 308):
-                return response.getheader("Location") or ""
-            if response.status != 200:
-                raise Refused(422, f"its server answered with status {response.status}", _SEND)
-            return self._content(response, until)
+            with connection.getresponse() as response:  # which may own the socket by now
+                if response.status in (301, 302, 303, 307, 308):
+                    return response.getheader("Location") or ""
+                if response.status != 200:
+                    raise Refused(422, f"its server answered with status {response.status}", _SEND)
+                return self._content(response, until)
         finally:
             stop.cancel()
             connection.close()
