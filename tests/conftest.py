@@ -3,6 +3,7 @@
 import csv
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -245,6 +246,27 @@ def tiny_bundle(tiny_settings: dict[str, object], posts_csv: Path, tmp_path_fact
     folder = tmp_path_factory.mktemp("bundles") / "tiny"
     classifier.save(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def cells_here() -> Callable[[], AbstractContextManager[object]]:
+    """Within ``with cells_here():`` the cells of a comparison run in this process, which need not load torch anew.
+
+    They are sent and stored as ever; what fails in one is raised.
+    """
+    from unittest.mock import patch
+
+    def run(job, bar):
+        import cloudpickle
+
+        from jointune.comparison.cells import load_result, save_result
+        from jointune.comparison.worker import run_cell
+
+        sent = cloudpickle.loads(cloudpickle.dumps(job))
+        save_result(run_cell(sent), job.folder)
+        return load_result(job.cell, job.folder)
+
+    return lambda: patch("jointune.comparison.run.run_apart", run)
 
 
 @pytest.fixture

@@ -19,7 +19,9 @@ def test_a_bundle_is_exported_and_used(jointune, tiny_bundle, posts_csv, tmp_pat
     assert "accuracy" in said
 
 
-def test_the_check_is_on_the_split_that_is_asked_for(jointune, refused, tiny_bundle, posts_csv, tmp_path):
+def test_the_check_is_on_the_split_that_is_asked_for_and_an_earlier_export_replaced_when_asked(
+    jointune, refused, tiny_bundle, posts_csv, tmp_path
+):
     folder = tmp_path / "light"
     command = ("export", tiny_bundle, "--out", folder)
     refused(*command, "--split", "test", says=["--split test: name the posts with --check"])
@@ -32,7 +34,9 @@ def test_the_check_is_on_the_split_that_is_asked_for(jointune, refused, tiny_bun
     assert (export["checked_on"], export["check"]["fp32"]["posts"]) == ("posts.csv (test)", 8)
     other = write_rows(tmp_path / "p.csv", [{"text": "good", "image": "", "label": "positive", "part": "held"}])
     split = ("--split", "held", "--split-column", "part", "--force")
+    refused(*command, "--check", other, *split[:-1], says=["exists already", "--force"])
     assert jointune(*command, "--check", other, *split)[0] == 0
+    assert json.loads((folder / "export.json").read_text())["export"]["checked_on"] == "p.csv (held)"
 
 
 def test_the_demo_posts_by_default(jointune, tiny_bundle, tmp_path):
@@ -60,10 +64,3 @@ def test_what_cannot_be_exported_or_checked_on(refused, tiny_bundle, posts_csv, 
     empty.write_text("text,image,label\n")
     refused("export", tiny_bundle, "--out", light, "--check", empty, says=["empty.csv: no posts"])
     assert not light.exists()
-
-
-def test_an_earlier_export_is_replaced_when_asked(jointune, refused, tiny_bundle, posts_csv, tmp_path):
-    light = tmp_path / "light"
-    assert jointune("export", tiny_bundle, "--out", light, "--check", posts_csv)[0] == 0
-    refused("export", tiny_bundle, "--out", light, says=["exists already"])
-    assert jointune("export", tiny_bundle, "--out", light, "--check", posts_csv, "--force")[0] == 0

@@ -6,7 +6,7 @@ import ssl
 import subprocess
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -87,14 +87,16 @@ def site(pages, secure=None):
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server.daemon_threads = False  # closing it waits for them
     if secure:
         server.socket = secure.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    serving.start()
     try:
         yield f"https://localhost:{server.server_port}" if secure else f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
+        serving.join()
         server.server_close()
 
 
@@ -273,6 +275,24 @@ def test_size_and_time_are_limited_over_https(tls, monkeypatch):
         for path in ("/drip", "/head"):
             assert_ends_in_time(fetcher, url + path)
         assert "SSL" in refusal(Fetcher(100, allowed=loopback_alone), url + "/x").reason
+
+
+def test_a_server_is_left_at_once_whatever_still_holds_the_refusal():
+    left = threading.Event()
+
+    def page(handler):
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(b"x" * 101)
+        handler.connection.settimeout(5)
+        with suppress(ConnectionResetError):
+            assert handler.connection.recv(1) == b""
+        left.set()
+
+    with site({"/": page}) as url:
+        held = refusal(Fetcher(100, allowed=loopback_alone), url + "/")
+        assert left.wait(5), "the other side sees no end"
+    assert held.__traceback__ is not None, "it holds what the fetcher worked with"
 
 
 def test_a_server_that_never_shakes_hands_is_left_in_time():

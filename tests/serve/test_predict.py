@@ -82,7 +82,7 @@ def test_it_says_what_is_missing(service, red):
         ({"posts": [{"text": "good"}, {"text": "good", "image": "%"}]}, ["posts[1].image", "not base64"]),
         ({"posts": [{"text": "good"}, {}]}, ["posts[1]", "neither"]),
         ({"posts": [{"text": "good"}], "text": "good"}, ["text"]),
-        ({"image_url": "https://example.org/x.png"}, ["fetches nothing", "--allow-urls"]),
+        ({"image_url": "https://example.org/x.png"}, ["fetches nothing", "allow_urls"]),
         ({"posts": [{"image_url": "https://example.org/x.png"}]}, ["posts[0].image_url"]),
     ],
 )

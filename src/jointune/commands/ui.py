@@ -1,6 +1,5 @@
 """jointune ui."""
 
-import tempfile
 import time
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ import typer
 from jointune.commands.options import Abstain, AllowedHosts, BundleArgument, Device, Engine, out
 from jointune.extras import check_installed
 from jointune.load import check_options, load_scorer
+from jointune.run_folder import scratch_folder
 
 
 def ui(
@@ -36,13 +36,9 @@ def ui(
     from jointune.serve.run import bind
     from jointune.ui.offline import load_gradio
 
-    with (
-        bind(host, port) as line,
-        tempfile.TemporaryDirectory(prefix="jointune-ui-", ignore_cleanup_errors=True) as name,
-    ):
+    with bind(host, port) as line, scratch_folder("ui") as folder:
         allowed = hosts.allowed_hosts(line.getsockname()[0], allowed_host or ())
         out.print(f"loading {bundle} ...")
-        folder = Path(name)
         load_gradio(folder)
 
         from jointune.ui.examples import examples as choose

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
-from jointune.errors import MissingExtraError, PostsError
+from jointune.errors import MissingExtraError, PostsError, setting
 from jointune.extras import require
 from jointune.progress import Bar
 
@@ -154,7 +154,7 @@ def _opened(address: str, redirects: bool, seconds: float | None) -> Iterator[An
         address, "rb", block_size=0, size=1, timeout=limits, allow_redirects=redirects
     ) as file:
         if 300 <= file.r.status < 400:
-            raise FetchError("leads to another address", "see --remote-images, or correct the address")
+            raise FetchError("leads to another address", f"see {setting('remote_images')}, or correct the address")
         yield file
 
 

@@ -68,7 +68,8 @@ class Fetcher:
             target = (url.path or "/") + (f"?{url.query}" if url.query else "")
             agent = f"jointune/{__version__}"
             connection.request("GET", target, headers={"User-Agent": agent, "Accept": "image/*"})
-            with connection.getresponse() as response:  # which may own the socket by now
+            # Where the server is to end the connection, closing it here leaves the socket to the answer.
+            with connection.getresponse() as response:
                 if response.status in (301, 302, 303, 307, 308):
                     return response.getheader("Location") or ""
                 if response.status != 200:

@@ -44,9 +44,7 @@ class GivenPost(BaseModel):
     )
     image: Base64 | None = Field(default=None, description="A picture's file, in base64: JPEG, PNG, WebP or GIF.")
     image_url: str | None = Field(
-        default=None,
-        max_length=8192,
-        description="Where the picture can be fetched, where the server was started with --allow-urls.",
+        default=None, max_length=8192, description="Where the picture is, if the server fetches pictures."
     )
 
 
