@@ -27,7 +27,7 @@ demo: setup  ## Train on the embedded demo posts and show predictions and the re
 	$(BIN)/jointune demo --out build/demo --force
 
 test: setup  ## Run the tests
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 check-install: setup  ## Resolve every extra, install the wheel into an empty environment, and run the demo there
 	$(BIN)/python scripts/check_install.py

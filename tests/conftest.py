@@ -1,6 +1,7 @@
 """Tiny random encoders, tiny posts, and one tiny trained bundle, all made once a session and without a network."""
 
 import csv
+import gc
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -37,6 +38,14 @@ TEXT_TOWER = TOWER | {
 IMAGE_TOWER = TOWER | {"image_size": 32, "patch_size": 8}
 
 needs_mvsa = pytest.mark.skipif(not MVSA.exists(), reason=f"the real posts are not at {MVSA}")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_is_left_open():
+    """What a module's tests left unclosed is told with the last of them, not with whatever test runs later."""
+    yield
+    gc.collect()
+    gc.freeze()  # what is left, imports above all, need not be looked through again
 
 
 class SumFusion(torch.nn.Module):

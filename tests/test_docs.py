@@ -91,7 +91,7 @@ def pattern(line: str) -> str:
 
 
 @pytest.fixture
-def page_folder(tmp_path, monkeypatch, tiny_text, tiny_image) -> Path:
+def page_folder(tmp_path, monkeypatch, tiny_text, tiny_image, cells_here) -> Iterator[Path]:
     import jointune.classifier as home
     from jointune.demo import POSTS
     from jointune.encoders import builtin
@@ -110,7 +110,8 @@ def page_folder(tmp_path, monkeypatch, tiny_text, tiny_image) -> Path:
     )
     monkeypatch.setenv("JOINTUNE_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    with cells_here():
+        yield tmp_path
 
 
 @pytest.mark.parametrize("page", RUN, ids=name_of)

@@ -122,8 +122,10 @@ def main() -> None:
     first.
     """
     with suppress(OSError):
-        while os.open(os.devnull, os.O_RDWR) < 2:
-            pass  # a file that is opened later must not become the standard output that was closed
+        # A file that is opened later must not become the standard output that was closed.
+        while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass
+        os.close(handle)
     with _clean_ending():
         try:
             _run()
@@ -183,6 +185,7 @@ def _stdout_is_lost() -> bool:
             sys.stdout.flush()
     except OSError:
         # The interpreter would try again when it ends, with a traceback.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
         return True
     return False

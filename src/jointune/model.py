@@ -133,6 +133,8 @@ class JointModel(nn.Module):
     def train(self, mode: bool = True) -> "JointModel":
         """Training mode for all but batch normalisation and what is not trained."""
         super().train(mode)
+        if not mode:
+            return self
         for module in self.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm) or _is_frozen(module):
                 module.eval()

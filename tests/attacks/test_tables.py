@@ -87,6 +87,7 @@ def test_tables_beyond_all_measure_are_refused_at_once(refused, tmp_path, name, 
     assert seconds(check) < 10
 
 
+@pytest.mark.slow
 def test_many_labels_take_no_longer_a_post(tmp_path):
     def posts(count):
         path = write_rows(tmp_path / "p.csv", [{"text": n, "image": "", "label": f"l{n // 2}"} for n in range(count)])

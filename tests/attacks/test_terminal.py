@@ -75,6 +75,7 @@ def test_check_prints_nothing_that_is_obeyed(jointune, evil_posts, options):
     assert "\nerror: 1" not in said
 
 
+@pytest.mark.slow
 def test_training_and_scoring_print_nothing_that_is_obeyed(jointune, tiny_settings, evil_posts, tmp_path):
     encoders = [f"--{side}-encoder={tiny_settings[f'{side}_encoder']}" for side in ("text", "image")]
     bundle, scored = tmp_path / "model", tmp_path / "scored.csv"

@@ -52,11 +52,12 @@ def test_a_crashed_cell_sets_the_exit_code(jointune, posts_csv, tmp_path, option
     assert (tmp_path / "report" / "report.html").exists()
 
 
-def test_posts_whose_picture_is_bad_are_listed(jointune, fresh_posts, tmp_path, options):
+def test_posts_whose_picture_is_bad_are_listed(jointune, fresh_posts, tmp_path, options, cells_here):
     path = fresh_posts()
     (path.parent / "7.png").write_bytes(b"no picture")
     command = ["compare", path, "--methods", "frozen", "--folds", "2", "--out", tmp_path / "report", *options]
-    code, said = jointune(*command, "--on-bad-image", "skip")
+    with cells_here():
+        code, said = jointune(*command, "--on-bad-image", "skip")
     assert code == 0, said
     assert "row 8" in said
     assert "1 post was left out" in said

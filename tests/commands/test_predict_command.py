@@ -623,7 +623,7 @@ def test_parquet_goes_through_parts_with_its_types_and_its_pictures(jointune, ti
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("moments", [3, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("moments", [3, pytest.param(10, marks=pytest.mark.slow)])
 def test_kills_at_random_moments_lose_and_double_no_row(
     jointune, tiny_bundle, posts_csv, tmp_path, moments, monkeypatch
 ):

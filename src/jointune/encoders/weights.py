@@ -66,7 +66,7 @@ def quiet() -> Iterator[None]:
     transformers.utils.logging.disable_progress_bar()
     try:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+            torch.default_generator.manual_seed(0)
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

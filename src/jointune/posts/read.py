@@ -87,7 +87,8 @@ class PostsFile:
         with clear_read_errors(self.path):
             self.table = _open_table(self.path, known_encoding(encoding), self.use.named())
             self.columns = self.table.columns
-            self._stamp = None if self._address else self.stamp()
+            # What lies beside the tables of a saved dataset may change, as where the output is written among them.
+            self._stamp = None if self._address or isinstance(self.table, SavedDataset) else self.stamp()
         for name, option in _options(self.use).items():
             if name not in self.columns:
                 raise PostsError(

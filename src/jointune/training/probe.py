@@ -9,6 +9,7 @@ import torch
 from jointune.batches.batch import Batch
 from jointune.batches.training_set import TrainingSet
 from jointune.config import Config
+from jointune.evaluation.metrics import log_loss
 from jointune.model import JointModel
 from jointune.training.inference import autocast, evaluating, to_inputs
 
@@ -154,7 +155,6 @@ def fit_probe(
         modality_dropout: share of the posts that have both modalities to be seen with one, either equally often.
     """
     from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import log_loss
 
     present = ~np.isnan(features)
     count = np.maximum(present.sum(0), 1)
@@ -183,7 +183,7 @@ def fit_probe(
         model.set_params(C=strength).fit(learned, labels, sample_weight=weights)
         weight, bias = _one_row_a_class(model.coef_, model.intercept_, classes)
         probe = Probe(mean, scale, weight, bias, strength)
-        loss = float(log_loss(held_labels, probe.probabilities(held_features), labels=range(classes)))
+        loss = log_loss(probe.probabilities(held_features), held_labels)
         if best is None or loss < best[0]:
             best = loss, probe
     assert best is not None, "there are strengths"
