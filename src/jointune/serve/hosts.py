@@ -59,7 +59,7 @@ def check_host(scope: Scope, allowed: Set[str]) -> None:
         raise Refused(
             421,
             "this server does not answer under the name that the request has as its Host",
-            "use another name, or ask whoever runs the server for --allowed-host",
+            "use another name, or ask whoever runs the server to allow this one",
         )
     for origin in origins:
         site = re.fullmatch(f"https?://({_HOST})", origin)
