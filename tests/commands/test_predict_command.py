@@ -430,7 +430,7 @@ def test_a_run_with_another_least_confidence_is_another_run(
     calibration["answered"] = [[0.75, 1.0, 1.0]]
     (bundle / "calibration.json").write_text(json.dumps(calibration))
     write_manifest(bundle, json.loads((bundle / "manifest.json").read_text()))
-    refused(*command, "--resume", says=["a run with other --abstain"])
+    refused(*command, "--resume", says=["a run with other bundle, --abstain"])
 
 
 def test_resume_starts_from_the_beginning_where_there_is_nothing_yet(jointune, tiny_bundle, posts_csv, tmp_path):
