@@ -69,8 +69,8 @@ from jointune.training.loop import Validation, fine_tune
 from jointune.training.probe import start_from_probe
 from jointune.training.tracking import loggable
 
-_FOR_TRAINING = ("image_encoder", "lora", "track")
-"""Settings that may need a package which a trained model does without."""
+_FOR_TRAINING = ("image_encoder", "lora", "track", "read_image_text")
+"""Settings that may need a package which a trained model, or one that gets no images, does without."""
 
 
 @document_settings

@@ -45,9 +45,9 @@ def check_options(
     exported = (folder / EXPORT_MARK).is_file()
     if not exported:
         check_bundle(folder)
-    with suppress(BundleError, AttributeError, KeyError):  # loading says what is wrong with the file
+    with suppress(BundleError, AttributeError, KeyError, TypeError):  # loading says what is wrong with the file
         about = read_json(folder / EXPORT_MARK) if exported else read_json(folder / "config.json")["settings"]
-        if about.get("read_image_text"):
+        if about.get("read_image_text") is True:
             check_ocr()
 
 

@@ -19,7 +19,7 @@ from conftest import write_rows
 from jointune import BundleError, JointClassifier, Post, Posts, PostsError
 from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
 from jointune.errors import EncoderError, JointuneError
-from jointune.files import atomic_folder, sha256
+from jointune.files import sha256
 from jointune.load import load_scorer
 from jointune.report.card import model_card
 
@@ -648,27 +648,6 @@ def test_names_are_no_markdown_and_no_html_in_a_card(name):
     assert "plain_label" in card
     for active in ("<", "](", "**bold", "`code", "http://evil", "\n# heading", " _and_"):
         assert active not in card.replace(f"# {name[0]}", "")
-
-
-def test_what_a_killed_export_leaves_is_removed_by_the_next(tmp_path):
-    target = tmp_path / "light"
-    (tmp_path / ".light.notes").mkdir()
-    writing = (
-        "import sys; from pathlib import Path; from jointune.files import atomic_folder\n"
-        f"with atomic_folder(Path({str(target)!r})) as folder:\n"
-        "    (folder / 'model.onnx').touch(); print('writing', flush=True); sys.stdin.read()"
-    )
-    with subprocess.Popen([sys.executable, "-c", writing], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout.readline() == b"writing\n"
-        with atomic_folder(target) as folder:
-            (folder / "model.onnx").touch()
-        assert len(list(tmp_path.iterdir())) == 3  # that of the living process is spared
-        process.kill()
-        process.wait()
-    assert len(list(tmp_path.iterdir())) == 3
-    with atomic_folder(target) as folder:
-        (folder / "model.onnx").touch()
-    assert {path.name for path in tmp_path.iterdir()} == {"light", ".light.notes"}
 
 
 def test_no_label_is_called_as_the_answer_of_a_model_that_abstains(refused, tmp_path):

@@ -228,9 +228,9 @@ def test_a_table_that_shrinks_while_it_is_scored_is_told(refused, tiny_bundle, f
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("cells/joint.fold-0.seed-0.labels-all.npz", b"", "is damaged: No data left in file"),
-        ("cells/joint.fold-0.seed-0.labels-all.npz", b"PK\x03\x04", "is damaged: "),
-        ("cells/joint.fold-0.seed-0.labels-all.failed.json", b"", "is damaged: "),
+        ("cells/joint.fold-0.seed-0.posts-all.npz", b"", "is damaged: No data left in file"),
+        ("cells/joint.fold-0.seed-0.posts-all.npz", b"PK\x03\x04", "is damaged: "),
+        ("cells/joint.fold-0.seed-0.posts-all.failed.json", b"", "is damaged: "),
         ("comparison.json", b"", "is damaged: "),
         ("comparison.json", b"[]", "is damaged: it is no JSON object"),
     ],
@@ -251,7 +251,7 @@ def test_a_cell_in_the_place_of_another_is_named(made_comparison_folder):
     from jointune.comparison.cells import stored_results
 
     cells = made_comparison_folder / "cells"
-    (cells / "joint.fold-0.seed-0.labels-all.npz").rename(cells / "text.fold-0.seed-0.labels-all.npz")
+    (cells / "joint.fold-0.seed-0.posts-all.npz").rename(cells / "text.fold-0.seed-0.posts-all.npz")
     with pytest.raises(OutputError, match=r"text\.fold-0.*is damaged: it is of another cell: joint, all labels"):
         list(stored_results(cells))
 
