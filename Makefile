@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LOWEST := build/lowest
 DEMO := src/jointune/demo/data/posts.csv
 
-.PHONY: help setup demo test check-install lint format bench docs clean
+.PHONY: help setup demo test test-lowest attack check-install lint audit format bench docs clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -31,10 +32,26 @@ test: setup  ## Run the tests
 check-install: setup  ## Resolve every extra, install the wheel into an empty environment, and run the demo there
 	$(BIN)/python scripts/check_install.py
 
-lint: setup  ## Check style and types
+test-lowest:  ## Run the fast tests with the lowest versions that pyproject.toml admits; TORCH=2.13.0 names another torch
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1" uv
+	echo '$(addprefix torch==,$(TORCH))' > $(LOWEST)/override.txt
+	$(LOWEST)/bin/uv pip compile --quiet --resolution lowest-direct pyproject.toml --extra train --extra serve \
+	  --group dev --override $(LOWEST)/override.txt --output-file $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check -c $(LOWEST)/constraints.txt \
+	  --group dev -e '.[train,serve]'
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(LOWEST)/bin/python -m pytest -m "not slow" -n auto --dist loadfile
+
+attack: setup  ## Attack tables, bundles, runs, the service and the page, on this machine alone
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -m attack -n auto --maxprocesses 4 --dist loadfile
+
+lint: setup audit  ## Check style and types, and look for published holes in dependencies
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+audit: setup  ## Look for published holes in the versions of constraints.txt, where an advisory database can be reached
+	$(BIN)/python scripts/audit.py
 
 format: setup  ## Put the code into shape
 	$(BIN)/ruff check --fix

@@ -38,7 +38,7 @@ def request_of(text: str | None, picture: bytes | None) -> bytes:
         + edge
         + b"--\r\n"
     )
-    head = f"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+    head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
     return head.encode() + b"Content-Type: multipart/form-data; boundary=" + edge[2:] + b"\r\n\r\n" + body
 
 

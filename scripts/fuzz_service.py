@@ -121,7 +121,7 @@ def any_request(chance: random.Random, shown: list[bytes]) -> Request:
 def ask(port: int, request: Request) -> int | None:
     """The status; None where the client hung up first."""
     target, body, headers, share = request
-    lines = [f"{target} HTTP/1.1", "Host: x", "Connection: close", f"Content-Length: {len(body)}"]
+    lines = [f"{target} HTTP/1.1", "Host: localhost", "Connection: close", f"Content-Length: {len(body)}"]
     head = "\r\n".join([*lines, *(f"{name}: {said}" for name, said in headers.items())]) + "\r\n\r\n"
     with socket.create_connection(("127.0.0.1", port), timeout=60) as line:
         try:

@@ -62,7 +62,7 @@ def made_comparison(
     equal=(),
     cpu=True,
 ):
-    """A comparison in which the first method is best and all get better with more labels.
+    """A comparison in which the first method is best and all get better with more posts.
 
     Args:
         methods: their names.

@@ -259,7 +259,7 @@ def test_the_hub_is_asked_for_ids_and_given_whole_bundles(tiny_bundle, monkeypat
 
     monkeypatch.setattr(huggingface_hub, "create_repo", lambda repository, **_: f"hub/{repository}")
     monkeypatch.setattr(huggingface_hub, "upload_folder", upload_folder)
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda repository: str(tmp_path / "uploaded"))
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda repository, **_: str(tmp_path / "uploaded"))
     classifier = JointClassifier.load(tiny_bundle)
     assert classifier.push_to_hub("me/posts") == "hub/me/posts"
     assert uploaded["repo_id"] == "me/posts"

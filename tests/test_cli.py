@@ -1,8 +1,11 @@
 """The command line as a whole: its help, and mistakes that it tells before anything is loaded."""
 
+import ast
+import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +14,10 @@ from jointune import JointClassifier, SettingsError
 from jointune.cli import COMMANDS
 from jointune.counting import counted
 from jointune.demo import POSTS
+from jointune.errors import setting, settings_as_options
+from jointune.files import MANIFEST
+
+PACKAGE = Path(__file__).parents[1] / "src" / "jointune"
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 200])
@@ -109,13 +116,43 @@ def test_an_output_in_the_way_is_told_before_posts_are_read(refused, tmp_path, c
     refused(command, "nowhere.csv", "--out", tmp_path, says=["exists already", "replace it with --force"])
 
 
-def test_mistakes_need_no_torch():
-    script = "import sys, jointune.cli\nsys.argv = ['jointune', *sys.argv[1:]]\ntry:\n    jointune.cli.main()\n"
-    script += "except SystemExit as end:\n    print(end.code, 'torch' in sys.modules, 'transformers' in sys.modules)"
-    command = ["train", str(POSTS), "--out", "nothing", "--metric", "foo"]
-    done = subprocess.run([sys.executable, "-c", script, *command], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["2", "False", "False"]
-    assert "--metric foo" in done.stderr
+WITHOUT_TORCH = """
+import json, sys, jointune.cli
+sys.modules["rapidocr_onnxruntime"] = None  # as if the extra were not installed
+for command in json.loads(sys.argv[1]):
+    sys.argv = ["jointune", *command]
+    try:
+        jointune.cli.main()
+    except SystemExit as end:
+        print(end.code, "torch" in sys.modules, "transformers" in sys.modules)
+"""
+
+
+def test_mistakes_and_missing_extras_need_no_torch(tmp_path):
+    bundle, exported, posts = tmp_path / "bundle", tmp_path / "exported", str(POSTS)
+    for folder, mark, content in (
+        (bundle, "config.json", {"format": 1, "settings": {"read_image_text": True}}),
+        (exported, "export.json", {"read_image_text": True}),
+    ):
+        folder.mkdir()
+        (folder / mark).write_text(json.dumps(content))
+        (folder / MANIFEST).touch()
+    reading = [
+        ["train", posts, "--out", "nothing", "--read-image-text"],
+        ["check", posts, "--read-image-text"],
+        ["predict", str(bundle), posts, "--out", "nothing.csv"],
+        ["evaluate", str(exported), posts],
+        ["export", str(bundle), "--out", "nothing"],
+    ]
+    commands = json.dumps([["train", posts, "--out", "nothing", "--metric", "foo"], *reading])
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, commands], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["2 False False"] * 6
+    first, *others = done.stderr.splitlines()
+    assert "--metric foo" in first
+    for line in others:
+        assert "reading the text in pictures needs the package rapidocr_onnxruntime; from a clone" in line
+        assert "'.[ocr]'" in line
+    assert len(others) == 5
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
@@ -156,3 +193,44 @@ def test_a_table_of_one_post_is_scored_as_one_post(jointune, tiny_bundle, tmp_pa
     code, said = jointune("evaluate", tiny_bundle, tmp_path / "bad.csv", "--on-bad-image", "skip")
     assert code == 0, said
     assert "1 post was left out" in said
+
+
+def test_only_the_command_line_names_options():
+    """Whoever calls the library reads its messages too, and has arguments; ``errors.setting`` names either."""
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path.name == "cli.py" or "commands" in path.parts:
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        docstrings = {
+            id(node.body[0].value)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and isinstance(node.body[0], ast.Expr)
+        }
+        found += [
+            f"{path.relative_to(PACKAGE)}:{node.lineno}: {node.value}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in docstrings
+            and re.search(r"(?<![\w(-])--(?!no-deps|upgrade|force-reinstall|index-url)[a-z][a-z-]+", node.value)
+        ]
+    assert not found
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("epoch_steps", 3, "--epoch-steps 3"),
+        ("augment", False, "--no-augment"),
+        ("force", True, "--force"),
+        ("train_layers", None, "--train-layers all"),
+        ("normalise", ("links", "emoji"), "--normalise links,emoji"),
+        ("text_encoder", "my model", "--text-encoder 'my model'"),
+    ],
+)
+def test_a_setting_is_named_as_whoever_reads_it_gives_it(name, value, said):
+    assert setting(name, value) == f"{name}={value!r}"
+    with settings_as_options():
+        assert setting(name, value) == said
+    assert setting(name) == name

@@ -97,7 +97,7 @@ def test_a_terminal_shows_one_rate_and_one_time_left_whole(clock, monkeypatch, c
         clock(126)
         bar.advance(3)
         bar.expect(360)
-        bar.note("joint, 16 labels a class, fold 0, seed 0: " + "epoch 1.0  loss 0.3 " * 10)
+        bar.note("joint, 16 training posts a label, fold 0, seed 0: " + "epoch 1.0  loss 0.3 " * 10)
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.getvalue()).replace("\r", "\n").splitlines()
     assert max(map(len, shown)) <= columns
     bars = [line for line in shown if "3/12" in line]

@@ -12,7 +12,6 @@ from conftest import SumFusion, write_rows
 from fake_ocr import install
 from jointune import JointClassifier, Post, Posts, read_posts
 from jointune.errors import EncoderError, MissingExtraError, PostsError
-from jointune.posts import ocr
 
 
 def colours(number):
@@ -106,10 +105,20 @@ def test_a_bundle_from_before_is_read_as_ever(tiny_bundle, tmp_path, posts_csv):
     old = tmp_path / "old"
     shutil.copytree(tiny_bundle, old)
     config = json.loads((old / "config.json").read_text())
-    del config["settings"]["read_image_text"]
+    for name in ("read_image_text", "text_column", "image_column", "label_column"):
+        del config["settings"][name]
+    for name in ("notes", "label_dtype", "text_fit"):
+        del config[name]
+    config["format"] = 1
+    for name in ("prompt", "lowercase"):
+        del config["text_preprocessing"][name]
     (old / "config.json").write_text(json.dumps(config))
+    pictures = json.loads((old / "preprocessor_config.json").read_text())
+    del pictures["bgr"]
+    (old / "preprocessor_config.json").write_text(json.dumps(pictures))
+    digests = {name: sha256(old / name) for name in ("config.json", "preprocessor_config.json")}
     manifest = json.loads((old / "manifest.json").read_text())
-    (old / "manifest.json").write_text(json.dumps(manifest | {"config.json": sha256(old / "config.json")}))
+    (old / "manifest.json").write_text(json.dumps(manifest | digests))
     loaded = JointClassifier.load(old)
     assert loaded.read_image_text is False
     posts = read_posts(posts_csv)
@@ -209,10 +218,7 @@ def test_the_command_line(jointune, refused, memes, fake, tiny_text, tiny_image,
     assert code == 0, said
     assert fake.pictures == 48
 
-    def missing():
-        raise MissingExtraError("pip install -c constraints.txt '.[ocr]'")
-
-    monkeypatch.setattr(ocr, "load_ocr", missing)
+    monkeypatch.setitem(sys.modules, "rapidocr_onnxruntime", None)
     refused("predict", bundle, memes, "--out", tmp_path / "again.csv", says=["'.[ocr]'"])
     refused("train", memes, *options, "--read-image-text", "--out", tmp_path / "other", says=["'.[ocr]'"])
     assert not (tmp_path / "again.csv").exists()

@@ -2,6 +2,8 @@
 
 import errno
 import json
+import math
+import os
 import platform
 import re
 from dataclasses import dataclass, field
@@ -10,15 +12,33 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model, save_model
 
 from jointune import __version__
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.text_fit import TextFit
 from jointune.batches.tokens import TextPreprocessor
+from jointune.bundle_schema import (
+    BUNDLE,
+    CALIBRATION,
+    LABELS,
+    METRICS,
+    Rule,
+    check,
+    check_trial,
+    clear_build_errors,
+    listed,
+    read_preprocessing,
+    record,
+    trial_batch,
+    whole,
+)
+from jointune.encoders.foreign_config import forbidden, too_many
 from jointune.encoders.huggingface import build_image_encoder, build_text_encoder
-from jointune.errors import BundleError
+from jointune.encoders.weights import build_tower
+from jointune.errors import BundleError, first_line
+from jointune.extras import require
 from jointune.files import (
     BUNDLE_MARK,
     atomic_folder,
@@ -26,8 +46,9 @@ from jointune.files import (
     check_format,
     check_manifest,
     clear_read_errors,
+    member,
     read_json,
-    refuse_existing,
+    read_text,
     write_json,
     write_manifest,
 )
@@ -35,8 +56,10 @@ from jointune.fusion.choice import FusionFactory
 from jointune.model import JointModel, make_model
 from jointune.posts.learned import LEARNED, LearnedPosts, read_learned
 from jointune.report.card import model_card
+from jointune.run_folder import locking, refuse_existing
+from jointune.training.inference import to_inputs
 
-FORMAT = 1
+FORMAT = 2
 """Raised when an older jointune could no longer read the bundle."""
 
 _VERIFIED = ("config.json", "labels.json", "model.safetensors", "preprocessor_config.json", "tokenizer.json")
@@ -119,6 +142,7 @@ class Bundle:
         )
 
 
+@locking("path", training=True)
 def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
     """Write a bundle, whole or not at all.
 
@@ -157,7 +181,7 @@ def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
         lines = [json.dumps(entry) + "\n" for entry in bundle.log]
         (folder / BUNDLE_MARK).write_text("".join(lines), encoding="utf-8")
         (folder / "README.md").write_text(bundle.card(path.name), encoding="utf-8")
-        write_manifest(folder, _VERIFIED)
+        write_manifest(folder, [*_VERIFIED, "calibration.json"])
 
 
 def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
@@ -168,35 +192,39 @@ def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
         fusion: one's own fusion, where the bundle was trained with one.
 
     Raises:
-        BundleError: a file is missing or altered, or the bundle was written by a newer jointune.
+        BundleError: a file is missing or altered, says what no bundle does, or was written by a newer jointune.
+        MissingExtraError: an encoder is one of timm's, and timm is not installed.
     """
     config = _verified_config(path)
-    labels = read_json(path / "labels.json", "bundle")
-    text = TextPreprocessor.load(path / "tokenizer.json", config["text_preprocessing"])
-    image = ImagePreprocessor.from_config(read_json(path / "preprocessor_config.json", "bundle"))
+    labels = _checked(path, "labels.json", LABELS)
+    text, image = read_preprocessing(path, config["text_preprocessing"], "bundle")
+    metrics = _checked(path, "metrics.json", METRICS, {})
+    calibration = _checked(path, "calibration.json", CALIBRATION, None)
+    log = _read_log(path / BUNDLE_MARK) if os.path.lexists(path / BUNDLE_MARK) else []
+    weights = member(path, "model.safetensors", "bundle")
     if fusion is None and config["fusion"].startswith("custom:"):
         name = config["fusion"].removeprefix("custom:")
         raise BundleError(f"{path} was trained with the fusion {name}: give it, as load(path, fusion={name})")
-    with torch.random.fork_rng(devices=[]):
-        text_encoder = build_text_encoder(config["text_encoder"], text)
-        image_encoder = build_image_encoder(config["image_encoder"], image)
-        text_encoder.look_below(config["text_encoder"].get("depths", []))
-        image_encoder.look_below(config["image_encoder"].get("depths", []))
-        model = make_model(
-            text_encoder, image_encoder, fusion or config["fusion"], len(labels), config["settings"].get("probe", False)
-        )
+    with clear_build_errors(path, "bundle"):
+        _check_sizes(weights, config, labels)
+        with torch.random.fork_rng(devices=[]):
+            text_encoder = build_text_encoder(config["text_encoder"], text)
+            image_encoder = build_image_encoder(config["image_encoder"], image)
+            text_encoder.look_below(config["text_encoder"].get("depths", []))
+            image_encoder.look_below(config["image_encoder"].get("depths", []))
+            probe = config["settings"].get("probe", False)
+            model = make_model(text_encoder, image_encoder, fusion or config["fusion"], len(labels), probe)
     try:
-        load_model(model, str(path / "model.safetensors"))
-    except RuntimeError as reason:
+        load_model(model, str(weights))
+    except (RuntimeError, SafetensorError) as reason:
         raise BundleError(
             f"{path}: the weights do not fit the model that this jointune {__version__} builds; "
-            f"it was written by {config['jointune_version']} ({str(reason).splitlines()[0]})"
+            f"it was written by {config['jointune_version']} ({first_line(reason)})"
         ) from reason
-    encoders = {"text": config["text_encoder"], "image": config["image_encoder"]}
-    metrics = read_json(path / "metrics.json", "bundle") if (path / "metrics.json").exists() else {}
-    log = _read_log(path / BUNDLE_MARK) if (path / BUNDLE_MARK).exists() else []
-    calibration = read_json(path / "calibration.json", "bundle") if (path / "calibration.json").exists() else None
     model.eval()
+    with clear_build_errors(path, "bundle"):
+        _try(model, text, image, labels, calibration)
+    encoders = {"text": config["text_encoder"], "image": config["image_encoder"]}
     return Bundle(
         model,
         text,
@@ -230,13 +258,76 @@ def versions() -> dict[str, str]:
 def _verified_config(path: Path) -> dict[str, Any]:
     check_bundle(path)
     config = read_json(path / "config.json", "bundle")
-    if not isinstance(config, dict) or not isinstance(config.get("format"), int):
+    if not isinstance(config, dict) or whole(0, 10**9)(config.get("format")):
         raise BundleError(f"{path} is not a jointune bundle: its config.json names no format")
     check_format(path, config, FORMAT)
     check_manifest(path, _VERIFIED, "bundle", "training")
+    check(config, BUNDLE, path / "config.json", "bundle")
+    for side in ("text_encoder", "image_encoder"):
+        values = config[side]["config"]
+        reason = forbidden(values) or ("_name_or_path names another model" if values.get("_name_or_path") else None)
+        if reason:
+            raise BundleError(f"{path}: in config.json, {side}.config.{reason}: do not use this bundle")
+        if values["model_type"].startswith("timm_"):
+            require("timm", "timm", f"the encoder {config[side]['name']}")
     return config
+
+
+def _checked(path: Path, name: str, rule: Rule, *default: Any) -> Any:
+    """The value of a file of the bundle, or the default where there is one and no file."""
+    if default and not os.path.lexists(path / name):
+        return default[0]
+    return check(read_json(path / name, "bundle"), rule, path / name, "bundle")
+
+
+def _check_sizes(weights: Path, config: dict[str, Any], labels: list[str]) -> None:
+    """See that what ``config.json`` describes is no larger than the weights, before memory is taken for it.
+
+    Raises:
+        ValueError: it is.
+    """
+    with safe_open(str(weights), framework="pt") as file:
+        shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 - it is no mapping
+    if shapes.get("head.weight", [None])[0] != len(labels):
+        raise ValueError(f"there are {len(labels):,} labels, and weights for {shapes.get('head.weight', [0])[0]:,}")
+    most = max(256, len(shapes))
+    for side in ("text_encoder", "image_encoder"):
+        described = config[side]["config"]
+        if counted := too_many(described, most):
+            raise ValueError(f"{side}.config.{counted} is more than the weights have")
+        if described["model_type"].startswith("timm_"):  # timm sizes its models by their names
+            continue
+        with torch.device("meta"):
+            tower = build_tower(described, "text" if side == "text_encoder" else "vision")
+        wanted = sum(parameter.numel() for parameter in tower.parameters())
+        held = sum(math.prod(shape) for name, shape in shapes.items() if name.startswith(f"{side}."))
+        if wanted > held:
+            raise ValueError(f"{side}.config describes {wanted:,} weights, and there are {held:,}")
+
+
+def _try(
+    model: JointModel, text: TextPreprocessor, image: ImagePreprocessor, labels: list[str], calibration: Any
+) -> None:
+    """Run the model once, and see that all it consists of are numbers.
+
+    Raises:
+        ValueError: it gives none, or other ones than its calibration is of.
+    """
+    temperature = float(model.temperature)
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"its temperature is {temperature:g}")
+    if calibration and not math.isclose(calibration["temperature"], temperature, rel_tol=1e-5):
+        raise ValueError(f"calibration.json is of another temperature ({calibration['temperature']:g}) than the model")
+    for name, weight in model.named_parameters():
+        if not weight.detach().sum().isfinite():  # much faster than to look at each
+            raise ValueError(f"the weights {name} are not finite (nan or inf)")
+    with torch.inference_mode():
+        logits = model(to_inputs(trial_batch(text, image), torch.device("cpu"))).logits.numpy()
+    check_trial(logits, labels)
 
 
 def _read_log(path: Path) -> list[dict[str, Any]]:
     with clear_read_errors(path, "bundle"):
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return check(
+            [json.loads(line) for line in read_text(path, "bundle").splitlines()], listed(record({})), path, "bundle"
+        )

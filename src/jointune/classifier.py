@@ -21,11 +21,12 @@ from jointune.batches.normalise import KINDS, valid_kinds
 from jointune.batches.picture_cache import open_store
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.store import PictureStore, store_pictures, stored_digests
-from jointune.batches.text_fit import TextFit
+from jointune.batches.text_fit import TextFitCounter
 from jointune.batches.texts import encode_posts
 from jointune.batches.tokens import TextPreprocessor
 from jointune.batches.training_set import TrainingSet
 from jointune.bundle import Bundle, load_bundle, save_bundle
+from jointune.bundle_schema import clear_build_errors
 from jointune.caches import cache_limit
 from jointune.encoders.depths import spread_depths
 from jointune.encoders.encoder import Encoder
@@ -36,10 +37,11 @@ from jointune.encoders.lora import add_lora
 from jointune.encoders.pairs import check_pairs
 from jointune.encoders.text import TextEncoder
 from jointune.errors import JointuneWarning, SettingsError, setting
-from jointune.evaluation.calibration import UNSURE, at_temperature, calibrate, least_confidence, presence
+from jointune.evaluation.calibration import at_temperature, calibrate, least_confidence, presence
 from jointune.evaluation.metrics import Metrics, compute_metrics, standard_error
 from jointune.evaluation.notes import notes_on_answers, notes_on_few, notes_on_known
 from jointune.evaluation.scored import evaluate_scorer
+from jointune.files import remove_leftovers
 from jointune.fusion.choice import FusionFactory
 from jointune.model import JointModel, make_model
 from jointune.posts import ocr
@@ -47,7 +49,7 @@ from jointune.posts.check import check_parts, check_posts, class_numbers
 from jointune.posts.digest import posts_digest
 from jointune.posts.divide import divide
 from jointune.posts.image_text import read_with_bar
-from jointune.posts.labels import order_labels, several_labels, typed_label
+from jointune.posts.labels import UNSURE, order_labels, several_labels, typed_label
 from jointune.posts.learned import LearnedPosts
 from jointune.posts.post import Post, Posts
 from jointune.posts.problems import OnBadImage, Problem, raise_problems, valid_policy
@@ -55,6 +57,7 @@ from jointune.posts.read import Columns, label_text
 from jointune.posts.records import as_posts
 from jointune.posts.split import split_posts
 from jointune.progress import Bar, progress_bar
+from jointune.run_folder import locking
 from jointune.scorer import Scorer
 from jointune.scoring import Scored
 from jointune.training.below import run_frozen_layers
@@ -64,6 +67,9 @@ from jointune.training.loop import Validation, fine_tune
 from jointune.training.probe import start_from_probe
 from jointune.training.recipe import METRICS, Recipe, check_settings, check_types
 from jointune.training.tracking import loggable
+
+_FOR_TRAINING = ("image_encoder", "lora", "track")
+"""Settings that may need a package which a trained model does without."""
 
 
 class JointClassifier(ClassifierMixin, BaseEstimator):
@@ -247,6 +253,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         self.image_column = image_column
         self.label_column = label_column
 
+    @locking("checkpoint", training=True)
     def fit(
         self,
         posts: Any,
@@ -501,8 +508,13 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
 
         target = _usable_device(device)
         bundle = load_bundle(local_folder(path), fusion)
-        made = cls(**(bundle.settings | {"device": device} | ({"fusion": fusion} if fusion else {})))
-        made._name_classes(bundle.labels, bundle.label_dtype)
+        with clear_build_errors(Path(path), "bundle"):
+            # What only training needs may not be installed here.
+            settings = bundle.settings | {"fusion": fusion or bundle.fusion, "device": device, "track": None}
+            check_types(settings, JointClassifier.__init__)
+            check_settings({name: value for name, value in settings.items() if name not in _FOR_TRAINING})
+            made = cls(**settings)
+            made._name_classes(bundle.labels, bundle.label_dtype)
         made.data_, made.log_, made.notes_ = bundle.data, bundle.log, bundle.notes
         made.text_fit_ = bundle.text_fit
         made.loaded_metrics_, made.calibration_, made.learned_ = bundle.metrics, bundle.calibration, bundle.learned
@@ -542,7 +554,7 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
         """Keep notes for the bundle and its card, and give each as a warning."""
         self.notes_ += notes
         for note in notes:
-            warnings.warn(note, JointuneWarning, stacklevel=3)
+            warnings.warn(note, JointuneWarning, stacklevel=4)  # fit is decorated
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "model_")
@@ -670,8 +682,9 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
 
     def _look_at_texts(self, training: TrainingSet, posts: Posts, text: TextPreprocessor) -> dict[str, Any] | None:
         """See how the texts fit the text encoder, and note it where many do not."""
-        texts = [part for post in posts for part in (post.text, post.image_text) if part]
-        fit = TextFit.of(training.tokens, texts, text)
+        counter = TextFitCounter(text)
+        counter.add(training.tokens, posts)
+        fit = counter.result()
         for note in fit.notes(self.text_encoder):
             self._note(note)
         return fit.to_dict()
@@ -774,6 +787,8 @@ class JointClassifier(ClassifierMixin, BaseEstimator):
 
     def _checkpoints(self, folder: Path, posts: Posts, held: Posts, accelerator: Accelerator) -> Checkpoints:
         """Where the state of the run is kept, and by what it is known again."""
+        if accelerator.is_main_process:
+            remove_leftovers(folder)
         settings = loggable(self.get_params())
         for name in ("progress", "track", "device", "text_column", "image_column", "label_column"):
             settings.pop(name)

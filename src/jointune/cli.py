@@ -1,16 +1,17 @@
 """The command line: one table, command to function."""
 
+import os
 import signal
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import typer
-from rich.console import Console
 from typer.core import TyperCommand
 
 from jointune import __version__
@@ -21,6 +22,7 @@ from jointune.commands.demo import demo
 from jointune.commands.evaluate import evaluate
 from jointune.commands.export import export
 from jointune.commands.import_ import import_
+from jointune.commands.options import Terminal
 from jointune.commands.predict import predict
 from jointune.commands.serve import serve
 from jointune.commands.train import train
@@ -28,6 +30,7 @@ from jointune.commands.tune import tune
 from jointune.commands.ui import ui
 from jointune.cores import set_up_threads
 from jointune.errors import InterruptedWork, JointuneError, JointuneWarning, settings_as_options
+from jointune.files import why
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "import": import_,
@@ -113,13 +116,23 @@ def _clean_ending() -> Iterator[None]:
 
 
 def main() -> None:
-    """Run a command; print an error of ours in one message.
+    """Run a command; print an error of ours, or of the system, in one message.
 
     The exit code is 2 after an error, 130 after Ctrl-C, and 143 after SIGTERM, or 130 where training saved its state
     first.
     """
+    with suppress(OSError):
+        # A file that is opened later must not become the standard output that was closed.
+        while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass
+        os.close(handle)
     with _clean_ending():
-        _run()
+        try:
+            _run()
+        except SystemExit as end:
+            if _stdout_is_lost() and not end.code:
+                _fail("standard output could not be written; the command itself ended well")
+            raise
 
 
 def _run() -> None:
@@ -127,19 +140,52 @@ def _run() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a label or a path that the terminal cannot show
-    console = Console(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+    console = _errors()
     warnings.filterwarnings("ignore")  # other packages' warnings are not for the user of a command
     warnings.filterwarnings("default", category=JointuneWarning)  # once, where trials repeat it
     warnings.showwarning = lambda message, *_, **__: console.print(f"note: {message}", style="yellow")
     try:
         with settings_as_options():
+            _check_working_folder()
             app()
     except InterruptedWork as error:
         console.print(f"{error}; go on with the same command and --resume", style="yellow")
         sys.exit(130)
     except JointuneError as error:
-        console.print(f"error: {error}", style="red")
-        sys.exit(2)
+        _fail(str(error))
+    except OSError as error:
+        _stdout_is_lost()
+        _fail(f"{error.filename or 'standard output or a file'}: {why(error)}")
     except KeyboardInterrupt:
         console.print("interrupted", style="yellow")
         sys.exit(130)
+
+
+def _errors() -> Terminal:
+    return Terminal(stderr=True)
+
+
+def _fail(message: str) -> NoReturn:
+    with suppress(OSError):
+        _errors().print(f"error: {message}", style="red")
+    sys.exit(2)
+
+
+def _check_working_folder() -> None:
+    try:
+        Path.cwd()
+    except OSError as reason:
+        raise JointuneError(f"the working folder is gone, or closed to you: {why(reason)}; cd to another") from reason
+
+
+def _stdout_is_lost() -> bool:
+    """Whether what was printed cannot be written: a full disk, or a reader that went away."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        # The interpreter would try again when it ends, with a traceback.
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        return True
+    return False

@@ -15,16 +15,20 @@ def setting(name: str, value: object = _NO_VALUE) -> str:
         name: of the argument in Python; the option has the same name, with hyphens.
         value: if the message is about one.
     """
-    if not _as_options:
-        return name if value is _NO_VALUE else f"{name}={value!r}"
-    option = f"--{name.replace('_', '-')}"
-    if value is _NO_VALUE or value is True:
-        return option
-    if value is False:
-        return option.replace("--", "--no-", 1)
+    if _as_options:
+        return option(name, value)
+    return name if value is _NO_VALUE else f"{name}={value!r}"
+
+
+def option(name: str, value: object = _NO_VALUE) -> str:
+    """A setting as a shell takes it, such as ``--force``; see ``setting``."""
+    words = [*(["no"] if value is False else []), *name.split("_")]
+    flag = f"--{'-'.join(words)}"
+    if value is _NO_VALUE or isinstance(value, bool):
+        return flag
     if isinstance(value, list | tuple):
         value = ",".join(map(str, value))
-    return f"{option} {'all' if value is None else shlex.quote(str(value))}"
+    return f"{flag} {'all' if value is None else shlex.quote(str(value))}"
 
 
 @contextmanager
@@ -87,6 +91,11 @@ def first_line(reason: BaseException) -> str:
     return next((line for line in map(str.strip, str(reason).splitlines()) if line), type(reason).__name__)
 
 
+def is_fatal(reason: BaseException) -> bool:
+    """Whether an error ends the process, such as Ctrl-C; a panic of a library in Rust does not, though it looks so."""
+    return not isinstance(reason, Exception) and type(reason).__name__ != "PanicException"
+
+
 @contextmanager
 def foreign_errors(failed: str, remedy: str = "") -> Iterator[None]:
     """Turn whatever a model of others raises into an ``EncoderError`` with the first line of what it said.
@@ -101,7 +110,9 @@ def foreign_errors(failed: str, remedy: str = "") -> Iterator[None]:
         yield
     except (JointuneError, MemoryError):
         raise
-    except Exception as reason:
+    except BaseException as reason:
+        if is_fatal(reason):
+            raise
         if type(reason).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(reason):  # torch's
             raise
         raise EncoderError(f"{failed}: {first_line(reason)}{remedy}") from reason

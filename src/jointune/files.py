@@ -1,19 +1,21 @@
 """Writing files so that they appear whole or not at all, and never over something a user made."""
 
 import errno
+import glob
 import hashlib
 import json
 import os
 import secrets
 import shutil
+import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from jointune import __version__
-from jointune.errors import BundleError, OutputError, setting
+from jointune.errors import BundleError, OutputError
 
 BUNDLE_MARK = "training_log.jsonl"
 """The file by which to know a bundle."""
@@ -30,104 +32,11 @@ EXPORT_MARK = "export.json"
 MANIFEST = "manifest.json"
 """The file in a bundle or an export with the SHA-256 of each file that decides probabilities."""
 
+_TEMPORARY, _OLD = "jointune-", "jointune-old-"
+"""What a name of ours goes on with, after ``.NAME.``, as long as the file or folder called NAME is not whole."""
 
-def refuse_existing(path: Path, force: bool, mark: str | None = None, source: Path | None = None) -> None:
-    """Refuse an output that exists, and one whose folder cannot be written, before any work is done.
-
-    Args:
-        path: the output.
-        force: whether it may replace what an earlier run wrote.
-        mark: for an output that is a folder, the file by which to know one of ours: no other folder is ever replaced.
-        source: what the posts are read from, which is never replaced either.
-
-    Raises:
-        OutputError: ``path`` exists and may not be replaced, or its folder is read-only or no folder.
-    """
-    if path.exists():
-        if source is not None and source.resolve().is_relative_to(path.resolve()):
-            raise OutputError(f"{path} is or holds the posts themselves: choose another path")
-        if not force:
-            raise OutputError(
-                f"{path} exists already: choose another path, or replace it with {setting('force', True)}"
-            )
-        ours = path.is_dir() and ((path / mark).exists() or not any(path.iterdir())) if mark else path.is_file()
-        if not ours:
-            raise OutputError(
-                f"{path} holds something else, which {setting('force', True)} spares: choose another path"
-            )
-    folder = path.absolute().parent
-    while not folder.exists():
-        folder = folder.parent
-    if not folder.is_dir():
-        raise OutputError(f"{path} cannot be written: {folder} is a file, not a folder")
-    # A probe file is the one test that also holds for root, read-only mounts and quotas.
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as reason:
-        raise OutputError(f"{path} cannot be written: {_why(reason)}; choose another path") from reason
-
-
-def refuse_taken(folder: Path, mark: str, resume: bool, force: bool) -> None:
-    """Refuse the folder of long work that exists and is neither resumed nor replaced; see ``claim_folder``.
-
-    Raises:
-        OutputError: it is in the way, or cannot be written.
-    """
-    if not (resume and (folder / mark).exists()):
-        empty = folder.is_dir() and not any(folder.iterdir())
-        refuse_existing(folder, force or empty, mark)
-
-
-def claim_folder(
-    folder: Path,
-    mark: str,
-    about: dict[str, Any],
-    same: Iterable[str],
-    kind: str,
-    clear: Callable[[Path], None],
-    resume: bool,
-    force: bool,
-) -> None:
-    """Begin the folder of long work, or see that it belongs to the same work.
-
-    Args:
-        folder: where the work keeps what it finished.
-        mark: the file in it that says what the work is of, and by which to know a folder of this kind.
-        about: what this work is of, as JSON values.
-        same: the names in ``about`` that must agree for the work to go on.
-        kind: of work, for messages.
-        clear: removes what such work wrote.
-        resume: whether to go on with what is there.
-        force: whether to replace it.
-
-    Raises:
-        OutputError: the folder exists and is neither resumed nor replaced, or is of other work.
-    """
-    if resume and (folder / mark).exists():
-        found = json.loads((folder / mark).read_text(encoding="utf-8"))
-        wanted = json.loads(json.dumps(about))
-        differing = [name for name in same if found.get(name) != wanted[name]]
-        refuse_other(folder, kind, differing)
-        return
-    refuse_taken(folder, mark, resume, force)
-    if folder.exists() and any(folder.iterdir()):
-        clear(folder)
-    with atomic_file(folder / mark) as path:
-        write_json(path, about)
-
-
-def refuse_other(folder: Path, kind: str, differing: Sequence[str]) -> None:
-    """Refuse to go on with work of which something differs.
-
-    Raises:
-        OutputError: ``differing`` names it.
-    """
-    if differing:
-        raise OutputError(
-            f"{folder} holds a {kind} with other {' and '.join(differing)}: resume with the same, choose another "
-            f"path, or replace it with {setting('force', True)}"
-        )
+_MOST_BYTES = 256 << 20
+"""Of a file of a bundle or an export that is read as text."""
 
 
 @contextmanager
@@ -136,7 +45,7 @@ def clear_write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as reason:
-        raise OutputError(f"{path} could not be written: {_why(reason)}; nothing was left half-written") from reason
+        raise OutputError(f"{path} could not be written: {why(reason)}; nothing was left half-written") from reason
 
 
 @contextmanager
@@ -144,7 +53,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; it takes the name ``path`` when the block ends without an error."""
     with clear_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.{_TEMPORARY}", suffix=path.suffix, dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         try:
@@ -161,7 +70,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside ``path``; it replaces ``path`` when the block ends without an error."""
     with clear_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.{_TEMPORARY}", dir=path.parent))
         try:
             yield temporary
             for file in temporary.rglob("*"):
@@ -170,7 +79,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
                     _flush(file)
             temporary.chmod(0o777 & ~_umask())
             if path.exists():
-                old = Path(tempfile.mkdtemp(prefix=f".{path.name}.old.", dir=path.parent))
+                old = Path(tempfile.mkdtemp(prefix=f".{path.name}.{_OLD}", dir=path.parent))
                 path.replace(old / path.name)
                 temporary.replace(path)
                 shutil.rmtree(old, ignore_errors=True)
@@ -184,7 +93,27 @@ def discard_folder(path: Path) -> None:
     """Remove a folder of ours, if it is there: it is gone at once and whole, whatever interrupts the cleaning up."""
     if path.exists():
         with clear_write_errors(path):
-            shutil.rmtree(path.replace(path.with_name(f".{path.name}.{secrets.token_hex(4)}")), ignore_errors=True)
+            shutil.rmtree(
+                path.replace(path.with_name(f".{path.name}.{_TEMPORARY}{secrets.token_hex(4)}")), ignore_errors=True
+            )
+
+
+def remove_leftovers(folder: Path, name: str | None = None) -> None:
+    """Remove what a killed run left half-written; only for the holder of the lock.
+
+    An output that the kill caught between its old place and its new content is put back.
+
+    Args:
+        folder: where.
+        name: of the file or folder that was being written; any by default.
+    """
+    for path in folder.glob(f".{glob.escape(name) if name else '*'}.{_TEMPORARY}*"):
+        if name and path.name.startswith(f".{name}.{_OLD}") and (path / name).exists() and not (folder / name).exists():
+            (path / name).replace(folder / name)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def sha256(path: Path) -> str:
@@ -242,15 +171,46 @@ def check_manifest(folder: Path, names: Iterable[str], whole: str, since: str) -
         BundleError: one is missing or was altered.
     """
     manifest = read_json(folder / MANIFEST, whole)
-    if not isinstance(manifest, dict):
+    if not isinstance(manifest, dict) or not all(map(_is_plain_name, manifest)):
         raise BundleError(f"{folder}: {MANIFEST} was altered after {since}; copy the whole {whole} again")
-    for name in names:
-        if not (folder / name).is_file():
-            raise BundleError(f"{folder}: {name} is missing; copy the whole {whole} again")
-        if sha256(folder / name) != manifest.get(name):
+    for name in (*names, *(name for name in manifest if name not in names)):
+        if sha256(member(folder, name, whole)) != manifest.get(name):
             raise BundleError(
                 f"{folder}: {name} was altered after {since} (its SHA-256 differs); copy the {whole} again"
             )
+
+
+def member(folder: Path, name: str, whole: str) -> Path:
+    """The path of a file of a bundle or an export, once it is a regular file of that folder and not too large to read.
+
+    Args:
+        folder: a bundle, an export, or their like.
+        name: of the file.
+        whole: what the folder is, for messages.
+
+    Raises:
+        BundleError: it is missing, or a link to another file, a device or a pipe.
+    """
+    path, home = folder / name, folder.resolve()
+    try:
+        target = path.resolve(strict=True)
+        mode = target.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise BundleError(f"{folder}: {name} is missing; copy the whole {whole} again") from None
+    except (OSError, RuntimeError) as reason:  # a link to itself
+        raise BundleError(f"{path} is not readable: {reason}; copy the whole {whole} again") from reason
+    # In the cache of the hub's client, files are links to blobs beside the snapshots.
+    in_cache = home.parent.name == "snapshots" and target.parent == home.parent.parent / "blobs"
+    if not stat.S_ISREG(mode) or not (target == home / name or in_cache):
+        raise BundleError(
+            f"{path} is a link, a device or a folder, not a file of the {whole}: copy the {whole} with its files "
+            "themselves (cp -rL), if you trust where it links to"
+        )
+    return path
+
+
+def _is_plain_name(name: str) -> bool:
+    return name not in ("", ".", "..", MANIFEST) and not set(name) & set("/\\:\0")
 
 
 def _flush(path: Path) -> None:
@@ -264,7 +224,8 @@ def _umask() -> int:
     return current
 
 
-def _why(reason: OSError) -> str:
+def why(reason: OSError) -> str:
+    """What went wrong on the disk, in a few words."""
     if reason.errno in (errno.ENOSPC, errno.EDQUOT):
         return "the disk is full"
     if reason.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
@@ -279,7 +240,20 @@ def read_json(path: Path, whole: str = "folder") -> Any:
         BundleError: it is missing or no JSON.
     """
     with clear_read_errors(path, whole):
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_text(path, whole))
+
+
+def read_text(path: Path, whole: str = "folder") -> str:
+    """The text of a file of a bundle or an export.
+
+    Raises:
+        BundleError: it is missing, no file of the folder, or larger than any such file should be.
+    """
+    with clear_read_errors(path, whole), open(member(path.parent, path.name, whole), "rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise ValueError(f"it has more than {_MOST_BYTES >> 20} MiB")
+        return content.decode("utf-8")
 
 
 @contextmanager
@@ -287,7 +261,7 @@ def clear_read_errors(path: Path, whole: str) -> Iterator[None]:
     """Say which file of a bundle or an export cannot be read, and that the ``whole`` of it should be copied again."""
     try:
         yield
-    except (OSError, ValueError) as reason:
+    except (OSError, ValueError, RecursionError) as reason:
         raise BundleError(f"{path} is not readable: {reason}; copy the whole {whole} again") from reason
 
 

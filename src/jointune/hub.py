@@ -1,7 +1,6 @@
 """Bundles and encoders on the Hugging Face hub."""
 
 import re
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +8,10 @@ from jointune.errors import BundleError, first_line
 
 if TYPE_CHECKING:
     from jointune.bundle import Bundle
+
+
+_WANTED = ["*.json", "*.jsonl", "*.safetensors", "README.md"]
+"""What there is in a bundle; nothing else of a repository is downloaded."""
 
 
 def is_hub_id(name: str) -> bool:
@@ -28,7 +31,7 @@ def local_folder(path: str | Path) -> Path:
     import huggingface_hub
 
     try:
-        return Path(huggingface_hub.snapshot_download(str(path)))
+        return Path(huggingface_hub.snapshot_download(str(path), allow_patterns=_WANTED))
     except Exception as reason:  # the hub's client raises its transport's errors too
         raise BundleError(f"{path}: no such folder, and not to be had from the hub: {first_line(reason)}") from reason
 
@@ -72,9 +75,10 @@ def upload(bundle: "Bundle", repository: str, private: bool, message: str) -> st
     import huggingface_hub
 
     from jointune.bundle import save_bundle
+    from jointune.run_folder import scratch_folder
 
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / repository.split("/")[-1]
+    with scratch_folder("upload") as temporary:
+        folder = temporary / repository.split("/")[-1]
         save_bundle(bundle, folder)
         address = huggingface_hub.create_repo(repository, private=private, exist_ok=True)
         huggingface_hub.upload_folder(repo_id=repository, folder_path=folder, commit_message=message)

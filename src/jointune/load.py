@@ -1,13 +1,15 @@
 """A scorer from a bundle or from an exported model."""
 
 import re
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from jointune.errors import SettingsError, setting
+from jointune.errors import BundleError, SettingsError, setting
 from jointune.evaluation.calibration import check_wanted, least_confidence
-from jointune.files import EXPORT_MARK, check_bundle
+from jointune.files import EXPORT_MARK, check_bundle, read_json
 from jointune.hub import is_hub_id
+from jointune.posts.ocr import check_ocr
 from jointune.runtime.engines import ENGINES
 from jointune.scorer import Scorer
 
@@ -28,6 +30,7 @@ def check_options(
 
     Raises:
         BundleError: there is no such folder, or it is neither a bundle nor an exported model.
+        MissingExtraError: it reads the text in pictures, and what does that is not installed.
         SettingsError: an option is none.
     """
     if device is not None and not _DEVICE.fullmatch(device):
@@ -37,9 +40,15 @@ def check_options(
     if engine not in (None, *ENGINES):
         raise SettingsError(f"{setting('engine', engine)}: choose one of {', '.join(ENGINES)}")
     folder = Path(path).expanduser()
-    downloaded = not folder.exists() and isinstance(path, str) and is_hub_id(path)
-    if not downloaded and not (folder / EXPORT_MARK).is_file():
+    if not folder.exists() and isinstance(path, str) and is_hub_id(path):
+        return  # told when it is downloaded
+    exported = (folder / EXPORT_MARK).is_file()
+    if not exported:
         check_bundle(folder)
+    with suppress(BundleError, AttributeError, KeyError):  # loading says what is wrong with the file
+        about = read_json(folder / EXPORT_MARK) if exported else read_json(folder / "config.json")["settings"]
+        if about.get("read_image_text"):
+            check_ocr()
 
 
 def load_scorer(

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from jointune.counting import visible, visible_lines
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -136,7 +138,7 @@ class LineBar:
 
     def line(self, text: str) -> None:
         """See ``Bar``."""
-        print(text, file=sys.stderr, flush=True)  # noqa: T201
+        print(visible_lines(text), file=sys.stderr, flush=True)  # noqa: T201
 
 
 class TerminalBar:
@@ -160,9 +162,9 @@ class TerminalBar:
                 if note:
                     yield note
 
-        columns = TextColumn("{task.description}"), BarColumn(bar_width=20), PaceColumn()
+        columns = TextColumn("{task.description}", markup=False), BarColumn(bar_width=20), PaceColumn()
         self.progress = NotedProgress(*columns, console=Console(stderr=True))
-        self._task = self.progress.add_task(what, total=None)
+        self._task = self.progress.add_task(visible(what), total=None)
 
     def start(self, total: int, done: int = 0) -> None:
         """See ``Bar``."""
@@ -180,11 +182,11 @@ class TerminalBar:
 
     def note(self, text: str) -> None:
         """See ``Bar``."""
-        self._note.plain = text
+        self._note.plain = visible(text)
 
     def line(self, text: str) -> None:
         """See ``Bar``."""
-        self.progress.console.print(text, highlight=False, markup=False)
+        self.progress.console.print(visible_lines(text), highlight=False, markup=False)
 
 
 @contextmanager

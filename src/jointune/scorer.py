@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from jointune.batches.pixels import ImagePreprocessor
+from jointune.batches.text_fit import TextFitCounter
 from jointune.batches.tokens import TextPreprocessor
-from jointune.evaluation.calibration import UNSURE
 from jointune.posts import ocr
 from jointune.posts.image_text import read_with_bar
+from jointune.posts.labels import UNSURE
 from jointune.posts.learned import LearnedPosts
 from jointune.posts.post import Post
 from jointune.posts.problems import OnBadImage, Problem
@@ -61,6 +62,7 @@ class Scorer:
         name: str = "posts",
         batch_size: int = 32,
         progress: bool = False,
+        fit: TextFitCounter | None = None,
     ) -> Iterator[Scored]:
         """Score any number of posts in bounded memory; see ``jointune.scoring.score_posts``.
 
@@ -76,6 +78,7 @@ class Scorer:
             batch_size,
             name,
             self.read_image_text,
+            fit,
         )
 
     def chunks(
@@ -85,6 +88,7 @@ class Scorer:
         name: str = "posts",
         batch_size: int = 32,
         progress: bool = False,
+        fit: TextFitCounter | None = None,
     ) -> Iterator[ScoredChunk]:
         """The same, some hundred posts at a time; see ``jointune.scoring.score_chunks``."""
         return score_chunks(
@@ -96,7 +100,12 @@ class Scorer:
             batch_size,
             name,
             self.read_image_text,
+            fit,
         )
+
+    def notes_on_texts(self, fit: TextFitCounter) -> list[str]:
+        """What the text encoder did not see of the texts that were counted, where that is much."""
+        return fit.result().notes(self.about.get("text_encoder", {}).get("name", "of this model"))
 
     def _with_image_text(self, posts: Iterable[Post], progress: bool) -> Iterable[Post]:
         if not self.read_image_text:

@@ -11,6 +11,7 @@ import numpy as np
 from jointune.batches.batch import Batch, collate
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.prefetch import prefetch
+from jointune.batches.text_fit import TextFitCounter
 from jointune.batches.texts import encode_posts
 from jointune.batches.tokens import TextPreprocessor
 from jointune.posts.decode import decode_posts
@@ -66,6 +67,7 @@ def score_posts(
     batch_size: int = 32,
     name: str = "posts",
     with_image_text: bool = False,
+    fit: TextFitCounter | None = None,
 ) -> Iterator[Scored]:
     """Score posts as a stream.
 
@@ -79,6 +81,7 @@ def score_posts(
         batch_size: posts a batch.
         name: what messages call the posts.
         with_image_text: whether the text encoder reads the posts' ``image_text`` too.
+        fit: counts how the posts' texts fit the text encoder.
 
     Yields:
         Each post that can be used, in order.
@@ -86,7 +89,7 @@ def score_posts(
     Raises:
         PostsError: a post cannot be used and ``policy`` does not say how to go on.
     """
-    for chunk in score_chunks(posts, probabilities, text, image, policy, batch_size, name, with_image_text):
+    for chunk in score_chunks(posts, probabilities, text, image, policy, batch_size, name, with_image_text, fit):
         if problems is not None:
             problems += chunk.problems
         yield from chunk.scored
@@ -101,6 +104,7 @@ def score_chunks(
     batch_size: int = 32,
     name: str = "posts",
     with_image_text: bool = False,
+    fit: TextFitCounter | None = None,
 ) -> Iterator[ScoredChunk]:
     """Score posts as a stream, some hundred at a time; takes and raises what ``score_posts`` does.
 
@@ -114,7 +118,7 @@ def score_chunks(
     wanted = takewhile(lambda _: not closed.is_set(), posts)
     decoded = decode_posts(wanted, lambda picture: image.crop(image.prepare(picture)), (width, height))
     most = _SLOW_CHUNK if with_image_text else _CHUNK
-    make = partial(_next_chunk, decoded, text, image, policy, batch_size, name, with_image_text, most)
+    make = partial(_next_chunk, decoded, text, image, policy, batch_size, name, with_image_text, most, fit)
     for chunk in prefetch(iter(make, None), 1, closed):
         rows = probabilities(chunk.batches, len(chunk.kept)) if chunk.kept else ()
         scored = [Scored(post, row) for post, row in zip(chunk.kept, rows, strict=True)]
@@ -140,6 +144,7 @@ def _next_chunk(
     name: str,
     with_image_text: bool,
     most: int,
+    fit: TextFitCounter | None,
 ) -> _Chunk | None:
     """The next posts as batches; None after the last one."""
     chunk, size = [], 0
@@ -155,6 +160,8 @@ def _next_chunk(
     raise_problems(fatal, name, skippable=True)
     kept = [(post, pixels) for post, pixels, problem in chunk if problem is None or policy == "missing"]
     tokens = encode_posts((post for post, _ in kept), text, with_image_text)
+    if fit:
+        fit.add(tokens, (post for post, _ in kept))
     order = sorted(range(len(kept)), key=[0 if row is None else len(row) for row in tokens].__getitem__)
     batches = [
         collate(chosen, [tokens[i] for i in chosen], [kept[i][1] for i in chosen], text)

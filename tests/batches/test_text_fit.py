@@ -6,7 +6,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from conftest import make_tokenizer_folder
 from jointune import JointClassifier, JointuneWarning, Posts, SettingsError
 from jointune.batches.normalise import KINDS
-from jointune.batches.text_fit import TextFit
+from jointune.batches.text_fit import TextFit, TextFitCounter
 from jointune.batches.tokens import TextPreprocessor
 from jointune.encoders.tokenizer_alone import load_tokenizer
 from jointune.errors import EncoderError
@@ -31,7 +31,9 @@ FOREIGN = {
 
 
 def fit(texts, text):
-    return TextFit.of(text.encode(texts), texts, text)
+    counter = TextFitCounter(text)
+    counter.add(text.encode(texts), [Post(text) for text in texts])
+    return counter.result()
 
 
 @pytest.fixture

@@ -2,9 +2,11 @@
 
 import json
 import shutil
+import sys
 
 import pytest
 
+from fake_ocr import install
 from odd_pictures import unusable, usable
 
 
@@ -136,6 +138,8 @@ def test_pictures_that_an_option_leaves_out_are_no_problem(jointune, refused, fr
 
 GOOD = ["good,,a,train", "bad,,b,train", "fine,,a,validation", "awful,,b,test"]
 
+SKIP = ["--on-bad-image", "skip"]
+
 TABLES = {
     "four posts": (GOOD, [], None),
     "four posts with their splits": (GOOD, ["--split-column", "split"], None),
@@ -157,6 +161,37 @@ TABLES = {
     "one label": (["good,,a,", "bad,,a,"], [], "every post is labelled 'a'"),
     "a row of nothing": ([*GOOD, ",,a,train"], [], "row 5 (line 6): the post: has neither text nor picture"),
     "validation posts of another label": (GOOD, ["--validation", "OTHER"], "'c' is not a label of the training posts"),
+    "a bad picture": ([*GOOD, "sad,lost.png,a,train"], [], "lost.png: no such file"),
+    "a bad picture that is left out": ([*GOOD, "sad,lost.png,a,train"], SKIP, None),
+    "a bad picture that is left out, of a post without a label": (
+        [*GOOD, "sad,lost.png,,train"],
+        SKIP,
+        "row 5 (line 6): label: the post has no label",
+    ),
+    "a bad picture that is left out, of another label": (
+        [*GOOD, "sad,lost.png,c,train"],
+        SKIP,
+        "row 5 (line 6): label: the only post labelled 'c'",
+    ),
+    "bad pictures of all posts of a label": (
+        ["good,,a,", "bad,lost.png,b,", "fine,,a,", "sad,gone.png,b,"],
+        SKIP,
+        "row 1 (line 2): label: every post is labelled 'a'",
+    ),
+    "bad pictures of all posts for validation": (
+        ["good,,a,train", "bad,,b,train", "fine,lost.png,a,validation"],
+        [*SKIP, "--split-column", "split"],
+        "no validation posts",
+    ),
+    "bad pictures of validation posts of their own": (GOOD, [*SKIP, "--validation", "LOST"], "no validation posts"),
+    "a row of nothing, which only scoring leaves out": ([*GOOD, ",,a,train"], SKIP, "row 5 (line 6): the post: has"),
+    "a malformed row, which only scoring leaves out": ([*GOOD, "a,b"], SKIP, "row 5 (line 6): the row: it has 2"),
+    "a bad picture that is done without": ([*GOOD, "sad,lost.png,a,"], ["--on-bad-image", "missing"], None),
+    "a bad picture that cannot be done without": (
+        [*GOOD, ",lost.png,a,"],
+        ["--on-bad-image", "missing"],
+        "lost.png: no such file",
+    ),
     "validation posts of their own": (GOOD, ["--validation", "SAME"], None),
 }
 
@@ -166,6 +201,7 @@ def test_check_and_train_judge_alike(name, jointune, tiny_text, tiny_image, tmp_
     rows, options, reason = TABLES[name]
     path = write(tmp_path / "posts.csv", rows)
     files = {"OTHER": write(tmp_path / "other.csv", ["sad,,c,"]), "SAME": write(tmp_path / "same.csv", ["sad,,a,"])}
+    files["LOST"] = write(tmp_path / "lost.csv", ["sad,lost.png,a,"])
     options = [files.get(option, option) for option in options]
     code, said = jointune("check", path, *options)
     quick = ["--epochs", "1", "--epoch-steps", "1", "--precision", "fp32", "--quiet"]
@@ -266,6 +302,33 @@ def test_how_many_texts_would_be_cut_and_how_many_words_are_unknown(jointune, re
     code, said = jointune("check", table, "--text-encoder", "nobody/nothing")
     assert code == 0
     assert "Whether texts fit the text encoder is not checked: nobody/nothing is neither built in nor" in said
+
+
+def test_what_decides_in_training_decides_here(jointune, refused, tiny_text, tmp_path):
+    table = tmp_path / "posts.csv"
+    table.write_text(
+        "text,image,label\n" + "".join(f"{'good ' * 9}https://a.com/b {k},,{'ab'[k % 2]}\n" for k in range(8))
+    )
+    options = ["--text-encoder", tiny_text, "--max-tokens", 12]
+    assert "8 (100.0%) are cut" in jointune("check", table, *options, "--normalise", "none")[1]
+    assert "none are cut at 12 tokens" in jointune("check", table, *options, "--normalise", "links")[1]
+    refused("check", table, "--normalise", "smileys", says=["--normalise smileys: choose among links"])
+    refused("check", table, "--on-bad-image", "ignore", says=["--on-bad-image ignore: choose error"])
+
+
+def test_the_text_in_pictures_counts_where_training_reads_it(
+    jointune, refused, fresh_posts, tiny_text, tiny_clip, tmp_path, monkeypatch
+):
+    install(monkeypatch, tmp_path / "cache", lambda picture: "good " * 9)
+    path = fresh_posts()
+    options = ["--split-column", "split", "--max-tokens", 12]
+    assert "none are cut at 12" in jointune("check", path, *options, "--text-encoder", tiny_text)[1]
+    code, said = jointune("check", path, *options, "--text-encoder", tiny_text, "--read-image-text")
+    assert (code, "(100.0%) are cut at 12 tokens" in said) == (0, True), said
+    for command in (["check"], ["train", "--out", tmp_path / "bundle"]):
+        refused(*command, path, "--text-encoder", tiny_clip, "--read-image-text", says=["no further than the first"])
+    monkeypatch.setitem(sys.modules, "rapidocr_onnxruntime", None)
+    refused("check", path, "--read-image-text", says=["reading the text in pictures needs", "'.[ocr]'"])
 
 
 def test_a_language_that_the_text_encoder_does_not_know(jointune, tmp_path):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from jointune import JointClassifier, JointuneWarning
 from jointune.posts.read import read_posts
 from odd_pictures import unusable, usable
 
@@ -39,6 +40,25 @@ def test_posts_of_a_single_label_or_a_single_post(jointune, tiny_bundle, tmp_pat
     assert "on 1 post, none of them labelled 'negative'" in said
     assert metrics["per_class"]["negative"]["recall_ci"] == [0, 1]
     assert "recall 0.000 (0.000 to 1.000)" in said
+
+
+def test_texts_that_the_model_does_not_see_whole_are_said(jointune, tiny_bundle, tmp_path):
+    """As in training; a table that fits says nothing."""
+    classifier = JointClassifier.load(tiny_bundle)
+    fits = write_jsonl(tmp_path / "a.jsonl", [{"text": "good", "image": None, "label": "positive"}] * 600)
+    rows = [{"text": "good " * (90 if number % 2 else 1), "image": None, "label": "positive"} for number in range(600)]
+    cut = write_jsonl(tmp_path / "b.jsonl", rows)
+    for command in (["evaluate"], ["predict", "--out", tmp_path / "scored.csv", "--force"]):
+        assert "are cut" not in jointune(*command, tiny_bundle, fits, "--quiet")[1]
+        said = jointune(*command, tiny_bundle, cut, "--quiet")[1]
+        assert "note: 300 of 600 texts (50%) are cut at 64 tokens, and half of those lose 28 or more" in said
+    (tmp_path / "c.csv").write_text("text,image,label\n" + "यह एक बहुत अच्छा दिन है,,positive\n" * 3, encoding="utf-8")
+    for command in (["evaluate"], ["predict", "--out", tmp_path / "scored.csv", "--force"]):
+        said = jointune(*command, tiny_bundle, tmp_path / "c.csv", "--quiet")[1]
+        assert "does not know 100% of the words" in said
+        assert f"of the text encoder {classifier.text_encoder} does" in said
+    with pytest.warns(JointuneWarning, match="300 of 600 texts"):
+        classifier.evaluate(read_posts(cut))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,9 @@ import pytest
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
+from jointune.errors import SettingsError
+from jointune.serve.run import bind
+
 HEAVY = ("torch", "transformers", "pandas", "pyarrow", "sklearn", "scipy")
 
 
@@ -22,7 +25,22 @@ def test_what_makes_no_sense_is_refused(refused, tmp_path, monkeypatch):
     refused("serve", tmp_path, "--timeout", "0", says=["--timeout 0", "above 0"])
     refused("serve", tmp_path, "--timeout", "inf", says=["--timeout inf", "finite"])
     refused("serve", tmp_path, "--max-body", "nan", says=["--max-body nan", "above 0"])
-    refused("serve", tmp_path, "--port", "99999", says=["--port", "65535"])
+    for name in ("timeout", "max-wait", "max-body", "max-picture", "max-pixels"):
+        for value in ("nan", "inf", "-inf", "-1"):
+            refused("serve", tmp_path, f"--{name}={value}", says=[f"--{name}", "finite"])
+    for name in ("timeout", "max-wait"):
+        refused("serve", tmp_path, f"--{name}=1e300", says=[f"--{name}", "at most"])
+    for name in ("max-batch", "queue"):
+        refused("serve", tmp_path, f"--{name}=-1", says=[f"--{name}"])
+    for command in ("serve", "ui"):
+        for port in ("99999", "65536", "-1", "nan", "1e3"):
+            refused(command, tmp_path, f"--port={port}", says=["--port"])
+    for port in (99999, -1):
+        with pytest.raises(SettingsError, match="65535"):
+            bind("127.0.0.1", port)
+    refused("serve", tmp_path, "--host", "0.0.0.0", "--port", "0", says=["--host 0.0.0.0", "--allowed-host"])
+    for name in ("http://a.example", "a.example:80", "*", "a/b", "", "a b"):
+        refused("serve", tmp_path, "--port", "0", f"--allowed-host={name}", says=["--allowed-host", "without http://"])
     refused("serve", tmp_path, "--host", "192.0.2.1", says=["192.0.2.1", "another --host or --port"])
     refused("serve", tmp_path, "--token-file", tmp_path / "none", says=["--token-file", "not readable"])
     for content in ("", "two words", "two\nlines", "w\u00f6rd"):
@@ -50,7 +68,7 @@ def test_it_warns_where_it_is_open_to_others(host, token, allow_urls, says, tiny
     monkeypatch.setattr(run, "serve", lambda serving, line, workers: line.close())
     if token:
         monkeypatch.setenv("JOINTUNE_TOKEN", token)
-    serve(str(tiny_bundle), host=host, port=0, allow_urls=allow_urls)
+    serve(str(tiny_bundle), host=host, port=0, allowed_host=["models.example.org"], allow_urls=allow_urls)
     said = capsys.readouterr().err
     assert said.count("warning: ") == bool(says)
     assert not [part for part in says if part not in said]

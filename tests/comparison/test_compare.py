@@ -95,8 +95,8 @@ def test_the_report_is_there_in_all_forms(folds):
     assert {path.suffix for path in folder.iterdir() if path.is_file()} >= {".html", ".md", ".csv", ".json"}
     assert {row["method"] for row in rows_of(folder / "cells.csv")} == {"guess", "words"}
     report = (folder / "report.md").read_text(encoding="utf-8")
-    assert "Cost with all labels" in report
-    assert "Cost with 2 labels a class" in report
+    assert "Cost with all training posts" in report
+    assert "Cost with 2 training posts a label" in report
 
 
 @pytest.mark.usefixtures("own_processes")
@@ -199,6 +199,12 @@ def test_a_folder_of_other_posts_or_settings_is_neither_resumed_nor_overwritten(
     with pytest.raises(OutputError, match="other posts and protocol"):
         compare(read_posts(posts_csv)[:40], **again, clip="some/clip")
     assert (folder / "comparison.json").read_text() == about, "what is refused changes nothing"
+    older = json.dumps(json.loads(about) | {"format": 1})  # when methods did otherwise
+    (folder / "comparison.json").write_text(older)
+    with pytest.raises(OutputError, match=r"by another version of jointune.*replace it with force=True"):
+        compare(posts_csv, **again)
+    assert (folder / "comparison.json").read_text() == older
+    (folder / "comparison.json").write_text(about)
     with pytest.raises(OutputError, match="other epochs"):
         compare(posts_csv, methods=QUICK, folds=2, out=folder, resume=True, progress=False, epochs=3)
     other = tmp_path / "mine"
@@ -216,7 +222,7 @@ def test_a_checkpoint_may_be_named_later_as_long_as_nothing_stored_depends_on_it
     compare(posts_csv, **again, clip="some/clip", prompts="a {label} post")
     assert changed(tmp_path / "report") == before
     assert json.loads((tmp_path / "report" / "comparison.json").read_text())["setup"]["clip"] == "some/clip"
-    (tmp_path / "report" / "cells" / "clip.fold-0.seed-0.labels-all.failure.json").write_text(
+    (tmp_path / "report" / "cells" / "clip.fold-0.seed-0.posts-all.failure.json").write_text(
         json.dumps({"cell": {"method": "clip", "fold": 0, "seed": 0, "budget": None}, "reason": "", "trace": ""})
     )
     with pytest.raises(OutputError, match="with other clip:"):

@@ -334,7 +334,7 @@ def test_several_folds_by_hand():
     t = 0.3 / np.sqrt((1 / 3 + 1 / 2) * 0.04)
     assert found.p_value == pytest.approx(1 - t / np.sqrt(t**2 + 2))
     assert corrected_resampled_test(np.array([0.1, 0.3, 0.5]), 0.5) == pytest.approx(found.p_value)
-    # Fewer labels out of the same posts do not make the folds depend on each other more.
+    # Fewer training posts out of the same posts do not make the folds depend on each other more.
     fewer = [replace(run, learned=20) for run in first]
     assert paired_difference(fewer, second, "accuracy", 2).p_value == pytest.approx(found.p_value)
 

@@ -75,7 +75,7 @@ def test_many_problems_are_counted_and_the_first_listed():
         raise_problems(problems, "p.csv")
     lines = str(caught.value).splitlines()
     assert lines[1] == "  row 0: x.jpg: no such file; mend it"
-    assert lines[-2] == "  and 5 more; `jointune check --all` lists them all"
+    assert lines[-2] == "  and 5 more; `jointune check` counts all by their reason"
     assert "on_bad_image='skip'" in lines[-1]
     with pytest.raises(Exception, match="mend it") as caught:
         raise_problems([Problem("row 1", "text", "a list", "mend it")], "p.csv")

@@ -284,7 +284,7 @@ def test_json_arrays(tmp_path):
         ("[]", "posts.json: the file is empty"),
         ('[{"text": "a"}, {"text": ', r"posts.json row 2: not an array of JSON objects from here on"),
         ('[{"text": "a"} {"text": "b"}]', r"posts.json row 1: .*no comma after the object"),
-        ('[{"text": "a"}, 3]', r"posts.json row 2: the row: a int where an object is needed"),
+        ('[{"text": "a"}, 3]', r"posts.json row 2: the row: not a JSON object: a int where an object is needed"),
         ('{"text": {"0": "a"}, "label": {"0": 1}}', "column 'text': a dict where a text is needed"),
     ],
 )

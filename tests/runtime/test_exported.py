@@ -73,7 +73,7 @@ def test_a_broken_graph_and_a_newer_format_are_named(copy):
     with pytest.raises(BundleError, match=r"format 99.*update jointune: git pull"):
         load_scorer(copy)
     (copy / "manifest.json").unlink()
-    with pytest.raises(BundleError, match=r"manifest.json is not readable"):
+    with pytest.raises(BundleError, match=r"manifest.json is missing"):
         load_scorer(copy)
 
 

@@ -40,7 +40,7 @@ def service():
 
     def start(scorer=None, token=None, fetch=None, **limits):
         app = make_app(scorer or make_scorer(), Limits(**limits), token=token, fetch=fetch)
-        client = TestClient(app, raise_server_exceptions=False)
+        client = TestClient(app, "http://localhost:8000", raise_server_exceptions=False)
         client.__enter__()
         started.append(client)
         return client

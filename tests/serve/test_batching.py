@@ -162,7 +162,7 @@ def test_a_client_that_hangs_up_is_not_worked_for():
         "root_path": "",
         "scheme": "http",
         "http_version": "1.1",
-        "headers": [(b"content-type", b"application/json")],
+        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
         "client": None,
         "server": None,
     }

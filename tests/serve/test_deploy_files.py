@@ -54,6 +54,7 @@ def test_the_extra_and_the_options_exist():
     assert {name for one in told for name in one.split(",")} <= set(extras)
     options = set(re.findall(r"--([a-z-]+)", dict(instructions())["CMD"]))
     assert {option.replace("-", "_") for option in options} <= set(serve.__annotations__)
+    assert "allowed-host" in options
 
 
 def test_the_compose_file():
@@ -70,4 +71,5 @@ def test_the_compose_file():
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
     assert int(service["stop_grace_period"].removesuffix("s")) >= Limits().grace + 4
     assert set(service["secrets"]) == set(composed["secrets"])
-    assert "--token-file" in service["command"]
+    told = {option.partition("=")[0] for option in service["command"]}
+    assert {"--token-file", "--allowed-host"} <= told

@@ -23,7 +23,7 @@ PICTURES = [file_of(Image.effect_noise((40, 30), 60).convert("RGB"), form) for f
 @pytest.fixture(scope="module")
 def client():
     app = make_app(make_scorer(), Limits(body_bytes=1_000_000))
-    with TestClient(app, raise_server_exceptions=False) as made:
+    with TestClient(app, "http://localhost", raise_server_exceptions=False) as made:
         yield made
 
 

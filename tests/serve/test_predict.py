@@ -82,7 +82,7 @@ def test_it_says_what_is_missing(service, red):
         ({"posts": [{"text": "good"}, {"text": "good", "image": "%"}]}, ["posts[1].image", "not base64"]),
         ({"posts": [{"text": "good"}, {}]}, ["posts[1]", "neither"]),
         ({"posts": [{"text": "good"}], "text": "good"}, ["text"]),
-        ({"image_url": "https://example.org/x.png"}, ["fetches nothing", "--allow-urls"]),
+        ({"image_url": "https://example.org/x.png"}, ["fetches nothing", "allow_urls"]),
         ({"posts": [{"image_url": "https://example.org/x.png"}]}, ["posts[0].image_url"]),
     ],
 )
@@ -90,7 +90,7 @@ def test_what_is_no_post_is_refused(service, body, says):
     assert_refused(service().post("/predict", json=body), 422, *says)
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"text": "half \\ud83d"}', b"[" * 100_000])
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"text": "half \\ud83d"}', b"[" * 1000])
 def test_what_is_no_json_is_refused(service, body):
     response = service().post("/predict", content=body, headers={"Content-Type": "application/json"})
     assert_refused(response, 400, "JSON")

@@ -48,7 +48,7 @@ def all_of(line: socket.socket) -> bytes:
     return found
 
 
-HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 def test_sigterm_finishes_what_was_taken(running):
@@ -100,7 +100,7 @@ def test_slow_heads_and_bodies_are_ended(running):
     one = running(limits={"body_seconds": 0.6})
     with connect(one) as head, connect(one) as body, connect(one) as second:
         body.sendall(HEAD + b"Content-Length: 100\r\n\r\n")
-        second.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        second.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert b"200 OK" in second.recv(65_536)
         head.sendall(b"POST /pre")
         began = time.monotonic()
@@ -178,7 +178,7 @@ def test_the_log_tells_all_but_the_posts(running):
             line.sendall(head + b'Connection: close\r\nContent-Length: 30\r\n\r\n{"text": "very private words"}')
             assert all_of(line).startswith(b"HTTP/1.1 200" if token == "s3cret" else b"HTTP/1.1 401")
     with connect(one) as line:
-        line.sendall(b"GET /pr1vate HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        line.sendall(b"GET /pr1vate HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         all_of(line)
     with connect(one) as line:
         line.sendall(b"nons3nse\r\n\r\n")
@@ -221,14 +221,22 @@ def test_several_workers_count_together_and_end_together(running):
     assert sum(line["event"] == "stopped" for line in one.lines) == 2
 
 
-def test_workers_that_cannot_load_end_it():
-    told = json.dumps({"broken": True, "workers": 2})
+@pytest.mark.parametrize(
+    ("broken", "workers", "says"),
+    [
+        ("bundle", 2, ["error: the bundle is broken", "a worker could not start; its message is above"]),
+        ("process", 2, ["a worker could not start; its exit code is 7"]),
+        ("graph", 2, ["does not answer: ValueError: the graph is broken", "a worker could not start"]),
+        ("graph", 1, ["does not answer: ValueError: the graph is broken"]),
+    ],
+)
+def test_what_cannot_serve_ends_with_the_reason(broken, workers, says):
+    told = json.dumps({"broken": broken, "workers": workers})
     done = subprocess.run(
         [sys.executable, Path(__file__).parent / "server.py", told], capture_output=True, text=True, timeout=60
     )
     assert done.returncode != 0
-    assert "error: the bundle is broken" in done.stderr
-    assert "a worker could not start" in done.stderr
+    assert not [part for part in says if part not in done.stderr], done.stderr
 
 
 def test_a_worker_that_dies_is_replaced(running):
@@ -259,10 +267,18 @@ def test_workers_end_when_the_first_process_was_killed(running):
 
 
 class Ended:
+    """A worker that was ready and has ended; its process and its event in one."""
+
     exitcode = -9
 
     def is_alive(self):
         return False
+
+    def is_set(self):
+        return True
+
+    def __iter__(self):
+        return iter((self, self))
 
 
 def test_workers_that_keep_ending_are_started_less_and_less_often():

@@ -61,7 +61,7 @@ def test_the_first_page_says_which_model_this_is_and_how_to_ask(service):
     page = response.text
     assert "<h1>Moods &amp; more</h1>" in page
     assert "&lt;b&gt;bad&lt;/b&gt;" in page
-    assert "-F image=@picture.jpg http://testserver/predict" in page
+    assert "-F image=@picture.jpg http://localhost:8000/predict" in page
     assert {"docs", "openapi.json", "model"} <= set(re.findall(r"href=([\w./]+)", page))
     assert not outside(page)
 
@@ -194,6 +194,8 @@ def test_not_ready_before_and_after(service):
 
     from jointune.serve.app import make_app
 
-    response = TestClient(make_app(make_scorer())).get("/readyz")  # without the lifespan, which loads and warms up
+    response = TestClient(make_app(make_scorer()), "http://localhost").get(
+        "/readyz"
+    )  # without the lifespan, which loads and warms up
     assert response.status_code == 503
     assert response.headers["retry-after"] == "1"

@@ -31,7 +31,7 @@ def client(tmp_path, monkeypatch):
     card = "# A made model\n\n![](https://example.org/a.png)"
     scorer = make_scorer()
     app = make_app(replace(scorer, card=card), tmp_path, "made", examples(scorer.labels, tmp_path))
-    with TestClient(app) as client:
+    with TestClient(app, "http://localhost:7860") as client:
         yield client
 
 
@@ -63,7 +63,7 @@ def test_it_says_which_model_this_is(tmp_path, client):
     scorer = replace(make_scorer(), about=about)
 
     def page(*examples: Example) -> str:
-        with TestClient(make_app(scorer, tmp_path, "my <model>", examples)) as named:
+        with TestClient(make_app(scorer, tmp_path, "my <model>", examples), "http://localhost") as named:
             return " ".join(str(part["props"].get("value")) for part in named.get("/config").json()["components"])
 
     shown = page(Example("only words", None))
@@ -127,7 +127,7 @@ def test_nothing_is_loaded_from_elsewhere(client):
     # Also where a model card names a picture.
     assert page.headers["Content-Security-Policy"].startswith("default-src 'self'")
     assert "http" not in page.headers["Content-Security-Policy"]
-    assert not re.findall(r"<(?:script|link)\b[^>]*(?:src|href)=\"https?://(?!testserver)[^>]*>", page.text)
+    assert not re.findall(r"<(?:script|link)\b[^>]*(?:src|href)=\"https?://(?!localhost)[^>]*>", page.text)
     assert not re.findall(r"@import|url\(.?https?:", client.get("/theme.css").text)
 
 

@@ -104,7 +104,7 @@ class PictureCache(PictureStore):
             half = self._kept.seek(0, os.SEEK_END) % len(content)  # a record that a full disk cut short
             padded = bytes(-half % len(content)) + content
             if not _make_room(Path(self._kept.name), len(padded)):
-                raise OSError("JOINTUNE_CACHE_GIB is full; raise it, or start afresh with `jointune cache --clear`")
+                raise OSError("JOINTUNE_CACHE_GIB is full; raise it, or start afresh: see `jointune cache`")
             if self._kept.write(padded) < len(padded):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             # Asked, not worked out beforehand: while files are deleted, a process with another index may write too.

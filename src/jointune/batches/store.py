@@ -57,7 +57,7 @@ class PictureStore:
         except OSError as reason:
             raise OutputError(
                 f"no room for the resized pictures in {tempfile.gettempdir()}: {reason.strerror}; free some, point "
-                "TMPDIR to a larger disk, or clear what earlier runs left with `jointune cache --clear`"
+                "TMPDIR to a larger disk, or clear what earlier runs left: see `jointune cache`"
             ) from reason
         place = self._count
         self._count += 1

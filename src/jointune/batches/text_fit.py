@@ -1,15 +1,16 @@
 """How texts fit a text encoder: how many are cut, and how many of their words its tokenizer does not know."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from statistics import median
 from typing import Any
 from unicodedata import category
 
 from tokenizers import Encoding
 
 from jointune.batches.tokens import TextPreprocessor, Tokens
+from jointune.posts.post import Post
 
 _SAMPLE = 1000
 """Most texts whose words are looked at."""
@@ -39,26 +40,6 @@ class TextFit:
     longest: int
     unknown_words: float
 
-    @classmethod
-    def of(cls, rows: Iterable[Tokens | None], texts: Sequence[str], text: TextPreprocessor) -> "TextFit":
-        """Measure it.
-
-        Args:
-            rows: tokens of each post; posts without a text do not count.
-            texts: the texts whose words are looked at; of many, a thousand at equal distances.
-            text: the text encoder's preprocessing.
-        """
-        kept = [row for row in rows if row is not None]
-        cut_off = [row.cut_off for row in kept if row.cut_off]
-        return cls(
-            texts=len(kept),
-            max_tokens=text.max_tokens,
-            cut=len(cut_off),
-            median_cut_off=int(median(cut_off)) if cut_off else 0,
-            longest=max((len(row) + row.cut_off for row in kept), default=0),
-            unknown_words=_unknown_words(texts[:: -(-len(texts) // _SAMPLE) or 1], text),
-        )
-
     def to_dict(self) -> dict[str, Any]:
         """The attributes as JSON values."""
         return asdict(self)
@@ -79,7 +60,7 @@ class TextFit:
             notes.append(
                 f"{self.cut:,} of {self.texts:,} texts ({self.cut / self.texts:.0%}) are cut at {self.max_tokens} "
                 f"tokens, and half of those lose {self.median_cut_off:,} or more; the longest has {self.longest:,}. If "
-                "what tells labels apart may stand there, raise max_tokens, or choose a text encoder that takes more"
+                "what tells labels apart may stand there, train with more max_tokens, or a text encoder that takes more"
             )
         if self.unknown_words > _MANY_UNKNOWN:
             notes.append(
@@ -89,11 +70,50 @@ class TextFit:
         return notes
 
 
+class TextFitCounter:
+    """Measure how texts fit a text encoder, in memory that does not grow with their number.
+
+    Args:
+        text: the text encoder's preprocessing.
+    """
+
+    def __init__(self, text: TextPreprocessor) -> None:
+        self._text = text
+        self._texts = self._longest = 0
+        self._cut_off: Counter[int] = Counter()
+        self._sample: list[str] = []
+        self._seen, self._distance = 0, 1
+
+    def add(self, rows: Iterable[Tokens | None], posts: Iterable[Post]) -> None:
+        """Count posts by their tokens, None where one has no text; and keep texts, to look at their words later."""
+        for row in rows:
+            if row is not None:
+                self._texts += 1
+                self._longest = max(self._longest, len(row) + row.cut_off)
+                self._cut_off[row.cut_off] += 1
+        for text in (text for post in posts for text in (post.text, post.image_text) if text):
+            if self._seen % self._distance == 0:
+                self._sample.append(text)
+            self._seen += 1
+            if len(self._sample) > _SAMPLE:
+                self._sample, self._distance = self._sample[::2], 2 * self._distance
+
+    def result(self) -> TextFit:
+        """The numbers; those of the words are of a thousand texts at most, at equal distances."""
+        longer = +Counter({number: count for number, count in self._cut_off.items() if number})
+        counted, cut = 0, longer.total()
+        median = next((n for n in sorted(longer, reverse=True) if 2 * (counted := counted + longer[n]) >= cut), 0)
+        unknown = _unknown_words(self._sample, self._text)
+        return TextFit(self._texts, self._text.max_tokens, cut, median, self._longest, unknown)
+
+
 def _unknown_words(texts: Sequence[str], text: TextPreprocessor) -> float:
     """The share of words of which the tokenizer sees single letters, bytes, or nothing."""
-    model = json.loads(text.tokenizer.to_str())["model"]
-    name = model.get("unk_token")
-    unknown_id = model.get("unk_id") if name is None else text.tokenizer.token_to_id(name)
+    model = text.tokenizer.model
+    if hasattr(model, "unk_token"):
+        unknown_id = text.tokenizer.token_to_id(model.unk_token) if model.unk_token else None
+    else:  # a Unigram model does not say it otherwise
+        unknown_id = json.loads(text.tokenizer.to_str())["model"].get("unk_id")
     plain = [text.plain(given) for given in texts]
     encodings = text.tokenizer.encode_batch(plain, add_special_tokens=False)
     words = unknown = 0

@@ -16,6 +16,7 @@ from jointune.commands.options import (
     OnBad,
     PostsArgument,
     Quiet,
+    ReadImageText,
     SplitColumn,
     TextColumn,
     TextEncoderName,
@@ -28,11 +29,13 @@ from jointune.comparison.methods import METHODS, Setup, chosen_methods
 from jointune.comparison.protocol import budgets_of
 from jointune.counting import counted
 from jointune.errors import SettingsError
-from jointune.files import COMPARISON_MARK, refuse_taken
+from jointune.files import COMPARISON_MARK
 from jointune.posts.problems import valid_policy
+from jointune.run_folder import locking, refuse_existing
 from jointune.training.recipe import check_settings
 
 
+@locking("report")
 def compare(
     posts: PostsArgument,
     report: Annotated[Path, typer.Option("--out", metavar="REPORT_DIR", help="Folder to write.", show_default=False)],
@@ -66,9 +69,7 @@ def compare(
         str, typer.Option(metavar="accuracy|macro_f1|weighted_f1|log_loss", help="What stops and selects.")
     ] = "accuracy",
     epochs: Annotated[int | None, typer.Option(help="Most passes over the posts, of all but joint-paper.")] = None,
-    read_image_text: Annotated[
-        bool, typer.Option("--read-image-text", help="Read the text in pictures (OCR).")
-    ] = False,
+    read_image_text: ReadImageText = False,
     text_column: TextColumn = "text",
     image_column: ImageColumn = "image",
     label_column: LabelColumn = "label",
@@ -80,7 +81,7 @@ def compare(
     force: Force = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compare methods on the same posts, folds, seeds and label budgets, and write a report.
+    """Compare methods on the same posts, folds, seeds and numbers of training posts, and write a report.
 
     Every finished cell is stored at once. The exit code is 1 where a cell crashed; --resume tries those again.
     """
@@ -95,7 +96,7 @@ def compare(
     check_settings(settings)
     chosen_methods(names, Setup(settings, clip, visualbert, templates))
     budgets_of(wanted)
-    refuse_taken(report, COMPARISON_MARK, resume, force)
+    refuse_existing(report, force, COMPARISON_MARK, resume=resume)
     use = columns(text_column, image_column, label_column, split_column, image_root)
     read = read_whole(posts, split_column, use, encoding)
 

@@ -11,9 +11,11 @@ from typing import Annotated
 import typer
 
 from jointune.commands.options import Force, Quiet, out
-from jointune.files import atomic_file, atomic_folder, refuse_existing
+from jointune.files import atomic_file, atomic_folder
+from jointune.run_folder import locking, refuse_existing
 
 
+@locking("path")
 def demo(
     path: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder to write.")] = Path("jointune-demo"),
     seed: Annotated[int, typer.Option(help="Of every random draw.")] = 0,

@@ -27,11 +27,14 @@ from jointune.commands.options import (
     sentence,
 )
 from jointune.commands.parts import read_split
-from jointune.files import atomic_file, refuse_existing
+from jointune.counting import visible
+from jointune.files import atomic_file
 from jointune.load import check_options, load_scorer
 from jointune.posts.problems import Problem, valid_policy
+from jointune.run_folder import locking, refuse_existing
 
 
+@locking("path")
 def evaluate(
     bundle: BundleArgument,
     posts: PostsArgument,
@@ -65,11 +68,12 @@ def evaluate(
     metrics = evaluate_scorer(
         load_scorer(bundle, device, engine=engine), labelled, policy, problems, progress=not quiet
     )
+    if path:  # before anything is printed: nobody may be listening
+        with atomic_file(path) as temporary:
+            temporary.write_text(json.dumps(metrics.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     say_affected(problems, policy)
     out.print(sentence(metrics))
     for label, scores in metrics.per_class.items():
-        out.print(f"  {label}: {scores}")
+        out.print(f"  {visible(label)}: {scores}")
     if path:
-        with atomic_file(path) as temporary:
-            temporary.write_text(json.dumps(metrics.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         out.print(f"wrote {path}")

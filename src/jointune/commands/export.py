@@ -20,11 +20,13 @@ from jointune.commands.options import (
 from jointune.commands.parts import read_split
 from jointune.counting import counted
 from jointune.errors import SettingsError
-from jointune.files import EXPORT_MARK, refuse_existing
+from jointune.files import EXPORT_MARK
 from jointune.load import check_options
 from jointune.posts.post import Posts
+from jointune.run_folder import locking, refuse_existing
 
 
+@locking("path")
 def export(
     bundle: Annotated[
         str, typer.Argument(metavar="BUNDLE", help="Folder that training wrote, or its hub id.", show_default=False)
@@ -41,7 +43,10 @@ def export(
     allow_loss: Annotated[
         float,
         typer.Option(
-            metavar="POINTS", help="Points of accuracy, and percent of labels, that --int8 may change.", min=0, max=100
+            metavar="POINTS",
+            help="Points of accuracy that --int8 may cost, and percent of posts whose answer it may change.",
+            min=0,
+            max=100,
         ),
     ] = 1.0,
     text_column: TextColumn = "text",

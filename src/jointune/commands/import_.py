@@ -9,14 +9,15 @@ from typing import Annotated
 import typer
 
 from jointune.commands.options import Force, out
-from jointune.counting import counted
-from jointune.files import refuse_existing
+from jointune.counting import counted, listed
 from jointune.posts.post import SPLITS, Post
 from jointune.posts.public.choice import SETS, find_set, load_public
 from jointune.posts.public.write import write_posts
 from jointune.posts.write import check_output
+from jointune.run_folder import locking, refuse_existing
 
 
+@locking("path")
 def import_(
     name: Annotated[str, typer.Argument(metavar="NAME", help=f"One of {', '.join(SETS)}.", show_default=False)],
     folder: Annotated[
@@ -97,6 +98,5 @@ def import_(
 
 def _counted(posts: Iterable[Post]) -> str:
     labels = Counter(post.label or "(no label)" for post in posts)
-    return f"{counted(labels.total(), 'post')}: " + ", ".join(
-        f"{label} {count:,}" for label, count in labels.most_common()
-    )
+    named = listed((f"{label} {count:,}" for label, count in labels.most_common()), len(labels))
+    return f"{counted(labels.total(), 'post')}: {named}"

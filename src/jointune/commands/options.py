@@ -1,12 +1,13 @@
 """Options that several commands share, and how messages are printed."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from jointune.counting import counted
+from jointune.batches.normalise import KINDS
+from jointune.counting import counted, visible_lines
 from jointune.errors import SettingsError
 from jointune.evaluation.metrics import Metrics
 from jointune.evaluation.notes import untested
@@ -65,6 +66,19 @@ Abstain = Annotated[
         help="Answer 'unsure' below the confidence that it took on the validation posts to be right so often.",
     ),
 ]
+ReadImageText = Annotated[
+    bool, typer.Option("--read-image-text", help="Read the text in pictures too; needs the extra ocr.")
+]
+Normalise = Annotated[
+    str,
+    typer.Option(
+        metavar="KIND,...|none",
+        help=f"What of posts' writing becomes plain text: {', '.join(KINDS)}.",
+        show_default="all",
+        rich_help_panel="Recipe",
+    ),
+]
+ALL_KINDS = ",".join(KINDS)
 Precision = Annotated[
     str,
     typer.Option(
@@ -73,14 +87,33 @@ Precision = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
+AllowedHosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allowed-host",
+        metavar="NAME",
+        help="Name or address under which it is asked, beside localhost; needed where others can reach it; repeatable.",
+    ),
+]
 Device = Annotated[str | None, typer.Option(help="Such as cpu or cuda:1; a GPU by default where there is one.")]
 Engine = Annotated[
     str | None,
     typer.Option("--engine", help="What runs an exported model: onnxruntime, or openvino, faster on many CPUs."),
 ]
 
-# Names from users' files are printed as they are: square brackets are no markup and colons no emoji.
-out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+class Terminal(Console):
+    """Prints texts as they are: brackets are no markup, colons no emoji, and control characters shown, not obeyed."""
+
+    def __init__(self, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """See ``rich.console.Console.print``."""
+        super().print(*(visible_lines(one) if isinstance(one, str) else one for one in objects), **options)
+
+
+out = Terminal()
 
 
 def columns(

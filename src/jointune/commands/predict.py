@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jointune import __version__
+from jointune.batches.text_fit import TextFitCounter
 from jointune.commands.options import (
     Abstain,
     BundleArgument,
@@ -23,8 +24,8 @@ from jointune.commands.options import (
     TextColumn,
     out,
 )
-from jointune.counting import counted
-from jointune.errors import InterruptedWork, JointuneError, PostsError
+from jointune.counting import counted, listed
+from jointune.errors import InterruptedWork, JointuneError, PostsError, SettingsError
 from jointune.files import MANIFEST, sha256
 from jointune.hub import local_folder
 from jointune.load import check_options, load_scorer
@@ -34,6 +35,7 @@ from jointune.posts.read import Columns, PostsFile
 from jointune.posts.remote import is_address
 from jointune.posts.write import added_columns, check_output, columns_of_earlier_scoring, make_layout
 from jointune.progress import progress_bar
+from jointune.run_folder import locking
 
 if TYPE_CHECKING:
     from jointune.scorer import Scorer
@@ -45,6 +47,7 @@ _LISTED = 20
 """Posts that were left out are listed so far; all of them are in the file beside the output."""
 
 
+@locking("path")
 def predict(
     bundle: BundleArgument,
     posts: Annotated[
@@ -78,6 +81,13 @@ def predict(
             rich_help_panel="Columns",
         ),
     ] = "",
+    safe_csv: Annotated[
+        bool,
+        typer.Option(
+            "--safe-csv",
+            help="In .csv and .tsv, put a ' before a text that a spreadsheet would take for a formula.",
+        ),
+    ] = False,
     on_bad_image: OnBad = "error",
     abstain: Abstain = None,
     device: Device = None,
@@ -95,12 +105,15 @@ def predict(
     neither text nor picture, and lists them in SCORED.skipped.csv.
     """
     policy = valid_policy(on_bad_image)
+    if safe_csv and path.suffix.lower() not in (".csv", ".tsv"):
+        raise SettingsError(f"--safe-csv is of .csv and .tsv files, and {path.name} is none: leave it out")
     check_options(bundle, device, abstain, engine)
     refuse_outputs(path, policy == "skip", resume, force, None if is_address(posts) else Path(posts))
     use = Columns(text_column or None, image_column or None, None, None, image_root, remote_images)
     file = PostsFile(posts, use, encoding, not quiet)
     earlier = columns_of_earlier_scoring(file.table, prefix)
-    kept = [name for name in file.columns if name not in earlier]
+    replaced = frozenset(earlier)
+    kept = [name for name in file.columns if name not in replaced]
     remedy = "rename it, or name the added columns otherwise, such as with --prefix new_"
     check_output(path, kept, added_columns([], prefix), remedy)
     total = file.count(strict=policy != "skip")
@@ -112,8 +125,8 @@ def predict(
     check_output(path, kept, added, remedy)
     if earlier:
         out.print(
-            f"note: the posts were scored before: {', '.join(earlier)} are replaced in {path.name}; {file.path.name} "
-            "keeps them, and --prefix new_ would keep both",
+            f"note: the posts were scored before: {listed(earlier, len(earlier))} are replaced in {path.name}; "
+            f"{file.path.name} keeps them, and --prefix new_ would keep both",
             style="yellow",
         )
     run = {
@@ -128,20 +141,28 @@ def predict(
         "--on-bad-image": policy,
         "--abstain": scorer.least_confidence,  # comes from a file of the bundle that may be edited
         "--prefix": prefix,
+        "--safe-csv": safe_csv or None,
         "--device": device,
         "--engine": engine,
     }
-    parts = Parts(path, make_layout(path, file.table, added, earlier), run, resume, on_problems=["--on-bad-image"])
+    layout = make_layout(path, file.table, added, replaced, safe_csv)
+    parts = Parts(path, layout, run, resume, on_problems=["--on-bad-image"])
+    fit = TextFitCounter(scorer.text)
     with _kept_for_resume(parts, total, policy):
         with progress_bar("predicting", shown=not quiet) as bar:
             bar.start(total, parts.read)
-            for chunk in scorer.chunks(islice(file, parts.read, None), policy, file.path.name):
-                parts.add(chunk.read, _rows(chunk.scored, scorer, added, earlier), chunk.problems)
+            for chunk in scorer.chunks(islice(file, parts.read, None), policy, file.path.name, fit=fit):
+                parts.add(chunk.read, _rows(chunk.scored, scorer, added, replaced), chunk.problems)
                 bar.advance(chunk.read)
+        parts.join(total, with_skipped=policy == "skip")
+    try:
         bad = _say_affected(parts, path, policy)
-        parts.join(with_skipped=policy == "skip")
+    finally:
+        parts.discard()
     if force and policy == "skip" and not bad:
         skipped_file(path).unlink(missing_ok=True)
+    for note in scorer.notes_on_texts(fit):
+        out.print(f"note: {note}.", style="yellow")
     out.print(f"wrote {path}: {counted(total - (bad if policy == 'skip' else 0), 'post')}")
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from jointune.commands.options import Abstain, BundleArgument, Device, Engine
+from jointune.commands.options import Abstain, AllowedHosts, BundleArgument, Device, Engine
 from jointune.errors import SettingsError
 from jointune.extras import check_installed
 from jointune.load import check_options, load_scorer
@@ -21,6 +21,7 @@ def serve(
     bundle: BundleArgument,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine's.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")] = 8000,
+    allowed_host: AllowedHosts = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes, each with a model of its own.")] = 1,
     token_file: Annotated[
         Path | None,
@@ -57,10 +58,13 @@ def serve(
     for module in ("fastapi", "python_multipart", "uvicorn"):
         check_installed(module, "serve", "jointune serve")
     for name, value in (("body", max_body), ("picture", max_picture), ("pixels", max_pixels)):
-        if not 0 < value < math.inf:
+        if not 1 <= 1_000_000 * value < math.inf:
             raise SettingsError(f"--max-{name} {value}: must be above 0, and finite")
+    if not 0 <= max_wait < math.inf:
+        raise SettingsError(f"--max-wait {max_wait}: must be 0 or more, and finite")
     token = _token(token_file)
 
+    from jointune.serve import hosts
     from jointune.serve.limits import MEGABYTE, Limits
     from jointune.serve.run import Serving, bind
     from jointune.serve.run import serve as run
@@ -75,12 +79,15 @@ def serve(
         picture_bytes=int(max_picture * MEGABYTE),
         picture_pixels=int(max_pixels * 1_000_000),
     )
-    line = bind(host, port)
-    check_options(bundle, device, abstain, engine)
-    typer.echo(f"loading {bundle} ...", err=True)
-    if token is None:
-        _warn(line.getsockname()[0], allow_urls)
-    run(Serving(partial(load_scorer, bundle, device, abstain, engine), limits, token, allow_urls), line, workers)
+    with bind(host, port) as line:
+        address = line.getsockname()[0]
+        allowed = hosts.allowed_hosts(address, allowed_host or ())
+        check_options(bundle, device, abstain, engine)
+        typer.echo(f"loading {bundle} ...", err=True)
+        if token is None:
+            _warn(address, allow_urls)
+        load = partial(load_scorer, bundle, device, abstain, engine)
+        run(Serving(load, limits, token, allow_urls, allowed), line, workers)
 
 
 def _warn(address: str, allow_urls: bool) -> None:

@@ -6,18 +6,21 @@ from typing import Annotated, Any
 
 import typer
 
-from jointune.batches.normalise import KINDS, valid_kinds
+from jointune.batches.normalise import valid_kinds
 from jointune.commands.options import (
+    ALL_KINDS,
     Encoding,
     Force,
     ImageColumn,
     ImageEncoderName,
     ImageRoot,
     LabelColumn,
+    Normalise,
     OnBad,
     PostsArgument,
     Precision,
     Quiet,
+    ReadImageText,
     SplitColumn,
     TextColumn,
     TextEncoderName,
@@ -29,12 +32,14 @@ from jointune.commands.options import (
     sentence,
 )
 from jointune.commands.parts import read_parts
-from jointune.files import BUNDLE_MARK, refuse_existing
+from jointune.files import BUNDLE_MARK
 from jointune.fusion.choice import NAMED
+from jointune.run_folder import locking, refuse_existing
 from jointune.training.recipe import check_settings
 from jointune.training.unfinished import discard_unfinished, refuse_unfinished
 
 
+@locking("bundle", training=True)
 def train(
     posts: PostsArgument,
     bundle: Annotated[Path, typer.Option("--out", metavar="BUNDLE", help="Folder to write.", show_default=False)],
@@ -54,9 +59,7 @@ def train(
     split_column: SplitColumn = None,
     image_root: ImageRoot = None,
     encoding: Encoding = None,
-    read_image_text: Annotated[
-        bool, typer.Option("--read-image-text", help="Read the text in pictures too; needs the extra ocr.")
-    ] = False,
+    read_image_text: ReadImageText = False,
     on_bad_image: OnBad = "error",
     probe: Annotated[
         bool, typer.Option(help="Start from a linear probe on the frozen encoders.", rich_help_panel="Recipe")
@@ -145,15 +148,7 @@ def train(
             rich_help_panel="Recipe",
         ),
     ] = "accuracy",
-    normalise: Annotated[
-        str,
-        typer.Option(
-            metavar="KIND,...|none",
-            help=f"What of posts' writing becomes plain text: {', '.join(KINDS)}.",
-            show_default="all",
-            rich_help_panel="Recipe",
-        ),
-    ] = ",".join(KINDS),
+    normalise: Normalise = ALL_KINDS,
     image_margin: Annotated[
         bool,
         typer.Option(help="Cut pictures as in the image encoder's evaluation.", rich_help_panel="Recipe"),
@@ -193,9 +188,9 @@ def train(
     classifier.fit(learned, validation=held, test=test or None, checkpoint=partial, resume=resume)
     if not classifier.is_main_process_:
         return
-    say_affected(classifier.problems_, on_bad_image)
     classifier.save(bundle, force)
     discard_unfinished(partial)
+    say_affected(classifier.problems_, on_bad_image)
     for part, scores in (("validation", classifier.metrics_), ("test", classifier.test_metrics_)):
         if scores:
             out.print(f"{part} in fp32: {sentence(scores)}")

@@ -17,6 +17,7 @@ from jointune.commands.options import (
     PostsArgument,
     Precision,
     Quiet,
+    ReadImageText,
     SplitColumn,
     TextColumn,
     TextEncoderName,
@@ -28,15 +29,17 @@ from jointune.commands.options import (
 )
 from jointune.commands.parts import read_parts
 from jointune.extras import check_installed
-from jointune.files import TUNING_MARK, refuse_taken
+from jointune.files import TUNING_MARK
 from jointune.fusion.choice import check_fusion
 from jointune.posts.problems import valid_policy
+from jointune.run_folder import locking, refuse_existing
 from jointune.training.recipe import check_settings
 from jointune.tuning.budget import Budget
 
 _FIX = "Fixed instead of searched"
 
 
+@locking("folder")
 def tune(
     posts: PostsArgument,
     folder: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder to write.", show_default=False)],
@@ -60,9 +63,7 @@ def tune(
     micro_batch_size: Annotated[int | None, typer.Option(help="Posts at once; less takes less memory.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Cut texts to this many tokens.")] = None,
     precision: Precision = "auto",
-    read_image_text: Annotated[
-        bool, typer.Option("--read-image-text", help="Read the text in pictures too; needs the extra ocr.")
-    ] = False,
+    read_image_text: ReadImageText = False,
     on_bad_image: OnBad = "error",
     seed: Annotated[int, typer.Option(help="Of every training and of the search.")] = 0,
     epochs: Annotated[int | None, typer.Option(help="Most passes over the posts.", rich_help_panel=_FIX)] = None,
@@ -103,7 +104,7 @@ def tune(
     for name in names:
         check_fusion(name, "fusions")
     Budget(trials, time_limit)
-    refuse_taken(folder, TUNING_MARK, resume, force)
+    refuse_existing(folder, force, TUNING_MARK, resume=resume)
     use = columns(text_column, image_column, label_column, split_column, image_root)
     learned, held, _ = read_parts(posts, split_column, validation, use, encoding)
 

@@ -1,21 +1,22 @@
 """jointune ui."""
 
-import tempfile
 import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from jointune.commands.options import Abstain, BundleArgument, Device, Engine, out
+from jointune.commands.options import Abstain, AllowedHosts, BundleArgument, Device, Engine, out
 from jointune.extras import check_installed
 from jointune.load import check_options, load_scorer
+from jointune.run_folder import scratch_folder
 
 
 def ui(
     bundle: BundleArgument,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine's.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 for any free one.")] = 7860,
+    allowed_host: AllowedHosts = None,
     examples: Annotated[
         Path | None,
         typer.Option(
@@ -30,23 +31,23 @@ def ui(
     check_installed("gradio", "ui", "jointune ui")
     check_options(bundle, device, abstain, engine)
     began = time.perf_counter()
-    out.print(f"loading {bundle} ...")
 
+    from jointune.serve import hosts
+    from jointune.serve.run import bind
     from jointune.ui.offline import load_gradio
 
-    with tempfile.TemporaryDirectory(prefix="jointune-ui-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
+    with bind(host, port) as line, scratch_folder("ui") as folder:
+        allowed = hosts.allowed_hosts(line.getsockname()[0], allowed_host or ())
+        out.print(f"loading {bundle} ...")
         load_gradio(folder)
 
-        from jointune.serve.run import bind
         from jointune.ui.examples import examples as choose
         from jointune.ui.run import make_app, show
 
-        line = bind(host, port)
         scorer = load_scorer(bundle, device, abstain, engine)
-        app = make_app(scorer, folder, Path(bundle).resolve().name, choose(scorer.labels, folder, examples))
+        title = Path(bundle).resolve().name
         show(
-            app,
+            make_app(scorer, folder, title, choose(scorer.labels, folder, examples), allowed),
             line,
             lambda address: out.print(
                 f"ready after {time.perf_counter() - began:.1f} s: open {address} in a browser; Ctrl-C ends it"

@@ -1,8 +1,8 @@
-"""The cells of a comparison on disk: one file for each method, fold, seed and label budget."""
+"""The cells of a comparison on disk: one file for each method, fold, seed and budget of training posts."""
 
 import json
-import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ from urllib.parse import quote
 import numpy as np
 
 from jointune.comparison.protocol import Budget
-from jointune.errors import OutputError, setting
+from jointune.counting import counted
+from jointune.errors import OutputError, first_line, setting
 from jointune.files import atomic_file
 
 RESULT, FAILURE = ".npz", ".failed.json"
@@ -36,11 +37,11 @@ class Cell:
     @property
     def name(self) -> str:
         """The name of its file."""
-        return f"{quote(self.method, safe='')}.fold-{self.fold}.seed-{self.seed}.labels-{self.budget or 'all'}"
+        return f"{quote(self.method, safe='')}.fold-{self.fold}.seed-{self.seed}.posts-{self.budget or 'all'}"
 
     def __str__(self) -> str:
-        labels = "all labels" if self.budget is None else f"{self.budget} labels a class"
-        return f"{self.method}, {labels}, fold {self.fold}, seed {self.seed}"
+        posts = "all training posts" if self.budget is None else f"{counted(self.budget, 'training post')} a label"
+        return f"{self.method}, {posts}, fold {self.fold}, seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -159,25 +160,38 @@ def stored_failures(folder: Path) -> Iterator[Failure]:
     """All recorded crashes of a folder."""
     for path in sorted(folder.glob(f"*{FAILURE}")):
         if not path.name.startswith("."):
-            values = json.loads(path.read_text(encoding="utf-8"))
-            yield Failure(Cell(**values["cell"]), values["reason"], values["trace"])
+            with _clear_errors(path):
+                values = json.loads(path.read_text(encoding="utf-8"))
+                failure = Failure(Cell(**values["cell"]), values["reason"], values["trace"])
+            yield failure
 
 
 def _read(path: Path) -> CellResult:
-    try:
+    with _clear_errors(path):
         # NumPy leaves a file open that it cannot read.
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
             arrays = {name: file[name] for name in ("check", "check_scores", "test", "test_scores")}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as reason:
+        result = CellResult(
+            Cell(**about["cell"]),
+            about["learned"],
+            cost=Cost(**about["cost"]),
+            log=about["log"],
+            details=about["details"],
+            **arrays,
+        )
+        if path.name != f"{result.cell.name}{RESULT}":
+            raise ValueError(f"it is of another cell: {result.cell}")
+        if len(result.check) != len(result.check_scores) or len(result.test) != len(result.test_scores):
+            raise ValueError("it lacks posts")
+    return result
+
+
+@contextmanager
+def _clear_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as reason:  # whatever is in the file: NumPy, zip and JSON each have errors of their own
         raise OutputError(
-            f"{path} is damaged: {reason}; delete it and go on with {setting('resume', True)}"
+            f"{path} is damaged: {first_line(reason)}; delete it and go on with {setting('resume', True)}"
         ) from reason
-    return CellResult(
-        Cell(**about["cell"]),
-        about["learned"],
-        cost=Cost(**about["cost"]),
-        log=about["log"],
-        details=about["details"],
-        **arrays,
-    )

@@ -15,14 +15,15 @@ from jointune.comparison.cells import stored_cells
 from jointune.comparison.methods import METHODS, Setup
 from jointune.comparison.protocol import Fold
 from jointune.comparison.report.write import REPORT
-from jointune.files import COMPARISON_MARK, atomic_file, claim_folder, read_json, refuse_other, write_json
+from jointune.files import COMPARISON_MARK, atomic_file, write_json
 from jointune.posts.digest import posts_digest
 from jointune.posts.divide import VALIDATION
 from jointune.posts.post import Posts
+from jointune.run_folder import claim_folder, read_mark, refuse_other
 from jointune.training.tracking import loggable
 
-FORMAT = 1
-"""Raised when an older jointune could no longer read the cells."""
+FORMAT = 2
+"""Raised where the files of cells change, or what a method does: no report may hold cells of both kinds."""
 
 
 def open_folder(folder: Path, about: dict[str, Any], resume: bool, force: bool) -> None:
@@ -37,7 +38,7 @@ _NEEDED_BY = {"clip": ("clip", "clip-zero-shot"), "visualbert": ("visualbert",),
 
 def _check_setup(folder: Path, setup: dict[str, Any]) -> None:
     """See that stored cells were run as these will be; what none of them depends on may still be named."""
-    about = read_json(folder / COMPARISON_MARK, "comparison")
+    about = read_mark(folder / COMPARISON_MARK)
     found, wanted = about["setup"], json.loads(json.dumps(setup))
     settings = found["settings"] | wanted["settings"]
     differing = [name for name in settings if found["settings"].get(name) != wanted["settings"].get(name)]

@@ -14,11 +14,11 @@ from jointune.posts.problems import raise_problems
 from jointune.posts.split import split_posts
 
 Budget = int | None
-"""Training labels a class; None for all there are."""
+"""Training posts a label; None for all there are."""
 
 
 def budgets_of(given: Iterable[int | str | None]) -> list[Budget]:
-    """The label budgets, each once.
+    """The budgets, each once.
 
     Args:
         given: numbers of training posts a label; ``"all"`` or None for all of them.
@@ -123,7 +123,7 @@ def fold_of_split(posts: Posts, groups: Sequence[int], seed: int = 0) -> Fold:
 
 
 def draw(posts: Posts, learn: Sequence[int], budget: Budget, seed: int) -> tuple[int, ...]:
-    """The training posts of a label budget.
+    """The training posts of a budget.
 
     Draws of one seed are nested: a larger budget holds every post of a smaller one.
 

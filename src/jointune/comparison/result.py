@@ -61,7 +61,7 @@ class Comparison:
 
     @cached_property
     def budgets(self) -> list[int | None]:
-        """The label budgets that have a finished cell, ascending, None (all labels) last."""
+        """The budgets that have a finished cell, ascending, None (all training posts) last."""
         return sorted({result.cell.budget for result in self.results}, key=lambda budget: (budget is None, budget or 0))
 
     def of(self, method: str, budget: int | None) -> list[CellResult]:

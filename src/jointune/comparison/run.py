@@ -1,7 +1,5 @@
-"""The whole grid: every method on the same posts, folds, seeds and label budgets."""
+"""The whole grid: every method on the same posts, folds, seeds and numbers of training posts."""
 
-import json
-import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -32,7 +30,7 @@ from jointune.comparison.result import Comparison
 from jointune.comparison.timing import time_left
 from jointune.comparison.worker import Job
 from jointune.errors import JointuneWarning, PostsError, SettingsError, setting
-from jointune.files import COMPARISON_MARK
+from jointune.files import COMPARISON_MARK, clear_write_errors, remove_leftovers
 from jointune.posts.check import class_numbers, label_problems, usable
 from jointune.posts.image_text import read_with_bar
 from jointune.posts.post import Posts
@@ -40,8 +38,10 @@ from jointune.posts.problems import OnBadImage, raise_problems, valid_policy
 from jointune.posts.records import as_posts
 from jointune.posts.split import identity_groups
 from jointune.progress import Bar, progress_bar, spoken
+from jointune.run_folder import locking, read_mark, scratch_folder
 
 
+@locking("out")
 def compare(
     posts: Any,
     *,
@@ -59,7 +59,7 @@ def compare(
     progress: bool = True,
     **settings: Any,
 ) -> Comparison:
-    """Train and test every method on the same posts, folds, seeds and label budgets.
+    """Train and test every method on the same posts, folds, seeds and numbers of training posts.
 
     Each cell of the grid runs in a process of its own and is stored when it is done. A cell that crashes is recorded,
     and the rest goes on.
@@ -105,7 +105,7 @@ def compare(
     raise_problems(list(label_problems(posts)), posts.name)
     if folds is not None and any(post.split is not None for post in posts):
         note = f"{posts.name}: the split that the posts carry is not used; with folds=None it would divide them"
-        warnings.warn(note, JointuneWarning, stacklevel=2)
+        warnings.warn(note, JointuneWarning, stacklevel=3)
     posts, problems = usable(posts, valid_policy(on_bad_image))
     groups = identity_groups(posts)
     divided = [fold_of_split(posts, groups)] if folds is None else make_folds(posts, folds, groups)
@@ -113,8 +113,8 @@ def compare(
     if not isinstance(methods, Mapping):
         check_encoders(made, setup, posts.label_names)
 
-    with tempfile.TemporaryDirectory(prefix="jointune-compare-") as scratch:
-        folder = Path(out) if out else Path(scratch) / "report"
+    with scratch_folder("compare") as scratch:
+        folder = Path(out) if out else scratch / "report"
         about = about_of(posts, divided, folds, setup)
         if problems:
             about["posts"] |= {"on bad image": on_bad_image, "affected": len(problems)}
@@ -140,7 +140,7 @@ def compare(
 
 def collect(folder: Path, posts: Posts, groups: Sequence[int], divided: Sequence[Fold]) -> Comparison:
     """Everything that is stored of a comparison."""
-    about = json.loads((folder / COMPARISON_MARK).read_text(encoding="utf-8"))
+    about = read_mark(folder / COMPARISON_MARK)
     results = list(stored_results(folder / "cells"))
     failures = list(stored_failures(folder / "cells"))
     return Comparison(about, posts, tuple(groups), tuple(divided), results, failures)
@@ -159,7 +159,9 @@ def _run_grid(
     labels = tuple(posts.label_names)
     truth = class_numbers(posts, labels)
     sizes = {cell: len(draw(posts, divided[cell.fold].learn, cell.budget, cell.seed)) for cell in grid}
-    folder.mkdir(parents=True, exist_ok=True)
+    with clear_write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
     done = {cell: found for cell in grid if (found := load_result(cell, folder))}
     bar.start(len(grid), len(done))
     for cell in [cell for cell in grid if cell not in done]:

@@ -1,4 +1,4 @@
-"""The summary of a comparison: scores with intervals, differences, cost, and labels saved."""
+"""The summary of a comparison: scores with intervals, differences, cost, and posts saved."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from jointune.comparison.protocol import Budget
 from jointune.comparison.report.figures import amount, budget_name, p_value, percent, plural
-from jointune.evaluation.curve import Curve, Saving, labels_saved
+from jointune.evaluation.curve import Curve, Saving, posts_saved
 from jointune.evaluation.intervals import Metric
 from jointune.evaluation.paired import Difference, Estimate, estimates, holm, paired_differences
 from jointune.evaluation.spread import Run
@@ -32,7 +32,7 @@ COSTS = (
 
 @dataclass(frozen=True)
 class Line:
-    """One method at one label budget.
+    """One method at one budget.
 
     Attributes:
         method: its name.
@@ -90,7 +90,7 @@ class Summary:
     Attributes:
         reference: the method that the others are compared with.
         lines: by budget, in the order of the methods.
-        saved: for each budget of the reference, the labels that the next-best method needs to match its macro F1.
+        saved: for each budget of the reference, the posts that the next-best method needs to match its macro F1.
     """
 
     reference: str
@@ -113,7 +113,7 @@ class Summary:
         return self.text(get_terminal_size().columns)
 
     def text(self, width: int = 80) -> str:
-        """The figures of every method and label budget, in lines of at most so many characters."""
+        """The figures of every method and budget, in lines of at most so many characters."""
         written = StringIO()
         console = Console(file=written, width=width, highlight=False, markup=False, emoji=False, color_system=None)
         wide = width >= _WIDE
@@ -231,7 +231,7 @@ def _saved(lines: list[Line], reference: str) -> list[Saving]:
         for method, found in by_method.items()
     }
     mine = curves.pop(reference, None)
-    return labels_saved(mine, curves) if mine and curves and len(mine.budgets) > 1 else []
+    return posts_saved(mine, curves) if mine and curves and len(mine.budgets) > 1 else []
 
 
 def _shared(first: Sequence[Run], second: Sequence[Run]) -> bool:

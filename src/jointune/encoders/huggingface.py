@@ -20,11 +20,12 @@ from jointune.encoders import builtin
 from jointune.encoders.checks import check_image, check_text
 from jointune.encoders.depthwise import speed_up_depthwise
 from jointune.encoders.efficientnet_lite import EfficientNetLiteConfig, EfficientNetLiteModel
+from jointune.encoders.foreign_config import forbidden
 from jointune.encoders.image import ImageEncoder, width_of
 from jointune.encoders.image_preprocessing import load_image_preprocessor, timm_preprocessor
 from jointune.encoders.projections import Projections
 from jointune.encoders.states import last_states
-from jointune.encoders.text import TextEncoder
+from jointune.encoders.text import POOLINGS, TextEncoder
 from jointune.encoders.text_preprocessing import SentenceSettings, load_text_preprocessor, sentence_settings
 from jointune.encoders.weights import Source, build_tower, describe, load_tower, quiet, read_json
 from jointune.errors import EncoderError, JointuneWarning, foreign_errors
@@ -146,6 +147,10 @@ def build_text_encoder(description: dict[str, Any], preprocessor: TextPreprocess
     model = build_tower(description["config"], "text")
     own = hasattr(model, "whole_config") and _pools(model)
     pooling = description.get("pooling") or ("own" if own else "mean")
+    if pooling not in ("own", *POOLINGS):
+        raise EncoderError(
+            f"{description['name']!r}: pooling={pooling!r} is not known; choose one of {', '.join(POOLINGS)}"
+        )
     return TextEncoder(model, preprocessor.inputs, description.get("dim") or model.config.hidden_size, pooling)
 
 
@@ -262,12 +267,16 @@ def _lite(package: builtin.LitePackage) -> tuple[nn.Module, ImagePreprocessor]:
 
 def _timm(architecture: str) -> tuple[nn.Module, ImagePreprocessor, str, list[str]]:
     name = f"timm:{architecture}"
+    if reason := forbidden({"architecture": architecture}):
+        raise EncoderError(f"{name}: {reason}: give the name of an architecture alone, or the hub id without timm:")
     with _loading(name, "image"):
         timm = require("timm", "timm", f"the encoder {name}")
         pretrained = timm.create_model(architecture, pretrained=True, num_classes=0)
         from transformers import TimmWrapperConfig  # transformers then imports timm, and timm torchvision
 
-        model: Any = AutoModel.from_config(TimmWrapperConfig(architecture=architecture, do_pooling=True))
+        model: Any = AutoModel.from_config(
+            TimmWrapperConfig(architecture=architecture, do_pooling=True), trust_remote_code=False
+        )
         model.timm_model.load_state_dict(pretrained.state_dict())
         settings = pretrained.pretrained_cfg
         preprocessor, notes = timm_preprocessor(name, architecture, settings)

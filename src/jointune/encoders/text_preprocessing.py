@@ -7,6 +7,7 @@ from typing import Any
 from transformers import AutoTokenizer
 
 from jointune.batches.tokens import TextPreprocessor
+from jointune.encoders.foreign_config import is_inside
 from jointune.encoders.text import POOLINGS
 from jointune.encoders.weights import Source, find_file, read_json
 from jointune.errors import EncoderError, SettingsError
@@ -51,6 +52,8 @@ def sentence_settings(source: Source) -> SentenceSettings:
     found = SentenceSettings()
     if not modules:
         return found
+    if not all(isinstance(module, dict) and is_inside(module.get("path", "")) for module in modules):
+        raise EncoderError(f"the text encoder {source.name!r}: modules.json names a folder outside its own, or none")
     kinds = [str(module.get("type", "")).rsplit(".", 1)[-1] for module in modules]
     if kinds[0] != "Transformer":
         raise EncoderError(

@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 
 from jointune.batches.tokens import TextPreprocessor
 from jointune.encoders import builtin
-from jointune.errors import EncoderError, SettingsError
+from jointune.errors import EncoderError, SettingsError, foreign_errors
 
 _DEFAULT_MAX_TOKENS = 128
 _COUNTED_FROM_PADDING = ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer")
@@ -27,11 +27,10 @@ def load_tokenizer(name: str, max_tokens: int | None = None, normalise: tuple[st
         SettingsError: ``max_tokens`` is more than the encoder allows.
     """
     file = _tokenizer_file(name)
-    try:
+    with foreign_errors(f"{file} is not a tokenizer"):
         tokenizer = Tokenizer.from_file(str(file))
-    except Exception as reason:  # the library raises nothing more special
-        raise EncoderError(f"{file} is not a tokenizer: {reason}") from reason
-    limit, usual = _lengths(file.parent)
+    with foreign_errors(f"{file.parent} does not say how long texts may be"):
+        limit, usual = _lengths(file.parent)
     if max_tokens is not None and not 4 <= max_tokens <= limit:
         raise SettingsError(f"max_tokens={max_tokens}: the text encoder {name!r} takes 4 to {limit} tokens")
     return TextPreprocessor(tokenizer, max_tokens or usual, normalise=normalise)
@@ -72,6 +71,6 @@ def _lengths(folder: Path) -> tuple[int, int]:
 def _json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # training reads these files too, and says what is wrong with them
+    except (OSError, ValueError, RecursionError):  # training reads these files too, and says what is wrong with them
         return {}
     return content if isinstance(content, dict) else {}

@@ -18,6 +18,7 @@ from transformers import AutoConfig, AutoModel
 from transformers.utils import cached_file
 
 from jointune.encoders.efficientnet_lite import EfficientNetLiteConfig, EfficientNetLiteModel
+from jointune.encoders.foreign_config import forbidden, is_inside
 from jointune.errors import EncoderError
 
 AutoConfig.register("efficientnet_lite", EfficientNetLiteConfig, exist_ok=True)
@@ -25,6 +26,15 @@ AutoModel.register(EfficientNetLiteConfig, EfficientNetLiteModel, exist_ok=True)
 
 _WRAPPERS = ("module", "_orig_mod", "_forward_module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 """What DataParallel, torch.compile, DeepSpeed and FSDP put into the names of weights."""
+
+_CONFIGS = ("config.json", "tokenizer_config.json", "preprocessor_config.json", "processor_config.json")
+"""What transformers reads of a checkpoint before its weights."""
+
+_ORIGINS = ("_name_or_path", "name_or_path", "_commit_hash")
+"""Notes of transformers in a configuration."""
+
+_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+"""Which file of a large checkpoint holds which weight."""
 
 _WRAPPED = re.compile(rf"(?:(?<=^)|(?<=\.))(?:(?:{'|'.join(_WRAPPERS)})\.)+")
 
@@ -89,6 +99,30 @@ def read_json(source: Source, name: str, folder: str = "") -> Any:
         raise EncoderError(f"{path} is not JSON: {reason}") from reason
 
 
+def refuse_foreign_code(source: Source) -> None:
+    """See that a checkpoint loads without code of its own, and from its own files, before transformers reads it.
+
+    Raises:
+        EncoderError: it cannot.
+    """
+    for name in _CONFIGS:
+        if reason := forbidden(read_json(source, name)):
+            raise EncoderError(
+                f"{source.name!r}: in {name}, {reason}: choose an encoder that transformers has by itself, or take the "
+                "entry out if the encoder does without"
+            )
+    for name in _INDEXES:
+        index = read_json(source, name)
+        files = index.get("weight_map", {}) if isinstance(index, dict) else None
+        if not isinstance(files, dict) or not all(map(is_inside, files.values())):
+            raise EncoderError(f"{source.name!r}: {name} names no weights, or some outside its folder: save it again")
+    if find_file(source, "adapter_config.json"):
+        raise EncoderError(
+            f"{source.name!r} is an adapter beside the weights of another checkpoint: merge both "
+            "(PeftModel.merge_and_unload), save the result, and give that folder"
+        )
+
+
 def load_tower(source: Source, side: str, ignore: str = "") -> tuple[Any, list[str]]:
     """Load a checkpoint, and take the encoder of one modality from it.
 
@@ -101,19 +135,15 @@ def load_tower(source: Source, side: str, ignore: str = "") -> tuple[Any, list[s
         The encoder, and what to know about its weights.
 
     Raises:
-        EncoderError: a weight of the encoder is missing or has another shape.
+        EncoderError: a weight of the encoder is missing or has another shape, or the checkpoint needs code of its own.
     """
+    refuse_foreign_code(source)
     config = AutoConfig.from_pretrained(source.path, trust_remote_code=False, **source.options)
     model, report = _load(source, config)
     lacking = _lacking(model, side, report, ignore)
     if lacking and (renaming := _renaming(source, lacking, report["unexpected_keys"])):
         model, report = _load(source, config, renaming)
         lacking = _lacking(model, side, report, ignore)
-    if getattr(model, "_hf_peft_config_loaded", False):
-        raise EncoderError(
-            f"{source.name!r} is an adapter beside the weights of another checkpoint: merge both "
-            "(PeftModel.merge_and_unload), save the result, and give that folder"
-        )
     encoder = tower(model, side)
     own = _names(model, encoder)
     for name, held, wanted in sorted(report["mismatched_keys"]):
@@ -155,20 +185,29 @@ def tower(model: Any, side: str) -> Any:
 
 def build_tower(config: dict[str, Any], side: str) -> Any:
     """The encoder that ``describe`` described, with random weights."""
-    built = AutoConfig.for_model(**config)
+    built = AutoConfig.for_model(**without_origin(config))
     with torch.random.fork_rng(devices=[]):
-        return tower(AutoModel.from_config(built, **_without_pooler(built)), side)
+        return tower(AutoModel.from_config(built, trust_remote_code=False, **_without_pooler(built)), side)
 
 
 def describe(model: Any, name: str) -> dict[str, Any]:
     """The configuration that ``build_tower`` builds the encoder from, as JSON values."""
     config = getattr(model, "whole_config", model.config)
-    values: dict[str, Any] = json.loads(config.to_json_string(use_diff=False))
-    for machine in ("_name_or_path", "transformers_version", "dtype", "torch_dtype"):
+    values: dict[str, Any] = without_origin(json.loads(config.to_json_string(use_diff=False)))
+    for machine in ("transformers_version", "dtype", "torch_dtype"):
         values.pop(machine, None)
-    if "auto_map" in values:
-        raise EncoderError(f"the encoder {name} needs code of its own (auto_map), which jointune does not run")
+    if reason := forbidden(values):
+        raise EncoderError(f"{name!r}: its configuration {reason}")
     return values
+
+
+def without_origin(values: Any) -> Any:
+    """A configuration without the notes of transformers on where it and its parts were loaded from."""
+    if isinstance(values, list):
+        return [without_origin(entry) for entry in values]
+    if not isinstance(values, dict):
+        return values
+    return {name: without_origin(value) for name, value in values.items() if name not in _ORIGINS}
 
 
 def _load(source: Source, config: Any, renaming: dict[str, str] | None = None) -> tuple[Any, dict[str, Any]]:

@@ -8,9 +8,7 @@ import numpy as np
 
 from jointune.errors import SettingsError, setting
 from jointune.evaluation.metrics import confidence_bins, expected_calibration_error, log_loss
-
-UNSURE = "unsure"
-"""The answer where the confidence is too low."""
+from jointune.posts.labels import UNSURE
 
 _BINS = 10
 """Of the reliability table, of equal width."""

@@ -1,4 +1,4 @@
-"""How many labels a method needs, read off learning curves."""
+"""How many labelled posts a method needs, read off learning curves."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Saving:
         needed: number of training posts that it needs.
         relation: how ``needed`` is meant: "=" is read off the curve; "<=" is no more than this, its smallest budget;
             ">" is more than this, the largest budget that every other method was tried with.
-        ratio: ``needed`` divided by ``budget``, meant likewise; above 1 the first method saves labels.
+        ratio: ``needed`` divided by ``budget``, meant likewise; above 1 the first method saves posts.
     """
 
     budget: float
@@ -44,7 +44,7 @@ class Saving:
     ratio: float
 
 
-def labels_needed(budgets: Sequence[float], scores: Sequence[float], target: float) -> float | None:
+def posts_needed(budgets: Sequence[float], scores: Sequence[float], target: float) -> float | None:
     """Number of training posts from which a learning curve reaches a score.
 
     The score is linear in the logarithm of the budget between budgets. Where a curve falls again, the first budget
@@ -76,8 +76,8 @@ def labels_needed(budgets: Sequence[float], scores: Sequence[float], target: flo
     return float(2 ** (low + share * (high - low)))
 
 
-def labels_saved(first: Curve, others: Mapping[str, Curve]) -> list[Saving]:
-    """For each budget of a method, the labels that the next-best method needs to match its score.
+def posts_saved(first: Curve, others: Mapping[str, Curve]) -> list[Saving]:
+    """For each budget of a method, the training posts that the next-best method needs to match its score.
 
     Methods that do not reach the score within their curve count only where none does. Scores are taken as they are:
     whether two of them can be told apart is for ``paired_difference`` to say.
@@ -95,12 +95,12 @@ def labels_saved(first: Curve, others: Mapping[str, Curve]) -> list[Saving]:
     """
     if not others:
         raise SettingsError("There is no method to compare with: give at least one other learning curve.")
-    labels_needed(first.budgets, first.scores, np.inf)
+    posts_needed(first.budgets, first.scores, np.inf)
     return [_saving(budget, score, others) for budget, score in zip(first.budgets, first.scores, strict=True)]
 
 
 def _saving(budget: float, score: float, others: Mapping[str, Curve]) -> Saving:
-    needed = {name: labels_needed(curve.budgets, curve.scores, score) for name, curve in others.items()}
+    needed = {name: posts_needed(curve.budgets, curve.scores, score) for name, curve in others.items()}
     reaching = {name: number for name, number in needed.items() if number is not None}
     if not reaching:
         tried = float(min(curve.budgets[-1] for curve in others.values()))

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 
+from jointune.batches.text_fit import TextFitCounter
 from jointune.errors import JointuneWarning, PostsError
 from jointune.evaluation.metrics import Metrics, compute_metrics
 from jointune.evaluation.notes import notes_on_answers, notes_on_known
@@ -41,7 +42,8 @@ def evaluate_scorer(
     if not posts:
         raise PostsError(f"{posts.name}: no posts to evaluate on")
     class_numbers(posts, scorer.labels)
-    scored = list(scorer.stream(posts, policy, problems, posts.name, batch_size, progress))
+    fit = TextFitCounter(scorer.text)
+    scored = list(scorer.stream(posts, policy, problems, posts.name, batch_size, progress, fit))
     if not scored:
         raise PostsError(f"{posts.name}: no post is left to evaluate on")
     kept = Posts(entry.post for entry in scored)
@@ -50,6 +52,8 @@ def evaluate_scorer(
     found = notes_on_answers(metrics, part)
     if scorer.learned is not None:
         found += notes_on_known(scorer.learned.known(kept), truth, probabilities, scorer.labels, part)
+    if not part:  # of posts that training was given, it tells by itself how their texts fit
+        found += scorer.notes_on_texts(fit)
     if notes is not None:
         notes += found
     else:

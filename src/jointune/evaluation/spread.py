@@ -304,7 +304,7 @@ class _Plan:
         """
         per_fold = self.mean @ score
         tested = float(np.mean([len(run.posts) for run in self.runs]))
-        # Few labels picked from all training posts of a fold are shared between folds no more often than all are.
+        # Few posts picked from all training posts of a fold are shared between folds no more often than all are.
         learned = max(float(np.mean([run.learned for run in self.runs])), len(self.numbers) - tested)
         several = len(per_fold) > 1
         interaction = (of_each - of_mean) / max(len(score) - 1, 1) if np.isfinite(of_mean) else 0.0
@@ -382,6 +382,6 @@ def _basis(folds: int, runs: int) -> str:
     if runs > 1:
         return (
             f"{runs} trainings on one division of the posts: the interval holds the variation between test posts and "
-            "between seeds, with the draws of training posts where labels are limited, not that of the division"
+            "between seeds, with the draws of training posts where these are limited, not that of the division"
         )
     return "one training: the interval holds the variation between test posts only, not that between trainings"

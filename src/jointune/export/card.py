@@ -6,7 +6,7 @@ from typing import Any
 from jointune.counting import counted
 from jointune.extras import install_command
 from jointune.report.card import with_interval
-from jointune.report.markdown import table
+from jointune.report.markdown import literal, table
 
 
 def export_card(card: str, precision: str, posts: str, report: Mapping[str, Mapping[str, Any]]) -> str:
@@ -22,7 +22,7 @@ def export_card(card: str, precision: str, posts: str, report: Mapping[str, Mapp
         "## Export",
         "",
         f"One ONNX graph in {precision}, checked against torch on "
-        f"{counted(report[precision]['posts'], 'post')} of {posts}:",
+        f"{counted(report[precision]['posts'], 'post')} of {literal(posts)}:",
         "",
         *report_table(report),
         "",

@@ -17,11 +17,12 @@ from jointune.export.agreement import Agreement, Logits, agreement, logits_on, p
 from jointune.export.card import export_card
 from jointune.export.graph import write_graph
 from jointune.export.int8 import quantize
-from jointune.files import EXPORT_MARK, atomic_folder, refuse_existing, write_json, write_manifest
+from jointune.files import EXPORT_MARK, atomic_folder, write_json, write_manifest
 from jointune.model import JointModel
 from jointune.posts.learned import LEARNED
 from jointune.posts.post import Posts
 from jointune.posts.read import read_posts
+from jointune.run_folder import locking, refuse_existing
 from jointune.runtime.engines import open_graph
 from jointune.runtime.exported import ExportedModel
 from jointune.runtime.folder import FORMAT, GRAPH, LABELS, PREPROCESSOR, TOKENIZER, VERIFIED, WEIGHTS
@@ -34,6 +35,7 @@ TOLERANCE = 1e-3
 """How far a logit of the graph in 32-bit floats may be from torch's."""
 
 
+@locking("path")
 def export(
     classifier: "JointClassifier",
     path: str | Path,

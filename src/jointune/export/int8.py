@@ -18,7 +18,7 @@ def quantize(source: Path, target: Path) -> None:
     """Write the graph with its feed-forward layers in 8-bit integers, by blocks.
 
     Inputs are rounded while the graph runs, so no posts are needed to calibrate it. The projections of attention stay
-    as they are: they are a third of the arithmetic, and rounded too, they changed 1.3 % of the labels. So do
+    as they are: they are a third of the arithmetic, and rounded too, they changed 1.3 % of the answers. So do
     convolutions: in 8-bit integers, calibrated on posts, they changed 9 %, and onnxruntime took hardly less time.
 
     Args:

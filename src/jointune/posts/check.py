@@ -4,13 +4,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
-from typing import cast
 
 import numpy as np
 from PIL import Image
 
+from jointune.counting import listed
 from jointune.errors import PostsError
 from jointune.posts.decode import decode_posts
+from jointune.posts.labels import MOST_LABELS, UNSURE
 from jointune.posts.pictures import PictureError, picture_digest
 from jointune.posts.post import SPLITS, Picture, Post, Posts
 from jointune.posts.problems import OnBadImage, Problem, raise_problems, stops
@@ -19,7 +20,7 @@ from jointune.progress import Bar, QuietBar
 
 
 def check_posts(
-    posts: Iterable[Post], policy: OnBadImage = "error", usable: list[Post] | None = None
+    posts: Iterable[Post], policy: OnBadImage = "error", usable: list[Post] | None = None, learning: bool = False
 ) -> Iterator[Problem]:
     """Read every row and open every picture.
 
@@ -28,12 +29,16 @@ def check_posts(
         policy: pictures that it lets pass are no problem.
         usable: takes the posts that training would go on with, or would if their pictures were mended. In place of its
             picture each has the picture's digest, which tells as well which posts share one.
+        learning: whether the rows of a table are to be learned from: one that is of no use even without its picture is
+            then a problem, whatever the policy.
 
     Yields:
         Each problem, as soon as it is known.
     """
     for post, problem in opened(posts):
-        stopped = problem is not None and stops(problem, post.text is not None, policy)
+        stopped = problem is not None and (
+            stops(problem, post.text is not None, policy) or (learning and not problem.about_image)
+        )
         if problem and stopped:
             yield problem
         if usable is not None and (problem is None or (problem.about_image and (stopped or policy == "missing"))):
@@ -123,6 +128,13 @@ def label_problems(posts: Iterable[Post], split: bool = False, undivided: bool =
             "no post is marked validation",
             "mark some, or hold out a fraction without splits",
         )
+    if UNSURE in by_label:
+        where, remedy = by_label[UNSURE][0].where, "rename the label, such as to 'undecided'"
+        yield Problem(where, "label", f"{UNSURE!r} is the answer of a model that abstains", remedy)
+    if len(by_label) > MOST_LABELS:
+        said = f"there are {len(by_label):,} different labels, more than {MOST_LABELS:,}"
+        yield Problem(first.where, "label", said, "name the column of the labels, or merge labels")
+        return
     if len(by_label) == 1:
         (label,) = by_label
         yield Problem(first.where, "label", f"every post is labelled {label!r}", "add posts with another label")
@@ -142,30 +154,38 @@ def label_problems(posts: Iterable[Post], split: bool = False, undivided: bool =
 
 
 def training_problems(
-    posts: Posts, split: bool, validation: Posts | float, seed: int = 0
+    read: Sequence[Posts], usable: Sequence[Posts], split: bool, fraction: float, seed: int = 0
 ) -> Iterator[Problem | PostsError]:
     """Why a training on these posts would be refused, as far as labels and their division tell.
 
+    Labels are judged before pictures are opened, and again without the posts that are left out for their picture.
+
     Args:
-        posts: those that can be used.
-        split: whether they are divided by their splits.
-        validation: if not, the validation posts or the fraction of ``posts`` for these.
+        read: the posts, and the validation posts where these are apart.
+        usable: those of them that are left once pictures were opened.
+        split: whether the posts are divided by their splits.
+        fraction: if not, and no validation posts are apart, the share of the posts that is held out.
         seed: of that division.
 
     Yields:
         Each problem, with the words in which training refuses.
     """
-    held = validation if isinstance(validation, Posts) and not split else None
-    problems = list(label_problems(posts, split, undivided=held is None))
-    yield from problems
-    if problems or split:
-        return
-    try:
-        check_parts(posts, held)
-        if held is None:
-            split_posts(posts, cast(float, validation), seed)
-    except PostsError as reason:
-        yield reason
+    for posts, *held in (read, usable):
+        last = posts is usable[0]
+        problems = [] if last and split else list(label_problems(posts, split, undivided=not held))
+        yield from problems
+        if problems:
+            return
+        try:
+            if split:
+                check_parts(*map(posts.in_split, SPLITS))
+            else:
+                check_parts(posts, held[0] if held else None)
+            if last and not held and not split:
+                split_posts(posts, fraction, seed)
+        except PostsError as reason:
+            yield reason
+            return
 
 
 def check_parts(learn: Posts, held: Posts | None, tested: Posts = Posts([])) -> None:  # noqa: B008
@@ -194,6 +214,8 @@ def class_numbers(posts: Posts, labels: Sequence[str]) -> np.ndarray:
     Raises:
         PostsError: a post has no label, or another one.
     """
+    numbers = {label: number for number, label in enumerate(labels)}
+    known = listed(labels, len(labels))
     raise_problems(
         [
             Problem(post.where, "label", "the post has no label", "label it or remove the row")
@@ -201,15 +223,14 @@ def class_numbers(posts: Posts, labels: Sequence[str]) -> np.ndarray:
             else Problem(
                 post.where,
                 "label",
-                f"{post.label!r} is not a label of the training posts ({', '.join(labels)})",
+                f"{post.label!r} is not a label of the training posts ({known})",
                 "correct or remove it",
             )
             for post in posts
-            if post.label not in labels
+            if post.label not in numbers
         ],
         posts.name,
     )
-    numbers = {label: number for number, label in enumerate(labels)}
     return np.array([numbers[str(post.label)] for post in posts], dtype=np.int64)
 
 
@@ -227,7 +248,7 @@ def split_notes(posts: Posts) -> list[str]:
     names = posts.label_names
     notes = [
         f"{split}: {len(part):,} post{'s' * (len(part) != 1)}"
-        + "".join(f", {label} {shares[split][label]:.0%}" for label in names)
+        + f", {listed((f'{label} {shares[split][label]:.0%}' for label in names), len(names))}"
         for split, part in parts.items()
     ]
     notes += [

@@ -78,8 +78,11 @@ _UNUSUAL = math.log(1e-4)
 _MARGIN = 5.0
 """By how much more likely, in nats, an encoding has to be than any other one to be chosen."""
 
-_LINES = 500
-"""Lines beyond ASCII that are looked at: many more tell no more."""
+_LINES, _CHARACTERS = 500, 500
+"""Lines beyond ASCII that are looked at, and characters of each: many more tell no more."""
+
+_NO_FILES = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape")
+"""Encodings of Python's own that are of domain names or of source code."""
 
 
 @dataclass(frozen=True)
@@ -106,13 +109,15 @@ def known_encoding(encoding: str | None) -> str:
     """The name to open files with; UTF-8, asked for or not, then allows a byte-order mark.
 
     Raises:
-        PostsError: Python knows no such encoding.
+        PostsError: Python knows no such encoding, or it is not one of text files.
     """
     try:
         "".encode(encoding or "utf-8")
-    except LookupError as reason:
+        name = codecs.lookup(encoding or "utf-8").name
+        if name in _NO_FILES:
+            raise LookupError(f"{name!r} is not an encoding of text files")
+    except (LookupError, ValueError) as reason:
         raise PostsError(f"{reason}; give {setting('encoding')} a name that Python knows, such as cp1252") from reason
-    name = codecs.lookup(encoding or "utf-8").name
     return "utf-8-sig" if name == "utf-8" else name
 
 
@@ -210,7 +215,7 @@ def _score(contents: Sequence[bytes], encoding: str) -> float | None:
     if len(misfits) > 0.1 * len(contents):
         return None
     lines = [line for text in texts if text for line in text.split("\n") if not line.isascii() or "\0" in line]
-    values = [value for line in lines[:_LINES] for value in _log_probabilities(line, encoding)]
+    values = [value for line in lines[:_LINES] for value in _log_probabilities(line[:_CHARACTERS], encoding)]
     floor = _floor(encoding)
     if sum(value <= floor for value in values) > 0.2 * len(values):
         return None

@@ -8,6 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from jointune.counting import shortened
+
+UNSURE = "unsure"
+"""The answer where the confidence is too low; no label may be called so."""
+
+MOST_LABELS = 10_000
+"""More are no classes to learn, but texts or numbers of another column."""
+
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _SEPARATOR = re.compile(r"[|;,/+&]")
 
@@ -79,7 +87,7 @@ def several_labels(counts: Mapping[str, int]) -> str | None:
     if not joined:
         return None
     posts = sum(counts[label] for label in joined)
-    some = ", ".join(repr(label) for label in sorted(joined)[:3])
+    some = ", ".join(repr(shortened(label, 80)) for label in sorted(joined)[:3])
     return (
         f"{posts:,} post{' has' if posts == 1 else 's have'} what looks like several labels in one ({some}): jointune "
         "learns one label a post, and each combination counts as a label of its own"

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ def read_learned(folder: Path, whole: str) -> LearnedPosts | None:
         BundleError: the file is damaged; the ``whole`` of it should be copied again.
     """
     path = folder / LEARNED
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     with clear_read_errors(path, whole):
         return LearnedPosts.from_dict(read_json(path, whole))

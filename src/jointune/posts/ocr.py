@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from jointune.errors import MissingExtraError
-from jointune.extras import require
+from jointune.extras import check_installed, require
 
 MIN_CONFIDENCE = 0.8
 """Pieces of text that the OCR is less sure of are left out. Of 160 pictures of MVSA-Single, 4 of the 83 pieces below
@@ -21,6 +21,8 @@ _LONGEST = 2000
 _NARROWEST = 4
 """The OCR is given at most 2000 pixels a side, and no side below a quarter of the other: it scales by the shorter one,
 and would need gigabytes for a long strip."""
+
+_PACKAGE, _PURPOSE = "rapidocr_onnxruntime", "reading the text in pictures"
 
 Reader = Callable[[Image.Image], str]
 """An RGB picture to the text in it, empty where there is none."""
@@ -48,20 +50,28 @@ class Piece(NamedTuple):
     bottom: float
 
 
+def check_ocr() -> None:
+    """See that the OCR is installed, without loading it.
+
+    Raises:
+        MissingExtraError: it is not.
+    """
+    check_installed(_PACKAGE, "ocr", _PURPOSE)
+
+
 def load_ocr() -> Ocr:
     """The OCR, which is RapidOCR with PP-OCRv4: Latin and Chinese script, with its models in its package.
 
     Raises:
         MissingExtraError: it is not installed, or lacks a system library.
     """
-    purpose = "reading the text in pictures"
     try:
-        package = require("rapidocr_onnxruntime", "ocr", purpose)
+        package = require(_PACKAGE, "ocr", _PURPOSE)
     except MissingExtraError:
         raise
     except ImportError as reason:  # OpenCV's package needs libraries of the system, which small containers lack
         raise MissingExtraError(
-            f"{purpose} needs the package rapidocr_onnxruntime, which cannot be loaded: {reason}; "
+            f"{_PURPOSE} needs the package {_PACKAGE}, which cannot be loaded: {reason}; "
             "apt-get install libgl1 libglib2.0-0, or what brings it on your system"
         ) from reason
 

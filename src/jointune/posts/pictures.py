@@ -3,6 +3,7 @@
 import hashlib
 import io
 import re
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import lru_cache
@@ -17,9 +18,21 @@ from jointune.posts.remote import FetchError, fetch
 MAX_PIXELS = 178_956_970
 """The largest picture that is opened, 0.5 GiB in RGB: Pillow's own bound against decompression bombs."""
 
+MOST_FILE_BYTES = 2**28
+"""The largest file that is read: it is in memory as a whole, several at a time, before its first byte is looked at."""
+
+MAX_SIDE = 65_535
+"""Pixels of the longest side that is opened, which no format but PNG can exceed: each row has costs of its own, so that
+a picture one pixel wide takes several times the memory of others."""
+
+_MOST_SCANS = 50
+"""Passes over a JPEG, of which cameras and browsers make a dozen: each may be a few bytes of the file, and a tenth of a
+second of work."""
+
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "ICO", "AVIF")
 """Raster formats only: nothing that runs an interpreter or another program."""
 
+_ICON = b"\0\0\1\0"
 _END = b"\xff\xd9"
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 """Of a JPEG, after the data of a scan: its end, and whatever is no byte of the data."""
@@ -72,16 +85,17 @@ def open_picture(
     """
     file = _name(source)
     content = b"" if isinstance(source, Image.Image) else _content(source, file)
+    is_icon = content.startswith(_ICON)
     try:
+        if is_icon:  # it is decoded as soon as it is opened, to a size that its header need not tell
+            admit(MAX_PIXELS)
         # No catch_warnings here or in any thread: it is the whole process's, and would swallow others' warnings.
         picture = source if isinstance(source, Image.Image) else Image.open(io.BytesIO(content), formats=FORMATS)
-        if picture.width * picture.height > MAX_PIXELS:
-            raise Image.DecompressionBombError
-        if not picture.width * picture.height:
-            raise ValueError("it has no pixels")
+        _refuse_bombs(picture, content, file)
         if at_least and picture is not source:
             picture.draft("RGB", at_least)
-        admit(picture.width * picture.height)
+        if not is_icon:
+            admit(picture.width * picture.height)
         try:
             picture.load()
         except OSError:
@@ -104,8 +118,22 @@ def open_picture(
         raise PictureError(
             file, f"not a picture in a known format ({', '.join(FORMATS)})", "convert it or remove the row"
         ) from reason
+    except PictureError:
+        raise
     except Exception as reason:  # whatever a decoder stumbles over in damaged input
         raise _damaged(file, reason) from reason
+
+
+def _refuse_bombs(picture: Image.Image, content: bytes, file: str) -> None:
+    pixels = picture.width * picture.height
+    if pixels > MAX_PIXELS:
+        raise Image.DecompressionBombError
+    if max(picture.size) > MAX_SIDE:
+        raise PictureError(file, f"a side of more than {MAX_SIDE:,} pixels", "crop it or remove the row")
+    if picture.format == "JPEG" and content.count(b"\xff\xda") > _MOST_SCANS:
+        raise PictureError(file, f"more than {_MOST_SCANS} passes over a JPEG", "save it anew or remove the row")
+    if not pixels:
+        raise ValueError("it has no pixels")
 
 
 def picture_bytes(source: Picture) -> bytes:
@@ -154,9 +182,7 @@ def _content(source: Path | bytes | RemotePicture, file: str) -> bytes:
             raise PictureError(file, reason.reason, reason.remedy) from reason
     else:
         try:
-            if source.exists() and not source.is_file() and not source.is_dir():
-                raise ValueError("a device or a pipe, not a file")  # reading it might never end
-            content = source.read_bytes()
+            content = _read(source)
         except FileNotFoundError as reason:
             remedy = "correct the path or leave the picture empty"
             if (other := _in_another_case(source)) is not None:
@@ -170,6 +196,19 @@ def _content(source: Path | bytes | RemotePicture, file: str) -> bytes:
     if not content:
         raise PictureError(file, "an empty file of 0 bytes", "restore the file or remove the row")
     return content
+
+
+def _read(path: Path) -> bytes:
+    about = path.stat()
+    if stat.S_ISREG(about.st_mode):
+        if not about.st_size:
+            return b""  # some files that the system makes up say so, and are never read to their end
+        if about.st_size > MOST_FILE_BYTES:
+            raise ValueError(f"larger than {MOST_FILE_BYTES // 2**20} MiB")
+    elif not stat.S_ISDIR(about.st_mode):
+        raise ValueError("a device or a pipe, not a file")  # reading it might never end
+    with open(path, "rb") as file:
+        return file.read(about.st_size + 1)
 
 
 def _in_another_case(path: Path) -> str | None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from jointune.counting import counted
+from jointune.counting import counted, shortened, visible
 from jointune.errors import PostsError, SettingsError, setting
 
 OnBadImage = Literal["error", "skip", "missing"]
@@ -35,9 +35,7 @@ class Problem:
     about_image: bool = False
 
     def __str__(self) -> str:
-        line = f"{self.where}: {self.what}: {self.reason}; {self.remedy}"
-        # Names come from the user's file: line ends and escape codes in them must not reach the terminal as such.
-        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line)
+        return visible(f"{self.where}: {shortened(self.what)}: {shortened(self.reason)}; {self.remedy}")
 
 
 def affected(number: int, policy: str) -> str:
@@ -64,7 +62,7 @@ def raise_problems(problems: Sequence[Problem], name: str, skippable: bool = Fal
     lines = [f"{counted(len(problems), 'post')} of {name} cannot be used:"]
     lines += [f"  {problem}" for problem in problems[:_SHOWN]]
     if len(problems) > _SHOWN:
-        lines.append(f"  and {len(problems) - _SHOWN} more; `jointune check --all` lists them all")
+        lines.append(f"  and {len(problems) - _SHOWN} more; `jointune check` counts all by their reason")
     raise PostsError("\n".join(lines) + _policy_hint(problems, skippable))
 
 

@@ -1,9 +1,8 @@
 """Files, folders and Python records to posts; the one place that knows which column means what."""
 
-import shutil
-import tempfile
 import weakref
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from jointune.counting import listed, shortened
 from jointune.errors import PostsError, setting
 from jointune.files import sha256
 from jointune.posts.encoding import known_encoding
@@ -20,14 +20,16 @@ from jointune.posts.formats.json_array import open_json
 from jointune.posts.formats.jsonl import JsonlTable
 from jointune.posts.formats.parquet import ParquetTable
 from jointune.posts.formats.saved_dataset import SavedDataset, is_saved_dataset
-from jointune.posts.formats.table import Row, Table
+from jointune.posts.formats.table import MOST_COLUMNS, Row, Table, clear_read_errors
 from jointune.posts.labels import absent
 from jointune.posts.post import Picture, Post, Posts, RemotePicture, encodable
 from jointune.posts.problems import Problem, raise_problems
 from jointune.posts.remote import SCHEMES, beside, can_fetch, download, is_address
 from jointune.progress import progress_bar
+from jointune.run_folder import scratch_folder
 
 _ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+_MOST_IN_LABEL = 1000
 _PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
 
 
@@ -82,17 +84,16 @@ class PostsFile:
         self.use = columns or Columns()
         self._address = path if isinstance(path, str) and is_address(path) else None
         self.path = self._copy(self._address, progress) if self._address else Path(path).expanduser()
-        try:
+        with clear_read_errors(self.path):
             self.table = _open_table(self.path, known_encoding(encoding), self.use.named())
             self.columns = self.table.columns
-        except OSError as reason:
-            raise PostsError(
-                f"{self.path}: not readable: {reason.strerror}; correct the path or its permissions"
-            ) from reason
+            # What lies beside the tables of a saved dataset may change, as where the output is written among them.
+            self._stamp = None if self._address or isinstance(self.table, SavedDataset) else self.stamp()
         for name, option in _options(self.use).items():
             if name not in self.columns:
                 raise PostsError(
-                    f"{self.path.name}: there is no column {name!r} (there are: {', '.join(self.columns) or 'none'}); "
+                    f"{self.path.name}: there is no column {name!r} (there are: "
+                    f"{listed(self.columns, len(self.columns)) or 'none'}); "
                     f"name the right one with {setting(option)}"
                     + (f", or {setting(option, '')} for none" if option != "split_column" else "")
                 )
@@ -100,6 +101,9 @@ class PostsFile:
     def __iter__(self) -> Iterator[Post]:
         for row in self.table.rows():
             yield make_post(row, self.use, self._base)
+        with clear_read_errors(self.path):
+            if self._stamp is not None and self.stamp() != self._stamp:
+                raise PostsError(f"{self.path.name}: changed while it was read; start again when it stays as it is")
 
     @property
     def _base(self) -> Path | str:
@@ -110,8 +114,9 @@ class PostsFile:
         if not can_fetch(address):
             raise PostsError(f"{address}: not an address to read posts from; use one of {', '.join(SCHEMES)}")
         # Tables are read more than once and Parquet from its end; and so every pass sees the same posts.
-        folder = Path(tempfile.mkdtemp(prefix="jointune-posts-"))
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)  # when this is let go of, or the process ends
+        stack = ExitStack()
+        folder = stack.enter_context(scratch_folder("posts"))
+        weakref.finalize(self, stack.close)  # when this is let go of, or the process ends
         with progress_bar(f"reading {address}", "MB", progress) as bar:
             return download(address, folder, bar)
 
@@ -206,8 +211,8 @@ def _options(use: Columns) -> dict[str, str]:
     return {name: option for name, option in named.items() if name}
 
 
-def _open_table(path: Path, encoding: str, wanted: list[str]) -> Table:
-    if path.is_dir():
+def _open_table(path: Path, encoding: str, wanted: list[str], in_folder: bool = False) -> Table:
+    if path.is_dir() and not in_folder:
         if is_saved_dataset(path):
             return SavedDataset(path)
         files = sorted(
@@ -217,12 +222,22 @@ def _open_table(path: Path, encoding: str, wanted: list[str]) -> Table:
         files = [file for file in files if file.suffix.lower() != ".json"] or files
         if not files:
             raise PostsError(f"{path}: the folder holds no {', '.join(_ENDINGS)} file and no saved dataset")
-        return FolderTable(path, [_open_table(file, encoding, wanted) for file in files])
+        folder = FolderTable(path, [_open_table(file, encoding, wanted, in_folder=True) for file in files])
+        _check_names(folder.columns, path.name)
+        return folder
+    if path.is_symlink() and not path.exists():
+        raise PostsError(f"{path}: a link that leads to no file; mend it or remove it")
     if not path.exists():
         raise PostsError(
             f"{path}: no such file; give a {', '.join(_ENDINGS)} file, a folder of them or a saved dataset"
         )
+    if path.is_dir():
+        raise PostsError(f"{path}: a folder within a folder of tables; move its files up, or give it by itself")
+    if not path.is_file():
+        raise PostsError(f"{path}: a pipe or a device, and a table is read more than once; write it to a file first")
     ending = path.suffix.lower()
+    if not path.stat().st_size and ending in _ENDINGS:
+        raise PostsError(f"{path.name}: the file is empty; save it again")  # as are files that the system makes up
     table: Table
     if ending in (".csv", ".tsv"):
         table = DelimitedTable(path, encoding, wanted)
@@ -236,11 +251,18 @@ def _open_table(path: Path, encoding: str, wanted: list[str]) -> Table:
         raise PostsError(f"{path.name}: a packed file; unpack it, and give what was in it")
     else:
         raise PostsError(f"{path.name}: the ending {ending or '(none)'} is not known; use one of {', '.join(_ENDINGS)}")
-    names = table.columns
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated is not None:
-        raise PostsError(f"{path.name}: two columns are named {repeated!r}; rename one of them")
+    _check_names(table.columns, path.name)
     return table
+
+
+def _check_names(names: list[str], file: str) -> None:
+    if len(names) > MOST_COLUMNS:
+        raise PostsError(f"{file}: more than {MOST_COLUMNS:,} columns; write only those that are of use")
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise PostsError(f"{file}: two columns are named {shortened(name)!r}; rename one of them")
+        seen.add(name)
 
 
 def make_post(row: Row, use: Columns, base: Path | str) -> Post:
@@ -259,9 +281,9 @@ def make_post(row: Row, use: Columns, base: Path | str) -> Post:
     image: Picture | None = None
     try:
         image = _image(values.get(use.image), use, base) if use.image else None
-    except (TypeError, ValueError) as reason:
+    except (TypeError, ValueError, OSError) as reason:  # the last for a path that is too long
         remedy = "give the path of a picture file, or nothing"
-        what = str(values.get(use.image or ""))[:200]
+        what = shortened(str(values.get(use.image or "")))
         # A post that is of no use without its picture either stays so whatever --on-bad-image says.
         problem = problem or Problem(where, what, str(reason), remedy, about_image=True)
     if problem is None and text is None and image is None:
@@ -293,7 +315,10 @@ def label_text(value: Any) -> str | None:
         raise TypeError("an infinite number where a label is needed")
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))  # whole numbers become floats wherever a column has gaps
-    return encodable(str(value).strip())
+    label = encodable(str(value).strip())
+    if len(label) > _MOST_IN_LABEL:
+        raise TypeError(f"a text of {len(label):,} characters where a label is needed")
+    return label
 
 
 def _path(value: str | Path, base: Path | str) -> Path:
@@ -317,7 +342,8 @@ def _image(value: Any, use: Columns, base: Path | str) -> Picture | None:
         raise TypeError(f"a {type(value).__name__} where a picture's path is needed")
     if isinstance(value, str) and is_address(value):
         if not use.remote_images:
-            raise ValueError("an address, not a path, and nothing is fetched (`predict --remote-images` would)")
+            fetched = f"only predicting with {setting('remote_images', True)} would"
+            raise ValueError(f"an address, not a path, and nothing is fetched ({fetched})")
         if not can_fetch(value.strip()):
             raise ValueError(f"an address of a kind that is not fetched; {', '.join(SCHEMES)} are")
         return RemotePicture(value.strip(), redirects=True)

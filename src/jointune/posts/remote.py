@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
-from jointune.errors import MissingExtraError, PostsError
+from jointune.errors import MissingExtraError, PostsError, setting
 from jointune.extras import require
 from jointune.progress import Bar
 
@@ -146,13 +146,15 @@ def _opened(address: str, redirects: bool, seconds: float | None) -> Iterator[An
             yield file
         return
     aiohttp = require("aiohttp", "remote", purpose)
+    if urlsplit(address).port == 0:
+        raise FetchError("port 0, at which nothing can be", "correct the address")
     limits = aiohttp.ClientTimeout(seconds, sock_connect=_CONNECT, sock_read=_SILENCE)
     # Without blocks and with a size, whatever it is, fsspec makes one plain request that is read as it comes.
     with fsspec.filesystem(scheme).open(
         address, "rb", block_size=0, size=1, timeout=limits, allow_redirects=redirects
     ) as file:
         if 300 <= file.r.status < 400:
-            raise FetchError("leads to another address", "see --remote-images, or correct the address")
+            raise FetchError("leads to another address", f"see {setting('remote_images')}, or correct the address")
         yield file
 
 

@@ -105,8 +105,8 @@ def split_posts(posts: Posts, fraction: float, seed: int = 0) -> tuple[list[int]
         )
         if gain > 0 and all(left_to_learn[label] > count for label, count in counts.items()):
             held += members
-            taken += counts
-            left_to_learn -= counts
+            taken.update(counts)
+            left_to_learn.subtract(counts)
     if not held:
         held = _smallest_possible(order, labels)
     if not held:

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import re
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,9 @@ _LOOKED_AT = 100
 
 _BUFFERED = 1024
 """Rows that are put into an Arrow table at once."""
+
+_FORMULA = re.compile("[=+\\-@\t\r\n＝＋－＠]")  # noqa: RUF001 - spreadsheets read the wide ones alike
+"""What a cell begins with that spreadsheets take for a formula."""
 
 
 class Writer(Protocol):
@@ -66,6 +70,17 @@ def _is_probability(value: object) -> bool:
         return False
 
 
+def safe_cell(text: str) -> str:
+    """``text``, after a quotation mark where a spreadsheet would take it for a formula; numbers stay as they are."""
+    if not _FORMULA.match(text):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text
+
+
 def check_output(path: Path, columns: Sequence[str], added: Sequence[str], remedy: str = "rename it first") -> None:
     """See to it that the rows can be written, before any is scored.
 
@@ -81,11 +96,17 @@ def check_output(path: Path, columns: Sequence[str], added: Sequence[str], remed
     """
     if path.suffix.lower() not in ENDINGS:
         raise OutputError(f"{path}: the ending {path.suffix or '(none)'} is not known; use one of {', '.join(ENDINGS)}")
-    clash = [name for name in added if name in columns]
-    if clash:
-        raise OutputError(f"the posts have a column {clash[0]!r} already, which scoring adds: {remedy}")
+    there = set(columns)
+    clash = next((name for name in added if name in there), None)
+    if clash is not None:
+        raise OutputError(f"the posts have a column {clash!r} already, which scoring adds: {remedy}")
     if path.suffix.lower() == ".parquet":
         require("pyarrow", "parquet", "writing Parquet")
+        if odd := next((name for name in columns if encodable(name) != name), None):
+            raise OutputError(
+                f"{path}: Parquet cannot hold the column {odd!r}, whose name has half of a character: rename it, or "
+                "write to .jsonl"
+            )
 
 
 @dataclass(frozen=True)
@@ -96,14 +117,18 @@ class Layout:
         ending: .csv, .tsv, .jsonl or .parquet.
         columns: the names of the columns, in order.
         schema: for Parquet, their types, as a ``pyarrow.Schema``.
+        safe: whether cells of CSV and TSV files that a spreadsheet would take for formulas are made texts.
     """
 
     ending: str
     columns: list[str]
     schema: Any = None
+    safe: bool = False
 
 
-def make_layout(path: Path, table: Table, added: Sequence[str], left_out: Collection[str] = ()) -> Layout:
+def make_layout(
+    path: Path, table: Table, added: Sequence[str], left_out: Collection[str] = (), safe: bool = False
+) -> Layout:
     """The layout of ``table`` with ``added`` columns; for Parquet it may take a pass over the table.
 
     Args:
@@ -111,26 +136,31 @@ def make_layout(path: Path, table: Table, added: Sequence[str], left_out: Collec
         table: gives the columns and, for Parquet, their types.
         added: names of the added columns, the first a string, the others numbers.
         left_out: columns of the table that are not written.
+        safe: see ``Layout``.
     """
     ending = path.suffix.lower()
     schema = _schema(table, added, left_out) if ending == ".parquet" else None
-    return Layout(ending, [*(name for name in table.columns if name not in left_out), *added], schema)
+    return Layout(ending, [*(name for name in table.columns if name not in left_out), *added], schema, safe)
 
 
 @contextmanager
-def open_writer(path: Path, table: Table, added: Sequence[str]) -> Iterator[Writer]:
+def open_writer(
+    path: Path, table: Table, added: Sequence[str], left_out: Collection[str] = (), safe: bool = False
+) -> Iterator[Writer]:
     """Write the rows of ``table`` with ``added`` columns; ``path`` appears when the block ends without an error.
 
     Args:
         path: ends in .csv, .tsv, .jsonl or .parquet.
         table: gives the columns and, for Parquet, their types.
         added: names of the added columns, the first a string, the others numbers.
+        left_out: columns of the table that are not written.
+        safe: see ``Layout``.
 
     Raises:
         OutputError: the disk is full or the like, or a value does not fit the format.
     """
     with atomic_file(path) as temporary:
-        layout = make_layout(path, table, added)
+        layout = make_layout(path, table, added, left_out, safe)
         if layout.schema is None:
             with _open_text(temporary, layout) as writer:
                 yield writer
@@ -144,8 +174,8 @@ def part_ending(layout: Layout) -> str:
     return layout.ending if layout.schema is None else ".arrow"
 
 
-def write_part(path: Path, rows: Iterable[Mapping[str, object]], layout: Layout) -> None:
-    """Write rows that ``join_parts`` makes a file of; ``path`` appears whole or not at all.
+def write_part(path: Path, rows: Iterable[Mapping[str, object]], layout: Layout) -> int:
+    """Write rows that ``join_parts`` makes a file of, and count them; ``path`` appears whole or not at all.
 
     Raises:
         OutputError: the disk is full or the like, or a value does not fit the format.
@@ -153,11 +183,11 @@ def write_part(path: Path, rows: Iterable[Mapping[str, object]], layout: Layout)
     with atomic_file(path) as temporary:
         if layout.schema is None:
             with _open_text(temporary, layout, header=False) as writer:
-                _write_all(writer, rows)
+                return _write_all(writer, rows)
         else:
             ipc = require("pyarrow.ipc", "parquet", "writing Parquet")
             with ipc.new_stream(str(temporary), layout.schema) as sink, _open_arrow(sink, layout) as writer:
-                _write_all(writer, rows)
+                return _write_all(writer, rows)
 
 
 def join_parts(parts: Iterable[Path], path: Path, layout: Layout) -> None:
@@ -175,9 +205,12 @@ def join_parts(parts: Iterable[Path], path: Path, layout: Layout) -> None:
                 sink.write_table(group)
 
 
-def _write_all(writer: Writer, rows: Iterable[Mapping[str, object]]) -> None:
+def _write_all(writer: Writer, rows: Iterable[Mapping[str, object]]) -> int:
+    count = 0
     for values in rows:
         writer.write(values)
+        count += 1
+    return count
 
 
 @contextmanager
@@ -188,18 +221,24 @@ def _open_text(path: Path, layout: Layout, header: bool = True) -> Iterator[Writ
             yield _JsonlWriter(file)
     else:
         with open(path, "w", encoding="utf-8", errors="replace", newline="") as file:
-            yield _DelimitedWriter(file, layout.columns, "\t" if layout.ending == ".tsv" else ",", header)
+            yield _DelimitedWriter(file, layout, header)
 
 
 class _DelimitedWriter:
-    def __init__(self, file: Any, columns: Sequence[str], delimiter: str, header: bool) -> None:
-        self._writer = csv.DictWriter(file, columns, delimiter=delimiter, lineterminator="\n")
-        self._quoting = csv.DictWriter(file, columns, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    def __init__(self, file: Any, layout: Layout, header: bool) -> None:
+        delimiter = "\t" if layout.ending == ".tsv" else ","
+        self._writer = csv.DictWriter(file, layout.columns, delimiter=delimiter, lineterminator="\n")
+        self._quoting = csv.DictWriter(
+            file, layout.columns, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL
+        )
+        self._safe = layout.safe
         if header:
-            self._writer.writeheader()
+            self.write({name: name for name in layout.columns})
 
     def write(self, values: Mapping[str, object]) -> None:
         row = {name: _cell(name, value) for name, value in values.items()}
+        if self._safe:
+            row = {name: safe_cell(value) if isinstance(value, str) else value for name, value in row.items()}
         # Python 3.11 and 3.12 leave a lone carriage return unquoted, which readers take for the end of the row.
         returns = any(isinstance(value, str) and "\r" in value for value in row.values())
         (self._quoting if returns else self._writer).writerow(row)

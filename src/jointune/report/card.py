@@ -6,7 +6,7 @@ from typing import Any
 from jointune import __version__
 from jointune.counting import counted
 from jointune.evaluation.notes import untested
-from jointune.report.markdown import table
+from jointune.report.markdown import literal, table
 
 
 def model_card(
@@ -41,22 +41,25 @@ def model_card(
         "tags: [jointune, multimodal, text-classification, image-classification]",
         "---",
         "",
-        f"# {name}",
+        f"# {literal(name)}",
         "",
         "A classifier of posts that carry a text, a picture or both, made by jointly fine-tuning two unimodal encoders "
-        f"with jointune {__version__}. It gives a probability for each label: {', '.join(labels)}.",
+        f"with jointune {__version__}. It gives a probability for each label: {', '.join(map(literal, labels))}.",
         "",
         "## Encoders",
         "",
         *table(
             ["modality", "encoder", "licence"],
             "lll",
-            [["text", text["name"], text["licence"]], ["picture", image["name"], image["licence"]]],
+            [
+                [modality, literal(encoder["name"]), literal(encoder["licence"])]
+                for modality, encoder in (("text", text), ("picture", image))
+            ],
         ),
         "",
-        f"Fusion: {fusion}. {preprocessing}",
+        f"Fusion: {literal(fusion)}. {preprocessing}",
         "",
-        *(["## Know this first", "", *(f"- {note}" for note in notes), ""] if notes else []),
+        *(["## Know this first", "", *(f"- {literal(note)}" for note in notes), ""] if notes else []),
         "## Data",
         "",
         *_data_table(labels, data),
@@ -87,9 +90,9 @@ def model_card(
 
 
 def _data_table(labels: Sequence[str], data: Mapping[str, Mapping[str, int]]) -> list[str]:
-    rows = [[label, *(f"{counts.get(label, 0):,}" for counts in data.values())] for label in labels]
+    rows = [[literal(label), *(f"{counts.get(label, 0):,}" for counts in data.values())] for label in labels]
     rows.append(["**posts**", *(f"{sum(counts.values()):,}" for counts in data.values())])
-    return table(["label", *data], "l" + "r" * len(data), rows)
+    return table(["label", *map(literal, data)], "l" + "r" * len(data), rows)
 
 
 def _calibration(calibration: Mapping[str, Any]) -> list[str]:
@@ -123,7 +126,7 @@ def _calibration(calibration: Mapping[str, Any]) -> list[str]:
         "",
         *table(["temperature", "mean confidence", "accuracy", "posts"], "lrrr", bins),
         "",
-        "What `--abstain` would answer on these posts:",
+        "What `abstain` would answer on these posts:",
         "",
         *table(["accuracy wanted", "confidence needed", "posts answered"], "rrr", rows),
     ]
@@ -158,11 +161,12 @@ def _scores(part: str, scores: Mapping[str, Any]) -> list[str]:
     plain = [measure for measure in ("log_loss", "ece", "auroc") if scores[measure] is not None]
     measures += [[measure.replace("_", " "), f"{scores[measure]:.3f}", ""] for measure in plain]
     classes = [
-        [label, *(with_interval(row, score) for score in ("precision", "recall", "f1")), f"{row['support']:,}"]
+        [literal(label), *(with_interval(row, score) for score in ("precision", "recall", "f1")), f"{row['support']:,}"]
         for label, row in scores["per_class"].items()
     ]
+    lacking = untested(scores)
     return [
-        f"On the {counted(scores['n'], f'{part} post')}{f', {lacking}' if (lacking := untested(scores)) else ''}:",
+        f"On the {counted(scores['n'], f'{literal(part)} post')}{f', {literal(lacking)}' if lacking else ''}:",
         "",
         *table(["measure", "value", "95 % interval"], "lrl", measures),
         "",

@@ -1,6 +1,15 @@
-"""Tables in Markdown."""
+"""Tables and literal texts in Markdown."""
 
+import re
 from collections.abc import Iterable, Sequence
+
+_MEANING = re.compile(r"[&<>*`\[\]~\\#]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.", re.IGNORECASE)
+"""What Markdown and HTML read as more than a character; an underscore within a word is none."""
+
+
+def literal(text: object) -> str:
+    """A text of others as Markdown shows it literally, in one line: a label, a name, a note."""
+    return _MEANING.sub(lambda found: f"&#{ord(found[0])};", " ".join(str(text).split()))
 
 
 def table(header: Sequence[str], align: str, rows: Iterable[Sequence[object]]) -> list[str]:

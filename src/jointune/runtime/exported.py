@@ -1,5 +1,6 @@
 """An exported model, as one more way to score posts."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -8,10 +9,12 @@ import numpy as np
 from jointune.batches.batch import Batch
 from jointune.batches.pixels import ImagePreprocessor
 from jointune.batches.tokens import TextPreprocessor
-from jointune.files import read_json
+from jointune.bundle_schema import LABELS as LABEL_NAMES
+from jointune.bundle_schema import check, check_trial, clear_build_errors, read_preprocessing, trial_batch
+from jointune.files import EXPORT_MARK, read_json, read_text
 from jointune.posts.learned import read_learned
 from jointune.runtime.engines import Graph, open_graph
-from jointune.runtime.folder import GRAPH, LABELS, PREPROCESSOR, TOKENIZER, read_description
+from jointune.runtime.folder import CARD, GRAPH, LABELS, read_description
 from jointune.runtime.parts import parts
 from jointune.scorer import Scorer
 
@@ -26,10 +29,13 @@ class ExportedModel:
         graph: what ``open_graph`` gave.
         text: how its texts were tokenized.
         image: how its pictures were prepared.
+        folder: where it is from, for messages.
     """
 
-    def __init__(self, graph: Graph, text: TextPreprocessor, image: ImagePreprocessor) -> None:
-        self._graph = graph
+    def __init__(
+        self, graph: Graph, text: TextPreprocessor, image: ImagePreprocessor, folder: Path = Path(GRAPH)
+    ) -> None:
+        self._graph, self._folder = graph, folder
         self._stand_ins = _stand_ins(text, image)
         self._fixed_length = text.fixed_length
 
@@ -41,7 +47,11 @@ class ExportedModel:
         feeds = self._stand_ins | {"present": batch.present} | (batch.text or {})
         if batch.pixels is not None:
             feeds["pixels"] = batch.pixels
-        return self._graph.run({name: feeds[name] for name in self._graph.inputs})
+        with clear_build_errors(self._folder, "folder"):
+            logits = self._graph.run({name: feeds[name] for name in self._graph.inputs})
+            if not np.isfinite(logits).all():
+                raise ValueError("it gives numbers that are not finite (nan or inf): its weights are damaged")
+        return logits
 
     def probabilities(self, batches: Iterable[Batch], count: int) -> np.ndarray:
         """Probabilities by the batches' indices, float32 [count, C]; there is at least one batch."""
@@ -69,19 +79,22 @@ def load_exported(folder: Path, engine: str | None = None, threads: int | None =
         SettingsError: there is no such engine.
     """
     description = read_description(folder)
-    text = TextPreprocessor.load(folder / TOKENIZER, description["text_preprocessing"])
-    image = ImagePreprocessor.from_config(read_json(folder / PREPROCESSOR))
-    model = ExportedModel(open_graph(folder / GRAPH, engine, threads), text, image)
+    labels = check(read_json(folder / LABELS), LABEL_NAMES, folder / LABELS, "folder")
+    text, image = read_preprocessing(folder, description["text_preprocessing"], "folder")
+    with clear_build_errors(folder, "folder"):
+        if labels != description["about"]["labels"]:
+            raise ValueError(f"{LABELS} and {EXPORT_MARK} name other labels")
+        model = ExportedModel(open_graph(folder / GRAPH, engine, threads), text, image, folder)
+        check_trial(model.logits(trial_batch(text, image)), labels)
     about = description["about"] | {"export": description["export"]}
-    card = folder / "README.md"
     return Scorer(
-        read_json(folder / LABELS),
+        labels,
         model.probabilities,
         text,
         image,
         description["read_image_text"],
         about,
-        card.read_text(encoding="utf-8") if card.is_file() else "",
+        read_text(folder / CARD) if os.path.lexists(folder / CARD) else "",
         learned=read_learned(folder, "folder"),
     )
 

@@ -3,12 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+from jointune.bundle_schema import EXPORT, check, record, whole
 from jointune.files import EXPORT_MARK, check_format, check_manifest, read_json
 
-FORMAT = 1
+FORMAT = 2
 """Raised when an older jointune could no longer read the folder."""
 
 GRAPH, WEIGHTS = "model.onnx", "model.onnx.data"
+CARD = "README.md"
 LABELS, TOKENIZER, PREPROCESSOR = "labels.json", "tokenizer.json", "preprocessor_config.json"
 
 VERIFIED = (EXPORT_MARK, GRAPH, WEIGHTS, LABELS, TOKENIZER, PREPROCESSOR)
@@ -23,5 +25,6 @@ def read_description(folder: Path) -> dict[str, Any]:
     """
     check_manifest(folder, VERIFIED, "folder", "the export")
     description: dict[str, Any] = read_json(folder / EXPORT_MARK)
+    check(description, record({"format": whole(0, 10**9)}), folder / EXPORT_MARK, "folder")
     check_format(folder, description, FORMAT)
-    return description
+    return check(description, EXPORT, folder / EXPORT_MARK, "folder")

@@ -2,7 +2,7 @@
 
 import platform
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Set
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from jointune.scorer import Scorer
 from jointune.serve import openapi
 from jointune.serve.body import read_body
 from jointune.serve.guard import Guard
+from jointune.serve.hosts import LOOPBACK
 from jointune.serve.limits import Limits
 from jointune.serve.metrics import Metrics
 from jointune.serve.pages import docs_page, home_page
@@ -34,6 +35,7 @@ def make_app(
     metrics: Metrics | None = None,
     token: str | None = None,
     fetch: Fetch | None = None,
+    hosts: Set[str] = LOOPBACK,
 ) -> FastAPI:
     """The service as an ASGI application; it is ready when its lifespan has started.
 
@@ -43,6 +45,7 @@ def make_app(
         metrics: where it counts.
         token: what clients must show as a bearer token; None where anybody may ask.
         fetch: gets the pictures of ``image_url``; None where that is not allowed.
+        hosts: the names under which it answers; see ``jointune.serve.hosts.allowed_hosts``.
 
     Raises:
         MissingExtraError: the model reads the text in pictures, and what does that is not installed.
@@ -52,7 +55,11 @@ def make_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await service.start()
+        try:
+            await service.start()
+        except Exception as error:
+            app.state.failure = error
+            raise
         yield
         await service.stop()
 
@@ -65,7 +72,8 @@ def make_app(
         docs_url=None,
         redoc_url=None,
     )
-    app.add_middleware(Guard, metrics=metrics, token=token)
+    app.state.failure = None  # why it did not start
+    app.add_middleware(Guard, metrics=metrics, token=token, hosts=hosts)
 
     @app.exception_handler(Refused)
     async def refuse(_: Request, refused: Refused) -> Response:

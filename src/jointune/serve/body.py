@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from starlette.requests import ClientDisconnect, Request
 
+from jointune.errors import setting
 from jointune.serve.limits import Limits
 from jointune.serve.refusal import Refused
 
@@ -15,7 +16,7 @@ _LINGER = 0.5
 answer before its reader sees it."""
 
 
-async def read_body(request: Request, limits: Limits, take: Callable[[int], None]) -> bytes:
+async def read_body(request: Request, limits: Limits, take: Callable[[int], None]) -> bytearray:
     """All of a request's body.
 
     Args:
@@ -45,7 +46,7 @@ async def read_body(request: Request, limits: Limits, take: Callable[[int], None
         await _linger(request)
         refused.headers |= _CLOSE
         raise
-    return bytes(body)
+    return body
 
 
 def _check(size: int, limits: Limits) -> None:
@@ -53,7 +54,7 @@ def _check(size: int, limits: Limits) -> None:
         raise Refused(
             413,
             f"the request is larger than {limits.body_bytes:,} bytes",
-            "send smaller pictures or fewer posts, or ask whoever runs the server for a larger --max-body",
+            f"send smaller pictures or fewer posts, or ask whoever runs the server for a larger {setting('max_body')}",
         )
 
 

@@ -80,7 +80,7 @@ class Fetcher:
             connection.close()
 
     def _connect(self, url: SplitResult, until: float) -> tuple[HTTPConnection, threading.Timer]:
-        host, port = str(url.hostname), url.port or _PORTS[url.scheme]
+        host, port = str(url.hostname), _PORTS[url.scheme] if url.port is None else url.port
         if port not in self._ports:
             raise Refused(422, f"port {port}, which pictures are not fetched from", "name an address without a port")
         addresses = resolve(host, port)

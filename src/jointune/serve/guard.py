@@ -1,12 +1,14 @@
-"""What happens to every request, whatever it asks for: the token, an id, a line in the log, a count."""
+"""What happens to every request, whatever it asks for: host and token, an id, a line in the log, a count."""
 
 import hmac
 import secrets
 import time
+from collections.abc import Set
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from jointune.serve.hosts import LOOPBACK, check_host
 from jointune.serve.log import fault, log
 from jointune.serve.metrics import Metrics
 from jointune.serve.refusal import Refused, error_response
@@ -25,10 +27,11 @@ class Guard:
         app: what it guards.
         metrics: told of every answer.
         token: what clients must show; None where anybody may ask.
+        hosts: the names under which it answers.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, token: str | None = None) -> None:
-        self._app, self._metrics = app, metrics
+    def __init__(self, app: ASGIApp, metrics: Metrics, token: str | None = None, hosts: Set[str] = LOOPBACK) -> None:
+        self._app, self._metrics, self._hosts = app, metrics, hosts
         self._expected = token.encode() if token else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -39,13 +42,11 @@ class Guard:
         exchange = _Exchange(receive, send)
         began = time.perf_counter()
         try:
-            if not self._allowed(scope):
-                refused = Refused(
-                    401, "no valid token", "send the header Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"}
-                )
-                await refused.response()(scope, exchange.receive, exchange.send)
-            else:
-                await self._app(scope, exchange.receive, exchange.send)
+            check_host(scope, self._hosts)
+            self._check_token(scope)
+            await self._app(scope, exchange.receive, exchange.send)
+        except Refused as refused:
+            await refused.response()(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
             exchange.status = _GONE
         except Exception as error:
@@ -70,12 +71,15 @@ class Guard:
                 posts=scope.get("state", {}).get("posts", 0),
             )
 
-    def _allowed(self, scope: Scope) -> bool:
+    def _check_token(self, scope: Scope) -> None:
         if self._expected is None or scope["path"] in OPEN:
-            return True
+            return
         scheme, _, shown = Request(scope).headers.get("authorization", "").partition(" ")
         # Names of schemes are the same in capitals and small letters; the token is compared in constant time.
-        return hmac.compare_digest(shown.strip(" ").encode("latin-1"), self._expected) and scheme.lower() == "bearer"
+        if not hmac.compare_digest(shown.strip(" ").encode("latin-1"), self._expected) or scheme.lower() != "bearer":
+            raise Refused(
+                401, "no valid token", "send the header Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"}
+            )
 
 
 class _Exchange:

@@ -9,7 +9,12 @@ from jointune.errors import SettingsError, setting
 MAX_POSTS = 64
 """Posts in one request."""
 
+MAX_CHARACTERS = 1_000_000
+"""Of one text."""
+
 MEGABYTE = 1_000_000
+
+_DAY = 24 * 60 * 60
 
 
 @dataclass(frozen=True)
@@ -48,8 +53,10 @@ class Limits:
     def __post_init__(self) -> None:
         for one in fields(self):
             value = getattr(self, one.name)
-            if not (0 < value < math.inf or (one.name == "max_wait" and value == 0)):
-                raise SettingsError(f"{setting(one.name, value)}: must be above 0, and finite")
+            # Those in seconds: what waits for them cannot count for ages.
+            most, at_most = (_DAY, f" ({_DAY:,} at most)") if one.type is float else (math.inf, "")
+            if not (0 < value < math.inf or (one.name == "max_wait" and value == 0)) or value > most:
+                raise SettingsError(f"{setting(one.name, value)}: must be above 0, and finite{at_most}")
         if self.queue < MAX_POSTS:
             raise SettingsError(
                 f"{setting('queue', self.queue)}: must be {MAX_POSTS} or more, the posts of one full request"

@@ -59,7 +59,7 @@ _FORM = {
     "properties": {
         "text": {"type": "string", "description": "The text; a blank one counts as missing."},
         "image": {"type": "string", "format": "binary", "description": "A picture's file: JPEG, PNG, WebP or GIF."},
-        "image_url": {"type": "string", "description": "Where the picture is, with --allow-urls."},
+        "image_url": {"type": "string", "description": "Where the picture is, if the server fetches pictures."},
     },
 }
 

@@ -8,25 +8,27 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
-from typing import Any
+from multiprocessing.synchronize import Event
+from typing import Any, NamedTuple
 
 import uvicorn
 
-from jointune.errors import JointuneError, SettingsError, setting
+from jointune.errors import JointuneError, SettingsError, first_line, setting
 from jointune.memory import return_large_blocks
 from jointune.scorer import Scorer
 from jointune.serve.app import make_app
 from jointune.serve.fetch import Fetcher
+from jointune.serve.hosts import LOOPBACK
 from jointune.serve.limits import Limits
 from jointune.serve.log import log, start_log
 from jointune.serve.metrics import CELLS, Metrics
 from jointune.serve.protocol import patient_protocol
 
 _UNUSABLE = 2
-"""How a process ends that cannot serve: the same would happen to the next one."""
+"""How a process ends that cannot serve."""
 
 _STEADY = 60.0
 """Seconds that a worker has run after which its end is taken for a single mishap."""
@@ -47,12 +49,14 @@ class Serving:
         limits: what each process takes on.
         token: what clients must show; None where anybody may ask.
         allow_urls: whether ``image_url`` is fetched.
+        hosts: the names under which it answers.
     """
 
     load: Callable[[], Scorer]
     limits: Limits
     token: str | None = None
     allow_urls: bool = False
+    hosts: Set[str] = LOOPBACK
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -61,6 +65,8 @@ def bind(host: str, port: int) -> socket.socket:
     Raises:
         SettingsError: the address is not one of this machine, or in use.
     """
+    if not 0 <= port <= 65_535:  # the system would take the rest of a division
+        raise SettingsError(f"{setting('port', port)}: choose one from 0 to 65535")
     line = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -70,7 +76,7 @@ def bind(host: str, port: int) -> socket.socket:
         line = socket.socket(family, kind, protocol)
         line.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         line.bind(address)
-    except (OSError, OverflowError) as reason:
+    except (OSError, UnicodeError) as reason:
         if line is not None:
             line.close()
         raise SettingsError(
@@ -81,6 +87,8 @@ def bind(host: str, port: int) -> socket.socket:
 
 def address_of(host: str, port: int) -> str:
     """What to type into a browser."""
+    if host in ("0.0.0.0", "::"):  # where to listen, not where to go
+        host = "localhost"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
@@ -93,13 +101,13 @@ def serve(serving: Serving, line: socket.socket, workers: int = 1) -> None:
         workers: processes; each has a model of its own.
 
     Raises:
-        JointuneError: the model cannot be loaded, or a process that cannot be started again has ended.
+        JointuneError: the model cannot be loaded or does not answer, or a process ended before it was ready.
     """
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, _leave)
     start_log()
     if workers == 1:
-        _serve_here(serving, line, Metrics(), say=True)
+        _serve_here(serving, line, Metrics(), _say)
     else:
         _supervise(serving, line, workers)
 
@@ -108,14 +116,15 @@ def _leave(*_: object) -> None:
     raise SystemExit(0)
 
 
-def _serve_here(serving: Serving, line: socket.socket, metrics: Metrics, say: bool = False) -> None:
+def _serve_here(serving: Serving, line: socket.socket, metrics: Metrics, ready: Callable[[str, float], object]) -> None:
     limits = serving.limits
     began = time.perf_counter()
     return_large_blocks()
     scorer = serving.load()
     fetch = Fetcher(limits.picture_bytes) if serving.allow_urls else None
+    app = make_app(scorer, limits, metrics, serving.token, fetch, serving.hosts)
     config = uvicorn.Config(
-        make_app(scorer, limits, metrics, serving.token, fetch),
+        app,
         http=patient_protocol(limits.body_seconds, limits.connections),
         loop="asyncio",
         ws="none",
@@ -127,39 +136,53 @@ def _serve_here(serving: Serving, line: socket.socket, metrics: Metrics, say: bo
         timeout_keep_alive=int(limits.body_seconds) or 1,
         timeout_graceful_shutdown=limits.grace,
     )
-    _Server(config, began, say).run(sockets=[line])
+    try:
+        _Server(config, began, ready).run(sockets=[line])
+    except SystemExit:  # how uvicorn ends where the application did not start
+        failure = app.state.failure
+        if failure is None:
+            raise
+        why = str(failure) if isinstance(failure, JointuneError) else f"{type(failure).__name__}: {first_line(failure)}"
+        raise JointuneError(f"the model was loaded and does not answer: {why}") from failure
 
 
 class _Server(uvicorn.Server):
-    """Says when it is ready, and when it has finished; to a person too where ``say`` is set."""
+    """Says when it is ready, and when it has finished."""
 
-    def __init__(self, config: uvicorn.Config, began: float, say: bool) -> None:
+    def __init__(self, config: uvicorn.Config, began: float, ready: Callable[[str, float], object]) -> None:
         super().__init__(config)
-        self._began, self._say = began, say
+        self._began, self._ready = began, ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         host, port = (sockets or self.servers[0].sockets)[0].getsockname()[:2]
         seconds = time.perf_counter() - self._began
         log("ready", host=host, port=port, seconds=round(seconds, 2))
-        if self._say:
-            sys.stderr.write(
-                f"ready after {seconds:.1f} s: open {address_of(host, port)} in a browser; Ctrl-C ends it\n"
-            )
+        self._ready(address_of(host, port), seconds)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
         log("stopped")
 
 
-def _work(serving: Serving, line: socket.socket, counts: Sequence[Any], number: int) -> None:
+def _say(address: str, seconds: float) -> None:
+    sys.stderr.write(f"ready after {seconds:.1f} s: open {address} in a browser; Ctrl-C ends it\n")
+
+
+def _work(serving: Serving, line: socket.socket, counts: Sequence[Any], number: int, ready: Event) -> None:
     _take_cores(number, len(counts))
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one tells the others
     start_log()
     threading.Thread(target=_follow, daemon=True).start()
+
+    def tell(address: str, seconds: float) -> None:
+        ready.set()
+        if number == 0:
+            _say(address, seconds)
+
     try:
-        _serve_here(serving, line, Metrics(counts, number), say=number == 0)
+        _serve_here(serving, line, Metrics(counts, number), tell)
     except JointuneError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(_UNUSABLE)
@@ -181,32 +204,39 @@ def _take_cores(number: int, workers: int) -> None:
             os.sched_setaffinity(0, share)
 
 
+class _Worker(NamedTuple):
+    process: BaseProcess
+    ready: Event
+
+
 class _Place:
     """A worker and those that take its place: the next one at once, then later and later while they keep ending."""
 
-    def __init__(self, number: int, start: Callable[[int], BaseProcess], now: float) -> None:
+    def __init__(self, number: int, start: Callable[[int], _Worker], now: float) -> None:
         self._number, self._start = number, start
         self._pause = 0.0
         self._fill(now)
 
     def _fill(self, now: float) -> None:
-        self.process = self._start(self._number)
+        self.process, self._ready = self._start(self._number)
         self._began, self._again = now, math.inf
 
     def tend(self, now: float) -> None:
         """Start the next one if it is time.
 
         Raises:
-            JointuneError: the worker said that none can start.
+            JointuneError: the worker ended before it was ready, and so would the next one.
         """
         if now >= self._again:
             self._fill(now)
         elif self._again == math.inf and not self.process.is_alive():
             if now - self._began >= _STEADY:
                 self._pause = 0.0
-            log("worker ended", worker=self._number, exit_code=self.process.exitcode, next_in_seconds=self._pause)
-            if self.process.exitcode == _UNUSABLE:
-                raise JointuneError("a worker could not start; its message is above")
+            code = self.process.exitcode
+            log("worker ended", worker=self._number, exit_code=code, next_in_seconds=self._pause)
+            if not self._ready.is_set():
+                said = "its message is above" if code == _UNUSABLE else f"its exit code is {code}"
+                raise JointuneError(f"a worker could not start; {said}")
             self._again = now + self._pause
             self._pause = min(max(1.0, 2 * self._pause), _LONGEST_PAUSE)
 
@@ -216,10 +246,11 @@ def _supervise(serving: Serving, line: socket.socket, workers: int) -> None:
     context = multiprocessing.get_context("spawn")
     counts = [context.RawArray("d", CELLS) for _ in range(workers)]
 
-    def start(number: int) -> BaseProcess:
-        process = context.Process(target=_work, args=(serving, line, counts, number), name=f"worker {number}")
+    def start(number: int) -> _Worker:
+        ready = context.Event()
+        process = context.Process(target=_work, args=(serving, line, counts, number, ready), name=f"worker {number}")
         process.start()
-        return process
+        return _Worker(process, ready)
 
     places = [_Place(number, start, time.monotonic()) for number in range(workers)]
     try:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, TypeAdapter, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from jointune.serve.limits import MAX_POSTS
+from jointune.serve.limits import MAX_CHARACTERS, MAX_POSTS
 
 
 def _from_base64(value: Any) -> Any:
@@ -39,10 +39,12 @@ class GivenPost(BaseModel):
         json_schema_extra={"anyOf": [{"required": [name]} for name in ("text", "image", "image_url")]},
     )
 
-    text: str | None = Field(default=None, description="The text; a blank one counts as missing.")
+    text: str | None = Field(
+        default=None, max_length=MAX_CHARACTERS, description="The text; a blank one counts as missing."
+    )
     image: Base64 | None = Field(default=None, description="A picture's file, in base64: JPEG, PNG, WebP or GIF.")
     image_url: str | None = Field(
-        default=None, description="Where the picture can be fetched, where the server was started with --allow-urls."
+        default=None, max_length=8192, description="Where the picture is, if the server fetches pictures."
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from PIL import Image
 
+from jointune.errors import setting
 from jointune.scorer import Scorer
 from jointune.serve.batcher import Batcher
 from jointune.serve.limits import Limits
@@ -135,7 +136,7 @@ class Service:
 
     async def _fetched(self, url: str) -> bytes:
         if self._fetch is None:
-            remedy = "send the picture itself, or ask whoever runs the server for --allow-urls"
+            remedy = f"send the picture itself, or ask whoever runs the server for {setting('allow_urls')}"
             raise Refused(422, "this server fetches nothing", remedy)
         return await _in(self._fetchers, self._fetch, url)
 

@@ -2,12 +2,13 @@
 
 import errno
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from jointune.errors import BundleError
+from jointune.errors import BundleError, first_line
 from jointune.files import atomic_file
 from jointune.training.unfinished import STATE
 
@@ -46,15 +47,18 @@ class Checkpoints:
         if not path.exists():
             return None
         try:
+            with zipfile.ZipFile(path) as archive:  # torch itself reads past a wrong checksum
+                if damaged := archive.testzip():
+                    raise ValueError(f"{damaged} was changed")
             # weights_only: tensors and plain values; nothing in the file is executed
             saved = torch.load(path, map_location="cpu", weights_only=True)
+            fingerprint, state = dict(saved["fingerprint"]), dict(saved["state"])
         except Exception as reason:
-            raise BundleError(f"{path} is damaged: {reason}; remove it and start again") from reason
-        differing = sorted(name for name, value in self.fingerprint.items() if saved["fingerprint"].get(name) != value)
+            raise BundleError(f"{path} is damaged: {first_line(reason)}; remove it and start again") from reason
+        differing = sorted(name for name, value in self.fingerprint.items() if fingerprint.get(name) != value)
         if differing:
             raise BundleError(
                 f"{self.folder} holds a run with other {', '.join(differing)}: "
                 "resume with the same posts and settings, or remove it and start again"
             )
-        state: dict[str, Any] = saved["state"]
         return state

@@ -12,6 +12,7 @@ from jointune.batches.normalise import valid_kinds
 from jointune.errors import SettingsError, setting
 from jointune.extras import check_installed
 from jointune.fusion.choice import check_fusion
+from jointune.posts.ocr import check_ocr
 from jointune.posts.problems import valid_policy
 from jointune.training.tracking import check_trackers
 
@@ -124,6 +125,8 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     check_trackers(settings.get("track"))
     if settings.get("lora") is not None:
         check_installed("peft", "lora", setting("lora"))
+    if settings.get("read_image_text"):
+        check_ocr()
     if str(settings.get("image_encoder", "")).startswith("timm:"):
         check_installed("timm", "timm", setting("image_encoder", settings["image_encoder"]))
 

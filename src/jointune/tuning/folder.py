@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jointune.bundle import versions
-from jointune.files import TUNING_MARK, claim_folder
+from jointune.files import TUNING_MARK
 from jointune.posts.digest import posts_digest
 from jointune.posts.post import Posts
+from jointune.run_folder import claim_folder
 from jointune.training.tracking import loggable
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 STUDY = "study.db"
 """Optuna's database in it."""
 
-FORMAT = 1
-"""Raised when an older jointune could no longer go on with the study."""
+FORMAT = 2
+"""Raised where the study's file changes, or what a trial does: no study may hold trials of both kinds."""
 
 
 def open_folder(folder: Path, about: dict[str, Any], resume: bool, force: bool) -> None:

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from jointune.counting import counted
+from jointune.errors import option
 from jointune.files import atomic_file
 from jointune.report.markdown import table
 from jointune.tuning.result import Tuned
@@ -43,6 +44,6 @@ def _lines(tuned: Tuned) -> list[str]:
         "with your posts and the options that say which columns are what, for",
         "",
         "```bash",
-        f"jointune train POSTS --out MODEL {shlex.join(tuned.options)}",
+        f"jointune train POSTS {option('out', 'MODEL')} {shlex.join(tuned.options)}",
         "```",
     ]

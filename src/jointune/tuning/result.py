@@ -1,13 +1,14 @@
 """What a tuning found: its trials, the best settings, and whether they are better than the default recipe."""
 
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from jointune.classifier import JointClassifier
 from jointune.counting import counted
-from jointune.errors import InterruptedTraining
+from jointune.errors import InterruptedTraining, option
 from jointune.evaluation.paired import Difference
 from jointune.posts.problems import Problem
 from jointune.training.recipe import METRICS
@@ -165,13 +166,8 @@ def _spelled(score: str) -> str:
 
 
 def _option(name: str, value: Any) -> list[str]:
-    option = f"--{name.replace('_', '-')}"
     if name == "class_weight":
-        return ["--balanced"] if value == "balanced" else []
-    if name == "train_layers" and value is None:
-        return [option, "all"]
-    if value is None or name == "device":
+        return [option("balanced")] if value == "balanced" else []
+    if name == "device" or (value is None and name != "train_layers"):
         return []
-    if isinstance(value, bool):
-        return [option] if value else [] if name == "read_image_text" else [option.replace("--", "--no-", 1)]
-    return [option, str(value)]
+    return shlex.split(option(name, value))

@@ -15,11 +15,13 @@ from jointune.evaluation.intervals import Metric
 from jointune.evaluation.paired import paired_difference
 from jointune.evaluation.spread import Run
 from jointune.extras import require
+from jointune.files import TUNING_MARK
 from jointune.posts.check import class_numbers
 from jointune.posts.post import Posts
 from jointune.posts.problems import OnBadImage, Problem, valid_policy
 from jointune.posts.split import identity_groups
 from jointune.progress import LineBar, QuietBar, spoken
+from jointune.run_folder import locking
 from jointune.training.recipe import METRICS
 from jointune.tuning.budget import TRIALS, Budget
 from jointune.tuning.folder import STUDY, about_of, discard, open_folder
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 
+@locking("out")
 def tune(
     posts: Any,
     *,
@@ -95,10 +98,11 @@ def tune(
         raise SettingsError("there is nothing left to search: leave one of the searched settings open")
     use = JointClassifier(**fixed).columns()
     learn, held, problems = divide(posts, validation, use, on_bad_image, seed, progress)
-    folder = Path(out) if out is not None else None
+    folder, resumed = Path(out) if out is not None else None, False
     if folder:
+        resumed = resume and (folder / TUNING_MARK).exists()
         open_folder(folder, about_of(learn, held, fixed, space), resume, force)
-    study = open_study(folder / STUDY if folder else None)
+    study = open_study(folder / STUDY if folder else None, resumed)
 
     first = {name: default[name] for name in space}
     search = _Search(study, space, first, fixed, learn, held, problems, progress)

@@ -21,12 +21,18 @@ FEWEST_FOR_IMPORTANCE = 10
 """Finished trials below which nothing is said of which settings mattered."""
 
 
-def open_study(path: Path | None) -> "Study":
+def open_study(path: Path | None, resumed: bool = False) -> "Study":
     """The study that is stored at ``path``, a new one where there is none; in memory alone without ``path``.
 
+    Args:
+        path: of Optuna's database.
+        resumed: whether it must be there.
+
     Raises:
-        OutputError: the file is damaged or cannot be written.
+        OutputError: the file is damaged or missing, or cannot be written.
     """
+    if resumed and path is not None and not (path.is_file() and path.stat().st_size):
+        raise OutputError(f"{path} is missing or empty: begin anew with {setting('force', True)}")
     optuna = require("optuna", "tune", "tuning")
     said = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from jointune.batches.batch import Batch
-from jointune.evaluation.calibration import UNSURE, presence
+from jointune.evaluation.calibration import presence
+from jointune.posts.labels import UNSURE
 from jointune.posts.post import Post
 from jointune.posts.problems import Problem
 from jointune.scorer import Scorer

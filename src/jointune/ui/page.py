@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 from gradio.components import Component
 from gradio.events import Dependency
 
@@ -45,7 +46,19 @@ def make_page(scorer: Scorer, folder: Path, name: str, examples: Sequence[Exampl
     # Gradio checks that a file was uploaded only once a page was launched, which one that is mounted never is: whoever
     # reaches the port could name any file of the machine.
     page.has_launched = True
+    for block in page.blocks.values():
+        _keep_to_uploads(block, folder)
     return page
+
+
+def _keep_to_uploads(block: Block, folder: Path) -> None:
+    """Have a component take files of the folder alone, where gradio also fetches what an address leads to."""
+    take = block.async_move_resource_to_block_cache
+
+    async def take_uploaded(path: str | Path | None) -> str | None:
+        return await take(path and str(uploaded(path, folder)))
+
+    block.async_move_resource_to_block_cache = take_uploaded
 
 
 def _while_working(
@@ -62,7 +75,7 @@ def _while_working(
     done.then(lambda: gr.Button(name, interactive=True), None, button, **_INTERNAL)
 
 
-def _uploaded(path: str, folder: Path) -> Path:
+def uploaded(path: str | Path, folder: Path) -> Path:
     """The path of a file that was uploaded, or is an example.
 
     Raises:
@@ -77,7 +90,7 @@ def _uploaded(path: str, folder: Path) -> Path:
 def _one_post(scorer: Scorer, folder: Path, examples: Sequence[Example]) -> None:
     def answer(text: str, picture: str | None) -> tuple[str, gr.Label]:
         try:
-            verdict = judge(scorer, text, _uploaded(picture, folder) if picture else None)
+            verdict = judge(scorer, text, uploaded(picture, folder) if picture else None)
         except JointuneError as error:
             verdict = Verdict([str(error)])
         return said(verdict.sentences), gr.Label(verdict.shares, visible=bool(verdict.shares))
@@ -125,8 +138,8 @@ def _table(scorer: Scorer, folder: Path) -> None:
         try:
             done = score_table(
                 scorer,
-                _uploaded(table, folder),
-                _uploaded(pictures, folder) if pictures else None,
+                uploaded(table, folder),
+                uploaded(pictures, folder) if pictures else None,
                 out,
                 lambda read: progress((read, None), desc="Scoring", unit="rows"),
             )

@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from jointune.counting import counted
+from jointune.counting import counted, listed
 from jointune.errors import PostsError
 from jointune.posts.formats.delimited import DelimitedTable
 from jointune.posts.post import Post
 from jointune.posts.problems import Problem
 from jointune.posts.read import Columns, PostsFile
-from jointune.posts.write import added_columns, check_output, open_writer
+from jointune.posts.write import added_columns, check_output, columns_of_earlier_scoring, open_writer
 from jointune.scorer import Scorer
 from jointune.ui.archive import Archive
 
@@ -64,7 +64,7 @@ def score_table(
         scorer: the model.
         table: with a column ``text``, ``image``, or both.
         pictures: a zip file; the column ``image`` holds paths in it. Without one, no row has a picture.
-        out: the CSV file to write, with the columns that ``jointune predict`` adds.
+        out: the CSV file to write, with the columns that ``jointune predict --safe-csv`` adds, or replaces.
         progress: called with the number of rows read so far.
 
     Raises:
@@ -74,7 +74,8 @@ def score_table(
     use, without = _columns(table, pictures is not None)
     file = PostsFile(table, use)
     added = added_columns(scorer.labels)
-    check_output(out, file.columns, added)
+    earlier = frozenset(columns_of_earlier_scoring(file.table))
+    check_output(out, [name for name in file.columns if name not in earlier], added)
     problems: list[Problem] = []
     read = 0
     answers = dict.fromkeys(scorer.labels, 0)
@@ -87,14 +88,14 @@ def score_table(
             progress(read)
             yield post
 
-    with open_writer(out, file.table, added) as writer:
+    with open_writer(out, file.table, added, earlier, safe=True) as writer:
         for entry in scorer.stream(counted(_with_pictures(file, pictures)), "skip", problems, table.name):
             answer, confidence = scorer.answer(entry.probabilities)
             answers[answer] = answers.get(answer, 0) + 1
             if len(first) < _PREVIEWED:
                 first.append((entry.post, answer, confidence))
-            cells = scorer.cells(entry.probabilities)
-            writer.write({**entry.post.fields, **dict(zip(added, cells, strict=True))})
+            fields = {name: value for name, value in entry.post.fields.items() if name not in earlier}
+            writer.write({**fields, **dict(zip(added, scorer.cells(entry.probabilities), strict=True))})
         if not read:
             raise PostsError(f"{table.name}: no posts: the file has a header but no rows")
     return ScoredTable(out, answers, first, read, problems, without)
@@ -108,7 +109,8 @@ def _columns(table: Path, with_pictures: bool) -> tuple[Columns, str | None]:
         return Columns(TEXT, IMAGE if shown else None, None), None if shown else IMAGE
     if IMAGE not in there:
         raise PostsError(
-            f"{table.name}: no column {TEXT!r} and none {IMAGE!r} (there are: {', '.join(there)}); rename one of them"
+            f"{table.name}: no column {TEXT!r} and none {IMAGE!r} (there are: {listed(there, len(there))}); rename one "
+            "of them"
         )
     if not with_pictures:
         raise PostsError(f"{table.name}: it has pictures only, so add the zip file that holds them")

@@ -103,7 +103,7 @@ def test_the_answer_names_the_best_method_its_interval_seeds_budgets_and_seconds
             "joint has the highest macro F1",
             "95 % interval",
             "seeds 0 and 1",
-            "16 labels a class",
+            "16 training posts a label",
             "seconds",
         ):
             assert part in answer

@@ -35,16 +35,16 @@ def joined(path, rows, separator="\t"):
         ['"Best" day', "plain"],
         ['"Best day ever', "plain"],
         ["plain", '"'],
-        ['"to be', 'or not"', "plain"],
+        ['"to be', 'or not"', "plain", "simple", "easy", "clear"],
         ['""', '"a', "b"],
     ],
 )
 def test_a_table_joined_without_quoting_keeps_every_row(tmp_path, cells):
-    path = joined(tmp_path / "posts.tsv", [(cell, "", f"label {number}") for number, cell in enumerate(cells)])
+    path = joined(tmp_path / "posts.tsv", [(cell, "", f"label {number % 2}") for number, cell in enumerate(cells)])
     with pytest.warns(JointuneWarning, match=rf"posts\.tsv: {UNQUOTED}"):
         posts = read_posts(path)
     assert [post.text for post in posts] == cells
-    assert posts.labels == [f"label {number}" for number in range(len(cells))]
+    assert posts.labels == [f"label {number % 2}" for number in range(len(cells))]
     assert PostsFile(path).count() == len(cells)
 
 
@@ -52,6 +52,44 @@ def test_cells_that_all_end_as_they_begin_are_quoted(tmp_path, recwarn):
     path = joined(tmp_path / "posts.tsv", [('"wow"', "", "x"), ('"said ""no"""', "", "y")])
     assert texts(path) == ["wow", 'said "no"']
     assert not [warning for warning in recwarn if warning.category is JointuneWarning]
+
+
+TABLES = [f"a\tb\n{number}" for number in range(3)]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [*[("plain", "xy"[number % 2]) for number in range(9)], *[(cell, "x") for cell in TABLES]],
+        [*[(f"plain {number}", "xy"[number % 2]) for number in range(1000)], ("tab\tand\nline\nend", "x")],
+        [*[("plain", "x"), ("simple", "y")] * 3, ("x\tyes\nno", "y")],
+        [(cell, "xy"[number % 2]) for number, cell in enumerate(TABLES)],
+    ],
+)
+@pytest.mark.filterwarnings("ignore:posts.tsv. the cell that begins on line 2 holds separators and line ends, and is")
+def test_cells_of_a_quoted_table_may_hold_tabs_and_line_ends(tmp_path, rows):
+    """Also where each of their lines has as many tabs as the header."""
+    path = tmp_path / "posts.tsv"
+    pd.DataFrame(rows, columns=["text", "label"]).to_csv(path, index=False, sep="\t")
+    posts = PostsFile(path, Columns("text", None)).read()
+    assert [(post.text, post.label) for post in posts] == rows
+
+
+def test_two_columns_joined_without_quoting_keep_every_row(tmp_path):
+    rows = [('"to be', "x"), ('or not"', "y"), ('"that', "y"), ("is the", "x"), ('question"', "x")]
+    rows += [(f"plain {number}", "xy"[number % 2]) for number in range(4)]
+    path = tmp_path / "posts.tsv"
+    path.write_text("".join("\t".join(row) + "\n" for row in [("text", "label"), *rows]))
+    with pytest.warns(JointuneWarning, match=UNQUOTED):
+        posts = PostsFile(path, Columns("text", None)).read()
+    assert [(post.text, post.label) for post in posts] == rows
+
+
+def test_where_nothing_tells_a_cell_from_rows_it_is_said(tmp_path):
+    path = tmp_path / "posts.tsv"
+    path.write_text('text\tlabel\n"to be\tx\nor not"\ty\n')
+    with pytest.warns(JointuneWarning, match=r"cell that begins on line 2 .* read as one cell\. If it is several"):
+        assert [post.text for post in PostsFile(path, Columns("text", None)).read()] == ["to be\tx\nor not"]
 
 
 def test_a_csv_joined_without_quoting_is_read_where_it_fits(tmp_path):

@@ -100,7 +100,7 @@ def test_rows_of_no_use_stop_or_are_skipped(tmp_path):
     folder = memes(tmp_path / "set", train=[(1, 0), (2, 1)])
     with open(folder / "train.jsonl", "a") as file:
         file.write('oops\n{"id": 4, "label": 1}\n{"id": 5, "img": "img/00001.png", "label": 7}\n')
-    with pytest.raises(PostsError, match=r"row 3 \(line 3\): the row: not a JSON object.*--on-missing skip"):
+    with pytest.raises(PostsError, match=r"row 3 \(line 3\): the row: not a JSON object.*on_missing='skip'"):
         load_public("hateful-memes", folder)
     found = load_public("hateful-memes", folder, on_missing="skip")
     assert [number for number, *_ in told(found)] == ["1", "2"]

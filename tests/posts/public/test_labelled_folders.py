@@ -70,7 +70,7 @@ def test_what_is_no_post_is_counted(tmp_path):
 def test_a_link_to_nowhere_is_a_missing_picture(tmp_path):
     folder = tree(tmp_path / "set", "a/1.jpg")
     (folder / "a" / "2.jpg").symlink_to("nowhere.jpg")
-    with pytest.raises(PostsError, match=r"the set: a/2\.jpg: no such file in the folder; .* --on-missing skip"):
+    with pytest.raises(PostsError, match=r"the set: a/2\.jpg: no such file in the folder; .* on_missing='skip'"):
         load_public("folders", folder)
     assert load_public("folders", folder, on_missing="skip").left_out == {"text or picture is missing": 1}
 
@@ -88,7 +88,7 @@ def test_texts_in_another_encoding_are_read_as_they_were_meant(tmp_path):
         found = load_public("folders", texts_in(tmp_path / "set", texts, "cp1252"))
     assert [post.text for post in found.posts] == texts
     said = str(caught[0].message)
-    assert "a guess: --encoding names another one" in said
+    assert "a guess: encoding names another one" in said
     assert [line.strip() for line in said.splitlines()[1:]] == [
         f"a/{number}.txt: {texts[number]}" for number in range(3)
     ]
@@ -96,7 +96,7 @@ def test_texts_in_another_encoding_are_read_as_they_were_meant(tmp_path):
 
 def test_an_encoding_that_cannot_be_told_is_asked_for(tmp_path):
     folder = texts_in(tmp_path / "set", ["é", "\x81\x8d\x8f\x90\x9d\xff"], "latin-1")
-    with pytest.raises(PostsError, match=r"0\.txt: not UTF-8, like 2 text files.*name their encoding with --encoding"):
+    with pytest.raises(PostsError, match=r"0\.txt: not UTF-8, like 2 text files.*name their encoding \(encoding\)"):
         load_public("folders", folder)
     folder = texts_in(tmp_path / "other", ["vőlegény", "é"], "cp1250")
     with pytest.raises(PostsError, match=r"too little to tell cp1250 and .* apart") as caught:
@@ -125,7 +125,7 @@ def test_a_byte_order_mark_says_the_encoding(tmp_path, encoding):
 
 def test_utf16_without_a_mark_is_not_taken_for_utf8(tmp_path):
     folder = texts_in(tmp_path / "set", ["plain words"], "utf-16-le")
-    with pytest.raises(PostsError, match="--encoding"):
+    with pytest.raises(PostsError, match=r"name their encoding \(encoding\)"):
         load_public("folders", folder)
     assert load_public("folders", folder, encoding="utf-16-le").posts[0].text == "plain words"
 

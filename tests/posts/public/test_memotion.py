@@ -77,7 +77,7 @@ def test_malformed_rows_are_skipped_where_asked(tmp_path):
     folder = memotion(tmp_path / "set", ["neutral", "neutral"])
     with open(folder / "labels.csv", "a") as file:
         file.write("2,image_0.jpg\n")
-    with pytest.raises(PostsError, match=r"row 3 \(line 4\): the row: it has 2 fields.*--on-missing skip"):
+    with pytest.raises(PostsError, match=r"row 3 \(line 4\): the row: it has 2 fields.*on_missing='skip'"):
         load_public("memotion", folder)
     found = load_public("memotion", folder, on_missing="skip")
     assert (len(found.posts), found.left_out) == (2, {"the row is malformed": 1})

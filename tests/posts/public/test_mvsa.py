@@ -172,7 +172,7 @@ def test_a_text_that_is_not_like_the_others_stops_or_is_skipped(tmp_path):
     (folder / "data" / "20.txt").write_bytes(b"cut in the middle \xa1")
     with (
         pytest.warns(JointuneWarning, match="20 of 20 text files"),
-        pytest.raises(PostsError, match=r"row 20 .*20\.txt: neither UTF-8 nor gb18030 .*--encoding"),
+        pytest.raises(PostsError, match=r"row 20 .*20\.txt: neither UTF-8 nor gb18030 .*with encoding"),
     ):
         load_public("mvsa-single", folder)
     with pytest.warns(JointuneWarning):
@@ -186,7 +186,7 @@ def test_malformed_rows_are_skipped_where_asked(tmp_path):
     (folder / "labelResultAll.txt").write_text(
         f"{HEADER}\n1\tneutral,neutral\n2\n3\tneutral,happy\n4\tneutral,neutral\n"
     )
-    with pytest.raises(PostsError, match=r"row 2 \(line 3\): .*--on-missing skip"):
+    with pytest.raises(PostsError, match=r"row 2 \(line 3\): .*on_missing='skip'"):
         load_public("mvsa-single", folder)
     found = load_public("mvsa-single", folder, on_missing="skip")
     assert list(labels(found)) == ["1", "4"]
@@ -197,7 +197,7 @@ def test_malformed_rows_are_skipped_where_asked(tmp_path):
 def test_a_missing_file_stops_or_is_skipped(tmp_path, name):
     folder = mvsa(tmp_path / "set", ["neutral,neutral"] * 3)
     (folder / name).unlink()
-    with pytest.raises(PostsError, match=rf"row 2 \(line 3\): {name}: no such file .* --on-missing skip"):
+    with pytest.raises(PostsError, match=rf"row 2 \(line 3\): {name}: no such file .* on_missing='skip'"):
         load_public("mvsa-single", folder)
     found = load_public("mvsa-single", folder, on_missing="skip")
     assert list(labels(found)) == ["1", "3"]

@@ -43,7 +43,7 @@ def design_sentence(comparison: Comparison) -> str:
 
 
 def answer(comparison: Comparison, summary: Summary) -> list[str]:
-    """The answer for the largest label budget: the best method, what to know first, and a cheaper one as good."""
+    """The answer for the largest budget: the best method, what to know first, and a cheaper one as good."""
     if not summary.lines:
         return ["No training finished, so nothing can be said about the methods yet."]
     most = [line for line in summary.lines if line.budget == comparison.budgets[-1]]
@@ -54,7 +54,7 @@ def answer(comparison: Comparison, summary: Summary) -> list[str]:
 
 
 def further(comparison: Comparison, summary: Summary) -> list[str]:
-    """What else was found: differences from the reference, few labels, labels saved, seconds."""
+    """What else was found: differences from the reference, few training posts, posts saved, seconds."""
     budgets = comparison.budgets
     most = [line for line in summary.lines if line.budget == budgets[-1]]
     said = against_reference(most, summary.reference)
@@ -67,7 +67,7 @@ def further(comparison: Comparison, summary: Summary) -> list[str]:
 
 
 def cautions(comparison: Comparison, summary: Summary, budget: Budget) -> list[str]:
-    """What to know before the scores of a label budget are trusted."""
+    """What to know before the scores of a budget are trusted."""
     lines = [line for line in summary.lines if line.budget == budget]
     said = [f"{note}." for line in lines for note in line.notes]
     same = [
@@ -167,10 +167,10 @@ def saving_sentence(saving: Saving, reference: str) -> str:
         more = f", more than {ratio} times as many" if saving.ratio > 1.05 else ""
         return f"{head}; no other method reaches that with up to {needed} posts{more}."
     if saving.relation == "<=":
-        saved = "no labels are saved" if saving.ratio <= 1 else f"at most {ratio} times as many"
+        saved = "no posts are saved" if saving.ratio <= 1 else f"at most {ratio} times as many"
         return f"{head}; {saving.method} reaches that with {needed} posts or fewer: {saved}."
     if saving.ratio <= 1:
-        return f"{head}; {saving.method} reaches that with about {needed} posts: no labels are saved."
+        return f"{head}; {saving.method} reaches that with about {needed} posts: no posts are saved."
     return f"{head}; the next-best method, {saving.method}, needs about {needed} posts for it, {ratio} times as many."
 
 

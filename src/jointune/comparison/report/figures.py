@@ -68,12 +68,12 @@ def listed(names: Sequence[str], most: int | None = None) -> str:
 
 
 def budget_name(budget: Budget) -> str:
-    """A label budget in a sentence."""
-    return "all labels" if budget is None else f"{plural(budget, 'label')} a class"
+    """A budget in a sentence."""
+    return "all training posts" if budget is None else f"{plural(budget, 'training post')} a label"
 
 
 def budget_names(budgets: Sequence[Budget]) -> str:
-    """Several label budgets in a sentence."""
+    """Several budgets in a sentence."""
     numbers = [f"{budget:,}" for budget in budgets if budget is not None]
-    several = [f"{listed(numbers)} {'label' if numbers == ['1'] else 'labels'} a class"] if numbers else []
-    return ", and ".join([*several, *(["all labels"] if None in budgets else [])])
+    several = [f"{listed(numbers)} training {'post' if numbers == ['1'] else 'posts'} a label"] if numbers else []
+    return ", and ".join([*several, *(["all training posts"] if None in budgets else [])])

@@ -140,11 +140,11 @@ def _comparisons(summary: Summary) -> list[str]:
     if most < 2:
         return []
     said = [
-        f"Up to {most} methods were compared with {summary.reference} at each label budget. P-values are adjusted for "
-        "that number (Holm), but not for several scores and several budgets."
+        f"Up to {most} methods were compared with {summary.reference} at each number of training posts. P-values are "
+        "adjusted for that number (Holm), but not for several scores and several budgets."
     ]
     if summary.saved:
-        said.append("The numbers of labels saved are read off the mean curves and have no interval.")
+        said.append("The numbers of posts saved are read off the mean curves and have no interval.")
     return said
 
 

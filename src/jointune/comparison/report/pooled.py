@@ -1,4 +1,4 @@
-"""The predictions of a method's trainings at one label budget, taken together."""
+"""The predictions of a method's trainings at one budget, taken together."""
 
 from dataclasses import dataclass
 from functools import cached_property

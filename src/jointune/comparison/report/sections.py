@@ -46,7 +46,7 @@ NOTHING = Paragraph("No training finished, so there is nothing to show.")
 def sections(comparison: Comparison, summary: Summary) -> list[Section]:
     """All sections, in their order; those that have nothing to show say so."""
     found = pools(comparison, comparison.budgets[-1]) if summary.lines else []
-    largest = budget_name(comparison.budgets[-1]) if summary.lines else "all labels"
+    largest = budget_name(comparison.budgets[-1]) if summary.lines else budget_name(None)
     return [
         _answer(comparison, summary),
         _scores(comparison, summary),
@@ -124,7 +124,7 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
         ("folds", f"{len(comparison.folds):,}"),
         ("divided by", str(protocol.get("divided by", "not stated"))),
         ("test posts that share a picture or a text with training", f"{shared:,}"),
-        ("label budgets: posts to learn from", budget_names(budgets)),
+        ("posts to learn from", budget_names(budgets)),
         ("seeds", listed([str(seed) for seed in sorted({cell.seed for cell in tried})])),
         ("trainings", f"{len(comparison.results):,} finished, {len(comparison.failures):,} crashed"),
         ("settings that were chosen", _pairs(settings) or "none: the recipe's own"),
@@ -158,7 +158,7 @@ def _scores(comparison: Comparison, summary: Summary) -> Section:
     return Section(
         "scores",
         "Scores",
-        "Each table shows, for one number of labels to learn from, how good every method is on posts that it has not "
+        "Each table shows, for one number of posts to learn from, how good every method is on posts that it has not "
         "seen, and how far it is from the reference.",
         blocks if comparison.budgets else [NOTHING],
     )
@@ -171,10 +171,10 @@ def _scored(comparison: Comparison, summary: Summary, budget: Budget) -> list[Bl
 
 
 def _curves(comparison: Comparison, summary: Summary) -> Section:
-    lead = "This shows how macro F1 grows with the number of labelled posts, and how many labels the reference saves."
+    lead = "This shows how macro F1 grows with the number of labelled posts, and how many of them the reference saves."
     curves = {method: [line for line in summary.lines if line.method == method] for method in comparison.methods}
     if len(comparison.budgets) < 2:
-        return Section("curve", "Learning curve", lead, [Paragraph("It needs two label budgets at least.")])
+        return Section("curve", "Learning curve", lead, [Paragraph("It needs two numbers of training posts at least.")])
     reference = summary.reference
     last = {line.method: line.scores["macro_f1"] for line in summary.lines}
     panels = [
@@ -197,7 +197,7 @@ def _curves(comparison: Comparison, summary: Summary) -> Section:
         ]
     else:
         blocks.append(
-            Paragraph("Labels saved cannot be told: that needs two methods, and two budgets of the reference.")
+            Paragraph("Posts saved cannot be told: that needs two methods, and two numbers of training posts.")
         )
     return Section("curve", "Learning curve", lead, blocks)
 

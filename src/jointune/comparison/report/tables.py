@@ -188,7 +188,7 @@ def answer_table(summary: Summary, budget: Budget) -> Table:
 
 
 def score_table(summary: Summary, budget: Budget) -> Table:
-    """Scores and differences from the reference at a label budget."""
+    """Scores and differences from the reference at a budget."""
     lines = [line for line in summary.lines if line.budget == budget]
     columns = [Column("method", "l"), *(Column(name, group="score (95 % interval)") for name in TITLES.values())]
     compared = any(line.differences for line in lines)
@@ -207,12 +207,12 @@ def score_table(summary: Summary, budget: Budget) -> Table:
     number = count(learned[0]) if len(learned) == 1 else f"{count(learned[0])} to {count(learned[-1])}"
     runs = sorted({line.runs for line in lines})
     trainings = plural(runs[-1], "training") if len(runs) == 1 else f"{runs[0]} to {plural(runs[-1], 'training')}"
-    caption = f"{budget_name(budget)}: {number} training posts, {trainings} a method"
+    caption = f"{budget_name(budget)}: {number} posts, {trainings} a method"
     return Table(caption[0].upper() + caption[1:], columns, rows)
 
 
 def curve_table(summary: Summary, comparison: Comparison, folded: str = "") -> Table:
-    """Macro F1 of each method at each label budget."""
+    """Macro F1 of each method at each budget."""
     found = {(line.method, line.budget): line for line in summary.lines}
     rows = [
         [
@@ -225,11 +225,11 @@ def curve_table(summary: Summary, comparison: Comparison, folded: str = "") -> T
         for method in comparison.methods
     ]
     columns = [Column("method", "l"), *(Column(budget_name(budget)) for budget in comparison.budgets)]
-    return Table("Macro F1 (95 % interval) by label budget", columns, rows, folded=folded)
+    return Table("Macro F1 (95 % interval) by number of training posts", columns, rows, folded=folded)
 
 
 def saved_table(summary: Summary) -> Table:
-    """The labels that the next-best method needs to match the reference."""
+    """The training posts that the next-best method needs to match the reference."""
     sign = {"=": "", "<=": "≤ ", ">": "> "}
     rows = [
         [
@@ -251,7 +251,7 @@ def saved_table(summary: Summary) -> Table:
     notes = [
         "Next-best: the method that reaches the same macro F1 with the fewest training posts, read off its learning "
         "curve. ≤: it does so with its smallest budget already. >: none does with the largest budget that all were "
-        f"tried with. Below 1 {TIMES}, the other method needs fewer labels."
+        f"tried with. Below 1 {TIMES}, the other method needs fewer posts."
     ]
     return Table(f"Training posts for the same macro F1 as {summary.reference}", columns, rows, notes)
 

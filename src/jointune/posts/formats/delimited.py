@@ -2,16 +2,19 @@
 
 import csv
 import re
+import sys
 import warnings
-from collections import deque
+from bisect import bisect
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import chain, islice
 from pathlib import Path
 from typing import Literal, TextIO
 
 from jointune.errors import JointuneWarning, PostsError
 from jointune.posts.encoding import advice, file_encoding
-from jointune.posts.formats.table import Row
+from jointune.posts.formats.table import MOST_CHARACTERS, Row, with_clear_errors
 from jointune.posts.problems import Problem
 
 _DELIMITERS = {".csv": ",;\t|", ".tsv": "\t"}
@@ -39,11 +42,12 @@ class DelimitedTable:
         self.path = path
         self.encoding = file_encoding(path, encoding)
         # The module's default of 131,072 characters would refuse a long text.
-        csv.field_size_limit(2**31 - 1)
+        csv.field_size_limit(MOST_CHARACTERS)
         self._told = self._told_separator()
         self._delimiter, self._header = self._read_header(wanted)
         self.columns = [name.strip() or f"column {place}" for place, name in enumerate(self._header, 1)]
 
+    @with_clear_errors
     def rows(self) -> Iterator[Row]:
         """Each row in file order; see ``Table.rows``."""
         width = len(self.columns)
@@ -74,7 +78,8 @@ class DelimitedTable:
         """Whether quotation marks at the start of cells enclose these, or are characters like any other.
 
         Tables whose cells were joined without quoting are told by cells that begin with a quotation mark and do not end
-        with it: read as quoted, such a cell would swallow the rows that follow.
+        with it: read as quoted, such a cell would swallow the rows that follow. Where a later row happens to end it,
+        the table can be read either way, and what the lines say decides.
 
         Raises:
             PostsError: neither reading fits.
@@ -91,7 +96,8 @@ class DelimitedTable:
             rows += 1
             fitting += len(values) == width
             enclosed += any(_ENCLOSED.fullmatch(value) for value in values)
-        if fitting >= 0.99 * rows and enclosed <= rows / 2:
+        swallowed = fault.startswith(_SWALLOWED)
+        if enclosed <= rows / 2 and (self._lines_are_rows(fault) if swallowed else fitting >= 0.99 * rows):
             warnings.warn(
                 f"{self.path.name}: read as a table without quoting, whose quotation marks are characters like any "
                 f"other: {fault}",
@@ -99,10 +105,46 @@ class DelimitedTable:
                 stacklevel=2,
             )
             return csv.QUOTE_NONE
-        if fault.startswith(_SWALLOWED):
+        if swallowed:
             return csv.QUOTE_MINIMAL  # a cell may hold separators and line ends, and nothing speaks for another reading
         raise PostsError(
             f"{self.path.name} {fault}; write quotation marks within a cell twice, and one around the cell"
+        )
+
+    def _lines_are_rows(self, fault: str) -> bool:
+        """Whether the lines that cells would take in are rows, in a table that can be read as a quoted one.
+
+        Rows have as many cells as the header, and say in columns of few values what other rows say.
+        """
+        width, misfits, edges = len(self._header), 0, list[int]()
+        for line, values in chain(self._records(), [(sys.maxsize, self._header)]):
+            if any("\n" in value or "\r" in value for value in values) != len(edges) % 2:
+                edges.append(line)
+            misfits += len(values) != width
+        # Of each column: how often a line outside of such cells says something, and how often one inside.
+        said: list[tuple[Counter[str], Counter[str]]] = [(Counter(), Counter()) for _ in range(width)]
+        for line, values in islice(self._records(csv.QUOTE_NONE), 1, None):
+            misfits -= len(values) != width
+            for counts, value in zip(said, values, strict=False):
+                if len(counts[0]) <= _FEW_VALUES and len(counts[1]) <= _FEW_VALUES:
+                    counts[bisect(edges, line) % 2][value] += 1
+        if misfits:
+            return misfits > 0
+        telling = [
+            (outside, within)
+            for outside, within in said
+            if 0 < 2 * len(outside) <= outside.total() and max(len(outside), len(within)) <= _FEW_VALUES
+        ]
+        if not telling:
+            warnings.warn(
+                f"{self.path.name}: {fault}, and is read as one cell. If it is several rows, write the table with its "
+                "cells in quotation marks",
+                JointuneWarning,
+                stacklevel=2,
+            )
+        return bool(telling) and all(
+            sum(number for value, number in within.items() if value in outside) >= 0.75 * within.total()
+            for outside, within in telling
         )
 
     def _has_quotes(self) -> bool:
@@ -112,29 +154,36 @@ class DelimitedTable:
     def _quoting_fault(self) -> str | None:
         """Where the table cannot be, or hardly is, one with quoting, if anywhere."""
         with self._open() as file:
-            reader = csv.reader(file, delimiter=self._delimiter, strict=True)
+            lines = _Lines(file)
+            reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
+            may_swallow = self._delimiter in ",;"  # separators and line ends are usual in a text
+            before = 0
             try:
-                if self._delimiter in ",;":
-                    deque(reader, maxlen=0)  # separators and line ends are usual in a text
-                    return None
-                before = 0
                 for values in reader:
-                    if reader.line_num > before + 1 and any(
-                        self._delimiter in value and ("\n" in value or "\r" in value) for value in values
+                    lines.characters = 0
+                    if (
+                        not may_swallow
+                        and reader.line_num > before + 1
+                        and any(self._delimiter in value and ("\n" in value or "\r" in value) for value in values)
                     ):
                         return f"{_SWALLOWED} {before + self._first} holds separators and line ends"
                     before = reader.line_num
             except csv.Error:
+                if lines.characters > MOST_CHARACTERS:
+                    return (
+                        f"line {before + self._first}: the row that begins here has more than {MOST_CHARACTERS:,} "
+                        "characters, perhaps because a quotation mark is not closed"
+                    )
                 line = reader.line_num + self._first - 1
                 return f"line {line}: a cell begins with a quotation mark and does not end with one"
-            except UnicodeDecodeError:
+            except UnicodeError:
                 pass  # told where the rows are read
             return None
 
     def _open(self, errors: str = "strict") -> TextIO:
         file = open(self.path, encoding=self.encoding, errors=errors, newline="")  # noqa: SIM115
         if self._told:
-            next(file)
+            file.readline()
         return file
 
     @property
@@ -146,19 +195,24 @@ class DelimitedTable:
         first = start = self._first
         try:
             with self._open(errors) as file:
-                reader = csv.reader(file, delimiter=self._delimiter, quoting=quoting)
+                lines = _Lines(file)
+                reader = csv.reader(lines, delimiter=self._delimiter, quoting=quoting)
                 for values in reader:
+                    lines.characters = 0
                     if values:  # a blank line is no row
                         yield start, values
                     start = reader.line_num + first
-        except UnicodeDecodeError as reason:
+        except UnicodeError as reason:
             raise PostsError(self._undecodable(reason, quoting)) from reason
         except csv.Error as reason:
             raise PostsError(f"{self.path.name} line {start}: not readable as a table: {reason}") from reason
 
     def _told_separator(self) -> str | None:
         with open(self.path, encoding=self.encoding, errors="replace", newline="") as file:
-            told = re.fullmatch(r'"?sep=(.)"?[\r\n]*', file.readline(16))
+            try:
+                told = re.fullmatch(r'"?sep=(.)"?[\r\n]*', file.readline(16))
+            except UnicodeError:
+                return None  # told where the header is read
         return told and told[1]
 
     def _read_header(self, wanted: Sequence[str]) -> tuple[str, list[str]]:
@@ -177,10 +231,11 @@ class DelimitedTable:
             next(self._records(), None)  # names the byte
         return delimiter, header
 
-    def _undecodable(self, reason: UnicodeDecodeError, quoting: Quoting) -> str:
+    def _undecodable(self, reason: UnicodeError, quoting: Quoting) -> str:
         remedy = advice(self.path)
         if self.encoding != "utf-8-sig":
-            return f"{self.path.name}: the file is not {self.encoding}: {reason.reason}; {remedy}"
+            why = reason.reason if isinstance(reason, UnicodeDecodeError) else reason
+            return f"{self.path.name}: the file is not {self.encoding}: {why}; {remedy}"
         # Read again with undecodable bytes kept as lone surrogates, to name the row that holds the first of them.
         for number, (line, values) in enumerate(self._records(quoting, "surrogateescape")):
             for column, value in enumerate(values):
@@ -192,6 +247,31 @@ class DelimitedTable:
         return f"{self.path.name}: the file is not UTF-8; {remedy}"
 
 
+class _Lines:
+    """The lines of a file for ``csv.reader``, no more of them than a row may have.
+
+    Attributes:
+        characters: of the row that is being read; set to 0 after each.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self.characters = 0
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        line = self._file.readline(MOST_CHARACTERS + 1)
+        if not line:
+            raise StopIteration
+        self.characters += len(line)
+        if self.characters > MOST_CHARACTERS:
+            raise csv.Error(f"the row that begins here has more than {MOST_CHARACTERS:,} characters; shorten it")
+        return line
+
+
+_FEW_VALUES = 1000
 _ENCLOSED = re.compile(r'"(?:[^"]|"")*"')
 _SWALLOWED = "the cell that begins on line"
 

@@ -1,32 +1,28 @@
 """JSON: one array of objects."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from jointune.errors import PostsError
 from jointune.posts.encoding import advice, file_encoding
-from jointune.posts.formats.jsonl import JsonlTable
-from jointune.posts.formats.table import Row
-from jointune.posts.problems import Problem
+from jointune.posts.formats.jsonl import JsonlTable, object_row
+from jointune.posts.formats.table import MOST_CHARACTERS, Row, with_clear_errors
 
 _BLOCK = 2**20
 _BLANKS = " \t\r\n"
+_SOME_BLANKS = re.compile(f"[{_BLANKS}]*")
 
 
 class JsonArrayTable(JsonlTable):
     """A file that holds an array of objects, read one after the other; a key that one lacks is a missing value."""
 
+    @with_clear_errors
     def rows(self) -> Iterator[Row]:
         """Each row in file order; see ``Table.rows``."""
-        number = 0
         for number, value in enumerate(self._values(), 1):
-            where = f"{self.path.name} row {number}"
-            if isinstance(value, dict):
-                yield Row(where, value)
-            else:
-                reason = f"a {type(value).__name__} where an object is needed"
-                yield Row(where, {}, Problem(where, "the row", reason, "write an object, or remove the row"))
+            yield object_row(f"{self.path.name} row {number}", value)
 
     def _values(self) -> Iterator[object]:
         decode = json.JSONDecoder().raw_decode
@@ -43,28 +39,31 @@ class JsonArrayTable(JsonlTable):
                         end = _after_blanks(text, end)
                         if text[end : end + 1] not in (",", "]"):
                             raise json.JSONDecodeError("no comma after the object", text, end)
-                    except (json.JSONDecodeError, RecursionError) as reason:
+                    except json.JSONDecodeError as reason:
                         # An object may go on in the next block: ever longer ones, so that none is parsed many times.
                         text = text[place:]
-                        more = file.read(max(_BLOCK, len(text)))
+                        more = file.read(max(_BLOCK, len(text))) if len(text) <= MOST_CHARACTERS else ""
                         if not more:
-                            raise PostsError(
-                                f"{self.path.name} row {number + 1}: not an array of JSON objects from here on: "
-                                f"{reason}; correct the file"
-                            ) from reason
+                            raise self._broken(number, reason) from reason
                         text, place = text + more, 0
                         continue
+                    except (ValueError, RecursionError) as reason:  # a number of thousands of digits; too deep
+                        raise self._broken(number, reason) from reason
                     number += 1
                     yield value
                     place = end + (text[end] == ",")
         except UnicodeError as reason:
             raise PostsError(f"{self.path.name}: not {self.encoding}: {reason}; {advice(self.path)}") from reason
 
+    def _broken(self, number: int, reason: Exception) -> PostsError:
+        return PostsError(
+            f"{self.path.name} row {number + 1}: not an array of JSON objects from here on: {reason}; correct the file"
+        )
+
 
 def _after_blanks(text: str, place: int) -> int:
-    while text[place : place + 1] in _BLANKS and place < len(text):
-        place += 1
-    return place
+    found = _SOME_BLANKS.match(text, place)
+    return found.end() if found else place
 
 
 def open_json(path: Path, encoding: str) -> JsonlTable:

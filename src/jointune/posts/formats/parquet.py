@@ -34,7 +34,7 @@ class ParquetTable:
         try:
             # With a buffer, a column of a row group is read bit by bit: one of pictures may be larger than memory.
             return parquet.ParquetFile(self.path, buffer_size=2**20)
-        except (OSError, ValueError) as reason:  # pyarrow's own errors derive from these
+        except Exception as reason:  # damaged bytes make pyarrow raise nearly anything
             raise PostsError(
                 f"{self.path.name}: not readable as Parquet: {_one_line(reason)}; write the file again"
             ) from reason
@@ -53,7 +53,12 @@ class ParquetTable:
         try:
             about = json.loads((self._file.schema_arrow.metadata or {}).get(b"huggingface", b"{}"))
             features = about["info"]["features"].items()
-            return {name: one["names"] for name, one in features if one.get("_type") == "ClassLabel" and one["names"]}
+            there = set(self.columns)
+            return {
+                name: [str(label) for label in one["names"]]
+                for name, one in features
+                if name in there and one.get("_type") == "ClassLabel" and one["names"]
+            }
         except (ValueError, KeyError, TypeError, AttributeError):
             return {}  # written by nobody, or by something else
 
@@ -68,7 +73,9 @@ class ParquetTable:
                         if isinstance(values.get(name), int):
                             values[name] = class_name(values[name], names)
                     yield Row(f"{self.path.name} row {number}", values)
-        except (OSError, ValueError) as reason:
+        except (PostsError, MemoryError):
+            raise
+        except Exception as reason:  # as above
             raise PostsError(
                 f"{self.path.name}: damaged after row {number}: {_one_line(reason)}; write the file again"
             ) from reason

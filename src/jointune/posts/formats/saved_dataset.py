@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jointune.errors import PostsError
+from jointune.counting import listed
+from jointune.errors import PostsError, first_line
 from jointune.extras import require
 from jointune.posts.formats.table import Row
 
@@ -50,8 +51,18 @@ def _is_classes(feature: Any) -> bool:
 
 
 def class_name(number: int | None, names: Sequence[str]) -> str | None:
-    """The name of a class; ``None`` where there is none, or -1, which says so by the habit of ``datasets``."""
-    return None if number is None or number < 0 else names[number]
+    """The name of a class; ``None`` where there is none, or -1, which says so by the habit of ``datasets``.
+
+    Raises:
+        PostsError: there are fewer classes.
+    """
+    if number is None or number < 0:
+        return None
+    if number >= len(names):
+        raise PostsError(
+            f"the class {number:,} where there are {len(names):,} ({listed(names, len(names))}); save the posts again"
+        )
+    return names[number]
 
 
 class SavedDataset:
@@ -64,18 +75,23 @@ class SavedDataset:
         self.path = path
         datasets = require("datasets", "datasets", "reading a Hugging Face dataset")
         try:
-            loaded = datasets.load_from_disk(str(path))
+            self._parts = dataset_parts(datasets.load_from_disk(str(path)))
+            self.columns: list[str] = list(next(iter(self._parts.values())).column_names)
         except Exception as reason:  # damaged JSON makes it raise nearly anything
-            raise PostsError(f"{path}: not readable as a saved dataset: {reason}; save it again") from reason
-        self._parts = dataset_parts(loaded)
-        first = next(iter(self._parts.values()))
-        self.columns: list[str] = list(first.column_names)
+            raise PostsError(
+                f"{path}: not readable as a saved dataset: {first_line(reason)}; save it again"
+            ) from reason
         if None not in self._parts and "split" not in self.columns:
             self.columns.append("split")
 
     def rows(self) -> Iterator[Row]:
         """Each row in order; see ``Table.rows``."""
-        yield from dataset_rows(self._parts, self.path.name)
+        try:
+            yield from dataset_rows(self._parts, self.path.name)
+        except (PostsError, MemoryError):
+            raise
+        except Exception as reason:  # as above
+            raise PostsError(f"{self.path}: damaged: {first_line(reason)}; save it again") from reason
 
     def untyped_rows(self) -> Iterator[Row]:
         """None; see ``Table.untyped_rows``."""

@@ -1,10 +1,23 @@
 """What every format gives: named columns, and rows that know where they stand."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
+from jointune.errors import PostsError
+from jointune.posts.encoding import advice
 from jointune.posts.problems import Problem
+
+MOST_COLUMNS = 100_000
+"""Of one table."""
+
+MOST_CHARACTERS = 16 * 2**20
+"""Of one row in a text format, which is in memory as a whole."""
+
+MOST_DEPTH = 100
+"""Of lists and objects within each other in one JSON value."""
 
 
 class Row(NamedTuple):
@@ -43,3 +56,30 @@ class Table(Protocol):
     def count(self) -> int:
         """The number of rows, read without decoding pictures; raises what ``rows`` raises."""
         ...
+
+
+@contextmanager
+def clear_read_errors(path: Path) -> Iterator[None]:
+    """Turn what the system or a decoder says against a file into one clear error."""
+    try:
+        yield
+    except OSError as reason:
+        raise PostsError(
+            f"{path}: not readable: {reason.strerror or reason}; correct the path or its permissions"
+        ) from reason
+    except UnicodeError as reason:
+        raise PostsError(f"{path.name}: not in the encoding that was meant: {reason}; {advice(path)}") from reason
+
+
+TableT = TypeVar("TableT", bound=Table)
+
+
+def with_clear_errors(rows: Callable[[TableT], Iterator[Row]]) -> Callable[[TableT], Iterator[Row]]:
+    """Have ``rows`` of a table raise nothing but errors that name the file, also where that is gone by then."""
+
+    @wraps(rows)
+    def read(table: TableT) -> Iterator[Row]:
+        with clear_read_errors(table.path):
+            yield from rows(table)
+
+    return read

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from jointune.errors import JointuneWarning, PostsError
+from jointune.errors import JointuneWarning, PostsError, setting
 from jointune.posts.encoding import Detected, decode_utf8, detect_encoding, marked_encoding
 from jointune.posts.problems import Problem
 
@@ -76,7 +76,8 @@ def find_encodings(paths: Iterable[Path], encoding: str | None = None, known: st
         if detected.encoding is None:
             raise PostsError(_undecided(others, detected))
         encoding = detected.encoding
-        source = "which the set is known to have" if encoding == known else "a guess: --encoding names another one"
+        guess = f"a guess: {setting('encoding')} names another one"
+        source = "which the set is known to have" if encoding == known else guess
         warnings.warn(
             f"{len(others):,} of {len(found):,} text files are not UTF-8 and were read as {encoding} ({source}):"
             + _examples(others, encoding),
@@ -95,7 +96,8 @@ def read_text(path: Path, encoding: str, where: str) -> tuple[str | None, Proble
     try:
         return _read(path).decode(encoding).strip() or None, None
     except UnicodeDecodeError as reason:
-        remedy = "save it as UTF-8, name its encoding with --encoding, or use --on-missing skip"
+        skip = setting("on_missing", "skip")
+        remedy = f"save it as UTF-8, name its encoding with {setting('encoding')}, or use {skip}"
         return None, Problem(where, str(path), f"neither UTF-8 nor {encoding} ({reason.reason})", remedy)
 
 
@@ -113,7 +115,8 @@ def _undecided(contents: Mapping[Path, bytes], detected: Detected) -> str:
     )
     return (
         f"{path}: not UTF-8, like {len(contents):,} text files in all, and their encoding cannot be told: "
-        f"{detected.reason}; save them as UTF-8, or name their encoding with --encoding{readings and ':'}{readings}"
+        f"{detected.reason}; save them as UTF-8, or name their encoding ({setting('encoding')})"
+        f"{readings and ':'}{readings}"
     )
 
 

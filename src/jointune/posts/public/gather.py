@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from jointune.errors import PostsError
+from jointune.errors import PostsError, setting
 from jointune.posts.post import Post
 from jointune.posts.problems import Problem
 
@@ -44,12 +44,12 @@ class Gathered:
 
 def missing(where: str, name: str) -> Problem:
     """A file that a set names and does not hold."""
-    return Problem(where, name, "no such file in the folder", "restore it, or use --on-missing skip")
+    return Problem(where, name, "no such file in the folder", f"restore it, or use {setting('on_missing', 'skip')}")
 
 
 def malformed(where: str, what: str, reason: str, remedy: str) -> Candidate:
     """A row that says nothing of use."""
-    problem = Problem(where, what, reason, f"{remedy}, remove the row, or use --on-missing skip")
+    problem = Problem(where, what, reason, f"{remedy}, remove the row, or use {setting('on_missing', 'skip')}")
     return Candidate(Post(problem=problem, where=where, fields={"id": where}), fault="the row is malformed")
 
 
