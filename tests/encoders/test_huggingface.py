@@ -216,3 +216,10 @@ def test_loading_leaves_the_global_random_state_alone(tiny_text, tiny_image):
     load_text_encoder(tiny_text)
     load_image_encoder(tiny_image)
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_loading_seeds_no_gpu(tiny_text, tiny_image, monkeypatch):
+    """Its state is not given back afterwards, as that of the CPU is."""
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("a GPU was seeded"))
+    load_text_encoder(tiny_text)
+    load_image_encoder(tiny_image)
