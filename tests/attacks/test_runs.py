@@ -252,7 +252,9 @@ def test_a_cell_in_the_place_of_another_is_named(made_comparison_folder):
 
     cells = made_comparison_folder / "cells"
     (cells / "joint.fold-0.seed-0.posts-all.npz").rename(cells / "text.fold-0.seed-0.posts-all.npz")
-    with pytest.raises(OutputError, match=r"text\.fold-0.*is damaged: it is of another cell: joint, all training posts"):
+    with pytest.raises(
+        OutputError, match=r"text\.fold-0.*is damaged: it is of another cell: joint, all training posts"
+    ):
         list(stored_results(cells))
 
 
