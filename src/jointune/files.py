@@ -40,12 +40,18 @@ _MOST_BYTES = 256 << 20
 
 
 @contextmanager
-def clear_write_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk, a lost permission and their like into one clear error that names ``path``."""
+def clear_write_errors(path: Path, before: bool = False) -> Iterator[None]:
+    """Turn a full disk, a lost permission and their like into one clear error that names ``path``.
+
+    Args:
+        path: the output.
+        before: whether nothing of it is written yet.
+    """
     try:
         yield
     except OSError as reason:
-        raise OutputError(f"{path} could not be written: {why(reason)}; nothing was left half-written") from reason
+        what, then = ("cannot", "choose another path") if before else ("could not", "nothing was left half-written")
+        raise OutputError(f"{path} {what} be written: {why(reason)}; {then}") from reason
 
 
 @contextmanager

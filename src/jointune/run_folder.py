@@ -71,7 +71,7 @@ def locked(path: Path) -> Iterator[None]:
         OutputError: another run holds the lock, or nothing can be written there.
     """
     target = Path(os.path.abspath(path))  # noqa: PTH100 - a link to a file is replaced, not followed
-    with _clear_errors(path):
+    with clear_write_errors(path, before=True):
         if target.is_dir():
             target = target.resolve()  # another name of the same folder is the same output
         missing = [folder for folder in target.parents if not folder.exists()]
@@ -83,7 +83,7 @@ def locked(path: Path) -> Iterator[None]:
         yield
         return
     try:
-        with _clear_errors(path):
+        with clear_write_errors(path, before=True):
             target.parent.mkdir(parents=True, exist_ok=True)
             # A probe file is the one test that also holds for root, read-only mounts and quotas.
             with tempfile.TemporaryFile(dir=target.parent):
@@ -91,7 +91,7 @@ def locked(path: Path) -> Iterator[None]:
         with _lock(path, target.parent / f".{target.name}.lock"):
             held.add(target)
             try:
-                with _clear_errors(path):
+                with clear_write_errors(path, before=True):
                     remove_leftovers(target.parent, target.name)
                 yield
             finally:
@@ -172,14 +172,6 @@ def _holder(file: Path) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
-@contextmanager
-def _clear_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as reason:
-        raise OutputError(f"{path} cannot be written: {why(reason)}; choose another path") from reason
-
-
 def refuse_existing(
     path: Path, force: bool, mark: str | None = None, source: Path | None = None, resume: bool | None = None
 ) -> None:
@@ -195,7 +187,7 @@ def refuse_existing(
     Raises:
         OutputError: ``path`` exists and may not be replaced.
     """
-    with _clear_errors(path):
+    with clear_write_errors(path, before=True):
         if not path.exists():
             return
         if source is not None and source.resolve().is_relative_to(path.resolve()):
