@@ -7,27 +7,17 @@ import pytest
 
 pytest.importorskip("gradio", reason="the extra ui is not installed")
 
-from starlette.testclient import TestClient
-
 from conftest import write_rows
-from jointune.ui.offline import load_gradio
 from serve.made_scorer import make_scorer
+from shown_page import LEAVES_OPEN, shown_page
 
-pytestmark = [  # gradio leaves sockets and event loops open
-    pytest.mark.attack,
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = [pytest.mark.attack, *LEAVES_OPEN]
 
 
 @pytest.fixture
 def client(tmp_path, monkeypatch):
-    monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # so that it is restored
-    load_gradio(tmp_path)
-    from jointune.ui.run import make_app
-
-    app = make_app(make_scorer(), tmp_path, hosts=frozenset({"localhost", "models.example.org"}))
-    with TestClient(app, "http://localhost:7860") as client:
+    hosts = frozenset({"localhost", "models.example.org"})
+    with shown_page(make_scorer(), tmp_path, monkeypatch, hosts=hosts) as client:
         yield client
 
 

@@ -13,25 +13,17 @@ from starlette.testclient import TestClient
 
 from conftest import draw, write_rows
 from jointune.ui.examples import Example, examples
-from jointune.ui.offline import load_gradio
 from serve.made_scorer import make_scorer
+from shown_page import LEAVES_OPEN, shown_page
 
-pytestmark = [  # gradio leaves sockets and event loops open
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = LEAVES_OPEN
 
 
 @pytest.fixture
 def client(tmp_path, monkeypatch):
-    monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # so that it is restored
-    load_gradio(tmp_path)
-    from jointune.ui.run import make_app
-
-    card = "# A made model\n\n![](https://example.org/a.png)"
-    scorer = make_scorer()
-    app = make_app(replace(scorer, card=card), tmp_path, "made", examples(scorer.labels, tmp_path))
-    with TestClient(app, "http://localhost:7860") as client:
+    scorer = replace(make_scorer(), card="# A made model\n\n![](https://example.org/a.png)")
+    shown = examples(scorer.labels, tmp_path)
+    with shown_page(scorer, tmp_path, monkeypatch, name="made", examples=shown) as client:
         yield client
 
 
