@@ -23,19 +23,19 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from jointune import JointClassifier
-from jointune.batches.store import PictureStore, store_pictures
-from jointune.batches.texts import encode_posts
-from jointune.batches.training_set import TrainingSet
 from jointune.config import Config
+from jointune.data.read import read_posts
 from jointune.demo import POSTS
-from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
+from jointune.encoders.loading import load_image_encoder, load_text_encoder
+from jointune.modalities.image.store import ImageStore, store_images
+from jointune.modalities.text.tokens import encode_posts
 from jointune.model import Inputs, JointModel, make_model
-from jointune.posts.read import read_posts
-from jointune.progress import QuietBar
-from jointune.training.below import run_frozen_layers
-from jointune.training.gradients import part_size
-from jointune.training.inference import autocast, supports_bf16, to_inputs
-from jointune.training.loop import Validation, fine_tune
+from jointune.training.forward import autocast, supports_bf16, to_inputs
+from jointune.training.frozen_cache import run_frozen_layers
+from jointune.training.microbatches import part_size
+from jointune.training.trainer import Validation, fine_tune
+from jointune.training.training_set import TrainingSet
+from jointune.utils.progress import QuietBar
 
 SIDE, PRODUCTS = 2048, 8
 """Of the square matrices that are multiplied, and how often in a round."""
@@ -108,8 +108,8 @@ def main(options: Namespace) -> None:
     if classifier.train_layers is not None:
         text_encoder.freeze_lower(classifier.train_layers)
         image_encoder.freeze_lower(classifier.train_layers)
-    store = PictureStore((*image.resize, 3))
-    posts, places, _ = store_pictures(posts, image, store, "skip", QuietBar())
+    store = ImageStore((*image.resize, 3))
+    posts, places, _ = store_images(posts, image, store, "skip", QuietBar())
     classes = sorted({str(label) for label in posts.labels})
     labels = np.array([classes.index(str(label)) for label in posts.labels], dtype=np.int64)
     training = TrainingSet(encode_posts(posts, text), places, store, labels, text, image)

@@ -22,12 +22,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from transformers import get_cosine_schedule_with_warmup
 
-from jointune.batches.pixels import ImagePreprocessor
-from jointune.batches.tokens import TextPreprocessor
-from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
+from jointune.data.post import Posts
+from jointune.data.read import read_posts
+from jointune.encoders.loading import load_image_encoder, load_text_encoder
+from jointune.modalities.image.pixels import ImagePreprocessor
+from jointune.modalities.text.tokens import TextPreprocessor
 from jointune.model import Inputs, JointModel, make_model
-from jointune.posts.post import Posts
-from jointune.posts.read import read_posts
 
 Example = tuple[str, np.ndarray, int]
 

@@ -26,16 +26,16 @@ import torch
 from results import circumstances, parser, save, show
 
 from jointune import JointClassifier, Posts, read_posts
-from jointune.batches.batch import Batch
-from jointune.export.export import export
-from jointune.runtime.exported import load_exported
-from jointune.scorer import Scorer
+from jointune.export.exporter import export
+from jointune.inference.onnx_backend import load_exported
+from jointune.inference.predictor import Predictor
+from jointune.modalities.batch import Batch
 
 
-def scorers(options: Namespace, posts: Posts, folder: Path) -> dict[str, Scorer]:
+def predictors(options: Namespace, posts: Posts, folder: Path) -> dict[str, Predictor]:
     """The ways to run one model."""
     classifier = JointClassifier.load(options.bundle, device="cpu").set_params(progress=False)
-    found = {"torch": classifier.scorer()}
+    found = {"torch": classifier.predictor()}
     for name, int8 in (("exported", False), ("int8", True)):
         export(classifier, folder / name, int8=int8, posts=posts[:64], allow_loss=100)
         found[name] = load_exported(folder / name, threads=torch.get_num_threads())
@@ -44,31 +44,31 @@ def scorers(options: Namespace, posts: Posts, folder: Path) -> dict[str, Scorer]
     return found
 
 
-def preloaded(scorer: Scorer, posts: Posts) -> list[tuple[list[Batch], int]]:
+def preloaded(predictor: Predictor, posts: Posts) -> list[tuple[list[Batch], int]]:
     """The batches that prediction makes of the posts, by chunks with the number of their posts."""
     kept: list[tuple[list[Batch], int]] = []
 
     def keep(batches: Iterable[Batch], count: int) -> np.ndarray:
         kept.append((list(batches), count))
-        return np.zeros((count, len(scorer.labels)), dtype=np.float32)
+        return np.zeros((count, len(predictor.labels)), dtype=np.float32)
 
-    whole(replace(scorer, probabilities=keep), posts)
+    whole(replace(predictor, probabilities=keep), posts)
     return kept
 
 
-def whole(scorer: Scorer, posts: Posts) -> float:
+def whole(predictor: Predictor, posts: Posts) -> float:
     """Seconds from files to probabilities."""
     began = time.perf_counter()
-    for _ in scorer.stream(posts):
+    for _ in predictor.stream(posts):
         pass
     return time.perf_counter() - began
 
 
-def arithmetic(scorer: Scorer, chunks: list[tuple[list[Batch], int]]) -> float:
+def arithmetic(predictor: Predictor, chunks: list[tuple[list[Batch], int]]) -> float:
     """Seconds of the model alone."""
     began = time.perf_counter()
     for batches, count in chunks:
-        scorer.probabilities(batches, count)
+        predictor.probabilities(batches, count)
     return time.perf_counter() - began
 
 
@@ -86,12 +86,12 @@ def main(options: Namespace) -> None:
     posts = read_posts(options.posts)[: options.count]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        ways = scorers(options, posts, folder)
+        ways = predictors(options, posts, folder)
         chunks = preloaded(ways["torch"], posts)
-        for scorer in ways.values():
-            arithmetic(scorer, chunks)
+        for predictor in ways.values():
+            arithmetic(predictor, chunks)
         rounds = [
-            {name: (whole(scorer, posts), arithmetic(scorer, chunks)) for name, scorer in ways.items()}
+            {name: (whole(predictor, posts), arithmetic(predictor, chunks)) for name, predictor in ways.items()}
             for _ in range(options.rounds)
         ]
         milliseconds = {

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from jointune import __version__
-from jointune.files import atomic_file
-from jointune.report.markdown import table
+from jointune.utils.files import atomic_file
+from jointune.utils.markdown import table
 
 
 def parser(description: str | None, name: str) -> ArgumentParser:

@@ -22,10 +22,10 @@ from results import circumstances, parser, save, show
 from tiny_encoders import save_tiny_encoders
 
 from jointune import JointClassifier
+from jointune.data.image_file import image_bytes
+from jointune.data.read import read_posts
 from jointune.demo import POSTS
-from jointune.memory import peak_memory
-from jointune.posts.pictures import picture_bytes
-from jointune.posts.read import read_posts
+from jointune.utils.memory import peak_memory
 
 SIZES = {"tiny": [1000, 4000, 16000, 64000], "default": [1000, 4000]}
 
@@ -40,7 +40,7 @@ def write_posts(source: Path, count: int, folder: Path) -> list[list[str]]:
         if post.image is not None:
             name = f"{number}.image"
             # Decoders stop at a picture's own end: the copy costs as much to decode, and is another one to the store.
-            (folder / name).write_bytes(picture_bytes(post.image) + number.to_bytes(4, "big"))
+            (folder / name).write_bytes(image_bytes(post.image) + number.to_bytes(4, "big"))
         rows.append([f"{post.text} {number}" if post.text is not None else "", name, post.label or ""])
     return rows
 

@@ -21,11 +21,11 @@ from statistics import median
 
 from results import circumstances, parser, save, show
 
+from jointune.data.image_file import image_bytes
+from jointune.data.post import Posts
+from jointune.data.read import read_posts
 from jointune.demo import POSTS
-from jointune.load import load_scorer
-from jointune.posts.pictures import picture_bytes
-from jointune.posts.post import Posts
-from jointune.posts.read import read_posts
+from jointune.inference.load import load_predictor
 
 
 def request_of(text: str | None, picture: bytes | None) -> bytes:
@@ -93,14 +93,14 @@ def peak(process: int) -> float | None:
 def main(options: Namespace) -> None:
     """Start a service, ask it, and print the tables."""
     posts = Posts(islice(cycle(read_posts(options.posts)), options.requests), options.posts.name)
-    scorer = load_scorer(options.model, engine=options.engine)
+    predictor = load_predictor(options.model, engine=options.engine)
 
     def batch_rate() -> float:
         began = time.perf_counter()
-        scored = sum(1 for _ in scorer.stream(posts))
+        scored = sum(1 for _ in predictor.stream(posts))
         return scored / (time.perf_counter() - began)
 
-    requests = [request_of(post.text, picture_bytes(post.image) if post.image else None) for post in posts]
+    requests = [request_of(post.text, image_bytes(post.image) if post.image else None) for post in posts]
     began = time.perf_counter()
     command = [sys.executable, "-m", "jointune", "serve", str(options.model), "--port", "0"]
     command += ["--engine", options.engine] if options.engine else []

@@ -15,18 +15,18 @@ import torch
 from results import circumstances, parser, save, show
 
 from jointune import JointClassifier
-from jointune.batches.batch import Batch, collate
-from jointune.batches.store import PictureStore, store_pictures
-from jointune.batches.tokens import Tokens
-from jointune.batches.training_set import TrainingSet
+from jointune.data.read import read_posts
 from jointune.demo import POSTS
-from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
+from jointune.encoders.loading import load_image_encoder, load_text_encoder
+from jointune.modalities.batch import Batch, collate
+from jointune.modalities.image.open import open_image
+from jointune.modalities.image.store import ImageStore, store_images
+from jointune.modalities.text.tokens import Tokens
 from jointune.model import JointModel, make_model
-from jointune.posts.pictures import open_picture
-from jointune.posts.read import read_posts
-from jointune.progress import QuietBar
-from jointune.training.below import run_frozen_layers
-from jointune.training.inference import autocast, to_inputs
+from jointune.training.forward import autocast, to_inputs
+from jointune.training.frozen_cache import run_frozen_layers
+from jointune.training.training_set import TrainingSet
+from jointune.utils.progress import QuietBar
 
 BATCH, STEPS = 32, 3
 
@@ -46,8 +46,8 @@ def main(options: Namespace) -> None:
     _, text, _ = load_text_encoder("minilm-l6")
     _, image, _ = load_image_encoder("efficientnet-lite0")
     upper, whole = new_model(JointClassifier().train_layers), new_model(None)
-    store = PictureStore((*image.resize, 3))
-    posts, places, _ = store_pictures(posts, image, store, "skip", QuietBar())
+    store = ImageStore((*image.resize, 3))
+    posts, places, _ = store_images(posts, image, store, "skip", QuietBar())
     encoded = text.encode([post.text or "" for post in posts])
     training, known = (
         TrainingSet(encoded, places, store, np.zeros(len(posts), dtype=np.int64), text, image) for _ in range(2)
@@ -66,7 +66,7 @@ def main(options: Namespace) -> None:
 
     def decoded(step: int) -> Batch:
         indices = chosen[step % len(chosen)]
-        pixels = [image.crop(image.prepare(open_picture(posts[i].image))) for i in indices if posts[i].image]
+        pixels = [image.crop(image.prepare(open_image(posts[i].image))) for i in indices if posts[i].image]
         tokens = text.encode([posts[i].text or "" for i in indices])
         return collate(indices, tokens, pixels, text, training.labels[indices])
 

@@ -19,8 +19,8 @@ from statistics import median
 
 from results import circumstances, parser, save, show
 
-from jointune.cores import WAITING, available_cores
 from jointune.demo import POSTS
+from jointune.utils.threads import WAITING, available_cores
 
 # With a user's value of any of these, the command line changes none of them: 300,000 rounds are GNU's default.
 WAYS = {

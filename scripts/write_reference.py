@@ -17,7 +17,7 @@ _SECTIONS = ("Args", "Attributes", "Returns", "Yields", "Raises")
 
 def command_line() -> str:
     """The commands with their arguments and options, as Markdown."""
-    from jointune.cli import COMMANDS, app
+    from jointune.cli.app import COMMANDS, app
 
     group: Any = typer.main.get_command(app)
     lines = [

@@ -275,7 +275,7 @@ def cells_here() -> Callable[[], AbstractContextManager[object]]:
         save_result(run_cell(sent), job.folder)
         return load_result(job.cell, job.folder)
 
-    return lambda: patch("jointune.comparison.run.run_apart", run)
+    return lambda: patch("jointune.comparison.grid.run_apart", run)
 
 
 @pytest.fixture
@@ -285,7 +285,7 @@ def jointune() -> Callable[..., tuple[int, str]]:
     from io import StringIO
     from unittest.mock import patch
 
-    from jointune.cli import main
+    from jointune.cli.app import main
 
     def run(*arguments: object) -> tuple[int, str]:
         said = StringIO()

@@ -9,7 +9,7 @@ from sklearn.exceptions import NotFittedError
 
 from conftest import SumFusion
 from jointune import JointClassifier, Metrics, PostsError, read_posts
-from jointune.fusion.choice import NAMED
+from jointune.fusion.registry import NAMED
 
 
 @pytest.fixture(scope="module")
@@ -201,7 +201,7 @@ def test_importing_is_light():
     import sys
 
     code = (
-        "import sys, jointune, jointune.cli\n"
+        "import sys, jointune, jointune.cli.app\n"
         "print(*[m for m in ('torch', 'transformers', 'sklearn', 'pyarrow') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -218,7 +218,7 @@ def test_without_the_extra_each_command_names_it(posts_csv, tmp_path):
             "import sys; sys.argv[0] = 'jointune'\n"
             "for name in ('torch', 'transformers', 'accelerate', 'sklearn', 'pyarrow', 'safetensors'):\n"
             "    sys.modules[name] = None\n"
-            "from jointune.cli import main; main()"
+            "from jointune.cli.app import main; main()"
         )
         return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
 
@@ -231,7 +231,10 @@ def test_without_the_extra_each_command_names_it(posts_csv, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("room", ["posts", "batches", "evaluation", "report", "runtime", "scorer", "scoring"])
+@pytest.mark.parametrize(
+    "room",
+    ["data", "modalities", "evaluation", "output", "utils", "serve", "inference.predictor", "inference.onnx_backend"],
+)
 def test_rooms_without_torch_stay_so(room):
     """What a service without torch will need never imports it."""
     import subprocess

@@ -94,7 +94,7 @@ def pattern(line: str) -> str:
 def page_folder(tmp_path, monkeypatch, tiny_text, tiny_image, cells_here) -> Iterator[Path]:
     import jointune.classifier as home
     from jointune.demo import POSTS
-    from jointune.encoders import builtin
+    from jointune.encoders import packaged
 
     shutil.copytree(POSTS.parent, tmp_path, dirs_exist_ok=True)
     shutil.copytree(tiny_text, tmp_path / "my-bert")
@@ -103,10 +103,10 @@ def page_folder(tmp_path, monkeypatch, tiny_text, tiny_image, cells_here) -> Ite
     monkeypatch.setattr(
         home,
         "load_text_encoder",
-        lambda name, tokens=None: load_text(tiny_text if name in builtin.TEXT else name, tokens),
+        lambda name, tokens=None: load_text(tiny_text if name in packaged.TEXT else name, tokens),
     )
     monkeypatch.setattr(
-        home, "load_image_encoder", lambda name: load_image(tiny_image if name in builtin.IMAGE else name)
+        home, "load_image_encoder", lambda name: load_image(tiny_image if name in packaged.IMAGE else name)
     )
     monkeypatch.setenv("JOINTUNE_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
@@ -156,7 +156,7 @@ def assert_targets(words: list[str]) -> None:
 def options_of(command: str) -> set[str]:
     import typer
 
-    from jointune.cli import app
+    from jointune.cli.app import app
 
     group = typer.main.get_command(app)
     return {
@@ -236,7 +236,7 @@ def assert_arguments(block: Block) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_options_named_in_the_text_exist(page: Path):
-    from jointune.cli import COMMANDS
+    from jointune.cli.app import COMMANDS
 
     known = {"--version", "--help", *(option for command in COMMANDS for option in options_of(command))}
     prose = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
@@ -298,7 +298,7 @@ def test_the_reference_names_every_file_of_a_bundle(tiny_bundle: Path):
 
 def test_the_defaults_that_the_pages_state():
     from jointune import JointClassifier
-    from jointune.fusion.choice import NAMED
+    from jointune.fusion.registry import NAMED
 
     page = (ROOT / "docs" / "how-to" / "choose-fusion.md").read_text(encoding="utf-8")
     named = re.findall(r"^\| `([\w-]+)`(?: \(default\))? \|", page, re.MULTILINE)

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
-from jointune.encoders.states import States
-from jointune.fusion.choice import NAMED, make_fusion
+from jointune.encoders.encoder_output import EncoderOutput
+from jointune.encoders.loading import load_image_encoder, load_text_encoder
+from jointune.fusion.registry import NAMED, make_fusion
 from jointune.model import Inputs, JointModel, make_model
 
 
@@ -63,14 +63,16 @@ def test_padding_is_not_attended_to(tiny_text, tiny_image):
     generator = torch.Generator().manual_seed(0)
     fusion = make_fusion("cross-attention", 16, 16).eval()
     tokens, other = torch.randn(2, 1, 5, 16, generator=generator)
-    image = States(torch.randn(1, 4, 16, generator=generator), torch.ones(1, 4, dtype=torch.bool), torch.zeros(1, 16))
+    image = EncoderOutput(
+        torch.randn(1, 4, 16, generator=generator), torch.ones(1, 4, dtype=torch.bool), torch.zeros(1, 16)
+    )
     mask = torch.tensor([[True, True, True, False, False]])
     padded = torch.where(mask.unsqueeze(-1), tokens, other)
     present = torch.ones(1, 2, dtype=torch.bool)
     pooled = torch.zeros(1, 16)
     with torch.no_grad():
-        first = fusion(States(tokens, mask, pooled), image, present)
-        second = fusion(States(padded, mask, pooled), image, present)
+        first = fusion(EncoderOutput(tokens, mask, pooled), image, present)
+        second = fusion(EncoderOutput(padded, mask, pooled), image, present)
     torch.testing.assert_close(first, second)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from conftest import MVSA, needs_mvsa
 from jointune import JointClassifier, read_posts
-from jointune.encoders import builtin
+from jointune.encoders import packaged
 
 pytestmark = [pytest.mark.slow, needs_mvsa]
 
@@ -29,6 +29,6 @@ def test_a_few_steps_on_real_posts_beat_the_label_counts(tmp_path, monkeypatch):
     assert [entry["step"] for entry in classifier.log_] == [0, 6, 12]
     classifier.save(tmp_path / "bundle")
     # Neither a network nor the encoders' packages are needed from here on.
-    monkeypatch.setattr(builtin.BuiltIn, "locate", lambda self: pytest.fail("the encoder's package was looked for"))
+    monkeypatch.setattr(packaged.BuiltIn, "locate", lambda self: pytest.fail("the encoder's package was looked for"))
     loaded = JointClassifier.load(tmp_path / "bundle")
     np.testing.assert_array_equal(loaded.predict_proba(held[:40]), classifier.predict_proba(held[:40]))

@@ -1,13 +1,13 @@
 """jointune: any text encoder and any image encoder, fine-tuned jointly into one classifier of posts.
 
 Public names are imported when they are first used, so that ``import jointune`` takes milliseconds. The import sets the
-environment variables of ``jointune.telemetry``, so that no package that is used later reports to its maker.
+environment variables of ``jointune.utils.telemetry``, so that no package that is used later reports to its maker.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from jointune.telemetry import turn_off
+from jointune.utils.telemetry import turn_off
 
 turn_off()
 
@@ -15,7 +15,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from jointune.classifier import JointClassifier
-    from jointune.comparison.run import compare
+    from jointune.comparison.grid import compare
+    from jointune.data.post import Post, Posts
+    from jointune.data.read import read_posts
     from jointune.errors import (
         BundleError,
         EncoderError,
@@ -29,18 +31,16 @@ if TYPE_CHECKING:
         TooLittleMemoryError,
     )
     from jointune.evaluation.metrics import Metrics
-    from jointune.posts.post import Post, Posts
-    from jointune.posts.read import read_posts
     from jointune.tuning.search import tune
 
 _HOME = {
     "JointClassifier": "jointune.classifier",
-    "compare": "jointune.comparison.run",
+    "compare": "jointune.comparison.grid",
     "tune": "jointune.tuning.search",
     "Metrics": "jointune.evaluation.metrics",
-    "Post": "jointune.posts.post",
-    "Posts": "jointune.posts.post",
-    "read_posts": "jointune.posts.read",
+    "Post": "jointune.data.post",
+    "Posts": "jointune.data.post",
+    "read_posts": "jointune.data.read",
     "BundleError": "jointune.errors",
     "EncoderError": "jointune.errors",
     "InterruptedTraining": "jointune.errors",
@@ -84,7 +84,7 @@ def __getattr__(name: str) -> Any:
         if reason.name is None or reason.name.split(".")[0] == "jointune":
             raise
         from jointune.errors import MissingExtraError
-        from jointune.extras import install_command
+        from jointune.utils.extras import install_command
 
         raise MissingExtraError(f"{name} needs the package {reason.name}; {install_command('train')}") from reason
 

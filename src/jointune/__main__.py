@@ -1,5 +1,5 @@
 """``python -m jointune``."""
 
-from jointune.cli import main
+from jointune.cli.app import main
 
 main()

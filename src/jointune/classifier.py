@@ -16,58 +16,56 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 
 from jointune import __version__
-from jointune.batches.batch import Batch
-from jointune.batches.normalise import valid_kinds
-from jointune.batches.picture_cache import open_store
-from jointune.batches.pixels import ImagePreprocessor
-from jointune.batches.store import PictureStore, store_pictures, stored_digests
-from jointune.batches.text_fit import TextFitCounter
-from jointune.batches.texts import encode_posts
-from jointune.batches.tokens import TextPreprocessor
-from jointune.batches.training_set import TrainingSet
-from jointune.bundle import Bundle, load_bundle, save_bundle
-from jointune.bundle_schema import clear_build_errors
-from jointune.caches import cache_limit
 from jointune.config import METRICS, SETTINGS, Config, check_settings, check_types, document_settings, plain
-from jointune.counting import listed
-from jointune.encoders.depths import spread_depths
+from jointune.data.divide import divide
+from jointune.data.fingerprints import LearnedPosts, posts_digest
+from jointune.data.label_checks import check_parts, class_numbers
+from jointune.data.labels import UNSURE, order_labels, several_labels, typed_label
+from jointune.data.post import Post, Posts
+from jointune.data.problems import OnBadImage, Problem, raise_problems
+from jointune.data.read import Columns, label_text
+from jointune.data.records import as_posts
+from jointune.data.split import split_posts
 from jointune.encoders.encoder import Encoder
-from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
-from jointune.encoders.image import ImageEncoder
+from jointune.encoders.hidden_states import spread_depths
+from jointune.encoders.image_encoder import ImageEncoder
 from jointune.encoders.layers import compiled_layers, recompute_layers
+from jointune.encoders.loading import load_image_encoder, load_text_encoder
 from jointune.encoders.lora import add_lora
-from jointune.encoders.pairs import check_pairs
-from jointune.encoders.text import TextEncoder
+from jointune.encoders.text_encoder import TextEncoder
+from jointune.encoders.text_preprocessing import check_pairs
 from jointune.errors import BundleError, JointuneWarning, SettingsError, setting
 from jointune.evaluation.calibration import at_temperature, calibrate, least_confidence, presence
 from jointune.evaluation.metrics import Metrics, compute_metrics, standard_error
 from jointune.evaluation.notes import notes_on_answers, notes_on_few, notes_on_known
-from jointune.evaluation.scored import evaluate_scorer
-from jointune.files import remove_leftovers
-from jointune.fusion.choice import FusionFactory
+from jointune.fusion.registry import FusionFactory
+from jointune.inference.evaluate import evaluate_predictor
+from jointune.inference.predictor import Predictor, Scored
+from jointune.modalities.batch import Batch
+from jointune.modalities.check import check_posts
+from jointune.modalities.image import ocr
+from jointune.modalities.image.cache import open_store
+from jointune.modalities.image.image_text import read_with_bar
+from jointune.modalities.image.pixels import ImagePreprocessor
+from jointune.modalities.image.store import ImageStore, store_images, stored_digests
+from jointune.modalities.text.normalise import valid_kinds
+from jointune.modalities.text.text_fit import TextFitCounter
+from jointune.modalities.text.tokens import TextPreprocessor, encode_posts
 from jointune.model import JointModel, make_model
-from jointune.posts import ocr
-from jointune.posts.check import check_parts, check_posts, class_numbers
-from jointune.posts.digest import posts_digest
-from jointune.posts.divide import divide
-from jointune.posts.image_text import read_with_bar
-from jointune.posts.labels import UNSURE, order_labels, several_labels, typed_label
-from jointune.posts.learned import LearnedPosts
-from jointune.posts.post import Post, Posts
-from jointune.posts.problems import OnBadImage, Problem, raise_problems
-from jointune.posts.read import Columns, label_text
-from jointune.posts.records import as_posts
-from jointune.posts.split import split_posts
-from jointune.progress import Bar, progress_bar
-from jointune.run_folder import locking
-from jointune.scorer import Scorer
-from jointune.scoring import Scored
-from jointune.training.below import run_frozen_layers
+from jointune.persistence.bundle import Bundle, load_bundle, save_bundle
+from jointune.persistence.manifest import clear_build_errors
 from jointune.training.checkpoint import Checkpoints
-from jointune.training.inference import chosen_precision, probabilities
-from jointune.training.loop import Validation, fine_tune
+from jointune.training.forward import chosen_precision, probabilities
+from jointune.training.frozen_cache import run_frozen_layers
 from jointune.training.probe import start_from_probe
 from jointune.training.tracking import loggable
+from jointune.training.trainer import Validation, fine_tune
+from jointune.training.training_set import TrainingSet
+from jointune.utils.cache_dir import cache_limit
+from jointune.utils.files import remove_leftovers
+from jointune.utils.progress import Bar, progress_bar
+from jointune.utils.run_folder import locking
+from jointune.utils.wording import listed
 
 _FOR_TRAINING = ("image_encoder", "lora", "track", "read_image_text")
 """Settings that may need a package which a trained model, or one that gets no images, does without."""
@@ -168,8 +166,8 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             merges = self._choose_what_is_trained(text_encoder, image_encoder)
             store = open_store(image)
             with progress_bar("reading pictures", "pictures", shown) as bar:
-                posts, places, self.problems_ = store_pictures(posts, image, store, self.on_bad_image, bar)
-                held, held_places, more = store_pictures(held, image, store, self.on_bad_image, bar)
+                posts, places, self.problems_ = store_images(posts, image, store, self.on_bad_image, bar)
+                held, held_places, more = store_images(held, image, store, self.on_bad_image, bar)
                 self.problems_ += more
             if self.read_image_text:
                 # Those of the test posts too: what fails only after training costs all of it.
@@ -281,10 +279,10 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         problems: list[Problem] | None = None,
         name: str = "posts",
     ) -> Iterator[Scored]:
-        """Score any number of posts in bounded memory; see ``jointune.scoring.score_posts``."""
-        return self.scorer().stream(posts, on_bad_image, problems, name, self.batch_size, self.progress)
+        """Score any number of posts in bounded memory; see ``jointune.inference.predictor.score_posts``."""
+        return self.predictor().stream(posts, on_bad_image, problems, name, self.batch_size, self.progress)
 
-    def scorer(self) -> Scorer:
+    def predictor(self) -> Predictor:
         """The trained model with its preprocessing, as batch scoring and the service use it."""
         model = self._fitted().model_
 
@@ -292,7 +290,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             return probabilities(model, batches, count, self._device)
 
         bundle = self._bundle()
-        return Scorer(
+        return Predictor(
             self._class_names,
             run,
             self.text_,
@@ -351,7 +349,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             BundleError: the bundle is incomplete, altered, or written by a newer jointune.
             SettingsError: there is no such device here.
         """
-        from jointune.hub import local_folder
+        from jointune.utils.hub import local_folder
 
         target = _usable_device(device)
         bundle = load_bundle(local_folder(path), fusion)
@@ -381,7 +379,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             private: whether a new repository is private.
             message: of the commit.
         """
-        from jointune.hub import upload
+        from jointune.utils.hub import upload
 
         return upload(self._bundle(), repository, private, message)
 
@@ -507,7 +505,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         self,
         posts: Posts,
         places: list[int | None],
-        store: PictureStore,
+        store: ImageStore,
         text: TextPreprocessor,
         image: ImagePreprocessor,
     ) -> TrainingSet:
@@ -582,8 +580,8 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
 
     def _evaluate(self, posts: Posts, part: str = "", notes: list[str] | None = None) -> Metrics:
         self.problems_ = []
-        return evaluate_scorer(
-            self.scorer(), posts, self.on_bad_image, self.problems_, self.batch_size, self.progress, part, notes
+        return evaluate_predictor(
+            self.predictor(), posts, self.on_bad_image, self.problems_, self.batch_size, self.progress, part, notes
         )
 
     def _class_weights(self, truth: np.ndarray) -> np.ndarray | None:

@@ -12,13 +12,13 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 import numpy as np
 
-from jointune.batches.normalise import KINDS, valid_kinds
+from jointune.data.problems import OnBadImage, valid_policy
 from jointune.errors import SettingsError, setting
-from jointune.extras import check_installed
-from jointune.fusion.choice import NAMED, FusionFactory, check_fusion
-from jointune.posts.ocr import check_ocr
-from jointune.posts.problems import OnBadImage, valid_policy
+from jointune.fusion.registry import NAMED, FusionFactory, check_fusion
+from jointune.modalities.image.ocr import check_ocr
+from jointune.modalities.text.normalise import KINDS, valid_kinds
 from jointune.training.tracking import TRACKERS, check_trackers
+from jointune.utils.extras import check_installed
 
 METRICS = ("accuracy", "macro_f1", "weighted_f1", "log_loss")
 """The scores that can choose between weights."""
@@ -281,7 +281,7 @@ def check_names(names: Iterable[str]) -> None:
 
 def plain(value: Any) -> Any:
     """Convert a setting to what JSON can hold: NumPy's numbers to Python's, labels in keys to texts."""
-    from jointune.posts.read import label_text
+    from jointune.data.read import label_text
 
     if isinstance(value, dict):
         return {label_text(key): plain(entry) for key, entry in value.items()}

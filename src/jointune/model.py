@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from jointune.encoders.image import ImageEncoder
-from jointune.encoders.states import States
-from jointune.encoders.text import TextEncoder
-from jointune.fusion.choice import FusionFactory, make_fusion
+from jointune.encoders.encoder_output import EncoderOutput
+from jointune.encoders.image_encoder import ImageEncoder
+from jointune.encoders.text_encoder import TextEncoder
 from jointune.fusion.fused import Fused
+from jointune.fusion.registry import FusionFactory, make_fusion
 from jointune.fusion.single_stream import SingleStreamFusion
 
 
@@ -66,7 +66,7 @@ class LinearProbe(nn.Module):
         self.linear = nn.Linear(dim, labels)
 
     def forward(self, text: Tensor, image: Tensor) -> Tensor:
-        """Both modalities' ``States.summary`` to logits [B, labels]."""
+        """Both modalities' ``EncoderOutput.summary`` to logits [B, labels]."""
         return self.linear((torch.cat([text, image], dim=-1) - self.mean) / self.scale)
 
 
@@ -106,28 +106,28 @@ class JointModel(nn.Module):
             logits = logits + self.probe(text.summary, image.summary)
         return Outputs(logits / self.temperature, loss)
 
-    def text_states(self, inputs: Inputs) -> States:
-        """States of every post's text; the learned embedding where a post has none."""
+    def text_states(self, inputs: Inputs) -> EncoderOutput:
+        """EncoderOutput of every post's text; the learned embedding where a post has none."""
         return _stand_in(self.encode_text(inputs), inputs.present[:, 0], self.missing_text, self.text_encoder.dim)
 
-    def image_states(self, inputs: Inputs) -> States:
-        """States of every post's picture, likewise."""
+    def image_states(self, inputs: Inputs) -> EncoderOutput:
+        """EncoderOutput of every post's picture, likewise."""
         return _stand_in(self.encode_image(inputs), inputs.present[:, 1], self.missing_image, self.image_encoder.dim)
 
-    def encode_text(self, inputs: Inputs) -> States | None:
-        """States of the Bt texts; None where there are none."""
+    def encode_text(self, inputs: Inputs) -> EncoderOutput | None:
+        """EncoderOutput of the Bt texts; None where there are none."""
         if inputs.text is None:
             return None
         if inputs.text_below is not None:
             return self.text_encoder.above(inputs.text_below, inputs.text)
-        states: States = self.text_encoder(inputs.text)
+        states: EncoderOutput = self.text_encoder(inputs.text)
         return states
 
-    def encode_image(self, inputs: Inputs) -> States | None:
-        """States of the Bi pictures; None where there are none."""
+    def encode_image(self, inputs: Inputs) -> EncoderOutput | None:
+        """EncoderOutput of the Bi pictures; None where there are none."""
         if inputs.image_below is not None:
             return self.image_encoder.above(inputs.image_below)
-        states: States | None = self.image_encoder(inputs.pixels) if inputs.pixels is not None else None
+        states: EncoderOutput | None = self.image_encoder(inputs.pixels) if inputs.pixels is not None else None
         return states
 
     def train(self, mode: bool = True) -> "JointModel":
@@ -193,13 +193,13 @@ def _is_frozen(module: nn.Module) -> bool:
     return bool(flags) and not any(flags)
 
 
-def _stand_in(states: States | None, present: Tensor, missing: Tensor, dim: int) -> States:
+def _stand_in(states: EncoderOutput | None, present: Tensor, missing: Tensor, dim: int) -> EncoderOutput:
     """Spread the states of the posts that have the modality over all posts; ``missing`` elsewhere.
 
     Args:
         states: of the posts that have it; None where none has.
         present: which posts have it, bool [B].
-        missing: what stands for ``States.summary``, float [D + E].
+        missing: what stands for ``EncoderOutput.summary``, float [D + E].
         dim: D.
     """
     # Sizes by `shape`, since `len` would fix them where an exported graph is to leave them open.
@@ -208,7 +208,7 @@ def _stand_in(states: States | None, present: Tensor, missing: Tensor, dim: int)
     if states is None:
         tokens = word.expand(posts, 1, dim)
         mask = tokens.new_ones((posts, 1), dtype=torch.bool)
-        return States(tokens, mask, word.expand(posts, dim), None if lower is None else lower.expand(posts, -1))
+        return EncoderOutput(tokens, mask, word.expand(posts, dim), None if lower is None else lower.expand(posts, -1))
     if states.pooled.shape[0] == posts:
         return states
     length, dtype = states.tokens.shape[1], states.tokens.dtype
@@ -220,7 +220,7 @@ def _stand_in(states: States | None, present: Tensor, missing: Tensor, dim: int)
     def spread(rows: Tensor, stand_in: Tensor) -> Tensor:
         return torch.cat([rows, stand_in.to(rows.dtype)])[place]
 
-    return States(
+    return EncoderOutput(
         spread(states.tokens, absent),
         spread(states.mask, absent_mask),
         spread(states.pooled, word[None]),

@@ -17,11 +17,11 @@ from safetensors.numpy import load_file, save_file
 
 from conftest import write_rows
 from jointune import BundleError, JointClassifier, Post, Posts, PostsError
-from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
+from jointune.encoders.loading import load_image_encoder, load_text_encoder
 from jointune.errors import EncoderError, JointuneError
-from jointune.files import sha256
-from jointune.load import load_scorer
-from jointune.report.card import model_card
+from jointune.inference.load import load_predictor
+from jointune.persistence.model_card import model_card
+from jointune.utils.files import sha256
 
 pytestmark = pytest.mark.attack
 
@@ -69,7 +69,7 @@ def folder(tiny_text, tmp_path):
 
 def refuses(folder, says=""):
     with pytest.raises(BundleError, match=says) as caught:
-        load_scorer(folder)
+        load_predictor(folder)
     assert str(folder) in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
@@ -320,7 +320,7 @@ def test_files_that_nothing_verifies_are_refused_too_if_they_are_none(bundle):
         (bundle / name).write_text(content)
         refuses(bundle, name)
         (bundle / name).write_text(before)
-    load_scorer(bundle)
+    load_predictor(bundle)
 
 
 def test_who_abstains_cannot_be_edited(bundle, posts_csv):
@@ -332,7 +332,7 @@ def test_who_abstains_cannot_be_edited(bundle, posts_csv):
     shutil.copy(posts_csv.parent / "0.png", bundle / "x.png")  # what an older version wrote lists no calibration
     del manifest["calibration.json"]
     (bundle / "manifest.json").write_text(json.dumps(manifest))
-    load_scorer(bundle)
+    load_predictor(bundle)
 
 
 def weights(edit):
@@ -418,7 +418,7 @@ def test_any_value_in_any_place_is_refused_or_does_no_harm(bundle, tiny_bundle, 
     (bundle / name).write_text(json.dumps(value))
     sign(bundle)
     try:
-        (scored,) = load_scorer(bundle).stream([Post("a good day")])
+        (scored,) = load_predictor(bundle).stream([Post("a good day")])
         assert np.isfinite(scored.probabilities).all()
     except BundleError:
         pass
@@ -487,7 +487,7 @@ def test_the_hubs_cache_has_its_files_as_links(bundle, tmp_path):
     for file in bundle.iterdir():
         shutil.copy(file, home / "blobs" / file.name)
         (snapshot / file.name).symlink_to(f"../../blobs/{file.name}")
-    load_scorer(snapshot)
+    load_predictor(snapshot)
     (tmp_path / "labels.json").write_bytes((home / "blobs" / "labels.json").read_bytes())
     link(home / "blobs" / "labels.json", tmp_path / "labels.json")
     refuses(snapshot, "is a link")
@@ -507,14 +507,14 @@ def made_export(tiny_bundle, tmp_path):
         shutil.copy(tiny_bundle / name, folder)
     write_graph(onnx, folder / "model.onnx", np.eye(2, dtype=np.float32))
     config = json.loads((tiny_bundle / "config.json").read_text())
-    scorer = load_scorer(tiny_bundle)
+    predictor = load_predictor(tiny_bundle)
     about = {
         "format": 1,
         "jointune_version": "0.1.0",
         "export": {"precision": "fp32", "checked_on": "posts", "check": {}},
         "text_preprocessing": config["text_preprocessing"],
         "read_image_text": False,
-        "about": scorer.about,
+        "about": predictor.about,
     }
     (folder / "export.json").write_text(json.dumps(about))
     verified = ["export.json", "model.onnx", "model.onnx.data", "labels.json", "tokenizer.json"]
@@ -546,7 +546,7 @@ def write_graph(onnx, path, matrix, data="model.onnx.data", inputs=("present",),
 
 
 def test_an_export_that_is_whole_is_read(made_export):
-    assert load_scorer(made_export).labels == ["negative", "positive"]
+    assert load_predictor(made_export).labels == ["negative", "positive"]
 
 
 EXPORT = {
@@ -607,7 +607,7 @@ def test_what_is_no_file_of_the_export(made_export, tmp_path, name, make):
     make(made_export / name, tmp_path / "secret")
     if name == "export.json" and make is not link:  # by which an export is known
         with pytest.raises(JointuneError):
-            load_scorer(made_export)
+            load_predictor(made_export)
         return
     refuses(made_export)
 
@@ -618,8 +618,8 @@ def test_what_nothing_names_is_never_read(bundle, tmp_path):
     (bundle / "sub").mkdir()
     card = (bundle / "README.md").read_text()
     (bundle / "README.md").write_text(SECRET)
-    scorer = load_scorer(bundle)
-    assert SECRET not in scorer.card != card
+    predictor = load_predictor(bundle)
+    assert SECRET not in predictor.card != card
     JointClassifier.load(bundle).save(tmp_path / "again")
     assert not {"evil.py", "model.pt", "sub"} & {path.name for path in (tmp_path / "again").iterdir()}
 

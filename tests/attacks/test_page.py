@@ -8,8 +8,8 @@ import pytest
 pytest.importorskip("gradio", reason="the extra ui is not installed")
 
 from conftest import write_rows
-from serve.made_scorer import make_scorer
-from shown_page import LEAVES_OPEN, shown_page
+from helpers.made_predictor import make_predictor
+from helpers.shown_page import LEAVES_OPEN, shown_page
 
 pytestmark = [pytest.mark.attack, *LEAVES_OPEN]
 
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.attack, *LEAVES_OPEN]
 @pytest.fixture
 def client(tmp_path, monkeypatch):
     hosts = frozenset({"localhost", "models.example.org"})
-    with shown_page(make_scorer(), tmp_path, monkeypatch, hosts=hosts) as client:
+    with shown_page(make_predictor(), tmp_path, monkeypatch, hosts=hosts) as client:
         yield client
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from jointune import JointClassifier, OutputError, compare
-from jointune.cli import main
-from jointune.run_folder import locked
+from jointune.cli.app import main
+from jointune.utils.run_folder import locked
 
 pytestmark = pytest.mark.attack
 
@@ -22,7 +22,7 @@ def other_run(tmp_path):
     processes = []
 
     def start(path: Path) -> subprocess.Popen:
-        script = "import sys; from pathlib import Path; from jointune.run_folder import locked\n"
+        script = "import sys; from pathlib import Path; from jointune.utils.run_folder import locked\n"
         script += "with locked(Path(sys.argv[1])):\n    print(flush=True)\n    sys.stdin.read()\n"
         process = subprocess.Popen(
             [sys.executable, "-c", script, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -128,9 +128,9 @@ def test_a_folder_without_the_right_to_write_or_to_read_is_one_clear_error(refus
 @pytest.fixture
 def half_scored(jointune, tiny_bundle, posts_csv, tmp_path, monkeypatch):
     """The command and the folder with the parts of a run of 48 posts that was interrupted after 32."""
-    from jointune.posts.parts import Parts
+    from jointune.output.resumable import Parts
 
-    monkeypatch.setattr("jointune.scoring._CHUNK", 8)
+    monkeypatch.setattr("jointune.inference.predictor._CHUNK", 8)
     command = ("predict", tiny_bundle, posts_csv, "--out", tmp_path / "s.csv")
     add = Parts.add
 
@@ -174,7 +174,7 @@ def test_a_part_that_was_changed_is_named_and_scored_again(jointune, half_scored
 
 
 def test_a_part_that_changes_while_others_are_scored_ends_the_run(jointune, refused, half_scored, tmp_path):
-    from jointune.posts.parts import Parts
+    from jointune.output.resumable import Parts
 
     command, partial = half_scored
     part, add = partial / "000000000000-000000000008.csv", Parts.add
@@ -209,9 +209,9 @@ def test_an_output_that_was_changed_before_it_moved_to_its_place_is_made_anew(
 
 
 def test_a_table_that_shrinks_while_it_is_scored_is_told(refused, tiny_bundle, fresh_posts, tmp_path, monkeypatch):
-    from jointune.posts.parts import Parts
+    from jointune.output.resumable import Parts
 
-    monkeypatch.setattr("jointune.scoring._CHUNK", 8)
+    monkeypatch.setattr("jointune.inference.predictor._CHUNK", 8)
     posts, out, add = fresh_posts(40), tmp_path / "s.csv", Parts.add
     content = posts.read_bytes().splitlines(keepends=True)
 
@@ -220,7 +220,7 @@ def test_a_table_that_shrinks_while_it_is_scored_is_told(refused, tiny_bundle, f
         posts.write_bytes(b"".join(content[:20]))
 
     monkeypatch.setattr(Parts, "add", shrink)
-    monkeypatch.setattr("jointune.posts.read.PostsFile.count", lambda self, strict=True: 41)
+    monkeypatch.setattr("jointune.data.read.PostsFile.count", lambda self, strict=True: 41)
     refused("predict", tiny_bundle, posts, "--out", out, says=["of 41 posts, ", "they changed meanwhile", "--force"])
     assert not out.exists()
 
@@ -237,7 +237,7 @@ def test_a_table_that_shrinks_while_it_is_scored_is_told(refused, tiny_bundle, f
 )
 def test_a_damaged_piece_of_a_comparison_is_named(tmp_path, made_comparison_folder, name, content, says):
     from jointune.comparison.cells import stored_failures, stored_results
-    from jointune.run_folder import claim_folder
+    from jointune.utils.run_folder import claim_folder
 
     (made_comparison_folder / name).write_bytes(content)
     with pytest.raises(OutputError) as caught:  # noqa: PT012
@@ -306,11 +306,11 @@ def test_a_damaged_state_of_a_training_is_named(tmp_path):
 
 
 def test_what_killed_runs_left_goes_with_the_next_run(tmp_path):
-    from jointune.files import atomic_file, atomic_folder
+    from jointune.utils.files import atomic_file, atomic_folder
 
     out, script = (
         tmp_path / "out",
-        "import os, sys; from pathlib import Path; from jointune.files import atomic_folder\n",
+        "import os, sys; from pathlib import Path; from jointune.utils.files import atomic_folder\n",
     )
     script += "with atomic_folder(Path(sys.argv[1])) as folder:\n    (folder / 'big').touch()\n    os._exit(9)\n"
     subprocess.run([sys.executable, "-c", script, str(out)], check=False)
@@ -334,10 +334,10 @@ def test_what_killed_runs_left_goes_with_the_next_run(tmp_path):
 def test_a_temporary_folder_of_a_killed_run_goes_with_the_next_one(tmp_path, monkeypatch):
     import tempfile
 
-    from jointune.run_folder import scratch_folder
+    from jointune.utils.run_folder import scratch_folder
 
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    script = "import os; from jointune.run_folder import scratch_folder\n"
+    script = "import os; from jointune.utils.run_folder import scratch_folder\n"
     script += "with scratch_folder('posts') as folder:\n    (folder / 'texts.csv').touch()\n    os._exit(9)\n"
     subprocess.run([sys.executable, "-c", script], env=os.environ | {"TMPDIR": str(tmp_path)}, check=False)
     assert len(list(tmp_path.glob("jointune-posts-*/texts.csv"))) == 1
@@ -364,7 +364,7 @@ def test_what_was_asked_for_is_written_before_it_is_told(
     for name, out in (("evaluate", tmp_path / "metrics.json"), ("predict", tmp_path / "s.csv")):
         command = ["jointune", name, tiny_bundle, posts_csv, "--out", out, "--quiet", "--on-bad-image", "missing"]
         monkeypatch.setattr(sys, "argv", list(map(str, command)))
-        monkeypatch.setattr("jointune.commands.options.out.quiet", False)  # it is quiet once a reader went away
+        monkeypatch.setattr("jointune.cli.options.out.quiet", False)  # it is quiet once a reader went away
         with pytest.raises(SystemExit) as ended, stream() as lost, redirect_stdout(lost):
             main()
         assert ended.value.code == code

@@ -16,7 +16,8 @@ pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
 from PIL import Image
 
-from jointune.posts.pictures import PictureError, open_picture
+from jointune.data.image_file import ImageError
+from jointune.modalities.image.open import open_image
 from jointune.serve.addresses import is_public
 from jointune.serve.fetch import Fetcher
 from jointune.serve.refusal import Refused
@@ -233,8 +234,8 @@ def test_pictures_made_to_cost_are_refused_before_they_are_decoded(running):  # 
 
 @pytest.mark.parametrize("name", ["one pixel wide", "passes"])
 def test_such_pictures_of_a_table_are_refused_too(name):
-    with pytest.raises(PictureError, match=r"a side of more than|passes"):
-        open_picture(BOMBS[name]())
+    with pytest.raises(ImageError, match=r"a side of more than|passes"):
+        open_image(BOMBS[name]())
 
 
 @pytest.mark.parametrize(

@@ -16,15 +16,16 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from conftest import WORDS, draw, write_rows
+from helpers.made_predictor import make_predictor
 from jointune import read_posts
+from jointune.data.image_file import ImageError
+from jointune.data.problems import Problem
+from jointune.data.read import Columns, PostsFile
+from jointune.data.split import split_posts
 from jointune.errors import JointuneError, PostsError
-from jointune.posts.pictures import PictureError, open_picture
-from jointune.posts.problems import Problem
-from jointune.posts.read import Columns, PostsFile
-from jointune.posts.split import split_posts
+from jointune.modalities.image.open import open_image
 from jointune.ui.archive import Archive
-from jointune.ui.table import score_table
-from serve.made_scorer import make_scorer
+from jointune.ui.batch_scoring import score_table
 
 pytestmark = pytest.mark.attack
 
@@ -230,7 +231,7 @@ def test_any_cells_are_posts_or_an_error_of_ours_and_are_written_again(tmp_path,
 
 
 def score_rows(path, use, out):
-    from jointune.posts.write import check_output, open_writer
+    from jointune.output.writers import check_output, open_writer
 
     file = PostsFile(path, use)
     check_output(out, file.columns, ["prediction"])
@@ -323,8 +324,8 @@ def test_pictures_that_are_none_are_named_with_their_row(refused, tmp_path):
 
 def test_an_icon_takes_the_room_of_the_largest_picture(tmp_path):
     claimed = []
-    with pytest.raises(PictureError):
-        open_picture(icon(bomb(3000, 3000)), None, claimed.append)
+    with pytest.raises(ImageError):
+        open_image(icon(bomb(3000, 3000)), None, claimed.append)
     assert claimed == [178_956_970]
 
 
@@ -380,8 +381,8 @@ def test_formulas_are_texts_in_safe_csv(jointune, refused, tiny_bundle, tmp_path
 
 def test_the_page_scores_a_scored_table_again_and_makes_formulas_texts(tmp_path):
     table = write_rows(tmp_path / "p.csv", [{"text": word, "id": "=1+1"} for word in WORDS[:3]])
-    first = score_table(make_scorer(), table, None, tmp_path / "first.csv")
-    again = score_table(make_scorer(), first.path, None, tmp_path / "again.csv")
+    first = score_table(make_predictor(), table, None, tmp_path / "first.csv")
+    again = score_table(make_predictor(), first.path, None, tmp_path / "again.csv")
     assert again.path.read_text().replace("''", "'") == first.path.read_text()
     assert "'=1+1" in first.path.read_text()
     assert (

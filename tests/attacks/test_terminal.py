@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from conftest import write_rows
-from jointune.counting import listed, visible
-from jointune.progress import LineBar, TerminalBar
+from jointune.utils.progress import LineBar, TerminalBar
+from jointune.utils.wording import listed, visible
 
 pytestmark = pytest.mark.attack
 

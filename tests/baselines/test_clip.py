@@ -10,8 +10,8 @@ from sklearn.base import clone
 
 from jointune import EncoderError, JointClassifier, SettingsError, read_posts
 from jointune.baselines.clip import ENCODER_LR, FromCheckpoint, clip_classifier
-from jointune.encoders.huggingface import load_image_encoder, load_projections, load_text_encoder
-from jointune.fusion.choice import make_fusion
+from jointune.encoders.loading import load_image_encoder, load_projections, load_text_encoder
+from jointune.fusion.registry import make_fusion
 
 
 @pytest.fixture

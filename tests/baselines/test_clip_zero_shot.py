@@ -8,9 +8,9 @@ from PIL import Image
 
 from jointune import EncoderError, PostsError, SettingsError, read_posts
 from jointune.baselines.clip_zero_shot import ClipZeroShot, prompts_of
+from jointune.data.records import as_posts
 from jointune.evaluation.calibration import at_temperature, calibrate
 from jointune.evaluation.metrics import log_loss
-from jointune.posts.records import as_posts
 
 
 @pytest.fixture(scope="module")
@@ -70,12 +70,12 @@ def test_a_picture_alone_is_scored_as_the_checkpoint_scores_it(dual, posts_csv):
 
 def test_a_post_is_the_mean_of_what_it_has(fitted, posts_csv):
     posts = read_posts(posts_csv)[:6]
-    scorer = fitted.model_
+    predictor = fitted.model_
     with torch.no_grad():
-        text = scorer._text(fitted._tokens([post.text for post in posts], fitted.text_))
-    labels = scorer.labels
+        text = predictor._text(fitted._tokens([post.text for post in posts], fitted.text_))
+    labels = predictor.labels
     alone = fitted.predict_proba(posts.without("image"))
-    np.testing.assert_allclose(alone, (scorer.scale * text @ labels.T).softmax(-1), atol=1e-5)
+    np.testing.assert_allclose(alone, (predictor.scale * text @ labels.T).softmax(-1), atol=1e-5)
 
     def margin(rows: np.ndarray) -> np.ndarray:
         return np.log(rows[:, 0] / rows[:, 1])

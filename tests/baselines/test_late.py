@@ -5,9 +5,9 @@ import pytest
 
 from jointune import JointClassifier, read_posts
 from jointune.baselines.late import LateFusion, Mixture, choose_weight, mix
+from jointune.data.label_checks import class_numbers
 from jointune.evaluation.calibration import at_temperature, calibrate
 from jointune.evaluation.metrics import expected_calibration_error, log_loss
-from jointune.posts.check import class_numbers
 
 
 def test_the_weight_is_chosen_by_the_metric():

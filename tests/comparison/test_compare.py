@@ -17,13 +17,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import fake_ocr
-import predictors
+from helpers import fake_ocr, predictors
 from jointune import JointuneWarning, compare, read_posts
 from jointune.comparison.cells import load_result, save_result, stored_results
+from jointune.data.label_checks import class_numbers
 from jointune.errors import InterruptedTraining, OutputError, PostsError, SettingsError
 from jointune.evaluation.calibration import at_temperature, calibrate
-from jointune.posts.check import class_numbers
 
 QUICK = {"guess": predictors.Guess, "words": predictors.Words}
 
@@ -133,10 +132,10 @@ def test_resume_runs_what_is_missing_and_takes_more_methods_and_budgets(posts_cs
 
 
 def test_an_interrupt_keeps_what_is_finished(posts_csv, tmp_path, monkeypatch):
-    from jointune.comparison import run
+    from jointune.comparison import grid
 
     settings = {"methods": QUICK, "folds": 2, "out": tmp_path / "report", "progress": False}
-    real, calls = run.run_apart, []
+    real, calls = grid.run_apart, []
 
     def stop_at_third(*arguments):
         calls.append(arguments)
@@ -144,11 +143,11 @@ def test_an_interrupt_keeps_what_is_finished(posts_csv, tmp_path, monkeypatch):
             raise InterruptedTraining("the comparison was interrupted; finished cells are kept")
         return real(*arguments)
 
-    monkeypatch.setattr(run, "run_apart", stop_at_third)
+    monkeypatch.setattr(grid, "run_apart", stop_at_third)
     with pytest.raises(InterruptedTraining):
         compare(posts_csv, **settings)
     assert len(list(stored_results(tmp_path / "report" / "cells"))) == 2
-    monkeypatch.setattr(run, "run_apart", real)
+    monkeypatch.setattr(grid, "run_apart", real)
     assert len(compare(posts_csv, resume=True, **settings).table()) == 4
 
 
@@ -156,7 +155,7 @@ def test_an_interrupt_keeps_what_is_finished(posts_csv, tmp_path, monkeypatch):
 def test_the_cell_of_a_killed_comparison_ends_too(posts_csv, tmp_path):
     told = tmp_path / "process"
     program = (
-        f"import sys; sys.path = {sys.path!r}\nimport predictors\nfrom jointune import compare\n"
+        f"import sys; sys.path = {sys.path!r}\nfrom helpers import predictors\nfrom jointune import compare\n"
         f"compare({str(posts_csv)!r}, methods={{'endless': predictors.Endless}}, folds=2, progress=False)"
     )
     comparing = subprocess.Popen([sys.executable, "-c", program], env=os.environ | {"ENDLESS_IS": str(told)})
@@ -234,7 +233,7 @@ def test_a_checkpoint_may_be_named_later_as_long_as_nothing_stored_depends_on_it
 def test_replacing_takes_the_old_report_away_at_once(posts_csv, tmp_path, monkeypatch):
     folder = tmp_path / "report"
     compare(posts_csv, methods=QUICK, folds=2, out=folder, progress=False)
-    monkeypatch.setattr("jointune.comparison.run.write_report", lambda *_: None)
+    monkeypatch.setattr("jointune.comparison.grid.write_report", lambda *_: None)
     compare(posts_csv, methods=QUICK, folds=2, out=folder, force=True, progress=False)
     assert not [*folder.glob("report.*"), *folder.glob("*.csv")]
 

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jointune.comparison.protocol import draw, fold_of_split, make_folds
+from jointune.data.post import Post, Posts
+from jointune.data.split import identity_groups
 from jointune.errors import PostsError, SettingsError
-from jointune.posts.post import Post, Posts
-from jointune.posts.split import identity_groups
 
 
 def posts_of(texts: list[int], labels: list[str], splits: list[str] | None = None) -> Posts:

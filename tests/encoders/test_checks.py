@@ -13,7 +13,7 @@ from torch import nn
 
 from conftest import make_tokenizer_folder
 from jointune import JointClassifier
-from jointune.encoders.huggingface import build_image_encoder, load_image_encoder, load_text_encoder
+from jointune.encoders.loading import build_image_encoder, load_image_encoder, load_text_encoder
 from jointune.errors import EncoderError, JointuneWarning
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}

@@ -9,9 +9,9 @@ import transformers as t
 from PIL import Image
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
-from jointune.batches.pixels import ImagePreprocessor
-from jointune.encoders.huggingface import build_image_encoder, load_image_encoder
+from jointune.encoders.loading import build_image_encoder, load_image_encoder
 from jointune.errors import EncoderError, JointuneWarning
+from jointune.modalities.image.pixels import ImagePreprocessor
 
 SQUARE = {"height": 48, "width": 48}
 EDGE = {"shortest_edge": 48}
@@ -122,7 +122,7 @@ def test_channels_change_places():
         def forward(self, pixel_values):
             return pixel_values
 
-    from jointune.encoders.image import ImageEncoder
+    from jointune.encoders.image_encoder import ImageEncoder
 
     channels = {
         bgr: ImageEncoder(Echo(), preprocessor, 3)(torch.from_numpy(red)).pooled[0].tolist()

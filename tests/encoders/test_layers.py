@@ -5,8 +5,8 @@ import torch
 import transformers as t
 from torch import nn
 
+from helpers.small_models import CONFIGS, SMALL, WORDS, inputs_of, make
 from jointune.encoders.layers import freeze_lower, layers_of, recompute_layers
-from small_models import CONFIGS, SMALL, WORDS, inputs_of, make
 
 
 def changed(model, step):

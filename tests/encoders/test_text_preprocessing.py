@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from jointune.batches.tokens import TextPreprocessor
-from jointune.encoders.huggingface import build_text_encoder, load_text_encoder
-from jointune.encoders.text import POOLINGS
+from jointune.encoders.loading import build_text_encoder, load_text_encoder
+from jointune.encoders.text_encoder import POOLINGS
 from jointune.errors import EncoderError, JointuneWarning, SettingsError
+from jointune.modalities.text.tokens import TextPreprocessor
 
 TEXTS = ["good lunch today", "so", "The train was NOT very bad but awful sad rain"]
 OLD_NAMES = {

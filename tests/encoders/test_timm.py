@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from jointune.encoders.depths import spread_depths
-from jointune.encoders.huggingface import build_image_encoder, load_image_encoder
+from jointune.encoders.hidden_states import spread_depths
+from jointune.encoders.loading import build_image_encoder, load_image_encoder
 from jointune.errors import EncoderError, MissingExtraError
 
 

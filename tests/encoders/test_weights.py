@@ -9,7 +9,7 @@ import torch
 import transformers as t
 from safetensors.torch import load_file, save_file
 
-from jointune.encoders.huggingface import load_image_encoder, load_text_encoder
+from jointune.encoders.loading import load_image_encoder, load_text_encoder
 from jointune.errors import EncoderError, JointuneWarning
 
 

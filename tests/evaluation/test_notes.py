@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from jointune.data.fingerprints import Known
 from jointune.evaluation.metrics import compute_metrics
 from jointune.evaluation.notes import notes_on_answers, notes_on_few, notes_on_known, untested
-from jointune.posts.learned import Known
 
 LABELS = ["bad", "good", "plain"]
 

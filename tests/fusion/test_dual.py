@@ -2,12 +2,12 @@
 
 import torch
 
-from jointune.encoders.states import States
+from jointune.encoders.encoder_output import EncoderOutput
 from jointune.fusion.dual import DualFusion
 
 
-def pooled(vectors: torch.Tensor) -> States:
-    return States(vectors.unsqueeze(1), torch.ones(len(vectors), 1, dtype=torch.bool), vectors)
+def pooled(vectors: torch.Tensor) -> EncoderOutput:
+    return EncoderOutput(vectors.unsqueeze(1), torch.ones(len(vectors), 1, dtype=torch.bool), vectors)
 
 
 def test_only_directions_count_and_products_sum_to_the_cosine():

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from jointune.encoders.states import States
-from jointune.fusion.choice import make_fusion
+from jointune.encoders.encoder_output import EncoderOutput
 from jointune.fusion.fused import Fused
+from jointune.fusion.registry import make_fusion
 
 WITH_LOSS = ["mual", "splitting"]
 
@@ -17,8 +17,10 @@ def seeded():
         yield
 
 
-def states(posts: int, length: int, dim: int) -> States:
-    return States(torch.randn(posts, length, dim), torch.ones(posts, length, dtype=torch.bool), torch.randn(posts, dim))
+def states(posts: int, length: int, dim: int) -> EncoderOutput:
+    return EncoderOutput(
+        torch.randn(posts, length, dim), torch.ones(posts, length, dtype=torch.bool), torch.randn(posts, dim)
+    )
 
 
 def fuse(fusion: torch.nn.Module, posts: int, present: torch.Tensor | None = None) -> Fused:
@@ -42,7 +44,7 @@ def test_the_loss_is_small_and_that_of_posts_with_both_modalities(name):
     present = torch.tensor([[True, True], [True, False], [True, True], [False, False]])
 
     def loss(which: slice) -> torch.Tensor:
-        chosen = [States(*(one[which] for one in both[:3])) for both in (text, image)]
+        chosen = [EncoderOutput(*(one[which] for one in both[:3])) for both in (text, image)]
         return fusion(*chosen, present[which]).loss.detach()
 
     whole = loss(slice(4))

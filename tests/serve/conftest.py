@@ -16,9 +16,9 @@ pytest.importorskip("fastapi", reason="the extra serve is not installed")
 from PIL import Image
 from starlette.testclient import TestClient
 
+from helpers.made_predictor import make_predictor
 from jointune.serve.app import make_app
 from jointune.serve.limits import Limits
-from serve.made_scorer import make_scorer
 
 
 def file_of(picture: Image.Image, form: str = "PNG") -> bytes:
@@ -35,11 +35,11 @@ def red() -> bytes:
 
 @pytest.fixture
 def service():
-    """Starts a service in this process: ``service(timeout=1.0, scorer=..., token=..., fetch=...)`` gives a client."""
+    """Start a service in this process: ``service(timeout=1.0, predictor=..., token=..., fetch=...)`` gives a client."""
     started = []
 
-    def start(scorer=None, token=None, fetch=None, **limits):
-        app = make_app(scorer or make_scorer(), Limits(**limits), token=token, fetch=fetch)
+    def start(predictor=None, token=None, fetch=None, **limits):
+        app = make_app(predictor or make_predictor(), Limits(**limits), token=token, fetch=fetch)
         client = TestClient(app, "http://localhost:8000", raise_server_exceptions=False)
         client.__enter__()
         started.append(client)
@@ -55,7 +55,9 @@ class Running:
 
     def __init__(self, **told) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, Path(__file__).parent / "server.py", json.dumps(told)], stdout=subprocess.PIPE, text=True
+            [sys.executable, Path(__file__).parents[1] / "helpers" / "server.py", json.dumps(told)],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         self.lines: list[dict] = []
         self._read_until_listening(told.get("workers", 1))

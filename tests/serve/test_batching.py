@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from PIL import Image
 
-from jointune.posts.pictures import open_picture
-from jointune.serve import pictures
+from helpers.made_predictor import make_predictor
+from jointune.modalities.image.open import open_image
+from jointune.serve import untrusted_images
 from jointune.serve.app import make_app
 from jointune.serve.limits import Limits
 from serve.conftest import file_of
-from serve.made_scorer import make_scorer
 
 
 def ask(client, **post):
@@ -24,7 +24,7 @@ def ask(client, **post):
 def held(gate, sizes, service, **limits):
     """A service whose model waits for ``gate`` once it has warmed up."""
     gate.set()
-    client = service(make_scorer(gate=gate, sizes=sizes), **limits)
+    client = service(make_predictor(gate=gate, sizes=sizes), **limits)
     gate.clear()
     sizes.clear()
     return client
@@ -55,7 +55,7 @@ def test_what_waits_is_one_batch_and_everyone_gets_their_own(service):
 
 def test_a_batch_waits_for_others_only_if_told_to(service):
     sizes = []
-    client = service(make_scorer(sizes=sizes), max_wait=0.3)
+    client = service(make_predictor(sizes=sizes), max_wait=0.3)
     sizes.clear()
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(lambda _: ask(client), range(3)))
@@ -88,7 +88,7 @@ def test_large_pictures_keep_nobody_else_waiting(service, red, monkeypatch):
     gate, inside, most = threading.Event(), [], []
 
     def slow(content, at_least):
-        picture = open_picture(content, at_least)
+        picture = open_image(content, at_least)
         if picture.width == 50:
             inside.append(content)
             most.append(len(inside))
@@ -96,8 +96,8 @@ def test_large_pictures_keep_nobody_else_waiting(service, red, monkeypatch):
             inside.pop()
         return picture
 
-    monkeypatch.setattr(pictures, "open_picture", slow)
-    monkeypatch.setattr(pictures, "_LARGE", 40 * 30)
+    monkeypatch.setattr(untrusted_images, "open_image", slow)
+    monkeypatch.setattr(untrusted_images, "_LARGE", 40 * 30)
     client = service(decoders=2)
     large = b64encode(file_of(Image.new("RGB", (50, 40)))).decode()
     small = b64encode(red).decode()
@@ -120,10 +120,10 @@ def test_a_request_of_many_pictures_lets_others_in_between(service, monkeypatch)
         order.append(content)
         begun.set()
         assert content != many or gate.wait(20)
-        return open_picture(content, at_least)
+        return open_image(content, at_least)
 
     client = service(decoders=1)
-    monkeypatch.setattr(pictures, "open_picture", told)
+    monkeypatch.setattr(untrusted_images, "open_image", told)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(ask, client, posts=[{"image": b64encode(many).decode()}] * 20)
         assert begun.wait(20)
@@ -152,7 +152,7 @@ def test_an_answer_that_takes_too_long_is_given_up(service):
 def test_a_client_that_hangs_up_is_not_worked_for():
     gate, sizes = threading.Event(), []
     gate.set()
-    app = make_app(make_scorer(gate=gate, sizes=sizes), Limits(max_batch=1))
+    app = make_app(make_predictor(gate=gate, sizes=sizes), Limits(max_batch=1))
     scope = {
         "type": "http",
         "method": "POST",

@@ -44,7 +44,7 @@ def test_the_dockerfile():
 def test_the_extra_and_the_options_exist():
     import tomllib
 
-    from jointune.commands.serve import serve
+    from jointune.cli.serve import serve
 
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     found = instructions()

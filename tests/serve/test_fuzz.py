@@ -12,17 +12,17 @@ from hypothesis import strategies as st
 from PIL import Image
 from starlette.testclient import TestClient
 
+from helpers.made_predictor import make_predictor
 from jointune.serve.app import make_app
 from jointune.serve.limits import Limits
 from serve.conftest import file_of
-from serve.made_scorer import make_scorer
 
 PICTURES = [file_of(Image.effect_noise((40, 30), 60).convert("RGB"), form) for form in ("JPEG", "PNG", "WEBP", "GIF")]
 
 
 @pytest.fixture(scope="module")
 def client():
-    app = make_app(make_scorer(), Limits(body_bytes=1_000_000))
+    app = make_app(make_predictor(), Limits(body_bytes=1_000_000))
     with TestClient(app, "http://localhost", raise_server_exceptions=False) as made:
         yield made
 

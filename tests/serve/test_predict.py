@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jointune.load import load_scorer
-from jointune.posts.post import Post
-from odd_pictures import bomb, unusable, usable
+from helpers.made_predictor import make_predictor
+from helpers.odd_pictures import bomb, unusable, usable
+from jointune.data.post import Post
+from jointune.inference.load import load_predictor
 from serve.conftest import file_of
-from serve.made_scorer import make_scorer
 
 EDGE = "edge"
 
@@ -20,8 +20,8 @@ def encoded(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
-def row_of(scorer, answer) -> list[float]:
-    return [answer["probabilities"][label] for label in scorer.labels]
+def row_of(predictor, answer) -> list[float]:
+    return [answer["probabilities"][label] for label in predictor.labels]
 
 
 def assert_refused(response, status: int, *says: str) -> None:
@@ -33,25 +33,25 @@ def assert_refused(response, status: int, *says: str) -> None:
 
 
 def test_the_numbers_are_those_of_predict(service, tiny_bundle, posts_csv, tmp_path):
-    scorer = load_scorer(tiny_bundle)
-    client = service(scorer)
+    predictor = load_predictor(tiny_bundle)
+    client = service(predictor)
     pictures = [path for kind, path in usable(tmp_path).items() if path.suffix in (".jpg", ".png", ".webp", ".gif")]
     posts = [Post(text, path) for text, path in zip(["good lunch", "bad", " ", None] * 9, pictures, strict=False)]
     posts += [Post(text=f"happy sun {n}") for n in range(5)]
     posts = [Post((post.text or "").strip() or None, post.image) for post in posts]
-    expected = np.stack([scored.probabilities for scored in scorer.stream(posts)])
+    expected = np.stack([scored.probabilities for scored in predictor.stream(posts)])
 
     given = [{"text": post.text, "image": post.image and encoded(post.image.read_bytes())} for post in posts]
     answers = client.post("/predict", json={"posts": given}).json()
-    np.testing.assert_allclose([row_of(scorer, one) for one in answers], expected, atol=1e-6)
-    assert [one["label"] for one in answers] == [scorer.labels[best] for best in expected.argmax(1)]
+    np.testing.assert_allclose([row_of(predictor, one) for one in answers], expected, atol=1e-6)
+    assert [one["label"] for one in answers] == [predictor.labels[best] for best in expected.argmax(1)]
     np.testing.assert_allclose([one["confidence"] for one in answers], expected.max(1), atol=1e-6)
 
     one = client.post("/predict", json=given[0]).json()
-    np.testing.assert_allclose(row_of(scorer, one), expected[0], atol=1e-6)
+    np.testing.assert_allclose(row_of(predictor, one), expected[0], atol=1e-6)
     files = {"image": ("x.jpg", posts[0].image.read_bytes(), "image/jpeg")}
     form = client.post("/predict", data={"text": posts[0].text}, files=files).json()
-    np.testing.assert_allclose(row_of(scorer, form), expected[0], atol=1e-6)
+    np.testing.assert_allclose(row_of(predictor, form), expected[0], atol=1e-6)
 
 
 def test_it_says_what_is_missing(service, red):
@@ -151,9 +151,9 @@ def test_large_pictures_are_refused(service, red):
     assert_refused(service().post("/predict", json={"image": encoded(bomb())}), 413, "pixels", "smaller")
     assert_refused(service(picture_pixels=1199).post("/predict", json={"image": encoded(red)}), 413, "1,199 pixels")
     assert service(picture_pixels=1200).post("/predict", json={"image": encoded(red)}).status_code == 200
-    small = service(picture_bytes=len(red) - 1)
+    small = service(image_bytes=len(red) - 1)
     assert_refused(small.post("/predict", json={"image": encoded(red)}), 413, "bytes")
-    assert service(picture_bytes=len(red)).post("/predict", json={"image": encoded(red)}).status_code == 200
+    assert service(image_bytes=len(red)).post("/predict", json={"image": encoded(red)}).status_code == 200
 
 
 def test_large_bodies_are_refused(service):
@@ -175,16 +175,18 @@ def test_too_many_bytes_at_a_time_are_refused(service):
 
 
 def test_a_batch_that_fails_fails_alone(service):
-    scorer = make_scorer()
+    predictor = make_predictor()
     calls = []
 
     def run(batches, count):
         calls.append(count)
         if len(calls) == 5:
             raise ValueError("secret words of a post")
-        return scorer.probabilities(batches, count)
+        return predictor.probabilities(batches, count)
 
-    client = service(type(scorer)(scorer.labels, run, scorer.text, scorer.image))  # warmed up by three posts
+    client = service(
+        type(predictor)(predictor.labels, run, predictor.text, predictor.image)
+    )  # warmed up by three posts
     assert client.post("/predict", json={"text": "good"}).status_code == 200
     response = client.post("/predict", json={"text": "good"})
     assert_refused(response, 500, "an error of the server", response.headers["x-request-id"])

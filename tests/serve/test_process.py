@@ -16,7 +16,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from jointune.serve import run
+from jointune.serve import server
 from jointune.serve.limits import Limits
 
 
@@ -233,7 +233,10 @@ def test_several_workers_count_together_and_end_together(running):
 def test_what_cannot_serve_ends_with_the_reason(broken, workers, says):
     told = json.dumps({"broken": broken, "workers": workers})
     done = subprocess.run(
-        [sys.executable, Path(__file__).parent / "server.py", told], capture_output=True, text=True, timeout=60
+        [sys.executable, Path(__file__).parents[1] / "helpers" / "server.py", told],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.returncode != 0
     assert not [part for part in says if part not in done.stderr], done.stderr
@@ -283,7 +286,7 @@ class Ended:
 
 def test_workers_that_keep_ending_are_started_less_and_less_often():
     started, now = [], 0.0
-    place = run._Place(0, lambda number: started.append(now) or Ended(), 0.0)
+    place = server._Place(0, lambda number: started.append(now) or Ended(), 0.0)
     while now < 200:
         now += 0.25
         place.tend(now)
@@ -294,7 +297,7 @@ def test_workers_that_keep_ending_are_started_less_and_less_often():
 
 def test_a_worker_that_ran_for_long_is_replaced_at_once():
     started = []
-    place = run._Place(0, lambda number: started.append(number) or Ended(), 0.0)
+    place = server._Place(0, lambda number: started.append(number) or Ended(), 0.0)
     for hour in range(1, 6):
         place.tend(3600.0 * hour)
         place.tend(3600.0 * hour + 0.2)

@@ -7,9 +7,9 @@ from hashlib import sha256
 
 import pytest
 
+from helpers.made_predictor import make_predictor
 from jointune import __version__
-from jointune.serve.metrics import CELLS, Metrics
-from serve.made_scorer import make_scorer
+from jointune.serve.counters import CELLS, Metrics
 
 
 def test_health(service):
@@ -27,12 +27,12 @@ def test_the_model_tells_of_itself(service):
 
 
 def test_a_bundle_tells_of_itself(service, tiny_bundle):
-    from jointune.load import load_scorer
+    from jointune.inference.load import load_predictor
 
-    scorer = load_scorer(tiny_bundle)
-    told = service(scorer).get("/model").json()
-    assert told["card"] == scorer.card
-    assert told["about"] == scorer.about
+    predictor = load_predictor(tiny_bundle)
+    told = service(predictor).get("/model").json()
+    assert told["card"] == predictor.card
+    assert told["about"] == predictor.about
 
 
 @pytest.mark.parametrize(
@@ -51,10 +51,10 @@ def outside(page):
 
 
 def test_the_first_page_says_which_model_this_is_and_how_to_ask(service):
-    scorer = replace(
-        make_scorer(), labels=["<b>bad</b>", "neutral", "good"], card="---\nx: 1\n---\n# Moods & more\n\n<script>"
+    predictor = replace(
+        make_predictor(), labels=["<b>bad</b>", "neutral", "good"], card="---\nx: 1\n---\n# Moods & more\n\n<script>"
     )
-    response = service(scorer).get("/")
+    response = service(predictor).get("/")
     assert response.status_code == 200
     assert response.headers["content-type"] == "text/html; charset=utf-8"
     assert response.headers["content-security-policy"].startswith("default-src 'none'")
@@ -194,7 +194,7 @@ def test_not_ready_before_and_after(service):
 
     from jointune.serve.app import make_app
 
-    response = TestClient(make_app(make_scorer()), "http://localhost").get(
+    response = TestClient(make_app(make_predictor()), "http://localhost").get(
         "/readyz"
     )  # without the lifespan, which loads and warms up
     assert response.status_code == 503

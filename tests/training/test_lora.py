@@ -47,11 +47,11 @@ def test_a_seed_gives_the_same_numbers_twice(parts, settings):
 
 
 def test_it_resumes(parts, settings, tmp_path, monkeypatch):
-    from jointune.training import loop
+    from jointune.training import trainer
 
     training, held, test = parts
     straight = JointClassifier(**settings, lora=2).fit(training, validation=held)
-    real, steps = loop.RunState.stepped, []
+    real, steps = trainer.RunState.stepped, []
 
     def stop(state, loss):
         real(state, loss)
@@ -59,7 +59,7 @@ def test_it_resumes(parts, settings, tmp_path, monkeypatch):
         if len(steps) == 3:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(loop.RunState, "stepped", stop)
+    monkeypatch.setattr(trainer.RunState, "stepped", stop)
     with pytest.raises(InterruptedTraining):
         JointClassifier(**settings, lora=2).fit(training, validation=held, checkpoint=tmp_path / "state")
     monkeypatch.undo()

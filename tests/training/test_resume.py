@@ -80,7 +80,7 @@ def test_interrupted_in_the_middle_of_an_epoch_and_resumed(
     parts = {"validation": posts.in_split("validation"), "checkpoint": tmp_path / "state"}
     settings = tiny_settings | {"epochs": 6, "batch_size": 4, "patience": 9}
 
-    from jointune.batches import training_set
+    from jointune.training import training_set
 
     made = training_set.TrainingSet.training_batch
 

@@ -275,7 +275,7 @@ def test_a_default_recipe_that_fails_ends_the_search(parts, settings, tmp_path, 
 
 
 def test_the_time_limit_lets_no_trial_start_that_would_end_later(parts, settings, monkeypatch):
-    from jointune.tuning.budget import Budget
+    from jointune.tuning.study import Budget
 
     assert Budget(None, 10).spent([], 10_000) is None, "the default recipe is always tried"
     assert Budget(None, 10).spent([100, 200], 449) is None

@@ -4,8 +4,8 @@ import zipfile
 
 import pytest
 
+from jointune.data.problems import Problem
 from jointune.errors import PostsError
-from jointune.posts.problems import Problem
 from jointune.ui import archive
 from jointune.ui.archive import Archive
 

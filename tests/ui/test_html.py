@@ -6,8 +6,8 @@ import re
 
 from PIL import Image
 
-from jointune.posts.post import Post
-from jointune.posts.problems import Problem
+from jointune.data.post import Post
+from jointune.data.problems import Problem
 from jointune.ui.html import card_body, chart, heading, listed, preview, said
 
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from conftest import draw
+from helpers.made_predictor import make_predictor
 from jointune.ui.judge import judge, one_at_a_time
-from serve.made_scorer import make_scorer
 
 
 def answering(*row: float, by_presence=None, least: float = 0.0):
-    """A scorer that always gives these probabilities."""
+    """A predictor that always gives these probabilities."""
     return replace(
-        make_scorer(),
+        make_predictor(),
         probabilities=lambda batches, count: np.tile(np.float32(row), (count, 1)),
         about={"calibration": {"temperature": 1.0, "by_presence": by_presence or {}}},
         least_confidence=least,
@@ -28,28 +28,28 @@ def picture(tmp_path):
 
 
 def test_a_post_with_both_gets_the_numbers_of_predict(picture):
-    scorer = make_scorer()
-    verdict = judge(scorer, "good lunch", str(picture))
-    assert list(verdict.shares) == scorer.labels
+    predictor = make_predictor()
+    verdict = judge(predictor, "good lunch", str(picture))
+    assert list(verdict.shares) == predictor.labels
     assert sum(verdict.shares.values()) == pytest.approx(1, abs=1e-6)
     assert not any(sentence.startswith("No ") for sentence in verdict.sentences)
 
 
 def test_it_states_no_frequency_that_was_not_measured(picture):
-    for scorer in (answering(0.1, 0.2, 0.7), replace(answering(0.1, 0.2, 0.7), about={"calibration": None})):
-        assert judge(scorer, "x", picture).sentences == ["positive, with 70% confidence."]
+    for predictor in (answering(0.1, 0.2, 0.7), replace(answering(0.1, 0.2, 0.7), about={"calibration": None})):
+        assert judge(predictor, "x", picture).sentences == ["positive, with 70% confidence."]
 
 
 def test_it_says_how_often_such_answers_were_right_on_enough_posts_that_held_the_same(picture):
     measured = {"text+image": [(0.5, 0.6, 10, 40), (0.6, 0.7, 21, 30), (0.7, 0.8, 28, 29)], "text": [(0.6, 0.7, 1, 2)]}
-    scorer = answering(0.1, 0.25, 0.65, by_presence=measured)
-    assert judge(scorer, "x", picture).sentences == [
+    predictor = answering(0.1, 0.25, 0.65, by_presence=measured)
+    assert judge(predictor, "x", picture).sentences == [
         "positive, with 65% confidence.",
         "Of 30 validation posts with text and picture and a confidence from 60% to 70%, 21 were answered rightly.",
     ]
     # Too few posts without a picture, none without a text, and too few of that confidence.
-    assert judge(scorer, "x", None).sentences[1:] == ["No picture: judged by the text alone."]
-    assert judge(scorer, None, picture).sentences[1:] == ["No text: judged by the picture alone."]
+    assert judge(predictor, "x", None).sentences[1:] == ["No picture: judged by the text alone."]
+    assert judge(predictor, None, picture).sentences[1:] == ["No text: judged by the picture alone."]
     assert len(judge(answering(0.1, 0.15, 0.75, by_presence=measured), "x", picture).sentences) == 1
 
 
@@ -61,21 +61,21 @@ def test_it_says_when_the_model_is_unsure(picture):
 
 
 def test_a_label_named_unsure_is_a_label(picture):
-    scorer = replace(answering(0.1, 0.2, 0.7), labels=["a", "b", "unsure"])
-    assert judge(scorer, "x", picture).sentences[0] == "unsure, with 70% confidence."
+    predictor = replace(answering(0.1, 0.2, 0.7), labels=["a", "b", "unsure"])
+    assert judge(predictor, "x", picture).sentences[0] == "unsure, with 70% confidence."
 
 
 def test_it_says_what_is_missing(picture):
-    assert judge(make_scorer(), "good", None).sentences[-1] == "No picture: judged by the text alone."
-    assert judge(make_scorer(), " \n", picture).sentences[-1] == "No text: judged by the picture alone."
-    nothing = judge(make_scorer(), " ", None)
+    assert judge(make_predictor(), "good", None).sentences[-1] == "No picture: judged by the text alone."
+    assert judge(make_predictor(), " \n", picture).sentences[-1] == "No text: judged by the picture alone."
+    nothing = judge(make_predictor(), " ", None)
     assert "nothing to judge" in nothing.sentences[0]
     assert not nothing.shares
 
 
 def test_a_picture_that_is_none_is_said_plainly(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no picture")
-    verdict = judge(make_scorer(), "good", tmp_path / "a.png")
+    verdict = judge(make_predictor(), "good", tmp_path / "a.png")
     assert verdict.sentences[0].startswith("This picture cannot be used: not a picture in a known format")
     assert str(tmp_path) not in verdict.sentences[0]
     assert not verdict.shares
@@ -91,8 +91,8 @@ def test_several_threads_share_the_model():
         inside.pop()
         return np.tile(np.float32([0.2, 0.3, 0.5]), (count, 1))
 
-    scorer = one_at_a_time(replace(make_scorer(), probabilities=probabilities))
-    threads = [threading.Thread(target=judge, args=(scorer, "good", None)) for _ in range(4)]
+    predictor = one_at_a_time(replace(make_predictor(), probabilities=probabilities))
+    threads = [threading.Thread(target=judge, args=(predictor, "good", None)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -12,18 +12,18 @@ from dataclasses import replace
 from starlette.testclient import TestClient
 
 from conftest import draw, write_rows
+from helpers.made_predictor import make_predictor
+from helpers.shown_page import LEAVES_OPEN, shown_page
 from jointune.ui.examples import Example, examples
-from serve.made_scorer import make_scorer
-from shown_page import LEAVES_OPEN, shown_page
 
 pytestmark = LEAVES_OPEN
 
 
 @pytest.fixture
 def client(tmp_path, monkeypatch):
-    scorer = replace(make_scorer(), card="# A made model\n\n![](https://example.org/a.png)")
-    shown = examples(scorer.labels, tmp_path)
-    with shown_page(scorer, tmp_path, monkeypatch, name="made", examples=shown) as client:
+    predictor = replace(make_predictor(), card="# A made model\n\n![](https://example.org/a.png)")
+    shown = examples(predictor.labels, tmp_path)
+    with shown_page(predictor, tmp_path, monkeypatch, name="made", examples=shown) as client:
         yield client
 
 
@@ -44,7 +44,7 @@ def test_what_was_uploaded_and_scored_goes_after_a_day_and_nothing_else(tmp_path
 
 
 def test_it_says_which_model_this_is(tmp_path, client):
-    from jointune.ui.run import make_app
+    from jointune.ui.launch import make_app
 
     about = {
         "text_encoder": {"name": "some-bert"},
@@ -52,10 +52,10 @@ def test_it_says_which_model_this_is(tmp_path, client):
         "data": {"training": {"negative": 700, "positive": 500}},
         "metrics": {"validation": {"accuracy": 0.75, "accuracy_ci": [0.7, 0.8], "n": 1100}},
     }
-    scorer = replace(make_scorer(), about=about)
+    predictor = replace(make_predictor(), about=about)
 
     def page(*examples: Example) -> str:
-        with TestClient(make_app(scorer, tmp_path, "my <model>", examples), "http://localhost") as named:
+        with TestClient(make_app(predictor, tmp_path, "my <model>", examples), "http://localhost") as named:
             return " ".join(str(part["props"].get("value")) for part in named.get("/config").json()["components"])
 
     shown = page(Example("only words", None))

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from jointune.classifier import JointClassifier
-from jointune.encoders.huggingface import load_projections
+from jointune.encoders.loading import load_projections
 from jointune.errors import SettingsError
 from jointune.fusion.dual import DualFusion
 

@@ -7,20 +7,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from jointune.batches.batch import Batch
-from jointune.batches.tokens import TextPreprocessor
-from jointune.encoders.huggingface import load_image_encoder, load_projections, load_text_encoder
-from jointune.encoders.image import ImageEncoder
+from jointune.data.label_checks import class_numbers
+from jointune.data.problems import OnBadImage, Problem, valid_policy
+from jointune.data.records import as_posts
+from jointune.encoders.image_encoder import ImageEncoder
+from jointune.encoders.loading import load_image_encoder, load_projections, load_text_encoder
 from jointune.encoders.projections import Projections
-from jointune.encoders.text import TextEncoder
+from jointune.encoders.text_encoder import TextEncoder
 from jointune.errors import PostsError, SettingsError, setting
 from jointune.evaluation.calibration import at_temperature, calibrate
+from jointune.inference.predictor import score_posts
+from jointune.modalities.batch import Batch
+from jointune.modalities.text.tokens import TextPreprocessor
 from jointune.model import Inputs, Outputs
-from jointune.posts.check import class_numbers
-from jointune.posts.problems import OnBadImage, Problem, valid_policy
-from jointune.posts.records import as_posts
-from jointune.scoring import score_posts
-from jointune.training.inference import probabilities
+from jointune.training.forward import probabilities
 
 TEMPLATE = "a post that feels {label}"
 """The prompt for a label, where the user gives none."""
@@ -87,10 +87,10 @@ class ClipZeroShot:
         prompts = prompts_of(labels, TEMPLATE if self.prompts is None else self.prompts)
         text, self.text_, _ = load_text_encoder(self.checkpoint)
         image, self.image_, _ = load_image_encoder(self.checkpoint)
-        scorer = PromptScorer(text, image, load_projections(self.checkpoint)).eval()
+        predictor = PromptScorer(text, image, load_projections(self.checkpoint)).eval()
         self._device = torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self.model_ = scorer.to(self._device)
-        scorer.compare_with([self._tokens(of_label, self.text_) for of_label in prompts])
+        self.model_ = predictor.to(self._device)
+        predictor.compare_with([self._tokens(of_label, self.text_) for of_label in prompts])
         self.classes_ = np.array(labels, dtype=object)
         self.trained_parameters_ = 0
         self.temperature_ = 1.0

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from jointune.classifier import JointClassifier
-from jointune.posts.post import Modality, Posts
-from jointune.posts.records import as_posts
+from jointune.data.post import Modality, Posts
+from jointune.data.records import as_posts
 
 
 class OneModality:

@@ -11,9 +11,9 @@ from urllib.parse import quote
 import numpy as np
 
 from jointune.comparison.protocol import Budget
-from jointune.counting import counted
 from jointune.errors import OutputError, first_line, setting
-from jointune.files import atomic_file
+from jointune.utils.files import atomic_file
+from jointune.utils.wording import counted
 
 RESULT, FAILURE = ".npz", ".failed.json"
 

@@ -6,11 +6,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from jointune.data.post import Modality
 from jointune.errors import SettingsError, setting
-from jointune.posts.post import Modality
 
 
-class Predictor(Protocol):
+class Estimator(Protocol):
     """What every method is: ``JointClassifier`` and all baselines."""
 
     classes_: np.ndarray
@@ -51,7 +51,7 @@ class Method:
     """
 
     about: str
-    make: Callable[[Setup, int], Predictor]
+    make: Callable[[Setup, int], Estimator]
     needs: str | None = None
     changes: dict[str, Any] = field(default_factory=dict)
 
@@ -99,8 +99,8 @@ def _joint(about: str, **changes: Any) -> Method:
     return Method(about, lambda setup, seed: _classifier(setup, seed, **changes), changes=changes)
 
 
-def _without(hidden: Modality) -> Callable[[Setup, int], Predictor]:
-    def make(setup: Setup, seed: int) -> Predictor:
+def _without(hidden: Modality) -> Callable[[Setup, int], Estimator]:
+    def make(setup: Setup, seed: int) -> Estimator:
         from jointune.baselines.one_modality import OneModality
 
         return OneModality(_classifier(setup, seed), hidden)
@@ -108,18 +108,18 @@ def _without(hidden: Modality) -> Callable[[Setup, int], Predictor]:
     return make
 
 
-def _late(setup: Setup, seed: int) -> Predictor:
+def _late(setup: Setup, seed: int) -> Estimator:
     from jointune.baselines.late import LateFusion
 
     return LateFusion(_classifier(setup, seed), _classifier(setup, seed))
 
 
-def _visualbert(setup: Setup, seed: int) -> Predictor:
+def _visualbert(setup: Setup, seed: int) -> Estimator:
     changes = {"text_encoder": setup.visualbert} if setup.visualbert else {}
     return _classifier(setup, seed, **VISUALBERT, **changes)
 
 
-def _clip(setup: Setup, seed: int) -> Predictor:
+def _clip(setup: Setup, seed: int) -> Estimator:
     from jointune.baselines.clip import clip_classifier
 
     assert setup.clip is not None, "checked before"
@@ -127,7 +127,7 @@ def _clip(setup: Setup, seed: int) -> Predictor:
     return clip_classifier(setup.clip, **rest, seed=seed)
 
 
-def _clip_zero_shot(setup: Setup, _: int) -> Predictor:
+def _clip_zero_shot(setup: Setup, _: int) -> Estimator:
     from jointune.baselines.clip_zero_shot import ClipZeroShot
 
     assert setup.clip is not None, "checked before"

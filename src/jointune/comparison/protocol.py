@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jointune.data.divide import VALIDATION
+from jointune.data.label_checks import split_problems
+from jointune.data.post import Posts
+from jointune.data.problems import raise_problems
+from jointune.data.split import split_posts
 from jointune.errors import PostsError, SettingsError, setting
-from jointune.posts.check import split_problems
-from jointune.posts.divide import VALIDATION
-from jointune.posts.post import Posts
-from jointune.posts.problems import raise_problems
-from jointune.posts.split import split_posts
 
 Budget = int | None
 """Training posts a label; None for all there are."""

@@ -6,21 +6,26 @@ pictures would be left lying about where the process that wrote it is killed.
 
 import os
 import pickle
+import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from io import TextIOWrapper
 from pathlib import Path
 
 import numpy as np
 
-from jointune.comparison.cells import Cell, CellResult, Cost, save_result
-from jointune.comparison.methods import Predictor
-from jointune.memory import peak_memory
-from jointune.posts.post import Posts
-from jointune.posts.read import label_text
-from jointune.progress import show_no_time_left
+from jointune.comparison.cells import Cell, CellResult, Cost, Failure, load_result, save_result
+from jointune.comparison.methods import Estimator
+from jointune.data.post import Posts
+from jointune.data.read import label_text
+from jointune.errors import InterruptedTraining
+from jointune.utils.memory import peak_memory
+from jointune.utils.progress import Bar, show_no_time_left
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Job:
     """
 
     cell: Cell
-    make: Callable[[], Predictor]
+    make: Callable[[], Estimator]
     posts: Posts
     labels: tuple[str, ...]
     learn: tuple[int, ...]
@@ -79,7 +84,7 @@ def run_cell(job: Job) -> CellResult:
     )
 
 
-def _scores(predictor: Predictor, posts: Posts, labels: tuple[str, ...]) -> np.ndarray:
+def _scores(predictor: Estimator, posts: Posts, labels: tuple[str, ...]) -> np.ndarray:
     """Probabilities in the comparison's order of labels; zero for one that the training posts did not have."""
     unlabelled = Posts((replace(post, label=None) for post in posts), posts.name)
     found = predictor.predict_proba(unlabelled)
@@ -121,3 +126,51 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+
+def run_apart(job: Job, bar: Bar) -> CellResult | Failure:
+    """Run a cell in a new process, showing the last line that it prints.
+
+    Args:
+        job: the cell.
+        bar: where the line is shown.
+
+    Raises:
+        InterruptedTraining: Ctrl-C.
+    """
+    import cloudpickle
+
+    last: deque[str] = deque(maxlen=60)
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "jointune.comparison.worker"],
+        stdin=subprocess.PIPE,  # closed by the system where this process is killed, by which the other knows
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert process.stdin is not None, "it is a pipe"
+    assert process.stdout is not None, "it is a pipe"
+    lines = TextIOWrapper(process.stdout, encoding="utf-8", errors="replace")
+    try:
+        with suppress(BrokenPipeError):  # it ended already; what it printed says why
+            pickle.dump(sys.path, process.stdin)
+            cloudpickle.dump(job, process.stdin)  # it takes a method that is defined in a notebook
+            process.stdin.flush()
+        for line in lines:
+            last.append(line.rstrip())
+            bar.note(f"{job.cell}: {line.strip()}")
+        code = process.wait()
+    except KeyboardInterrupt:
+        raise InterruptedTraining("the comparison was interrupted; finished cells are kept") from None
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        with suppress(BrokenPipeError):
+            process.stdin.close()
+        lines.close()
+    result = load_result(job.cell, job.folder) if code == 0 else None
+    if result:
+        return result
+    ended = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+    reason = next((line for line in reversed(last) if line.strip()), "it printed nothing")
+    return Failure(job.cell, f"{reason} ({ended})", "\n".join(last))

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jointune.batches.pixels import ImagePreprocessor
-from jointune.batches.tokens import TextPreprocessor, Tokens
 from jointune.encoders.encoder import Encoder
-from jointune.encoders.image import ImageEncoder
-from jointune.encoders.states import States
-from jointune.encoders.text import TextEncoder
+from jointune.encoders.encoder_output import EncoderOutput
+from jointune.encoders.image_encoder import ImageEncoder
+from jointune.encoders.text_encoder import TextEncoder
 from jointune.errors import EncoderError
+from jointune.modalities.image.pixels import ImagePreprocessor
+from jointune.modalities.text.tokens import TextPreprocessor, Tokens
 
 TOLERANCE = 1e-4
 """By how much states may differ with what else is in the batch, in parts of the largest one where that is above 1."""
@@ -31,9 +31,9 @@ def check_text(encoder: TextEncoder, text: TextPreprocessor, name: str) -> bool:
     short = text.encode(["a good day"])
     long = text.encode(["so it was a good day, they say, " * (text.max_tokens // 4 + 1)])
 
-    def run(rows: Sequence[Tokens]) -> States:
+    def run(rows: Sequence[Tokens]) -> EncoderOutput:
         padded = text.pad(rows)
-        states: States = encoder({key: torch.from_numpy(values) for key, values in padded.items()})
+        states: EncoderOutput = encoder({key: torch.from_numpy(values) for key, values in padded.items()})
         wanted = (*padded["input_ids"].shape, encoder.dim)
         if states.tokens.dim() != 3 or states.tokens.shape[1] < wanted[1] or states.tokens.shape[2] != wanted[2]:
             raise EncoderError(
@@ -60,7 +60,7 @@ def check_image(encoder: ImageEncoder, image: ImagePreprocessor, name: str) -> N
         raise EncoderError(f"{what} gives a picture other states when others are in its batch: it mixes them")
 
 
-def _steady(what: str, kind: str, encoder: Encoder, runs: Sequence[Callable[[], States]]) -> bool:
+def _steady(what: str, kind: str, encoder: Encoder, runs: Sequence[Callable[[], EncoderOutput]]) -> bool:
     """Whether one input has the same states alone, which is the first run, and in a batch, which is the second."""
     with _evaluating(encoder):
         alone, both = (run() for run in runs)
@@ -90,7 +90,7 @@ def _evaluating(encoder: Encoder) -> Iterator[None]:
         encoder.model.train(mode)
 
 
-def _same(alone: States, both: States) -> bool:
+def _same(alone: EncoderOutput, both: EncoderOutput) -> bool:
     """Whether the first row of a batch is, apart from padding, what it is alone."""
     length = int(alone.mask.sum())
     pairs = (alone.pooled, both.pooled[:1]), (alone.tokens[:, :length], both.tokens[:1, :length])

@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from jointune.encoders.boundary import Boundary, find_boundary
-from jointune.encoders.depths import Depths
+from jointune.encoders.encoder_output import EncoderOutput
+from jointune.encoders.frozen_split import Boundary, find_boundary
+from jointune.encoders.hidden_states import Depths
 from jointune.encoders.layers import freeze_lower
-from jointune.encoders.states import States
 from jointune.errors import foreign_errors
 
 
@@ -22,7 +22,7 @@ class Encoder(nn.Module):
 
     Attributes:
         boundary: where the trained layers begin; None where all are trained, or no two parts can be made.
-        depths: the layers below the last that ``States.lower`` is made of; None where there are none.
+        depths: the layers below the last that ``EncoderOutput.lower`` is made of; None where there are none.
     """
 
     def __init__(self, model: Any, dim: int) -> None:
@@ -39,7 +39,7 @@ class Encoder(nn.Module):
 
     @property
     def width(self) -> int:
-        """Of ``States.summary``."""
+        """Of ``EncoderOutput.summary``."""
         return sum(self.widths)
 
     def freeze_lower(self, keep: float) -> None:
@@ -52,7 +52,7 @@ class Encoder(nn.Module):
         self.boundary = find_boundary(self.model, lambda: self._run_any().pooled, self._keep_any)
 
     def look_below(self, layers: Sequence[int]) -> None:
-        """Give ``States.lower`` of these layers from now on; see ``depths.spread_depths``."""
+        """Give ``EncoderOutput.lower`` of these layers from now on; see ``depths.spread_depths``."""
         with foreign_errors(
             f"the lower layers of {type(self.model).__name__} cannot be looked at", "; do without (probe_depths=1)"
         ):
@@ -62,7 +62,7 @@ class Encoder(nn.Module):
         """Collects what the layers below say while the model runs; see ``Depths.recorded``."""
         return self.depths.recorded(mask) if self.depths else nullcontext([])
 
-    def _run_any(self) -> States:
+    def _run_any(self) -> EncoderOutput:
         """Pass any input through the model."""
         raise NotImplementedError
 

@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 from transformers import AutoImageProcessor
 
-from jointune.batches.pixels import ImagePreprocessor
 from jointune.encoders.weights import Source
 from jointune.errors import EncoderError
-from jointune.extras import require
+from jointune.modalities.image.pixels import ImagePreprocessor
+from jointune.utils.extras import require
 
 Channels = tuple[float, ...]
 

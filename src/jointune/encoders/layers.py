@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from jointune.encoders.states import last_states
+from jointune.encoders.encoder_output import last_states
 
 
 def layers_of(model: nn.Module) -> list[nn.Module]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from torch import nn
 
 from jointune.encoders.layers import layers_of
-from jointune.extras import require
+from jointune.utils.extras import require
 
 RATE = 10
 """How much higher the rate of the updates is than that of whole weights. With 5 and with 20 times, text alone of

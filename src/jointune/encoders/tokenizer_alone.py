@@ -6,9 +6,9 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from jointune.batches.tokens import TextPreprocessor
-from jointune.encoders import builtin
+from jointune.encoders import packaged
 from jointune.errors import EncoderError, SettingsError, foreign_errors
+from jointune.modalities.text.tokens import TextPreprocessor
 
 _DEFAULT_MAX_TOKENS = 128
 _COUNTED_FROM_PADDING = ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer")
@@ -37,8 +37,8 @@ def load_tokenizer(name: str, max_tokens: int | None = None, normalise: tuple[st
 
 
 def _tokenizer_file(name: str) -> Path:
-    if name in builtin.TEXT:
-        return builtin.TEXT[name].locate() / "model" / "tokenizer.json"
+    if name in packaged.TEXT:
+        return packaged.TEXT[name].locate() / "model" / "tokenizer.json"
     folder = Path(name).expanduser()
     if folder.is_dir():
         if (folder / "tokenizer.json").is_file():

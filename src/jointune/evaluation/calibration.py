@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from jointune.data.labels import UNSURE
 from jointune.errors import SettingsError, setting
 from jointune.evaluation.metrics import confidence_bins, expected_calibration_error, log_loss
-from jointune.posts.labels import UNSURE
 
 _BINS = 10
 """Of the reliability table, of equal width."""

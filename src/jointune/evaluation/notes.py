@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from jointune.data.fingerprints import Known
 from jointune.evaluation.metrics import Metrics, compute_metrics
-from jointune.posts.learned import Known
 
 _FEW_POSTS = 30
 """With fewer, the 95 % interval of an accuracy may be wider than 36 points, and one post makes more than 3."""

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from jointune.batches.batch import Batch
+from jointune.data.post import Posts
 from jointune.evaluation.metrics import Interval, compute_metrics
-from jointune.posts.post import Posts
-from jointune.runtime.exported import softmax
-from jointune.scorer import Scorer
+from jointune.inference.onnx_backend import softmax
+from jointune.inference.predictor import Predictor
+from jointune.modalities.batch import Batch
 
 Logits = Callable[[Batch], np.ndarray]
 """A batch to calibrated logits, float32 [B, C]: torch's model, or a graph."""
@@ -47,12 +47,12 @@ class Agreement:
         return asdict(self)
 
 
-def logits_on(posts: Posts, scorer: Scorer, models: Mapping[str, Logits]) -> dict[str, np.ndarray]:
+def logits_on(posts: Posts, predictor: Predictor, models: Mapping[str, Logits]) -> dict[str, np.ndarray]:
     """What each model says of the very same batches: name to logits, float32 [N, C], in the order of the posts.
 
     Args:
         posts: read and decoded once for all models.
-        scorer: makes the batches.
+        predictor: makes the batches.
         models: by name.
 
     Raises:
@@ -61,7 +61,7 @@ def logits_on(posts: Posts, scorer: Scorer, models: Mapping[str, Logits]) -> dic
     said: dict[str, list[np.ndarray]] = {name: [] for name in models}
 
     def ask_all(batches: Iterable[Batch], count: int) -> np.ndarray:
-        rows = {name: np.zeros((count, len(scorer.labels)), dtype=np.float32) for name in models}
+        rows = {name: np.zeros((count, len(predictor.labels)), dtype=np.float32) for name in models}
         for batch in batches:
             for name, logits in models.items():
                 rows[name][batch.indices] = logits(batch)
@@ -69,7 +69,7 @@ def logits_on(posts: Posts, scorer: Scorer, models: Mapping[str, Logits]) -> dic
             said[name].append(rows[name])
         return next(iter(rows.values()))
 
-    for _ in replace(scorer, probabilities=ask_all).stream(posts, name=posts.name):
+    for _ in replace(predictor, probabilities=ask_all).stream(posts, name=posts.name):
         pass
     return {name: np.concatenate(parts) for name, parts in said.items()}
 

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from jointune.batches.pixels import ImagePreprocessor
-from jointune.batches.tokens import TextPreprocessor
 from jointune.errors import OutputError
-from jointune.extras import require
+from jointune.modalities.image.pixels import ImagePreprocessor
+from jointune.modalities.text.tokens import TextPreprocessor
 from jointune.model import Inputs, JointModel
+from jointune.utils.extras import require
 
 
 class Whole(nn.Module):

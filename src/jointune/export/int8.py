@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from jointune.extras import require
+from jointune.utils.extras import require
 
 BLOCK = 32
 """Neighbouring weights, and neighbouring inputs, that share a scale.

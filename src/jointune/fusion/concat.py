@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from jointune.encoders.states import States
+from jointune.encoders.encoder_output import EncoderOutput
 
 
 class ConcatFusion(nn.Module):
@@ -23,6 +23,6 @@ class ConcatFusion(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.dim = 2 * dim
 
-    def forward(self, text: States, image: States, present: Tensor) -> Tensor:
+    def forward(self, text: EncoderOutput, image: EncoderOutput, present: Tensor) -> Tensor:
         """Two states and ``present``, bool [B, 2], to joint vectors [B, ``dim``]."""
         return self.dropout(torch.cat([self.text(text.pooled), self.image(image.pooled)], dim=-1))

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from jointune.encoders.states import States, masked_mean
+from jointune.encoders.encoder_output import EncoderOutput, masked_mean
 
 
 class CrossAttentionFusion(nn.Module):
@@ -30,11 +30,11 @@ class CrossAttentionFusion(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.dim = 4 * dim
 
-    def forward(self, text: States, image: States, present: Tensor) -> Tensor:
+    def forward(self, text: EncoderOutput, image: EncoderOutput, present: Tensor) -> Tensor:
         """Two states and ``present``, bool [B, 2], to joint vectors [B, ``dim``]."""
         return self.dropout(torch.cat(self.parts(text, image), dim=-1))
 
-    def parts(self, text: States, image: States) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def parts(self, text: EncoderOutput, image: EncoderOutput) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Text that saw the picture, picture that saw the text, text alone and picture alone: [B, dim] each."""
         t, i = self.text(text.tokens), self.image(image.tokens)
         seen_by_text, _ = self.text_to_image(t, i, i, key_padding_mask=~image.mask, need_weights=False)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from jointune.encoders.states import States
+from jointune.encoders.encoder_output import EncoderOutput
 
 
 class DualFusion(nn.Module):
@@ -33,7 +33,7 @@ class DualFusion(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.dim = 4 * dim
 
-    def forward(self, text: States, image: States, present: Tensor) -> Tensor:
+    def forward(self, text: EncoderOutput, image: EncoderOutput, present: Tensor) -> Tensor:
         """Two states and ``present``, bool [B, 2], to joint vectors [B, ``dim``]."""
         t, i = _direction(self.text(text.pooled)), _direction(self.image(image.pooled))
         return self.dropout(torch.cat([t, i, t * i, t - i], dim=-1))

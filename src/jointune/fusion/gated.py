@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from jointune.encoders.states import States
+from jointune.encoders.encoder_output import EncoderOutput
 
 
 class GatedFusion(nn.Module):
@@ -28,7 +28,7 @@ class GatedFusion(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.dim = dim
 
-    def forward(self, text: States, image: States, present: Tensor) -> Tensor:
+    def forward(self, text: EncoderOutput, image: EncoderOutput, present: Tensor) -> Tensor:
         """Two states and ``present``, bool [B, 2], to joint vectors [B, ``dim``]."""
         t, i = self.text_norm(text.pooled), self.image_norm(image.pooled)
         gate = torch.sigmoid(self.gate(torch.cat([t, i], dim=-1)))

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from jointune.encoders.states import States
+from jointune.encoders.encoder_output import EncoderOutput
 from jointune.fusion.cross_attention import CrossAttentionFusion
 from jointune.fusion.fused import Fused, mean_over_pairs
 
@@ -43,7 +43,7 @@ class MualFusion(nn.Module):
         self.weight = weight
         self.dim = 3 * dim
 
-    def forward(self, text: States, image: States, present: Tensor) -> Fused:
+    def forward(self, text: EncoderOutput, image: EncoderOutput, present: Tensor) -> Fused:
         """Two states and ``present``, bool [B, 2], to joint vectors [B, ``dim``] and the difference loss."""
         *attended, text_alone, image_alone = self.attention.parts(text, image)
         fused = self.fused(torch.cat(attended, dim=-1))

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from jointune.encoders.states import States
+from jointune.encoders.encoder_output import EncoderOutput
 
 
 class PaperFusion(nn.Module):
@@ -28,7 +28,7 @@ class PaperFusion(nn.Module):
         self.out = nn.Sequential(nn.Dropout(0.5), nn.Linear(64, 128), nn.ReLU(), nn.Dropout(0.5))
         self.dim = 128
 
-    def forward(self, text: States, image: States, present: Tensor) -> Tensor:
+    def forward(self, text: EncoderOutput, image: EncoderOutput, present: Tensor) -> Tensor:
         """Two states and ``present``, bool [B, 2], to joint vectors [B, 128]."""
         joint = torch.cat([self.text(text.pooled), self.image(image.pooled)], dim=-1)
         return self.out(self.layer(joint.unsqueeze(1)).squeeze(1))

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from jointune.encoders.states import States
+from jointune.encoders.encoder_output import EncoderOutput
 
 
 class SingleStreamFusion(nn.Module):
@@ -41,14 +41,14 @@ class SingleStreamFusion(nn.Module):
         self.out = nn.Sequential(nn.LayerNorm(text_dim), nn.Dropout(dropout))
         self.dim = text_dim
 
-    def picture_tokens(self, image: States) -> Tensor:
-        """States of pictures [B, P, image dim] to picture tokens [B, P, ``picture_dim``]."""
+    def picture_tokens(self, image: EncoderOutput) -> Tensor:
+        """EncoderOutput of pictures [B, P, image dim] to picture tokens [B, P, ``picture_dim``]."""
         return self.image(image.tokens) + self.segment
 
     def missing_word(self, missing: Tensor) -> Tensor:
         """What stands in for a text [text dim], to the only word of a post without one [``word_dim``]."""
         return self.missing(missing)
 
-    def forward(self, text: States) -> Tensor:
+    def forward(self, text: EncoderOutput) -> Tensor:
         """The words' last states to joint vectors [B, ``dim``]."""
         return self.out(text.pooled)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from jointune.encoders.states import States
+from jointune.encoders.encoder_output import EncoderOutput
 from jointune.fusion.fused import Fused, mean_over_pairs
 
 
@@ -53,7 +53,7 @@ class SplittingFusion(nn.Module):
         self.difference = difference
         self.dim = 4 * dim
 
-    def forward(self, text: States, image: States, present: Tensor) -> Fused:
+    def forward(self, text: EncoderOutput, image: EncoderOutput, present: Tensor) -> Fused:
         """Two states and ``present``, bool [B, 2], to joint vectors [B, ``dim``] and both losses, weighted."""
         t, i = self.text(text.pooled), self.image(image.pooled)
         shared = (self.shared(t), self.shared(i))

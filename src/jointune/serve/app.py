@@ -11,14 +11,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from jointune import __version__
-from jointune.scorer import Scorer
+from jointune.inference.predictor import Predictor
 from jointune.serve import openapi
 from jointune.serve.body import read_body
+from jointune.serve.browser_pages import docs_page, home_page
+from jointune.serve.counters import Metrics
 from jointune.serve.guard import Guard
 from jointune.serve.hosts import LOOPBACK
 from jointune.serve.limits import Limits
-from jointune.serve.metrics import Metrics
-from jointune.serve.pages import docs_page, home_page
 from jointune.serve.parsing import media_type, parse
 from jointune.serve.patience import while_waiting
 from jointune.serve.refusal import Refused, busy, error_response
@@ -30,7 +30,7 @@ _LIBRARIES = ("numpy", "PIL", "tokenizers", "onnxruntime", "torch")
 
 
 def make_app(
-    scorer: Scorer,
+    predictor: Predictor,
     limits: Limits | None = None,
     metrics: Metrics | None = None,
     token: str | None = None,
@@ -40,7 +40,7 @@ def make_app(
     """The service as an ASGI application; it is ready when its lifespan has started.
 
     Args:
-        scorer: the model.
+        predictor: the model.
         limits: what it takes on.
         metrics: where it counts.
         token: what clients must show as a bearer token; None where anybody may ask.
@@ -51,7 +51,7 @@ def make_app(
         MissingExtraError: the model reads the text in pictures, and what does that is not installed.
     """
     limits, metrics = limits or Limits(), metrics or Metrics()
-    service = Service(scorer, limits, metrics, fetch)
+    service = Service(predictor, limits, metrics, fetch)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -125,12 +125,12 @@ def make_app(
         versions = {"jointune": __version__, "python": platform.python_version()}
         versions |= {name: sys.modules[name].__version__ for name in _LIBRARIES if name in sys.modules}
         return JSONResponse(
-            {"labels": scorer.labels, "versions": versions, "about": dict(scorer.about), "card": scorer.card}
+            {"labels": predictor.labels, "versions": versions, "about": dict(predictor.about), "card": predictor.card}
         )
 
     @app.get("/", include_in_schema=False)
     async def home(request: Request) -> Response:
-        return home_page(scorer, str(request.base_url), token is not None)
+        return home_page(predictor, str(request.base_url), token is not None)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:

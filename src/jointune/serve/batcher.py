@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jointune.batches.batch import Batch, collate
-from jointune.scorer import Scorer
+from jointune.inference.predictor import Predictor
+from jointune.modalities.batch import Batch, collate
 from jointune.serve.limits import Limits
 from jointune.serve.preparation import Prepared
 
@@ -30,13 +30,13 @@ class Batcher:
     Under no load, a post is scored at once and alone. While the model is busy others gather, and are the next batch.
 
     Args:
-        scorer: the model.
+        predictor: the model.
         limits: ``max_batch`` and ``max_wait``.
         told: called in the model's thread with the size of each batch.
     """
 
-    def __init__(self, scorer: Scorer, limits: Limits, told: Callable[[int], None]) -> None:
-        self._scorer, self._limits, self._told = scorer, limits, told
+    def __init__(self, predictor: Predictor, limits: Limits, told: Callable[[int], None]) -> None:
+        self._predictor, self._limits, self._told = predictor, limits, told
         self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
 
@@ -94,9 +94,9 @@ class Batcher:
 
     def _run(self, posts: list[Prepared]) -> np.ndarray:
         batch: Batch = collate(
-            range(len(posts)), [one.tokens for one in posts], [one.pixels for one in posts], self._scorer.text
+            range(len(posts)), [one.tokens for one in posts], [one.pixels for one in posts], self._predictor.text
         )
-        return self._scorer.probabilities([batch], len(posts))
+        return self._predictor.probabilities([batch], len(posts))
 
 
 def _deliver(waiting: list[_Waiting], rows: list[np.ndarray] | Exception) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Set
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from jointune.serve.counters import Metrics
 from jointune.serve.hosts import LOOPBACK, check_host
 from jointune.serve.log import fault, log
-from jointune.serve.metrics import Metrics
 from jointune.serve.refusal import Refused, error_response
 
 OPEN = ("/", "/docs", "/healthz", "/readyz")

@@ -3,8 +3,8 @@
 import math
 from dataclasses import dataclass, fields
 
-from jointune.cores import available_cores
 from jointune.errors import SettingsError, setting
+from jointune.utils.threads import available_cores
 
 MAX_POSTS = 64
 """Posts in one request."""
@@ -29,7 +29,7 @@ class Limits:
         body_bytes: of one request.
         body_seconds: within which a request's head, and then its body, must have arrived.
         bodies_bytes: of all requests together that are in memory at a time.
-        picture_bytes: of one picture's file.
+        image_bytes: of one picture's file.
         picture_pixels: of one picture, before it is resized.
         decoders: threads that decode pictures, and as many that read bodies and texts. Large pictures have one more.
         connections: open at a time; further ones are closed at once.
@@ -45,7 +45,7 @@ class Limits:
     body_bytes: int = 16 * MEGABYTE
     body_seconds: float = 10.0
     bodies_bytes: int = 64 * MEGABYTE
-    picture_bytes: int = 10 * MEGABYTE
+    image_bytes: int = 10 * MEGABYTE
     picture_pixels: int = 25_000_000
     decoders: int = min(available_cores(), 4)
     connections: int = 900

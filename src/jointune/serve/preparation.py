@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from jointune.batches.texts import encode_posts
-from jointune.batches.tokens import Tokens
-from jointune.posts import ocr
-from jointune.posts.post import Post
-from jointune.scorer import Scorer
-from jointune.serve.pictures import decode_picture
+from jointune.data.post import Post
+from jointune.inference.predictor import Predictor
+from jointune.modalities.image import ocr
+from jointune.modalities.text.tokens import Tokens, encode_posts
+from jointune.serve.untrusted_images import decode_image
 
 
 @dataclass(frozen=True)
@@ -46,15 +45,15 @@ class Preparation:
     In steps, which need different amounts of memory and time; each is for several threads.
 
     Args:
-        scorer: whose preprocessing it is.
+        predictor: whose preprocessing it is.
 
     Raises:
         MissingExtraError: the model reads the text in pictures, and what does that is not installed.
     """
 
-    def __init__(self, scorer: Scorer) -> None:
-        self._scorer = scorer
-        self._ocr = ocr.load_ocr() if scorer.read_image_text else None
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+        self._ocr = ocr.load_ocr() if predictor.read_image_text else None
         self._own = threading.local()
 
     def see(self, picture: bytes) -> Seen:
@@ -63,10 +62,10 @@ class Preparation:
         Raises:
             Refused: the picture cannot be used.
         """
-        image = self._scorer.image
+        image = self._predictor.image
         height, width = image.resize
-        pixels = image.crop(image.prepare(decode_picture(picture, (width, height))))
-        return Seen(pixels, None if self._ocr is None else ocr.fitted(decode_picture(picture, None)))
+        pixels = image.crop(image.prepare(decode_image(picture, (width, height))))
+        return Seen(pixels, None if self._ocr is None else ocr.fitted(decode_image(picture, None)))
 
     def read(self, seen: Seen) -> str | None:
         """The text in a picture; None where the model does not read it."""
@@ -79,5 +78,7 @@ class Preparation:
 
     def prepare(self, text: str | None, seen: Seen | None, image_text: str | None) -> Prepared:
         """Put a post together from its text and what was seen and read."""
-        tokens = encode_posts([Post(text, image_text=image_text)], self._scorer.text, self._scorer.read_image_text)[0]
+        tokens = encode_posts(
+            [Post(text, image_text=image_text)], self._predictor.text, self._predictor.read_image_text
+        )[0]
         return Prepared(tokens, seen.pixels if seen else None)

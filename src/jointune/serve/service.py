@@ -10,15 +10,15 @@ import numpy as np
 from PIL import Image
 
 from jointune.errors import setting
-from jointune.scorer import Scorer
+from jointune.inference.predictor import Predictor
 from jointune.serve.batcher import Batcher
+from jointune.serve.counters import Metrics
 from jointune.serve.limits import Limits
-from jointune.serve.metrics import Metrics
-from jointune.serve.pictures import check_picture
 from jointune.serve.preparation import Preparation, Prepared
 from jointune.serve.refusal import Refused, busy
 from jointune.serve.room import Room
 from jointune.serve.schema import GivenPost
+from jointune.serve.untrusted_images import check_image
 
 T = TypeVar("T")
 
@@ -33,12 +33,12 @@ class Service:
     """A model that answers.
 
     Attributes:
-        scorer: the model.
+        predictor: the model.
         places: the posts taken and not answered yet.
         bodies: the bytes of requests and fetched pictures in memory.
 
     Args:
-        scorer: the model.
+        predictor: the model.
         limits: what it takes on.
         metrics: told of batches and of the queue.
         fetch: gets the pictures of ``image_url``; None where that is not allowed.
@@ -47,8 +47,8 @@ class Service:
         MissingExtraError: the model reads the text in pictures, and what does that is not installed.
     """
 
-    def __init__(self, scorer: Scorer, limits: Limits, metrics: Metrics, fetch: Fetch | None = None) -> None:
-        self.scorer = scorer
+    def __init__(self, predictor: Predictor, limits: Limits, metrics: Metrics, fetch: Fetch | None = None) -> None:
+        self.predictor = predictor
         self._limits = limits
         self._texts = ThreadPoolExecutor(limits.decoders, thread_name_prefix="text")
         self._decoders = ThreadPoolExecutor(limits.decoders, thread_name_prefix="decode")
@@ -60,8 +60,8 @@ class Service:
         self.bodies = Room(limits.bodies_bytes, lambda: busy("too many large requests at a time"))
         self._metrics = metrics
         self._fetch = fetch
-        self._preparation = Preparation(scorer)
-        self._batcher = Batcher(scorer, limits, metrics.batch)
+        self._preparation = Preparation(predictor)
+        self._batcher = Batcher(predictor, limits, metrics.batch)
         self._warm = False
 
     @property
@@ -129,7 +129,7 @@ class Service:
         if picture is None:
             return await self.aside(prepare.prepare, text, None, None)
         async with turns:
-            large = await self.aside(check_picture, picture, self._limits)
+            large = await self.aside(check_image, picture, self._limits)
             seen = await _in(self._large if large else self._decoders, prepare.see, picture)
             image_text = await _in(self._decoders, prepare.read, seen) if seen.readable else None
         return await self.aside(prepare.prepare, text, seen, image_text)
@@ -141,12 +141,12 @@ class Service:
         return await _in(self._fetchers, self._fetch, url)
 
     def _say(self, given: GivenPost, row: np.ndarray) -> dict[str, Any]:
-        label, confidence = self.scorer.answer(row)
+        label, confidence = self.predictor.answer(row)
         missing = {"text": given.text is None, "image": given.image is None and given.image_url is None}
         return {
             "label": label,
             "confidence": confidence,
-            "probabilities": dict(zip(self.scorer.labels, map(float, row), strict=True)),
+            "probabilities": dict(zip(self.predictor.labels, map(float, row), strict=True)),
             "missing": [name for name, lacks in missing.items() if lacks],
         }
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from jointune.batches.batch import Batch
-from jointune.batches.training_set import TrainingSet
 from jointune.config import Config
 from jointune.evaluation.metrics import log_loss
+from jointune.modalities.batch import Batch
 from jointune.model import JointModel
-from jointune.training.inference import autocast, evaluating, to_inputs
+from jointune.training.forward import autocast, evaluating, to_inputs
+from jointune.training.training_set import TrainingSet
 
 STRENGTHS = tuple(float(10**power) for power in np.arange(-1.5, 2.1, 0.5))
 """Inverse strengths of the L2 penalty (scikit-learn's C) to choose from."""

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from jointune.errors import SettingsError, setting
-from jointune.extras import check_installed
+from jointune.utils.extras import check_installed
 
 TRACKERS = ("tensorboard", "mlflow", "wandb", "trackio")
 """Each is also the name of its package, and of the extra that brings it."""

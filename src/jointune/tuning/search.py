@@ -8,28 +8,35 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from jointune.caches import cache_limit
 from jointune.classifier import JointClassifier
 from jointune.config import METRICS, Config, check_names
+from jointune.data.label_checks import class_numbers
+from jointune.data.post import Posts
+from jointune.data.problems import OnBadImage, Problem, valid_policy
+from jointune.data.split import identity_groups
 from jointune.errors import InterruptedTraining, JointuneError, SettingsError, TooLittleMemoryError
 from jointune.evaluation.intervals import Metric
-from jointune.evaluation.paired import paired_difference
-from jointune.evaluation.spread import Run
-from jointune.extras import require
-from jointune.files import TUNING_MARK
-from jointune.posts.check import class_numbers
-from jointune.posts.post import Posts
-from jointune.posts.problems import OnBadImage, Problem, valid_policy
-from jointune.posts.split import identity_groups
-from jointune.progress import LineBar, QuietBar, spoken
-from jointune.run_folder import locking
-from jointune.tuning.budget import TRIALS, Budget
-from jointune.tuning.folder import STUDY, about_of, discard, open_folder
-from jointune.tuning.parts import divide
-from jointune.tuning.report import write_report
-from jointune.tuning.result import InterruptedTuning, Tuned, Verdict, rank
+from jointune.evaluation.significance import paired_difference
+from jointune.evaluation.variance import Run
+from jointune.tuning.result import InterruptedTuning, Tuned, Verdict, rank, write_report
 from jointune.tuning.space import FUSIONS, make_space, rounded
-from jointune.tuning.study import begin_trial, end_trial, finished_trials, importance, objective, open_study
+from jointune.tuning.study import (
+    TRIALS,
+    Budget,
+    begin_trial,
+    end_trial,
+    finished_trials,
+    importance,
+    objective,
+    open_study,
+)
+from jointune.tuning.tuning_folder import STUDY, about_of, discard, open_folder
+from jointune.tuning.tuning_posts import divide
+from jointune.utils.cache_dir import cache_limit
+from jointune.utils.extras import require
+from jointune.utils.files import TUNING_MARK
+from jointune.utils.progress import LineBar, QuietBar, spoken
+from jointune.utils.run_folder import locking
 
 if TYPE_CHECKING:
     from optuna import Study

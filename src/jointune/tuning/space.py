@@ -3,8 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from jointune.extras import require
-from jointune.fusion.choice import make_fusion
+from jointune.fusion.registry import make_fusion
+from jointune.utils.extras import require
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

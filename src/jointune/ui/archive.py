@@ -6,8 +6,8 @@ import zipfile
 from pathlib import Path
 from types import TracebackType
 
+from jointune.data.problems import Problem
 from jointune.errors import PostsError, first_line
-from jointune.posts.problems import Problem
 
 MAX_ENTRIES = 100_000
 """Of one zip file: its list is in memory."""

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from jointune.data.image_file import ImageError
+from jointune.data.post import Post
+from jointune.data.read import Columns, PostsFile
 from jointune.demo import POSTS
 from jointune.errors import PostsError
-from jointune.posts.pictures import PictureError, open_picture
-from jointune.posts.post import Post
-from jointune.posts.read import Columns, PostsFile
+from jointune.modalities.image.open import open_image
 
 _CHOSEN = ("post050", "post006", "post012")
 """Demo posts in which text and picture say different things."""
@@ -53,7 +54,7 @@ def examples(labels: Sequence[str], folder: Path, table: Path | None = None) -> 
         if post.problem is None and key not in chosen and (not label or post.label in labels):
             try:
                 chosen[key] = _example(post, folder)
-            except PictureError:
+            except ImageError:
                 continue
         if len(chosen) == min(_MOST, len(labels) if label else _MOST):
             break
@@ -65,7 +66,7 @@ def examples(labels: Sequence[str], folder: Path, table: Path | None = None) -> 
 def _example(post: Post, folder: Path) -> Example:
     if post.image is None:
         return Example(post.text or "", None)
-    picture = open_picture(post.image, (_EDGE, _EDGE))
+    picture = open_image(post.image, (_EDGE, _EDGE))
     picture.thumbnail((_EDGE, _EDGE))
     path = folder / f"example-{len(list(folder.glob('example-*')))}.webp"
     picture.save(path, lossless=True)

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from jointune.posts.pictures import PictureError, open_picture
-from jointune.posts.post import Picture, Post
-from jointune.posts.problems import Problem
+from jointune.data.image_file import ImageError
+from jointune.data.post import ImageSource, Post
+from jointune.data.problems import Problem
+from jointune.modalities.image.open import open_image
 
 _LISTED = 100
 """Problems that are shown; a page with many thousands of lines helps nobody."""
@@ -25,7 +26,7 @@ def heading(name: str, about: Mapping[str, Any], labels: Sequence[str]) -> str:
 
     Args:
         name: of its folder.
-        about: ``Scorer.about``.
+        about: ``Predictor.about``.
         labels: of the model.
     """
     facts = [f"It tells apart: <b>{escape(', '.join(labels))}</b>."]
@@ -73,13 +74,13 @@ def preview(first: Sequence[tuple[Post, str, float]]) -> str:
     return f"<table class=posts><caption>{caption}</caption><tr>{header}</tr>{''.join(rows)}</table>"
 
 
-def _thumbnail(source: Picture | None) -> str:
+def _thumbnail(source: ImageSource | None) -> str:
     """A picture as an image in the page itself; it was decoded for scoring, so hardly any cannot be."""
     if source is None:
         return ""
     try:
-        picture = open_picture(source, (_EDGE, _EDGE))
-    except PictureError:
+        picture = open_image(source, (_EDGE, _EDGE))
+    except ImageError:
         return ""
     picture.thumbnail((_EDGE, _EDGE))
     file = io.BytesIO()

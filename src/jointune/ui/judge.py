@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from jointune.batches.batch import Batch
+from jointune.data.labels import UNSURE
+from jointune.data.post import Post
+from jointune.data.problems import Problem
 from jointune.evaluation.calibration import presence
-from jointune.posts.labels import UNSURE
-from jointune.posts.post import Post
-from jointune.posts.problems import Problem
-from jointune.scorer import Scorer
+from jointune.inference.predictor import Predictor
+from jointune.modalities.batch import Batch
 
 _FEWEST = 30
 """Validation posts on which a stated frequency rests."""
@@ -33,22 +33,22 @@ class Verdict:
     shares: dict[str, float] = field(default_factory=dict)
 
 
-def one_at_a_time(scorer: Scorer) -> Scorer:
-    """The same scorer for any number of threads: while a table is scored, single posts wait for a part of it only."""
+def one_at_a_time(predictor: Predictor) -> Predictor:
+    """Share a predictor between threads: while a table is scored, single posts wait for a part of it only."""
     lock = threading.Lock()
 
     def probabilities(batches: Iterable[Batch], count: int) -> np.ndarray:
         with lock:
-            return scorer.probabilities(batches, count)
+            return predictor.probabilities(batches, count)
 
-    return replace(scorer, probabilities=probabilities)
+    return replace(predictor, probabilities=probabilities)
 
 
-def judge(scorer: Scorer, text: str | None, picture: str | Path | None) -> Verdict:
+def judge(predictor: Predictor, text: str | None, picture: str | Path | None) -> Verdict:
     """Score one post.
 
     Args:
-        scorer: the model.
+        predictor: the model.
         text: None or blank where there is none.
         picture: path of a picture file.
 
@@ -59,23 +59,23 @@ def judge(scorer: Scorer, text: str | None, picture: str | Path | None) -> Verdi
     if post.empty:
         return Verdict(["Type a text, choose a picture, or do both: there is nothing to judge yet."])
     problems: list[Problem] = []
-    scored = list(scorer.stream([post], "skip", problems))
+    scored = list(predictor.stream([post], "skip", problems))
     if not scored:
         return Verdict([f"This picture cannot be used: {problems[0].reason}. Choose another one."])
     row = scored[0].probabilities
-    shares = {label: float(share) for label, share in zip(scorer.labels, row, strict=True)}
-    said = [*_in_words(scorer, row), *_missing(post), *_measured(scorer, post, float(row.max()))]
+    shares = {label: float(share) for label, share in zip(predictor.labels, row, strict=True)}
+    said = [*_in_words(predictor, row), *_missing(post), *_measured(predictor, post, float(row.max()))]
     return Verdict(said, shares)
 
 
-def _in_words(scorer: Scorer, row: np.ndarray) -> list[str]:
-    best = scorer.labels[int(row.argmax())]
-    answer, confidence = scorer.answer(row)
+def _in_words(predictor: Predictor, row: np.ndarray) -> list[str]:
+    best = predictor.labels[int(row.argmax())]
+    answer, confidence = predictor.answer(row)
     if answer == UNSURE != best:
         return [
             "The model is unsure.",
             f"Its best guess is {best}, with {confidence:.1%} confidence; it answers from "
-            f"{scorer.least_confidence:.1%} on.",
+            f"{predictor.least_confidence:.1%} on.",
         ]
     return [f"{best}, with {confidence:.0%} confidence."]
 
@@ -88,9 +88,9 @@ def _missing(post: Post) -> list[str]:
     return []
 
 
-def _measured(scorer: Scorer, post: Post, confidence: float) -> list[str]:
+def _measured(predictor: Predictor, post: Post, confidence: float) -> list[str]:
     """How often answers of like confidence were right, where that was measured on enough posts like this one."""
-    calibration = scorer.about.get("calibration") or {}
+    calibration = predictor.about.get("calibration") or {}
     pattern = presence(post.text is not None, post.image is not None)
     for low, high, right, posts in calibration.get("by_presence", {}).get(pattern, []):
         if low < confidence <= high and posts >= _FEWEST:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from jointune.extras import require
+from jointune.utils.extras import require
 
 
 def load_gradio(folder: Path) -> None:

@@ -12,11 +12,11 @@ from gradio.components import Component
 from gradio.events import Dependency
 
 from jointune.errors import JointuneError, PostsError
-from jointune.scorer import Scorer
+from jointune.inference.predictor import Predictor
+from jointune.ui.batch_scoring import score_table
 from jointune.ui.examples import Example
 from jointune.ui.html import card_body, chart, heading, listed, preview, said
 from jointune.ui.judge import Verdict, judge, one_at_a_time
-from jointune.ui.table import score_table
 
 _KEPT = 24 * 60 * 60
 """Seconds that uploads and scored tables stay: a page that is up for weeks must not fill the disk."""
@@ -25,24 +25,24 @@ _INTERNAL = {"api_visibility": "private", "show_progress": "minimal"}
 """Of every event: it is the page's own, not an API."""
 
 
-def make_page(scorer: Scorer, folder: Path, name: str, examples: Sequence[Example]) -> gr.Blocks:
+def make_page(predictor: Predictor, folder: Path, name: str, examples: Sequence[Example]) -> gr.Blocks:
     """The page for one model.
 
     Args:
-        scorer: the model.
+        predictor: the model.
         folder: takes uploads and scored tables: no file elsewhere is read or given out.
         name: of the model.
         examples: to try it on.
     """
-    scorer = one_at_a_time(scorer)
+    predictor = one_at_a_time(predictor)
     with gr.Blocks(title=f"{name} - jointune", analytics_enabled=False, delete_cache=(_KEPT // 24, _KEPT)) as page:
-        gr.HTML(heading(name, scorer.about, scorer.labels), elem_classes="model")
+        gr.HTML(heading(name, predictor.about, predictor.labels), elem_classes="model")
         with gr.Tab("One post"):
-            _one_post(scorer, folder, examples)
+            _one_post(predictor, folder, examples)
         with gr.Tab("Many posts"):
-            _table(scorer, folder)
+            _table(predictor, folder)
         with gr.Tab("Model"):
-            gr.Markdown(card_body(scorer.card), elem_classes="card")
+            gr.Markdown(card_body(predictor.card), elem_classes="card")
     # Gradio checks that a file was uploaded only once a page was launched, which one that is mounted never is: whoever
     # reaches the port could name any file of the machine.
     page.has_launched = True
@@ -87,10 +87,10 @@ def uploaded(path: str | Path, folder: Path) -> Path:
     return file
 
 
-def _one_post(scorer: Scorer, folder: Path, examples: Sequence[Example]) -> None:
+def _one_post(predictor: Predictor, folder: Path, examples: Sequence[Example]) -> None:
     def answer(text: str, picture: str | None) -> tuple[str, gr.Label]:
         try:
-            verdict = judge(scorer, text, uploaded(picture, folder) if picture else None)
+            verdict = judge(predictor, text, uploaded(picture, folder) if picture else None)
         except JointuneError as error:
             verdict = Verdict([str(error)])
         return said(verdict.sentences), gr.Label(verdict.shares, visible=bool(verdict.shares))
@@ -123,7 +123,7 @@ def _one_post(scorer: Scorer, folder: Path, examples: Sequence[Example]) -> None
     _while_working(partial(gr.on, [go.click, text.submit]), go, answer, [text, picture], [words, bars])
 
 
-def _table(scorer: Scorer, folder: Path) -> None:
+def _table(predictor: Predictor, folder: Path) -> None:
     def refused(why: str) -> tuple[str, str, str, gr.File]:
         return said([why]), "", "", gr.File(None, visible=False)
 
@@ -137,7 +137,7 @@ def _table(scorer: Scorer, folder: Path) -> None:
         out = Path(tempfile.mkdtemp(dir=folder)) / f"{Path(table).stem}.scored.csv"
         try:
             done = score_table(
-                scorer,
+                predictor,
                 uploaded(table, folder),
                 uploaded(pictures, folder) if pictures else None,
                 out,

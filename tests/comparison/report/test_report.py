@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helpers.made_comparison import TEXT, made_comparison, made_posts
 from jointune.comparison.report.write import write_report
 from jointune.comparison.summary import Line
-from jointune.evaluation.paired import Difference
-from jointune.posts.post import Posts
-from made_comparison import TEXT, made_comparison, made_posts
+from jointune.data.post import Posts
+from jointune.evaluation.significance import Difference
 
 SECTIONS = ("answer", "scores", "curve", "cost", "confusion", "calibration", "posts", "limits", "setting")
 HOSTILE = "<script>alert('x')</script> | $y_1$ *b* [c](d)\n\u202e &lt; \ud83d"

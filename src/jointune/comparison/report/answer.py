@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from jointune.comparison.comparison import Comparison
 from jointune.comparison.protocol import Budget
 from jointune.comparison.report.figures import (
     amount,
@@ -15,9 +16,8 @@ from jointune.comparison.report.figures import (
     signed,
     signed_interval,
 )
-from jointune.comparison.result import Comparison
 from jointune.comparison.summary import Line, Summary
-from jointune.evaluation.curve import Saving
+from jointune.evaluation.learning_curve import Saving
 
 _SEEN_FROM_REFERENCE = {
     "worse": "better than",

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from jointune.comparison.comparison import Comparison
 from jointune.comparison.report.blocks import Card
 from jointune.comparison.report.figures import score
 from jointune.comparison.report.pooled import Pool
-from jointune.comparison.result import Comparison
-from jointune.posts.pictures import PictureError, open_picture
-from jointune.posts.post import Picture, Post
+from jointune.data.image_file import ImageError
+from jointune.data.post import ImageSource, Post
+from jointune.modalities.image.open import open_image
 
 SHOWN = 12
 EDGE = 160
@@ -80,13 +81,13 @@ def _shortened(post: Post) -> str | None:
     return f"{post.text[:LONGEST].rstrip()} …"
 
 
-def _thumbnail(source: Picture | None) -> tuple[str | None, str]:
+def _thumbnail(source: ImageSource | None) -> tuple[str | None, str]:
     """A small JPEG as a data URI, or why there is none."""
     if source is None:
         return None, "no picture"
     try:
-        picture = open_picture(source, at_least=(EDGE, EDGE))
-    except PictureError as reason:
+        picture = open_image(source, at_least=(EDGE, EDGE))
+    except ImageError as reason:
         return None, f"its picture can no longer be opened: {reason.reason}"
     picture.thumbnail((EDGE, EDGE), Image.Resampling.LANCZOS)
     written = io.BytesIO()

@@ -5,8 +5,8 @@ from functools import cached_property
 
 import numpy as np
 
+from jointune.comparison.comparison import Comparison
 from jointune.comparison.protocol import Budget
-from jointune.comparison.result import Comparison
 from jointune.evaluation.metrics import Metrics, compute_metrics, confidence_bins
 
 BINS = 15

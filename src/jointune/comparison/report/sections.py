@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jointune.comparison.comparison import Comparison
 from jointune.comparison.protocol import Budget
 from jointune.comparison.report.answer import MARGIN, answer, cautions, design_sentence, further, saving_sentence
 from jointune.comparison.report.blocks import (
@@ -16,12 +17,12 @@ from jointune.comparison.report.blocks import (
     Section,
     Traces,
 )
+from jointune.comparison.report.caveats import limits, tried_cells
 from jointune.comparison.report.charts import learning_curve, reliability
 from jointune.comparison.report.disagreements import disagreements
 from jointune.comparison.report.figures import MINUS, budget_name, budget_names, listed, plural, score
-from jointune.comparison.report.limits import limits, tried_cells
 from jointune.comparison.report.pooled import Pool, pools
-from jointune.comparison.report.tables import (
+from jointune.comparison.report.report_tables import (
     answer_table,
     basis_notes,
     calibration_table,
@@ -37,7 +38,6 @@ from jointune.comparison.report.tables import (
     score_table,
     settings_table,
 )
-from jointune.comparison.result import Comparison
 from jointune.comparison.summary import Summary
 
 NOTHING = Paragraph("No training finished, so there is nothing to show.")

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from jointune.comparison.comparison import Comparison
+from jointune.comparison.report.as_markdown import comparison_markdown
 from jointune.comparison.report.blocks import Section
-from jointune.comparison.report.markdown import comparison_markdown
 from jointune.comparison.report.sections import sections
-from jointune.comparison.result import Comparison
 from jointune.comparison.summary import COSTS, SCORES, Line, Summary
-from jointune.extras import require
-from jointune.files import atomic_file
-from jointune.posts.post import encodable
+from jointune.data.post import encodable
+from jointune.utils.extras import require
+from jointune.utils.files import atomic_file
 
 REPORT = ("report.html", "report.md", "cells.csv", "summary.csv")
 """The files of a report."""

@@ -1,0 +1,27 @@
+"""jointune cache."""
+
+from typing import Annotated
+
+import typer
+
+from jointune.cli.options import out
+from jointune.errors import SettingsError
+from jointune.utils.cache_dir import cache_folder, cached_files, clear_caches
+from jointune.utils.wording import counted
+
+
+def cache(clear: Annotated[bool, typer.Option("--clear", help="Delete all of it.")] = False) -> None:
+    """Show what is kept between runs, and how much; prepared pictures, and texts read in pictures.
+
+    The folder is that of JOINTUNE_CACHE, with `off` for none. At most JOINTUNE_CACHE_GIB of prepared pictures are kept,
+    20 by default.
+    """
+    try:
+        folder = cache_folder()
+    except RuntimeError as reason:
+        raise SettingsError(f"nothing is kept between runs: {reason}") from reason
+    if clear:
+        clear_caches()
+    out.print(str(folder))
+    for kind, (files, size) in cached_files().items():
+        out.print(f"  {kind}: {size / 2**20:,.1f} MiB in {counted(files, 'file')}")

@@ -1,0 +1,134 @@
+"""jointune compare."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jointune.cli.options import (
+    Encoding,
+    Force,
+    ImageColumn,
+    ImageRoot,
+    LabelColumn,
+    PostsArgument,
+    Quiet,
+    SplitColumn,
+    TextColumn,
+    columns,
+    out,
+    say_affected,
+    takes_settings,
+)
+from jointune.cli.posts_options import read_whole
+from jointune.comparison.methods import METHODS, Setup, chosen_methods
+from jointune.comparison.protocol import budgets_of
+from jointune.config import check_settings
+from jointune.errors import SettingsError
+from jointune.utils.files import COMPARISON_MARK
+from jointune.utils.run_folder import locking, refuse_existing
+from jointune.utils.wording import counted
+
+
+@locking("report")
+@takes_settings(("text_encoder", "image_encoder", "fusion", "metric", "on_bad_image"), ("epochs", "read_image_text"))
+def compare(
+    posts: PostsArgument,
+    report: Annotated[Path, typer.Option("--out", metavar="REPORT_DIR", help="Folder to write.", show_default=False)],
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            help=f"Any of {', '.join(METHODS)}. By default all but mual and splitting; the two of CLIP where --clip "
+            "is given.",
+        ),
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="Number of folds, 5 by default, where no split column is named.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each method on each fold.")] = 1,
+    label_budgets: Annotated[
+        str, typer.Option(metavar="8,16,...,all", help="Numbers of training posts a label.")
+    ] = "all",
+    clip: Annotated[str | None, typer.Option(help="A CLIP checkpoint: a folder, or a Hugging Face id.")] = None,
+    visualbert: Annotated[
+        str | None, typer.Option(help="A VisualBERT checkpoint; the text encoder by default.")
+    ] = None,
+    prompts: Annotated[
+        str | None,
+        typer.Option(metavar="TEMPLATE|FILE", help="For clip-zero-shot: with {label}, or JSON from label to prompt."),
+    ] = None,
+    text_column: TextColumn = "text",
+    image_column: ImageColumn = "image",
+    label_column: LabelColumn = "label",
+    split_column: SplitColumn = None,
+    image_root: ImageRoot = None,
+    encoding: Encoding = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Run only the cells that REPORT_DIR lacks.")] = False,
+    force: Force = False,
+    quiet: Quiet = False,
+    **settings: Any,
+) -> None:
+    """Compare methods on the same posts, folds, seeds and numbers of training posts, and write a report.
+
+    Every finished cell is stored at once. The exit code is 1 where a cell crashed; --resume tries those again.
+    """
+    if split_column and folds is not None:
+        raise SettingsError("--folds and --split-column: the posts are divided by one or the other")
+    wanted, templates = _list(label_budgets), _prompts(prompts)
+    names = _list(methods) if methods is not None else None
+    check_settings(settings)
+    chosen_methods(names, Setup(settings, clip, visualbert, templates))
+    budgets_of(wanted)
+    refuse_existing(report, force, COMPARISON_MARK, resume=resume)
+    use = columns(text_column, image_column, label_column, split_column, image_root)
+    read = read_whole(posts, split_column, use, encoding)
+
+    from jointune import compare as run
+
+    comparison = run(
+        read,
+        methods=names,
+        folds=None if split_column else 5 if folds is None else folds,
+        seeds=seeds,
+        label_budgets=wanted,
+        out=report,
+        resume=resume,
+        force=force,
+        clip=clip,
+        visualbert=visualbert,
+        prompts=templates,
+        progress=not quiet,
+        **settings,
+    )
+    say_affected(list(comparison.problems), settings["on_bad_image"])
+    if comparison.results:
+        out.print(comparison.summary().text(out.width))
+    out.print(f"wrote {report / 'report.html'}")
+    if comparison.failures:
+        for failure in comparison.failures:
+            out.print(f"failed: {failure.cell}: {failure.reason}", style="red")
+        out.print(
+            f"{counted(len(comparison.failures), 'cell')} crashed; the same command with --resume tries again",
+            style="red",
+        )
+        raise typer.Exit(1)
+
+
+def _list(values: str) -> list[str]:
+    return [value.strip() for value in values.split(",") if value.strip()]
+
+
+def _prompts(given: str | None) -> str | dict[str, str] | None:
+    if given is None or "{label}" in given:
+        return given
+    try:
+        prompts = json.loads(Path(given).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as reason:
+        raise SettingsError(
+            f"--prompts {given}: neither a template with {{label}} nor a JSON file: {reason}"
+        ) from reason
+    if not isinstance(prompts, dict):
+        raise SettingsError(f"--prompts {given}: the file must map each label to its prompt")
+    return prompts

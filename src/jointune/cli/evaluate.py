@@ -1,0 +1,79 @@
+"""jointune evaluate."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jointune.cli.options import (
+    BundleArgument,
+    Device,
+    Encoding,
+    Engine,
+    Force,
+    ImageColumn,
+    ImageRoot,
+    LabelColumn,
+    OnBad,
+    OnlySplit,
+    PostsArgument,
+    Quiet,
+    SplitColumn,
+    TextColumn,
+    columns,
+    out,
+    say_affected,
+    sentence,
+)
+from jointune.cli.posts_options import read_split
+from jointune.data.problems import Problem, valid_policy
+from jointune.inference.load import check_options, load_predictor
+from jointune.utils.files import atomic_file
+from jointune.utils.run_folder import locking, refuse_existing
+from jointune.utils.wording import visible
+
+
+@locking("path")
+def evaluate(
+    bundle: BundleArgument,
+    posts: PostsArgument,
+    path: Annotated[
+        Path | None, typer.Option("--out", metavar="metrics.json", help="Where to write the scores.")
+    ] = None,
+    split: OnlySplit = None,
+    text_column: TextColumn = "text",
+    image_column: ImageColumn = "image",
+    label_column: LabelColumn = "label",
+    split_column: SplitColumn = None,
+    image_root: ImageRoot = None,
+    encoding: Encoding = None,
+    on_bad_image: OnBad = "error",
+    device: Device = None,
+    engine: Engine = None,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Score a bundle on labelled posts, with 95 % intervals."""
+    if path:
+        refuse_existing(path, force, source=posts)
+    policy = valid_policy(on_bad_image)
+    check_options(bundle, device, engine=engine)
+    use = columns(text_column, image_column, label_column, split_column, image_root)
+    labelled = read_split(posts, split, use, encoding)
+
+    from jointune.inference.evaluate import evaluate_predictor
+
+    problems: list[Problem] = []
+    metrics = evaluate_predictor(
+        load_predictor(bundle, device, engine=engine), labelled, policy, problems, progress=not quiet
+    )
+    if path:  # before anything is printed: nobody may be listening
+        with atomic_file(path) as temporary:
+            temporary.write_text(json.dumps(metrics.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    say_affected(problems, policy)
+    out.print(sentence(metrics))
+    for label, scores in metrics.per_class.items():
+        out.print(f"  {visible(label)}: {scores}")
+    if path:
+        out.print(f"wrote {path}")

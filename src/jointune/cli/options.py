@@ -1,0 +1,192 @@
+"""Options that several commands share, and how messages are printed."""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+
+from jointune.config import DEFAULTS, SETTINGS, TYPES
+from jointune.data.problems import Problem, affected, valid_policy
+from jointune.data.read import Columns
+from jointune.errors import SettingsError
+from jointune.evaluation.metrics import Metrics
+from jointune.evaluation.notes import untested
+from jointune.modalities.text.normalise import valid_kinds
+from jointune.utils.wording import counted, visible_lines
+
+
+def option(name: str, *, optional: bool = False, panel: str | None = None) -> Any:
+    """Make the command line's option of a setting.
+
+    Args:
+        name: of the setting.
+        optional: whether it stands for the default, or for what is searched, where it is not given.
+        panel: of the help, where it is not the setting's own.
+    """
+    row, default = SETTINGS[name], DEFAULTS[name]
+    # A switch that is on by default has a counterpart that turns it off.
+    spelled = "--balanced" if name == "class_weight" else f"--{name.replace('_', '-')}"
+    return typer.Option(
+        *([] if default is True else [spelled]),
+        help=row.help,
+        metavar=row.metavar or "|".join(row.choices) or None,
+        rich_help_panel=panel or row.panel,
+        show_default="all" if name == "normalise" else not optional,
+    )
+
+
+PostsArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="POSTS",
+        help="CSV, TSV, JSONL, JSON or Parquet file, a folder of such files, or a saved Hugging Face dataset.",
+        show_default=False,
+    ),
+]
+BundleArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="BUNDLE", help="Folder that training or export wrote, or a bundle's hub id.", show_default=False
+    ),
+]
+Validation = Annotated[
+    str, typer.Option(metavar="FILE|FRACTION", help="Validation posts, where no split column names them.")
+]
+TextEncoderName = Annotated[str, option("text_encoder")]
+TextColumn = Annotated[str, option("text_column")]
+ImageColumn = Annotated[str, option("image_column")]
+LabelColumn = Annotated[str, option("label_column")]
+SplitColumn = Annotated[
+    str | None, typer.Option(help="Column that says train, validation or test.", rich_help_panel="Columns")
+]
+OnlySplit = Annotated[str | None, typer.Option("--split", help="Only posts whose --split-column says this.")]
+ImageRoot = Annotated[
+    Path | None,
+    typer.Option(help="Folder that picture paths are relative to and may not leave.", rich_help_panel="Columns"),
+]
+Encoding = Annotated[
+    str | None, typer.Option(help="Character encoding of the file; UTF-8 by default.", rich_help_panel="Columns")
+]
+OnBad = Annotated[str, option("on_bad_image")]
+Abstain = Annotated[
+    float | None,
+    typer.Option(
+        metavar="ACCURACY",
+        help="Answer 'unsure' below the confidence that it took on the validation posts to be right so often.",
+    ),
+]
+ReadImageText = Annotated[bool, option("read_image_text")]
+Normalise = Annotated[str, option("normalise")]
+ALL_KINDS = ",".join(DEFAULTS["normalise"])
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
+AllowedHosts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allowed-host",
+        metavar="NAME",
+        help="Name or address under which it is asked, beside localhost; needed where others can reach it; repeatable.",
+    ),
+]
+Device = Annotated[str | None, option("device")]
+Engine = Annotated[
+    str | None,
+    typer.Option("--engine", help="What runs an exported model: onnxruntime, or openvino, faster on many CPUs."),
+]
+
+
+class Terminal(Console):
+    """Prints texts as they are: brackets are no markup, colons no emoji, and control characters shown, not obeyed."""
+
+    def __init__(self, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """See ``rich.console.Console.print``."""
+        super().print(*(visible_lines(one) if isinstance(one, str) else one for one in objects), **options)
+
+
+out = Terminal()
+
+
+def columns(
+    text: str, image: str, label: str | None, split: str | None = None, image_root: Path | None = None
+) -> Columns:
+    """What the column options say."""
+    return Columns(text or None, image or None, label or None, split or None, image_root)
+
+
+def say_affected(problems: list[Problem], policy: str) -> None:
+    """List and count the posts that --on-bad-image skipped or stripped of their picture."""
+    if problems:
+        for problem in problems:
+            out.print(f"{policy}: {problem}", style="yellow")
+        out.print(f"{affected(len(problems), policy)} (--on-bad-image {policy}).", style="yellow")
+
+
+def sentence(scores: Metrics) -> str:
+    """The main scores in one line."""
+    lacking = untested(scores)
+    return f"{scores} on {counted(scores.n, 'post')}" + (f", {lacking}" if lacking else "")
+
+
+def _layers(value: str) -> float | None:
+    try:
+        return None if value == "all" else float(value)
+    except ValueError:
+        raise SettingsError(f"--train-layers {value}: give a number of layers, a share of them, or all") from None
+
+
+_FORMS: dict[str, tuple[type, Any, Callable[[Any], Any]]] = {
+    "fusion": (str, DEFAULTS["fusion"], str),
+    "on_bad_image": (str, DEFAULTS["on_bad_image"], valid_policy),
+    "train_layers": (str, str(DEFAULTS["train_layers"]), _layers),
+    "normalise": (str, ALL_KINDS, valid_kinds),
+    "class_weight": (bool, False, lambda balanced: "balanced" if balanced else None),
+}
+"""Settings that the command line writes otherwise than Python: the option's type, its default, and the conversion."""
+
+_Command = TypeVar("_Command", bound=Callable[..., None])
+
+
+def takes_settings(names: Iterable[str], optional: Iterable[str] = (), panel: str | None = None) -> Any:
+    """Give a command an option for each of these settings; it gets their values as ``**settings``.
+
+    Args:
+        names: settings whose options have the default of ``Config``.
+        optional: settings that the command only gets where they are given.
+        panel: of the help for those.
+    """
+    left_open = tuple(optional)
+
+    def decorate(command: _Command) -> _Command:
+        generated = [_parameter(name) for name in names] + [_parameter(name, True, panel) for name in left_open]
+
+        @functools.wraps(command)
+        def run(**arguments: Any) -> None:
+            for name in (parameter.name for parameter in generated):
+                value = arguments.pop(name)
+                if name in left_open and (value is None or value is False):
+                    continue
+                arguments[name] = _FORMS[name][2](value) if name in _FORMS else value
+            command(**arguments)
+
+        own = [one for one in inspect.signature(command).parameters.values() if one.kind is not one.VAR_KEYWORD]
+        required = [one for one in own if one.default is one.empty]
+        signature = inspect.Signature(required + generated + own[len(required) :])
+        run.__signature__ = signature  # type: ignore[attr-defined]
+        return run  # type: ignore[return-value]
+
+    return decorate
+
+
+def _parameter(name: str, optional: bool = False, panel: str | None = None) -> inspect.Parameter:
+    kind, default, _ = _FORMS.get(name, (TYPES[name], DEFAULTS[name], None))
+    if optional and kind is not bool:
+        kind, default = kind | None, None
+    annotation = Annotated[kind, option(name, optional=optional, panel=panel)]  # type: ignore[valid-type]
+    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=annotation)

@@ -1,0 +1,74 @@
+"""Which posts are for training, validation and test, as the options of several commands say it."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from jointune.cli.options import out
+from jointune.data.divide import VALIDATION
+from jointune.data.label_checks import label_problems
+from jointune.data.post import Posts
+from jointune.data.problems import raise_problems
+from jointune.data.read import Columns, PostsFile
+from jointune.data.split import validation_fraction
+from jointune.errors import PostsError, SettingsError, setting
+
+
+def read_parts(
+    path: Path, split_column: str | None, validation: str, use: Columns, encoding: str | None
+) -> tuple[Posts, Posts | float, Posts]:
+    """Training posts, validation posts or the fraction of them, and test posts.
+
+    Raises:
+        PostsError: they cannot be read, or a part is empty.
+        SettingsError: ``validation`` is neither a fraction nor a file.
+    """
+    chosen = 0.0 if split_column else fraction_or_file(validation)
+    posts = read_whole(path, split_column, use, encoding)
+    if split_column:
+        raise_problems(list(label_problems(posts, split=True)), posts.name)
+        if validation != str(VALIDATION):
+            out.print(
+                f"note: --validation {validation} is not used; the column {split_column!r} divides.", style="yellow"
+            )
+        return posts.in_split("train"), posts.in_split("validation"), posts.in_split("test")
+    return posts, PostsFile(chosen, use, encoding).read() if isinstance(chosen, Path) else chosen, Posts([])
+
+
+def fraction_or_file(validation: str) -> float | Path:
+    """What --validation says.
+
+    Raises:
+        SettingsError: it is neither a fraction nor a file.
+    """
+    try:
+        fraction = float(validation)
+    except ValueError:
+        file = Path(validation).expanduser()
+        if not file.exists():
+            raise SettingsError(f"{setting('validation', validation)}: neither a fraction nor a file") from None
+        return file
+    validation_fraction(fraction)
+    return fraction
+
+
+def read_whole(path: Path, split_column: str | None, use: Columns, encoding: str | None) -> Posts:
+    """All posts, with a note where a column of splits is there and not used."""
+    posts = PostsFile(path, use, encoding).read()
+    if split_column is None and "split" in posts[0].fields:
+        out.print("note: the column 'split' is not used; --split-column split would.", style="yellow")
+    return posts
+
+
+def read_split(path: Path, split: str | None, use: Columns, encoding: str | None) -> Posts:
+    """The posts of one split, by the column ``split`` where ``use`` names none; all of them without a split.
+
+    Raises:
+        PostsError: they cannot be read, or there are none in that split.
+    """
+    if not split:
+        return PostsFile(path, use, encoding).read()
+    use = replace(use, split=use.split or "split")
+    posts = PostsFile(path, use, encoding).read().in_split(split)
+    if not posts:
+        raise PostsError(f"{path.name}: no post whose {use.split} is {split!r}")
+    return Posts(posts, f"{posts.name} ({split})")

@@ -1,0 +1,218 @@
+"""jointune predict."""
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jointune import __version__
+from jointune.cli.options import (
+    Abstain,
+    BundleArgument,
+    Device,
+    Encoding,
+    Engine,
+    Force,
+    ImageColumn,
+    ImageRoot,
+    OnBad,
+    Quiet,
+    TextColumn,
+    out,
+)
+from jointune.data.problems import OnBadImage, affected, valid_policy
+from jointune.data.read import Columns, PostsFile
+from jointune.data.remote import is_address
+from jointune.errors import InterruptedWork, JointuneError, PostsError, SettingsError
+from jointune.inference.load import check_options, load_predictor
+from jointune.modalities.text.text_fit import TextFitCounter
+from jointune.output.resumable import Parts, refuse_outputs, skipped_file
+from jointune.output.writers import added_columns, check_output, columns_of_earlier_scoring, make_layout
+from jointune.utils.files import MANIFEST, sha256
+from jointune.utils.hub import local_folder
+from jointune.utils.progress import progress_bar
+from jointune.utils.run_folder import locking
+from jointune.utils.wording import counted, listed
+
+if TYPE_CHECKING:
+    from jointune.inference.predictor import Predictor, Scored
+
+_GO_ON = "go on with the same command and --resume"
+
+_LISTED = 20
+"""Posts that were left out are listed so far; all of them are in the file beside the output."""
+
+
+@locking("path")
+def predict(
+    bundle: BundleArgument,
+    posts: Annotated[
+        str,
+        typer.Argument(
+            metavar="POSTS",
+            help="CSV, TSV, JSONL, JSON or Parquet file, a folder of such files, a saved Hugging Face dataset, or the "
+            "http, https, s3 or gs address of a file.",
+            show_default=False,
+        ),
+    ],
+    path: Annotated[
+        Path, typer.Option("--out", metavar="SCORED", help="A .parquet, .csv, .tsv or .jsonl file.", show_default=False)
+    ],
+    text_column: TextColumn = "text",
+    image_column: ImageColumn = "image",
+    image_root: ImageRoot = None,
+    remote_images: Annotated[
+        bool,
+        typer.Option(
+            "--remote-images",
+            help="Fetch pictures that the posts name by address, wherever it leads.",
+            rich_help_panel="Columns",
+        ),
+    ] = False,
+    encoding: Encoding = None,
+    prefix: Annotated[
+        str,
+        typer.Option(
+            help="Of the names of the added columns, such as new_, where the posts have columns of these names.",
+            rich_help_panel="Columns",
+        ),
+    ] = "",
+    safe_csv: Annotated[
+        bool,
+        typer.Option(
+            "--safe-csv",
+            help="In .csv and .tsv, put a ' before a text that a spreadsheet would take for a formula.",
+        ),
+    ] = False,
+    on_bad_image: OnBad = "error",
+    abstain: Abstain = None,
+    device: Device = None,
+    engine: Engine = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after an interrupt, an error or a kill.")] = False,
+    force: Force = False,
+    quiet: Quiet = False,
+) -> None:
+    """Add a prediction, its confidence and the probability of each label to every row, in order.
+
+    Where a table was scored before, the new columns replace those in SCORED; the table itself stays as it is.
+
+    Finished parts of an unfinished run are kept beside SCORED, as SCORED.partial: --resume goes on from them, --force
+    discards them. --on-bad-image skip leaves out every row that cannot be used, also a malformed one and one with
+    neither text nor picture, and lists them in SCORED.skipped.csv.
+    """
+    policy = valid_policy(on_bad_image)
+    if safe_csv and path.suffix.lower() not in (".csv", ".tsv"):
+        raise SettingsError(f"--safe-csv is of .csv and .tsv files, and {path.name} is none: leave it out")
+    check_options(bundle, device, abstain, engine)
+    refuse_outputs(path, policy == "skip", resume, force, None if is_address(posts) else Path(posts))
+    use = Columns(text_column or None, image_column or None, None, None, image_root, remote_images)
+    file = PostsFile(posts, use, encoding, not quiet)
+    earlier = columns_of_earlier_scoring(file.table, prefix)
+    replaced = frozenset(earlier)
+    kept = [name for name in file.columns if name not in replaced]
+    remedy = "rename it, or name the added columns otherwise, such as with --prefix new_"
+    check_output(path, kept, added_columns([], prefix), remedy)
+    total = file.count(strict=policy != "skip")
+    if not total:
+        raise PostsError(f"{file.path.name}: no posts: the file has a header but no rows")
+
+    predictor = load_predictor(bundle, device, abstain, engine)
+    added = added_columns(predictor.labels, prefix)
+    check_output(path, kept, added, remedy)
+    if earlier:
+        out.print(
+            f"note: the posts were scored before: {listed(earlier, len(earlier))} are replaced in {path.name}; "
+            f"{file.path.name} keeps them, and --prefix new_ would keep both",
+            style="yellow",
+        )
+    run = {
+        "posts": file.stamp(),
+        "bundle": _digest(local_folder(bundle)),
+        "jointune": __version__,
+        "--text-column": text_column,
+        "--image-column": image_column,
+        "--image-root": image_root and str(image_root),
+        "--remote-images": remote_images,
+        "--encoding": encoding,
+        "--on-bad-image": policy,
+        "--abstain": predictor.least_confidence,  # comes from a file of the bundle that may be edited
+        "--prefix": prefix,
+        "--safe-csv": safe_csv or None,
+        "--device": device,
+        "--engine": engine,
+    }
+    layout = make_layout(path, file.table, added, replaced, safe_csv)
+    parts = Parts(path, layout, run, resume, on_problems=["--on-bad-image"])
+    fit = TextFitCounter(predictor.text)
+    with _kept_for_resume(parts, total, policy):
+        with progress_bar("predicting", shown=not quiet) as bar:
+            bar.start(total, parts.read)
+            for chunk in predictor.chunks(islice(file, parts.read, None), policy, file.path.name, fit=fit):
+                parts.add(chunk.read, _rows(chunk.scored, predictor, added, replaced), chunk.problems)
+                bar.advance(chunk.read)
+        parts.join(total, with_skipped=policy == "skip")
+    try:
+        bad = _say_affected(parts, path, policy)
+    finally:
+        parts.discard()
+    if force and policy == "skip" and not bad:
+        skipped_file(path).unlink(missing_ok=True)
+    for note in predictor.notes_on_texts(fit):
+        out.print(f"note: {note}.", style="yellow")
+    out.print(f"wrote {path}: {counted(total - (bad if policy == 'skip' else 0), 'post')}")
+
+
+@contextmanager
+def _kept_for_resume(parts: Parts, total: int, policy: OnBadImage) -> Iterator[None]:
+    """Say, where the work ends early, what is kept; keep nothing where no part is finished."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        parts.discard_if_empty()
+        raise InterruptedWork(
+            f"scoring was interrupted; {parts.read:,} of {counted(total, 'post is', 'posts are')} kept"
+        ) from None
+    except JointuneError as error:
+        if parts.discard_if_empty():
+            raise
+        kept = f"{parts.read:,} of {counted(total, 'post is', 'posts are')} scored and kept"
+        way_on = _after_bad_posts(parts, policy) if isinstance(error, PostsError) else _GO_ON
+        raise type(error)(f"{error}\n{kept}: {way_on}") from error
+
+
+def _after_bad_posts(parts: Parts, policy: OnBadImage) -> str:
+    """What to do where the posts themselves stopped the work: only what --resume takes."""
+    if policy == "skip":
+        return "a file that was changed is scored from the beginning, with --force"
+    mended = f"mend the picture files and {_GO_ON}"
+    if parts.has_problems:
+        return f"{mended}; with another --on-bad-image, or a table that was changed, begin anew with --force"
+    return f"{mended}, or add --on-bad-image skip to it; with a table that was changed, begin anew with --force"
+
+
+def _rows(
+    scored: "Sequence[Scored]", predictor: "Predictor", added: Sequence[str], left_out: Collection[str]
+) -> Iterator[dict[str, Any]]:
+    for entry in scored:
+        fields = {name: value for name, value in entry.post.fields.items() if name not in left_out}
+        yield {**fields, **dict(zip(added, predictor.cells(entry.probabilities), strict=True))}
+
+
+def _say_affected(parts: Parts, path: Path, policy: str) -> int:
+    """List and count the posts that were skipped, or stripped of their picture; how many there are."""
+    count = 0
+    for count, problem in enumerate(parts.problems(), 1):
+        if policy == "missing" or count <= _LISTED:
+            out.print(f"{policy}: {problem}", style="yellow")
+    if count:
+        where = f"; {skipped_file(path)} lists them" if policy == "skip" else ""
+        out.print(f"{affected(count, policy)} (--on-bad-image {policy}){where}.", style="yellow")
+    return count
+
+
+def _digest(bundle: Path) -> str:
+    """By which a resumed run knows the bundle again: its manifest holds the digests of the other files."""
+    return sha256(bundle / MANIFEST)

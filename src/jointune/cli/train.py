@@ -1,0 +1,78 @@
+"""jointune train."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jointune.cli.options import (
+    Encoding,
+    Force,
+    ImageColumn,
+    ImageRoot,
+    LabelColumn,
+    PostsArgument,
+    Quiet,
+    SplitColumn,
+    TextColumn,
+    Validation,
+    columns,
+    out,
+    say_affected,
+    sentence,
+    takes_settings,
+)
+from jointune.cli.posts_options import read_parts
+from jointune.config import SETTINGS, check_settings
+from jointune.training.checkpoint import discard_unfinished, refuse_unfinished
+from jointune.utils.files import BUNDLE_MARK
+from jointune.utils.run_folder import locking, refuse_existing
+
+_NOT_HERE = {"device", "progress", "text_column", "image_column", "label_column"}
+
+
+@locking("bundle", training=True)
+@takes_settings(name for name in SETTINGS if name not in _NOT_HERE)
+def train(
+    posts: PostsArgument,
+    bundle: Annotated[Path, typer.Option("--out", metavar="BUNDLE", help="Folder to write.", show_default=False)],
+    validation: Validation = "0.1",
+    text_column: TextColumn = "text",
+    image_column: ImageColumn = "image",
+    label_column: LabelColumn = "label",
+    split_column: SplitColumn = None,
+    image_root: ImageRoot = None,
+    encoding: Encoding = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after an interrupt or a kill.")] = False,
+    force: Force = False,
+    quiet: Quiet = False,
+    **settings: Any,
+) -> None:
+    """Fine-tune a text and an image encoder jointly, and write a bundle.
+
+    The state of an unfinished run is kept beside BUNDLE, as BUNDLE.partial: --resume goes on from it, --force discards
+    it.
+    """
+    check_settings(settings)
+    refuse_existing(bundle, force, BUNDLE_MARK, posts)
+    partial = bundle.parent / f"{bundle.name}.partial"
+    refuse_unfinished(partial, resume, force)
+    use = columns(text_column, image_column, label_column, split_column, image_root)
+    learned, held, test = read_parts(posts, split_column, validation, use, encoding)
+    if not resume:
+        discard_unfinished(partial)
+
+    from jointune import JointClassifier
+
+    # The posts are read already; the bundle is to find other ones under the usual names.
+    classifier = JointClassifier(**settings, progress=not quiet)
+    classifier.fit(learned, validation=held, test=test or None, checkpoint=partial, resume=resume)
+    if not classifier.is_main_process_:
+        return
+    classifier.save(bundle, force)
+    discard_unfinished(partial)
+    say_affected(classifier.problems_, settings["on_bad_image"])
+    for part, scores in (("validation", classifier.metrics_), ("test", classifier.test_metrics_)):
+        if scores:
+            out.print(f"{part} in fp32: {sentence(scores)}")
+    out.print(f"wrote {bundle}")

@@ -1,0 +1,166 @@
+"""What a comparison found: a tidy table of its cells, and their summary."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from jointune.comparison.cells import CellResult, Failure
+from jointune.comparison.methods import METHODS
+from jointune.comparison.protocol import Fold
+from jointune.comparison.summary import Summary, summarise
+from jointune.data.post import Posts
+from jointune.data.problems import Problem
+from jointune.errors import SettingsError
+from jointune.evaluation.metrics import Metrics, compute_metrics
+from jointune.evaluation.significance import Run
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All finished cells of a comparison.
+
+    Attributes:
+        about: what was run, on which posts, by which versions; as in ``comparison.json``.
+        posts: all posts.
+        groups: one number a post, the same for posts that share a picture or a text.
+        folds: which posts are for learning, selection and test.
+        results: the finished cells.
+        failures: the crashed ones.
+        problems: of the pictures that ``on_bad_image`` passed over.
+    """
+
+    about: dict[str, Any]
+    posts: Posts
+    groups: tuple[int, ...]
+    folds: tuple[Fold, ...]
+    results: list[CellResult]
+    failures: list[Failure]
+    problems: tuple[Problem, ...] = ()
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """The labels, in the order of all probabilities."""
+        return self.posts.label_names
+
+    @cached_property
+    def truth(self) -> np.ndarray:
+        """The class number of every post, int64 [posts]."""
+        number = {label: index for index, label in enumerate(self.labels)}
+        return np.array([number[str(post.label)] for post in self.posts], dtype=np.int64)
+
+    @cached_property
+    def methods(self) -> list[str]:
+        """The methods that have a finished cell, in the order of ``METHODS``, one's own after them."""
+        order = {name: number for number, name in enumerate(METHODS)}
+        return sorted({result.cell.method for result in self.results}, key=lambda name: (order.get(name, 99), name))
+
+    @cached_property
+    def budgets(self) -> list[int | None]:
+        """The budgets that have a finished cell, ascending, None (all training posts) last."""
+        return sorted({result.cell.budget for result in self.results}, key=lambda budget: (budget is None, budget or 0))
+
+    def of(self, method: str, budget: int | None) -> list[CellResult]:
+        """The finished cells of a method and a budget, by fold and seed."""
+        found = [result for result in self.results if (result.cell.method, result.cell.budget) == (method, budget)]
+        return sorted(found, key=lambda result: (result.cell.fold, result.cell.seed))
+
+    def metrics(self, result: CellResult) -> Metrics:
+        """The scores of a cell on its test posts."""
+        return compute_metrics(self.truth[result.test], result.test_scores, self.labels)
+
+    def alike(self, first: str, second: str, budget: int | None) -> bool:
+        """Whether two methods gave every test post the same label in all trainings that both have, one at least."""
+        answers = {(r.cell.fold, r.cell.seed): r.test_scores.argmax(1) for r in self.of(first, budget)}
+        pairs = [
+            (answers[r.cell.fold, r.cell.seed], r.test_scores.argmax(1))
+            for r in self.of(second, budget)
+            if (r.cell.fold, r.cell.seed) in answers
+        ]
+        return bool(pairs) and all(np.array_equal(one, other) for one, other in pairs)
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row a cell: method, fold, seed, budget, scores on the test posts, and cost."""
+        return [dict(row) for rows in self._rows.values() for row in rows]
+
+    def summary(self, reference: str | None = None) -> Summary:
+        """Scores with intervals, and the difference of each method from ``reference``.
+
+        Args:
+            reference: the method that the others are compared with; ``joint`` by default, or the first.
+
+        Raises:
+            SettingsError: no cell of the reference is finished.
+        """
+        if reference is None:
+            reference = "joint" if "joint" in self.methods or not self.methods else self.methods[0]
+        elif reference not in self.methods:
+            raise SettingsError(f"reference={reference!r}: choose among {', '.join(self.methods)}")
+        if reference not in self._summaries:
+            self._summaries[reference] = self._summarise(reference)
+        return self._summaries[reference]
+
+    @cached_property
+    def _summaries(self) -> dict[str, Summary]:
+        return {}
+
+    def _summarise(self, reference: str) -> Summary:
+        runs = {
+            (method, budget): self._runs(self.of(method, budget)) for method in self.methods for budget in self.budgets
+        }
+        return summarise(runs, self._rows, reference, len(self.labels), np.array(self.groups))
+
+    @cached_property
+    def _rows(self) -> dict[tuple[str, int | None], list[dict[str, Any]]]:
+        return {
+            (method, budget): [self._row(result) for result in self.of(method, budget)]
+            for method in self.methods
+            for budget in self.budgets
+        }
+
+    def _runs(self, results: Iterable[CellResult]) -> list[Run]:
+        return [
+            Run(
+                result.cell.fold,
+                result.cell.seed,
+                result.test,
+                self.truth[result.test],
+                result.test_scores.argmax(1),
+                result.learned,
+            )
+            for result in results
+        ]
+
+    def _row(self, result: CellResult) -> dict[str, Any]:
+        scores = self.metrics(result)
+        cost = result.cost
+        answers = result.test_scores.argmax(1)
+        most = int(np.bincount(answers, minlength=len(self.labels)).argmax())
+        return {
+            "method": result.cell.method,
+            "fold": result.cell.fold,
+            "seed": result.cell.seed,
+            "labels_per_class": "all" if result.cell.budget is None else result.cell.budget,
+            "training_posts": result.learned,
+            "validation_posts": len(result.check),
+            "test_posts": len(result.test),
+            "accuracy": scores.accuracy,
+            "macro_f1": scores.macro_f1,
+            "weighted_f1": scores.weighted_f1,
+            "log_loss": scores.log_loss,
+            "ece": scores.ece,
+            "trained_parameters": cost.trained_parameters,
+            "train_seconds": cost.train_seconds,
+            "train_cpu_seconds": cost.train_cpu_seconds,
+            "peak_memory_mib": None if cost.peak_memory is None else cost.peak_memory / MIB,
+            "peak_gpu_memory_mib": None if cost.peak_gpu_memory is None else cost.peak_gpu_memory / MIB,
+            "ms_per_post": 1000 * cost.predict_seconds / len(result.test),
+            "kept_start": result.kept_start,
+            "most_given_label": self.labels[most],
+            "most_given_share": float((answers == most).mean()),
+            "most_given_true_share": float((self.truth[result.test] == most).mean()),
+        }

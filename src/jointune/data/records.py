@@ -1,0 +1,154 @@
+"""Posts from what Python users have at hand: records, data frames, and labels beside them."""
+
+import os
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jointune.data.labels import label_dtype
+from jointune.data.post import Post, Posts
+from jointune.data.read import Columns, PostsFile, label_text, make_post
+from jointune.data.remote import is_address
+from jointune.data.tables.saved_dataset import dataset_parts, dataset_rows, is_dataset
+from jointune.data.tables.table import Row
+from jointune.errors import JointuneWarning, PostsError
+
+USUAL = Columns(split="split")
+"""Where posts are looked for in records whose columns nobody named."""
+
+
+def as_posts(posts: Any, labels: Any = None, use: Columns = USUAL, labelled: bool = False) -> Posts:
+    """Posts from what Python users have at hand.
+
+    Args:
+        posts: ``Posts``, a path, an iterable of ``Post`` or of mappings, a data frame (pandas or polars) or a dataset
+            (Hugging Face).
+        labels: one label a post, in place of their own.
+        use: which column, or key of a mapping, holds what.
+        labelled: whether labels are needed: posts without a column for them are refused.
+
+    Raises:
+        PostsError: something else was given, a column is missing, or the numbers of posts and labels differ.
+    """
+    labelled = labelled and labels is None
+    if isinstance(posts, str | Path):
+        posts = _from_path(posts, use, labelled)
+    elif not isinstance(posts, Posts):
+        posts = _from_python(posts, use, labelled)
+    if labels is None:
+        return posts
+    given = _one_a_post(labels)
+    if len(given) != len(posts):
+        raise PostsError(f"{len(given)} labels for {len(posts)} posts")
+    try:
+        texts = [label_text(label) for label in given]
+    except TypeError as reason:
+        raise PostsError(f"labels: {reason}; give one text, number or boolean a post") from reason
+    labelled_posts = (replace(post, label=text) for post, text in zip(posts, texts, strict=True))
+    return Posts(labelled_posts, posts.name, label_dtype(given))
+
+
+def _from_path(path: str | Path, use: Columns, labelled: bool) -> Posts:
+    if isinstance(path, str) and not is_address(path) and (not Path(path).suffix or any(map(str.isspace, path))):
+        # Unlike Path.exists, this is False for what is too long to be a path.
+        there = os.path.exists(Path(path).expanduser())  # noqa: PTH110
+        if not there:
+            shown = f"{path[:60]!r}{'...' if len(path) > 60 else ''}"
+            example = "[{'text': 'lovely day'}]"
+            raise PostsError(
+                f"{shown}: no such file; a text to classify is given in a list of mappings, such as {example}"
+            )
+    file = PostsFile(path, replace(use, split=None, label=use.label if labelled else None))
+    # As in a frame, labels and splits are read where there are such columns.
+    read = {part: name for part in ("label", "split") if (name := getattr(use, part)) in file.columns}
+    file.use = replace(file.use, **read)
+    return file.read()
+
+
+def _from_python(posts: Any, use: Columns, labelled: bool) -> Posts:
+    example = "give a list of mappings, such as [{'text': ..., 'image': ...}], or a data frame"
+    if is_dataset(posts):
+        posts = [row.values for row in dataset_rows(dataset_parts(posts), "dataset")]
+    elif hasattr(posts, "to_dicts") and hasattr(posts, "columns"):  # polars
+        posts = posts.to_dicts()
+    elif isinstance(posts, Mapping | Post):
+        what = "post" if isinstance(posts, Post) else "mapping"
+        raise PostsError(f"a single {what} where several posts are needed: give a list, such as [{{'text': ...}}]")
+    named = list(posts.columns) if hasattr(posts, "to_dict") and hasattr(posts, "columns") else None
+    try:
+        entries = posts.to_dict("records") if named is not None else list(posts)
+    except TypeError as reason:
+        raise PostsError(f"a {type(posts).__name__} where posts are needed: {example}") from reason
+    for number, entry in enumerate(entries, 1):
+        if not isinstance(entry, Post | Mapping):
+            raise PostsError(f"post {number}: a {type(entry).__name__} where a mapping is needed: {example}")
+    rows = [entry for entry in entries if isinstance(entry, Mapping)]
+    if rows or named is not None:
+        _check_columns(named or list(dict.fromkeys(key for row in rows for key in row)), use, labelled)
+    of_labels = posts[use.label] if named and use.label in named else [row.get(use.label) for row in rows]
+    return Posts(
+        (
+            entry if isinstance(entry, Post) else make_post(Row(f"post {number}", entry), use, Path())
+            for number, entry in enumerate(entries, 1)
+        ),
+        label_dtype=label_dtype(of_labels) if len(rows) == len(entries) else None,
+    )
+
+
+def _check_columns(columns: list[Any], use: Columns, labelled: bool) -> None:
+    """Refuse posts whose columns are not those that ``use`` names, and say which are not used.
+
+    Of the usual columns of text and picture one may be missing; a column that the user named may not.
+    """
+    named = {part: name for part in ("text", "image", "label", "split") if (name := getattr(use, part))}
+    lacking = [
+        name for part, name in named.items() if name not in columns and name != getattr(USUAL, part) and part != "label"
+    ]
+    if not {use.text, use.image} & set(columns):
+        lacking += [name for name in (use.text, use.image) if name]
+    if labelled and use.label not in columns:
+        lacking.append(use.label or "label")
+    if lacking or not (use.text or use.image):
+        what = (
+            f"no column {' and no '.join(map(repr, dict.fromkeys(lacking)))}" if lacking else "neither text nor image"
+        )
+        there = f"there are: {', '.join(map(str, columns)) or 'none'}"
+        apart = "; labels may also be given by themselves, as in fit(posts, labels)" if labelled else ""
+        raise PostsError(
+            f"the posts have {what} ({there}): name yours with text_column, image_column and label_column, as in "
+            f"JointClassifier(text_column=...) or read_posts(posts, text_column=...){apart}"
+        )
+    others = [str(name) for name in columns if name not in named.values()]
+    for modality in ("text", "image"):
+        if others and modality in named and named[modality] not in columns:
+            warnings.warn(
+                f"the posts have no column {named[modality]!r}; columns that are not used: {', '.join(others)}. Name "
+                f"the right one with {modality}_column, or say {modality}_column=None",
+                JointuneWarning,
+                stacklevel=4,
+            )
+
+
+def _one_a_post(labels: Any) -> list[Any]:
+    """The labels as a list; of a column that is a matrix, too.
+
+    Raises:
+        PostsError: there are several a post, or they are no sequence.
+    """
+    if hasattr(labels, "__array__") and not isinstance(labels, Iterable):
+        labels = np.asarray(labels)
+    shape = getattr(labels, "shape", None)
+    if shape is not None and len(shape) != 1:
+        if len(shape) != 2 or shape[1] != 1:
+            raise PostsError(
+                f"labels of the shape {tuple(shape)} where one label a post is needed; of a column for each label, "
+                "numpy.argmax(labels, axis=1) makes one"
+            )
+        return list(np.asarray(labels)[:, 0])
+    if isinstance(labels, str | Mapping) or not isinstance(labels, Iterable):
+        raise PostsError(f"a {type(labels).__name__} where one label a post is needed: give a list, or an array")
+    return list(labels)

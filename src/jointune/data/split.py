@@ -1,0 +1,127 @@
+"""A validation part that is stratified by label and shares no picture and no text with the training part."""
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Sequence
+from typing import Any
+
+import numpy as np
+
+from jointune.data.image_file import ImageError, image_digest
+from jointune.data.post import Posts
+from jointune.errors import PostsError, SettingsError, setting
+
+
+def plain_text(text: str) -> str:
+    """The text without regard to case and white space, by which identical texts are found."""
+    return " ".join(text.casefold().split())
+
+
+def identity_groups(posts: Posts) -> list[int]:
+    """One number a post; posts that share a picture's bytes or a text, directly or through others, share it.
+
+    Texts are compared without regard to case and white space.
+    """
+    parent = list(range(len(posts)))
+
+    def root(index: int) -> int:
+        while parent[index] != index:
+            parent[index] = parent[parent[index]]
+            index = parent[index]
+        return index
+
+    first: dict[Hashable, int] = {}
+    digests: dict[Hashable, bytes] = {}
+    for index, post in enumerate(posts):
+        keys: list[Hashable] = []
+        if post.text is not None:
+            keys.append(("text", plain_text(post.text)))
+        if post.image is not None:
+            source = post.image if not hasattr(post.image, "tobytes") else index
+            if source not in digests:
+                try:
+                    digests[source] = image_digest(post.image)
+                except ImageError:
+                    digests[source] = repr(source).encode()  # reported where pictures are opened
+            keys.append(("image", digests[source]))
+        for key in keys:
+            parent[root(index)] = root(first.setdefault(key, index))
+    return [root(index) for index in range(len(posts))]
+
+
+def validation_fraction(validation: Any) -> float | None:
+    """The fraction of the posts that ``validation`` asks for; None where it is no number, but posts.
+
+    Raises:
+        SettingsError: it is not between 0 and 1.
+    """
+    if isinstance(validation, bool) or not isinstance(validation, int | float | np.number):
+        return None
+    if not 0 < validation < 1:
+        raise SettingsError(f"{setting('validation', validation)}: a fraction lies between 0 and 1")
+    return float(validation)
+
+
+def split_posts(posts: Posts, fraction: float, seed: int = 0) -> tuple[list[int], list[int]]:
+    """Split into a training and a validation part.
+
+    Groups of posts that share a picture or a text stay together. Groups are dealt in random order, each to the part
+    that is shorter of the group's labels, so that both parts keep the label proportions as far as the groups allow. A
+    label of two posts or more has one in the validation part, where that is large enough for one of each.
+
+    Args:
+        posts: labelled posts.
+        fraction: of the posts, for validation; between 0 and 1.
+        seed: decides the order.
+
+    Returns:
+        The indices of the training part and of the validation part, each ascending.
+
+    Raises:
+        SettingsError: ``fraction`` is not between 0 and 1.
+        PostsError: the posts cannot be split so that every label remains in the training part.
+    """
+    validation_fraction(fraction)
+    groups: dict[int, list[int]] = defaultdict(list)
+    for index, group in enumerate(identity_groups(posts)):
+        groups[group].append(index)
+    order = [groups[group] for group in sorted(groups)]
+    random.Random(int(seed)).shuffle(order)
+    order.sort(key=len, reverse=True)  # large groups first, while there is still room to balance them
+
+    labels = [post.label for post in posts]
+    left_to_learn = Counter(labels)
+    one_of_each = sum(count > 1 for count in left_to_learn.values()) <= len(posts) * fraction
+    wanted = {label: max(count * fraction, float(one_of_each and count > 1)) for label, count in left_to_learn.items()}
+    held: list[int] = []
+    taken: Counter[str | None] = Counter()
+    for members in order:
+        counts = Counter(labels[index] for index in members)
+        # Taken when that brings the label counts of the validation part closer to what is wanted.
+        gain = sum(
+            abs(wanted[label] - taken[label]) - abs(wanted[label] - taken[label] - count)
+            for label, count in counts.items()
+        )
+        if gain > 0 and all(left_to_learn[label] > count for label, count in counts.items()):
+            held += members
+            taken.update(counts)
+            left_to_learn.subtract(counts)
+    if not held:
+        held = _smallest_possible(order, labels)
+    if not held:
+        raise PostsError(
+            f"{posts.name}: no validation part can be held out, because posts that share a picture or a text must stay "
+            "together and every label must remain in training; add posts, or name validation posts yourself"
+        )
+    chosen = set(held)
+    return [i for i in range(len(posts)) if i not in chosen], sorted(chosen)
+
+
+def _smallest_possible(order: Sequence[list[int]], labels: Sequence[str | None]) -> list[int]:
+    """One post a label at most, where the fraction asks for less than one."""
+    total = Counter(labels)
+    for group in reversed(order):
+        counts = Counter(labels[index] for index in group)
+        if all(total[label] > count for label, count in counts.items()):
+            return list(group)
+    return []

@@ -1,0 +1,55 @@
+"""What every encoder gives and every fusion takes."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class EncoderOutput(NamedTuple):
+    """A sequence of states and their summary.
+
+    Attributes:
+        tokens: one state a token or patch, float [B, L, D].
+        mask: which of them are real, bool [B, L].
+        pooled: one vector a post, float [B, D].
+        lower: pooled states of layers below the last, side by side, float [B, E]; None where none are wanted.
+    """
+
+    tokens: Tensor
+    mask: Tensor
+    pooled: Tensor
+    lower: Tensor | None = None
+
+    @property
+    def summary(self) -> Tensor:
+        """``pooled`` and ``lower`` side by side, float [B, D + E]."""
+        return self.pooled if self.lower is None else torch.cat([self.pooled, self.lower], dim=-1)
+
+
+def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
+    """The mean over real tokens: float [B, L, D] and bool [B, L] to [B, D]; zeros where there are none."""
+    weights = mask.to(tokens.dtype).unsqueeze(-1)
+    return (tokens * weights).sum(1) / weights.sum(1).clamp(min=torch.finfo(tokens.dtype).tiny)
+
+
+def last_states(output: Any) -> Tensor:
+    """The last states in whatever a foreign model returns.
+
+    That is an object or a mapping with them, a tuple that begins with them, a list of maps that ends with them, or the
+    tensor itself.
+
+    Raises:
+        TypeError: there are none.
+    """
+    if isinstance(output, Tensor):
+        return output
+    states = getattr(output, "last_hidden_state", None)
+    if states is not None:
+        return last_states(states)
+    if isinstance(output, list | tuple) and output:
+        return last_states(output[0 if isinstance(output, tuple) else -1])
+    if isinstance(output, Mapping) and output:
+        return last_states(next(iter(output.values())))
+    raise TypeError(f"it returns a {type(output).__name__} without states")

@@ -1,0 +1,283 @@
+"""Load any checkpoint that transformers knows, and build it again from a bundle.
+
+This module, ``weights``, ``text_preprocessing`` and ``image_preprocessing`` are all that talks to transformers.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel
+
+from jointune.encoders import packaged
+from jointune.encoders.checks import check_image, check_text
+from jointune.encoders.depthwise import speed_up_depthwise
+from jointune.encoders.efficientnet_lite import EfficientNetLiteConfig, EfficientNetLiteModel
+from jointune.encoders.encoder_output import last_states
+from jointune.encoders.foreign_config import forbidden
+from jointune.encoders.image_encoder import ImageEncoder, width_of
+from jointune.encoders.image_preprocessing import load_image_preprocessor, timm_preprocessor
+from jointune.encoders.projections import Projections
+from jointune.encoders.text_encoder import POOLINGS, TextEncoder
+from jointune.encoders.text_preprocessing import SentenceSettings, load_text_preprocessor, sentence_settings
+from jointune.encoders.weights import Source, build_tower, describe, load_tower, quiet, read_json
+from jointune.errors import EncoderError, JointuneWarning, foreign_errors
+from jointune.modalities.image.pixels import ImagePreprocessor
+from jointune.modalities.text.tokens import TextPreprocessor
+from jointune.utils.extras import require
+from jointune.utils.hub import is_cached, why_unreachable
+
+
+def load_text_encoder(name: str, max_tokens: int | None = None) -> tuple[TextEncoder, TextPreprocessor, dict[str, Any]]:
+    """Load a text encoder with its tokenizer, and try it on a small input.
+
+    What a sentence-transformers folder says of pooling, prompt, length and case is followed.
+
+    Args:
+        name: a built-in name, a local folder, or a Hugging Face id.
+        max_tokens: the length that texts are cut to; 128, or what the encoder allows where that is less, by default.
+
+    Returns:
+        The encoder, the preprocessor, and the description from which ``build_text_encoder`` makes it again. Its
+        ``notes`` say what of the checkpoint is not followed; each is given as a ``JointuneWarning`` too.
+
+    Raises:
+        EncoderError: it cannot be found, verified or loaded, a part of it would stay random, or it gives no states that
+            can be trusted.
+        SettingsError: ``max_tokens`` is more than the encoder allows.
+    """
+    source = _source(name, packaged.TEXT, "model")
+    with _loading(name, "text"):
+        settings = SentenceSettings() if name in packaged.TEXT else sentence_settings(source)
+        if settings.folder:
+            source = replace(source, options=source.options | {"subfolder": settings.folder})
+        model, notes = load_tower(source, "text", ignore="pooler.")
+        preprocessor = load_text_preprocessor(source, settings, model, max_tokens)
+    notes += settings.notes
+    pooling = "own" if hasattr(model, "whole_config") and _pools(model) else settings.pooling or "mean"
+    with _running(name, "text"):
+        encoder = TextEncoder(model, preprocessor.inputs, _text_dim(model, preprocessor), pooling)
+        if name not in packaged.TEXT and not check_text(encoder, preprocessor, name):
+            # As FNet, which mixes padding in as it does words, and was trained on texts of one length.
+            preprocessor, was_fixed = replace(preprocessor, fixed_length=True), preprocessor.fixed_length
+            if was_fixed or not check_text(encoder, preprocessor, name):
+                raise EncoderError(f"the text encoder {name!r} gives a text other states when others are in its batch")
+            notes.append(
+                f"the text encoder {name!r} looks at padding as at words: every text is padded to "
+                f"{preprocessor.max_tokens} tokens, which takes as long as texts of that length"
+            )
+    description = {
+        "name": name,
+        "licence": source.licence,
+        "config": describe(model, name),
+        "dim": encoder.dim,
+        "pooling": pooling,
+    }
+    return encoder, preprocessor, description | _noted(notes)
+
+
+def load_image_encoder(name: str) -> tuple[ImageEncoder, ImagePreprocessor, dict[str, Any]]:
+    """Load an image encoder with its preprocessing, and try it on a small input.
+
+    Args:
+        name: a built-in name, a local folder, a Hugging Face id, or ``timm:NAME``.
+
+    Returns:
+        The encoder, the preprocessor, and the description from which ``build_image_encoder`` makes it again. Its
+        ``notes`` say what of the checkpoint is not followed; each is given as a ``JointuneWarning`` too.
+
+    Raises:
+        EncoderError: it cannot be found, verified or loaded, a part of it would stay random, or it gives no states that
+            can be trusted.
+        MissingExtraError: it is one of timm's, and timm is not installed.
+    """
+    notes: list[str] = []
+    if name in packaged.IMAGE:
+        model, preprocessor = _lite(packaged.IMAGE[name])
+        licence = packaged.IMAGE[name].licence
+    elif name.startswith("timm:") and not Path(name.removeprefix("timm:")).expanduser().is_dir():
+        model, preprocessor, licence, notes = _timm(name.removeprefix("timm:"))
+    else:
+        source = _source(name.removeprefix("timm:"), {}, "")
+        licence = source.licence
+        with _loading(name, "image"):
+            if "architecture" in read_json(source, "config.json"):  # as timm's own files have it, and no other
+                require("timm", "timm", f"the encoder {name}")
+            model, notes = load_tower(source, "vision")
+            preprocessor, more = load_image_preprocessor(source, model.config)
+            notes += more
+    with _running(name, "image"):
+        encoder = _image_encoder(model, preprocessor)
+        if name not in packaged.IMAGE:
+            check_image(encoder, preprocessor, name)
+    description = {"name": name, "licence": licence, "config": describe(model, name), "dim": encoder.dim}
+    return encoder, preprocessor, description | _noted(notes)
+
+
+def load_projections(name: str) -> Projections:
+    """Load what a dual encoder puts on top of its towers, which ``load_text_encoder`` and its like leave out.
+
+    Args:
+        name: a local folder or a Hugging Face id of CLIP or SigLIP.
+
+    Raises:
+        EncoderError: it cannot be found or loaded, or is not a dual encoder of these families.
+    """
+    source = _source(name, {}, "")
+    with _loading(name, "dual"):
+        model, _ = load_tower(source, "whole")
+    if not (hasattr(model, "text_model") and hasattr(model, "vision_model") and _pools(model)):
+        raise EncoderError(
+            f"{name!r} holds a {type(model).__name__}: a dual encoder is needed, CLIP or SigLIP, with both towers"
+        )
+    scale = float(model.logit_scale.detach().exp())
+    if hasattr(model, "text_projection"):
+        return Projections(model.text_projection.weight.detach(), model.visual_projection.weight.detach(), scale)
+    same = torch.eye(model.config.vision_config.hidden_size)
+    return Projections(same, same.clone(), scale)
+
+
+def build_text_encoder(description: dict[str, Any], preprocessor: TextPreprocessor) -> TextEncoder:
+    """The encoder that ``load_text_encoder`` described, with random weights."""
+    model = build_tower(description["config"], "text")
+    own = hasattr(model, "whole_config") and _pools(model)
+    pooling = description.get("pooling") or ("own" if own else "mean")
+    if pooling not in ("own", *POOLINGS):
+        raise EncoderError(
+            f"{description['name']!r}: pooling={pooling!r} is not known; choose one of {', '.join(POOLINGS)}"
+        )
+    return TextEncoder(model, preprocessor.inputs, description.get("dim") or model.config.hidden_size, pooling)
+
+
+def build_image_encoder(description: dict[str, Any], preprocessor: ImagePreprocessor) -> ImageEncoder:
+    """The encoder that ``load_image_encoder`` described, with random weights."""
+    return _image_encoder(build_tower(description["config"], "vision"), preprocessor, description.get("dim"))
+
+
+def _source(name: str, built_in: dict[str, packaged.BuiltIn], inside: str) -> Source:
+    if name in built_in:
+        return Source(name, str(built_in[name].locate() / inside), built_in[name].licence)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return Source(name, str(folder), _stated_licence(folder))
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        # A path, not an id: the hub need not be asked.
+        raise EncoderError(f"{name}: no such folder with an encoder in it")
+    known = sorted([*packaged.TEXT, *packaged.IMAGE])
+    if name in known:
+        raise EncoderError(f"{name} is not an encoder of this modality; built in: {', '.join(known)}")
+    options = {}
+    if reason := why_unreachable(name):
+        if not is_cached(name, "config.json", "modules.json"):
+            raise EncoderError(
+                f"{name}: no such folder, not built in ({', '.join(known)}), and not to be had from the Hugging Face "
+                f"hub: {reason}"
+            )
+        options = {"local_files_only": True}
+    return Source(name, name, "see its page on the Hugging Face hub", options)
+
+
+def _stated_licence(folder: Path) -> str:
+    card = folder / "README.md"
+    if card.is_file():
+        for line in card.read_text(encoding="utf-8", errors="replace").splitlines()[:50]:
+            if line.startswith("license:"):
+                return line.removeprefix("license:").strip()
+    return "not stated in its folder"
+
+
+@contextmanager
+def _loading(name: str, modality: str) -> Iterator[None]:
+    """One clear error for whatever transformers raises, and none of its bars and reports in between."""
+    with (
+        foreign_errors(
+            f"the {modality} encoder {name!r} cannot be loaded",
+            " (give a built-in name, a folder with config.json and weights, or a Hugging Face id)",
+        ),
+        quiet(),
+    ):
+        yield
+
+
+@contextmanager
+def _running(name: str, modality: str) -> Iterator[None]:
+    with foreign_errors(f"the {modality} encoder {name!r} cannot be run on a small input"), quiet():
+        yield
+
+
+def _noted(notes: list[str]) -> dict[str, list[str]]:
+    for note in notes:
+        warnings.warn(note, JointuneWarning, stacklevel=3)
+    return {"notes": notes}
+
+
+def _pools(model: Any) -> bool:
+    return model.config.model_type.split("_")[0] in ("clip", "siglip", "siglip2")
+
+
+def _text_dim(model: Any, preprocessor: TextPreprocessor) -> int:
+    """The width of the states, asked of the model: configs do not all name it alike, nor truly."""
+    batch = preprocessor.pad(preprocessor.encode(["a"]))
+    with torch.no_grad():
+        return last_states(model(**{key: torch.from_numpy(batch[key]) for key in preprocessor.inputs})).shape[-1]
+
+
+def _image_encoder(model: Any, preprocessor: ImagePreprocessor, dim: int | None = None) -> ImageEncoder:
+    speed_up_depthwise(model)
+    for module in model.modules():
+        if hasattr(module, "random_masking"):
+            module.random_masking = _unmasked  # of masked autoencoders, which hide three patches in four
+    return ImageEncoder(model, preprocessor, dim or _image_dim(model, preprocessor))
+
+
+def _image_dim(model: Any, preprocessor: ImagePreprocessor) -> int:
+    """The width of the states, likewise."""
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        output = model(pixel_values=torch.zeros(1, 3, *preprocessor.size))
+    model.train(training)
+    wrapped = getattr(model, "timm_model", None)
+    return width_of(output, getattr(wrapped, "num_features", None) or getattr(model.config, "hidden_size", None))
+
+
+def _unmasked(sequence: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ARG001
+    """All patches in their order, with no mask: what a masked autoencoder sees once it is trained."""
+    rows, length, _ = sequence.shape
+    places = torch.arange(length, device=sequence.device).expand(rows, length)
+    return sequence, sequence.new_zeros(rows, length), places
+
+
+def _lite(package: packaged.LitePackage) -> tuple[nn.Module, ImagePreprocessor]:
+    path = package.locate() / next(iter(package.files))
+    size = package.image_size
+    config = EfficientNetLiteConfig(package.width, package.depth, size)
+    with torch.random.fork_rng(devices=[]):
+        model = EfficientNetLiteModel(config)
+    model.load_package_weights(torch.load(path, map_location="cpu", weights_only=True))
+    # The published evaluation resizes to size / 0.875 and crops the centre.
+    edge = round(size / 0.875)
+    return model.eval(), ImagePreprocessor((size, size), (edge, edge))
+
+
+def _timm(architecture: str) -> tuple[nn.Module, ImagePreprocessor, str, list[str]]:
+    name = f"timm:{architecture}"
+    if reason := forbidden({"architecture": architecture}):
+        raise EncoderError(f"{name}: {reason}: give the name of an architecture alone, or the hub id without timm:")
+    with _loading(name, "image"):
+        timm = require("timm", "timm", f"the encoder {name}")
+        pretrained = timm.create_model(architecture, pretrained=True, num_classes=0)
+        from transformers import TimmWrapperConfig  # transformers then imports timm, and timm torchvision
+
+        model: Any = AutoModel.from_config(
+            TimmWrapperConfig(architecture=architecture, do_pooling=True), trust_remote_code=False
+        )
+        model.timm_model.load_state_dict(pretrained.state_dict())
+        settings = pretrained.pretrained_cfg
+        preprocessor, notes = timm_preprocessor(name, architecture, settings)
+    return model.eval(), preprocessor, str(settings.get("license") or "see timm's model card"), notes

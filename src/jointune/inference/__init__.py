@@ -1,0 +1,1 @@
+"""Scoring posts with a trained model, whatever runs it."""

@@ -1,0 +1,62 @@
+"""Scores of whatever scores posts."""
+
+import warnings
+
+import numpy as np
+
+from jointune.data.label_checks import class_numbers
+from jointune.data.post import Posts
+from jointune.data.problems import OnBadImage, Problem
+from jointune.errors import JointuneWarning, PostsError
+from jointune.evaluation.metrics import Metrics, compute_metrics
+from jointune.evaluation.notes import notes_on_answers, notes_on_known
+from jointune.inference.predictor import Predictor
+from jointune.modalities.text.text_fit import TextFitCounter
+
+
+def evaluate_predictor(
+    predictor: Predictor,
+    posts: Posts,
+    policy: OnBadImage = "error",
+    problems: list[Problem] | None = None,
+    batch_size: int = 32,
+    progress: bool = False,
+    part: str = "",
+    notes: list[str] | None = None,
+) -> Metrics:
+    """Score labelled posts and compare, with a note where the scores are not what they seem.
+
+    Args:
+        predictor: of a bundle, or of an exported model.
+        posts: labelled.
+        policy: what to do about a picture that cannot be read.
+        problems: takes what was wrong with posts that were skipped or scored without their picture.
+        batch_size: posts a batch.
+        progress: whether a bar is shown while the text in pictures is read.
+        part: what notes call the posts, such as ``test``.
+        notes: takes what to know before the scores are trusted; by default, each is given as a ``JointuneWarning``.
+
+    Raises:
+        PostsError: a post cannot be used, has no label, or has one that was not in training.
+    """
+    if not posts:
+        raise PostsError(f"{posts.name}: no posts to evaluate on")
+    class_numbers(posts, predictor.labels)
+    fit = TextFitCounter(predictor.text)
+    scored = list(predictor.stream(posts, policy, problems, posts.name, batch_size, progress, fit))
+    if not scored:
+        raise PostsError(f"{posts.name}: no post is left to evaluate on")
+    kept = Posts(entry.post for entry in scored)
+    truth, probabilities = class_numbers(kept, predictor.labels), np.stack([entry.probabilities for entry in scored])
+    metrics = compute_metrics(truth, probabilities, predictor.labels)
+    found = notes_on_answers(metrics, part)
+    if predictor.learned is not None:
+        found += notes_on_known(predictor.learned.known(kept), truth, probabilities, predictor.labels, part)
+    if not part:  # of posts that training was given, it tells by itself how their texts fit
+        found += predictor.notes_on_texts(fit)
+    if notes is not None:
+        notes += found
+    else:
+        for note in found:
+            warnings.warn(note, JointuneWarning, stacklevel=4)  # whoever called ``JointClassifier.evaluate``
+    return metrics

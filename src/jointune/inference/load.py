@@ -1,0 +1,97 @@
+"""A predictor from a bundle or from an exported model."""
+
+import re
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from jointune.errors import BundleError, SettingsError, setting
+from jointune.evaluation.calibration import check_wanted, least_confidence
+from jointune.inference.onnx_backend import ENGINES
+from jointune.inference.predictor import Predictor
+from jointune.modalities.image.ocr import check_ocr
+from jointune.utils.files import EXPORT_MARK, check_bundle, read_json
+from jointune.utils.hub import is_hub_id
+
+_DEVICE = re.compile(r"(cpu|cuda|mps|xpu|hpu|npu|mtia)(:\d+)?")
+"""What torch may call a device that can run a model."""
+
+
+def check_options(
+    path: str | Path, device: str | None = None, abstain: float | None = None, engine: str | None = None
+) -> None:
+    """See that there is something to load and that the options are possible, as far as that is told without torch.
+
+    Args:
+        path: its folder, or a bundle's hub id.
+        device: see ``load_predictor``.
+        abstain: see ``load_predictor``.
+        engine: see ``load_predictor``.
+
+    Raises:
+        BundleError: there is no such folder, or it is neither a bundle nor an exported model.
+        MissingExtraError: it reads the text in pictures, and what does that is not installed.
+        SettingsError: an option is none.
+    """
+    if device is not None and not _DEVICE.fullmatch(device):
+        raise SettingsError(f"{setting('device', device)}: no device is called so; give cpu, cuda or cuda:1, mps, xpu")
+    if abstain is not None:
+        check_wanted(abstain)
+    if engine not in (None, *ENGINES):
+        raise SettingsError(f"{setting('engine', engine)}: choose one of {', '.join(ENGINES)}")
+    folder = Path(path).expanduser()
+    if not folder.exists() and isinstance(path, str) and is_hub_id(path):
+        return  # told when it is downloaded
+    exported = (folder / EXPORT_MARK).is_file()
+    if not exported:
+        check_bundle(folder)
+    with suppress(BundleError, AttributeError, KeyError, TypeError):  # loading says what is wrong with the file
+        about = read_json(folder / EXPORT_MARK) if exported else read_json(folder / "config.json")["settings"]
+        if about.get("read_image_text") is True:
+            check_ocr()
+
+
+def load_predictor(
+    path: str | Path, device: str | None = None, abstain: float | None = None, engine: str | None = None
+) -> Predictor:
+    """Read a bundle, which torch runs, or an exported model, which needs no torch.
+
+    Args:
+        path: its folder, or a bundle's hub id such as ``name/model``.
+        device: such as ``cpu`` or ``cuda:1``; an exported model knows no other than ``cpu``.
+        abstain: the accuracy wanted of its answers: with less confidence than that took on the validation posts, it is
+            unsure.
+        engine: what runs an exported model; ``onnxruntime`` by default.
+
+    Raises:
+        BundleError: it is incomplete, altered, or written by a newer jointune.
+        MissingExtraError: what runs it is not installed.
+        SettingsError: an exported model is to run elsewhere than on the CPU, a bundle by an engine, or no confidence
+            reaches that accuracy.
+    """
+    check_options(path, device, abstain, engine)
+    predictor = _load(path, device, engine)
+    if abstain is None:
+        return predictor
+    least = least_confidence(predictor.about.get("calibration"), abstain, predictor.labels)
+    return replace(predictor, least_confidence=least)
+
+
+def _load(path: str | Path, device: str | None, engine: str | None) -> Predictor:
+    folder = Path(path).expanduser()
+    if (folder / EXPORT_MARK).is_file():
+        from jointune.inference.onnx_backend import load_exported
+
+        if device not in (None, "cpu"):
+            raise SettingsError(
+                f"{path} is an exported model, which runs on the CPU: leave out {setting('device', device)}"
+            )
+        return load_exported(folder, engine)
+    if engine is not None:
+        raise SettingsError(
+            f"{setting('engine', engine)}: {path} is no exported model, and torch runs it; see jointune export"
+        )
+    # By its public name, which says what to install where torch is missing.
+    from jointune import JointClassifier
+
+    return JointClassifier.load(path, device=device).predictor()

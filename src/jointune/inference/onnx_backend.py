@@ -1,0 +1,260 @@
+"""An exported model, as one more way to score posts."""
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from jointune.data.fingerprints import read_learned
+from jointune.errors import BundleError, SettingsError, setting
+from jointune.inference.predictor import Predictor
+from jointune.modalities.batch import Batch
+from jointune.modalities.image.pixels import ImagePreprocessor
+from jointune.modalities.text.tokens import TextPreprocessor
+from jointune.persistence.manifest import (
+    EXPORT,
+    check,
+    check_trial,
+    clear_build_errors,
+    read_preprocessing,
+    record,
+    trial_batch,
+    whole,
+)
+from jointune.persistence.manifest import LABELS as LABEL_NAMES
+from jointune.utils.extras import require
+from jointune.utils.files import EXPORT_MARK, check_format, check_manifest, read_json, read_text
+from jointune.utils.threads import available_cores
+
+FORMAT = 2
+"""Raised when an older jointune could no longer read the folder."""
+
+GRAPH, WEIGHTS = "model.onnx", "model.onnx.data"
+CARD = "README.md"
+LABELS, TOKENIZER, PREPROCESSOR = "labels.json", "tokenizer.json", "preprocessor_config.json"
+
+VERIFIED = (EXPORT_MARK, GRAPH, WEIGHTS, LABELS, TOKENIZER, PREPROCESSOR)
+"""The files that decide probabilities; the manifest has the SHA-256 of each."""
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """What ``export.json`` says, once every file of the folder is what it was.
+
+    Raises:
+        BundleError: a file is missing or altered, or was written by a newer jointune.
+    """
+    check_manifest(folder, VERIFIED, "folder", "the export")
+    description: dict[str, Any] = read_json(folder / EXPORT_MARK)
+    check(description, record({"format": whole(0, 10**9)}), folder / EXPORT_MARK, "folder")
+    check_format(folder, description, FORMAT)
+    return check(description, EXPORT, folder / EXPORT_MARK, "folder")
+
+
+def parts(batch: Batch, size: int, fixed_length: bool = False) -> Iterator[Batch]:
+    """Parts of ``size`` posts at most, in order, each padded to its own longest text.
+
+    Args:
+        batch: of posts, without labels.
+        size: posts a part.
+        fixed_length: whether texts keep the length that they are padded to.
+    """
+    texts = pictures = 0
+    for start in range(0, len(batch.indices), size):
+        here = slice(start, start + size)
+        present = batch.present[here]
+        with_text, with_image = (int(count) for count in present.sum(0))
+        text = pixels = None
+        if batch.text is not None and with_text:
+            text = {name: values[texts : texts + with_text] for name, values in batch.text.items()}
+            if not fixed_length:
+                longest = int(text["attention_mask"].sum(1).max())
+                text = {name: values[:, :longest] for name, values in text.items()}
+        if batch.pixels is not None and with_image:
+            pixels = batch.pixels[pictures : pictures + with_image]
+        yield Batch(batch.indices[here], present, text, pixels)
+        texts, pictures = texts + with_text, pictures + with_image
+
+
+ENGINES = ("onnxruntime", "openvino")
+"""The first computes in fp32, the second in bf16 where the CPU has it, in a little more than half the time."""
+
+
+class Graph(NamedTuple):
+    """A graph that can be run; by several threads at once.
+
+    Attributes:
+        inputs: the names of the arrays that it takes.
+        run: those arrays, by name, to calibrated logits, float32 [B, C].
+    """
+
+    inputs: frozenset[str]
+    run: Callable[[Mapping[str, np.ndarray]], np.ndarray]
+
+
+def open_graph(path: Path, engine: str | None = None, threads: int | None = None) -> Graph:
+    """Load ``model.onnx``, with the weights beside it.
+
+    Args:
+        path: the file.
+        engine: what runs it; ``onnxruntime`` by default.
+        threads: that compute; as many as there are cores for this process by default.
+
+    Raises:
+        MissingExtraError: the engine is not installed.
+        SettingsError: there is no such engine.
+        BundleError: it cannot run the graph.
+    """
+    if engine not in (None, *ENGINES):
+        raise SettingsError(f"{setting('engine', engine)}: choose one of {', '.join(ENGINES)}")
+    make = _openvino if engine == "openvino" else _onnxruntime
+    return make(path, threads or available_cores())
+
+
+def _onnxruntime(path: Path, threads: int) -> Graph:
+    # It maps the weights into memory: processes share those that it does not repack for speed, the word embeddings
+    # most of all.
+    ort = require("onnxruntime", "serve", "an exported model")
+    options = ort.SessionOptions()
+    # Left to itself, onnxruntime counts and pins all cores of the machine, whatever this process may use.
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Threads that wait for work would otherwise spin, on the cores that decode pictures.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as reason:  # onnxruntime has an exception for each kind, without a common base
+        raise _broken(path, f"onnxruntime {ort.__version__}", reason) from reason
+
+    def run(feeds: Mapping[str, np.ndarray]) -> np.ndarray:
+        logits: np.ndarray = session.run(["logits"], feeds)[0]
+        return logits
+
+    return Graph(frozenset(given.name for given in session.get_inputs()), run)
+
+
+def _openvino(path: Path, threads: int) -> Graph:
+    ov = require("openvino", "openvino", "the engine openvino")
+    settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
+    try:
+        core = ov.Core()
+        compiled = core.compile_model(core.read_model(path), "CPU", settings)
+    except RuntimeError as reason:
+        raise _broken(path, f"openvino {ov.__version__}", reason) from reason
+    own = threading.local()
+
+    def run(feeds: Mapping[str, np.ndarray]) -> np.ndarray:
+        if not hasattr(own, "request"):
+            own.request = compiled.create_infer_request()
+        # A copy: the request keeps the array and fills it anew at the next call.
+        return np.array(own.request.infer(dict(feeds))["logits"], dtype=np.float32)
+
+    return Graph(frozenset(name for given in compiled.inputs for name in given.get_names()), run)
+
+
+def _broken(path: Path, engine: str, reason: Exception) -> BundleError:
+    return BundleError(f"{path}: {engine} cannot run it: {str(reason).strip().splitlines()[0]}")
+
+
+_POSTS = 8
+"""That go through the graph at once: 32 took a fifth more time, and 610 MB of memory in place of 350."""
+
+
+class ExportedModel:
+    """The graph of a whole model; may be called from several threads at once.
+
+    Args:
+        graph: what ``open_graph`` gave.
+        text: how its texts were tokenized.
+        image: how its pictures were prepared.
+        folder: where it is from, for messages.
+    """
+
+    def __init__(
+        self, graph: Graph, text: TextPreprocessor, image: ImagePreprocessor, folder: Path = Path(GRAPH)
+    ) -> None:
+        self._graph, self._folder = graph, folder
+        self._stand_ins = _stand_ins(text, image)
+        self._fixed_length = text.fixed_length
+
+    def logits(self, batch: Batch) -> np.ndarray:
+        """Calibrated logits, float32 [B, C], in the order of the batch."""
+        return np.concatenate([self._run(part) for part in parts(batch, _POSTS, self._fixed_length)])
+
+    def _run(self, batch: Batch) -> np.ndarray:
+        feeds = self._stand_ins | {"present": batch.present} | (batch.text or {})
+        if batch.pixels is not None:
+            feeds["pixels"] = batch.pixels
+        with clear_build_errors(self._folder, "folder"):
+            logits = self._graph.run({name: feeds[name] for name in self._graph.inputs})
+            if not np.isfinite(logits).all():
+                raise ValueError("it gives numbers that are not finite (nan or inf): its weights are damaged")
+        return logits
+
+    def probabilities(self, batches: Iterable[Batch], count: int) -> np.ndarray:
+        """Probabilities by the batches' indices, float32 [count, C]; there is at least one batch."""
+        rows: np.ndarray | None = None
+        for batch in batches:
+            scores = softmax(self.logits(batch))
+            if rows is None:
+                rows = np.zeros((count, scores.shape[1]), dtype=np.float32)
+            rows[batch.indices] = scores
+        assert rows is not None, "there are batches"
+        return rows
+
+
+def load_exported(folder: Path, engine: str | None = None, threads: int | None = None) -> Predictor:
+    """Read what ``jointune export`` wrote.
+
+    Args:
+        folder: with ``export.json``.
+        engine: what runs the graph; ``onnxruntime`` by default.
+        threads: that compute; as many as there are cores for this process by default.
+
+    Raises:
+        BundleError: a file is missing or altered, or was written by a newer jointune.
+        MissingExtraError: the engine is not installed.
+        SettingsError: there is no such engine.
+    """
+    description = read_description(folder)
+    labels = check(read_json(folder / LABELS), LABEL_NAMES, folder / LABELS, "folder")
+    text, image = read_preprocessing(folder, description["text_preprocessing"], "folder")
+    with clear_build_errors(folder, "folder"):
+        if labels != description["about"]["labels"]:
+            raise ValueError(f"{LABELS} and {EXPORT_MARK} name other labels")
+        model = ExportedModel(open_graph(folder / GRAPH, engine, threads), text, image, folder)
+        check_trial(model.logits(trial_batch(text, image)), labels)
+    about = description["about"] | {"export": description["export"]}
+    return Predictor(
+        labels,
+        model.probabilities,
+        text,
+        image,
+        description["read_image_text"],
+        about,
+        read_text(folder / CARD) if os.path.lexists(folder / CARD) else "",
+        learned=read_learned(folder, "folder"),
+    )
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Logits [B, C] to probabilities, float64 [B, C]: in double, so that no row sums to anything but one."""
+    powers = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
+
+
+def _stand_ins(text: TextPreprocessor, image: ImagePreprocessor) -> dict[str, np.ndarray]:
+    """One row for each input that no post of a batch fills.
+
+    The graph's encoders want at least one; ``present`` then says that it is nobody's.
+    """
+    row = np.zeros((1, text.max_tokens if text.fixed_length else 1), dtype=np.int64)
+    return {
+        "input_ids": row,
+        "attention_mask": np.ones_like(row),
+        "token_type_ids": row,
+        "pixels": np.zeros((1, *image.size, 3), dtype=np.uint8),
+    }

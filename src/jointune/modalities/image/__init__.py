@@ -1,0 +1,1 @@
+"""Images: opened, decoded, cached, prepared as pixels, and the text in them."""

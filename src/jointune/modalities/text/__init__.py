@@ -1,0 +1,1 @@
+"""Texts: normalised, tokenized, and measured against what the encoder takes."""

@@ -1,0 +1,163 @@
+"""Texts to token ids, through the ``tokenizers`` library alone."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Encoding, Tokenizer
+
+from jointune.data.post import Post
+from jointune.modalities.text.normalise import Normaliser
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """One text, or two that are read together.
+
+    Attributes:
+        ids: token ids, special ones included, int32 [L].
+        types: which segment each token belongs to, 0 or 1, int32 [L]; None where there is one segment.
+        cut_off: number of tokens that were too many; an estimate for texts of more than 64 characters a token allowed.
+    """
+
+    ids: np.ndarray
+    types: np.ndarray | None = None
+    cut_off: int = 0
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class TextPreprocessor:
+    """A fast tokenizer with the way a text encoder wants its ids.
+
+    Attributes:
+        tokenizer: the tokenizer, special tokens included.
+        max_tokens: longer texts are cut to this many tokens.
+        pad_id: the id that fills a row of a batch up to its longest.
+        inputs: which of ``input_ids``, ``attention_mask`` and ``token_type_ids`` the encoder takes.
+        fixed_length: pad every batch to ``max_tokens``, for encoders that were trained so (SigLIP).
+        normalise: which kinds of writing in first segments become plain text; see ``normalise.py``.
+        prompt: what the encoder was trained to read before each text.
+        lowercase: whether texts are read in lower case.
+    """
+
+    tokenizer: Tokenizer
+    max_tokens: int
+    pad_id: int = 0
+    inputs: tuple[str, ...] = ("input_ids", "attention_mask")
+    fixed_length: bool = False
+    normalise: tuple[str, ...] = ()
+    prompt: str = ""
+    lowercase: bool = False
+
+    def __post_init__(self) -> None:
+        self.tokenizer.no_padding()
+        # Of two segments the longer one is cut first: neither ever pushes the other out.
+        self.tokenizer.enable_truncation(self.max_tokens, strategy="longest_first")
+
+    def encode(self, texts: Sequence[str], seconds: Sequence[str | None] | None = None) -> list[Tokens]:
+        """Tokens of each text, ``max_tokens`` at most.
+
+        Args:
+            texts: the first segments, or all there is.
+            seconds: the second segment of each, as the tokenizer joins pairs; None where there is none.
+        """
+        prompt = self._worded(self.prompt)
+        firsts = (prompt + self.plain(text) for text in texts)
+        pairs = zip(firsts, seconds or [None] * len(texts), strict=True)
+        clipped = [first if second is None else (first, self._worded(self._clip(second))) for first, second in pairs]
+        return [
+            Tokens(
+                np.array(encoded.ids, dtype=np.int32),
+                np.array(encoded.type_ids, dtype=np.int32) if isinstance(given, tuple) else None,
+                self._cut_off(encoded, given, text) if encoded.overflowing or len(text) > self._most_characters else 0,
+            )
+            for text, given, encoded in zip(texts, clipped, self.tokenizer.encode_batch(clipped), strict=True)
+        ]
+
+    def plain(self, text: str) -> str:
+        """A first segment as the tokenizer is given it, but for the prompt."""
+        return self._worded(self._normaliser(self._clip(text)))
+
+    def _cut_off(self, encoded: Encoding, given: str | tuple[str, str], text: str) -> int:
+        """The number of tokens that were too many for ``encoded``."""
+        special = self.tokenizer.num_special_tokens_to_add(isinstance(given, tuple))
+        if isinstance(given, str):
+            # What overflows is the rest, in pieces that do not overlap, each with its own special tokens.
+            counted = sum(len(piece.ids) - special for piece in (encoded, *encoded.overflowing))
+        else:
+            wholes = self.tokenizer.encode_batch(list(given), add_special_tokens=False)
+            counted = sum(len(piece.ids) for whole in wholes for piece in (whole, *whole.overflowing))
+        not_looked_at = max(0, counted * len(text) // self._most_characters - counted)
+        return max(1, special + counted + not_looked_at - self.max_tokens)
+
+    @cached_property
+    def _normaliser(self) -> Normaliser:
+        return Normaliser(self.normalise, self.tokenizer.get_vocab() if self.normalise else {})
+
+    def _clip(self, text: str) -> str:
+        return text[: self._most_characters]
+
+    @property
+    def _most_characters(self) -> int:
+        # Characters beyond this many rarely reach the cut, and tokenizing 100 kB to keep 128 tokens is slow.
+        return 64 * self.max_tokens
+
+    def _worded(self, text: str) -> str:
+        """The text in the case that the tokenizer is given."""
+        return text.lower() if self.lowercase else text
+
+    def pad(self, rows: Sequence[Tokens]) -> dict[str, np.ndarray]:
+        """A batch: ``input_ids`` int64 [B, L] and ``attention_mask`` int64 [B, L], and what else the encoder takes."""
+        length = self.max_tokens if self.fixed_length else max(map(len, rows))
+        ids = np.full((len(rows), length), self.pad_id, dtype=np.int64)
+        mask = np.zeros((len(rows), length), dtype=np.int64)
+        for row, tokens in enumerate(rows):
+            ids[row, : len(tokens)] = tokens.ids
+            mask[row, : len(tokens)] = 1
+        batch = {"input_ids": ids, "attention_mask": mask}
+        if "token_type_ids" in self.inputs:
+            types = batch["token_type_ids"] = np.zeros_like(ids)
+            for row, tokens in enumerate(rows):
+                if tokens.types is not None:
+                    types[row, : len(tokens)] = tokens.types
+        return batch
+
+    def config(self) -> dict[str, Any]:
+        """Everything but the tokenizer, as JSON values."""
+        return {
+            "max_tokens": self.max_tokens,
+            "pad_id": self.pad_id,
+            "inputs": list(self.inputs),
+            "fixed_length": self.fixed_length,
+            "normalise": list(self.normalise),
+            "prompt": self.prompt,
+            "lowercase": self.lowercase,
+        }
+
+    @classmethod
+    def load(cls, tokenizer_file: Path, config: dict[str, Any]) -> "TextPreprocessor":
+        """Read a ``tokenizer.json`` and what ``config`` returned."""
+        tokenizer = Tokenizer.from_file(str(tokenizer_file))
+        lists = {name: tuple(config[name]) for name in ("inputs", "normalise")}
+        return cls(tokenizer, **(config | lists))
+
+
+def encode_posts(posts: Iterable[Post], text: TextPreprocessor, with_image_text: bool = False) -> list[Tokens | None]:
+    """Tokens of each post; None where it gives the text encoder nothing to read.
+
+    Args:
+        posts: the posts.
+        text: the text encoder's preprocessing.
+        with_image_text: whether the text in the picture is read too, as a second segment. The first one is empty where
+            a post has no text of its own.
+    """
+    pairs = [(post.text, (post.image_text or None) if with_image_text else None) for post in posts]
+    read = [(own or "", second) for own, second in pairs if own is not None or second is not None]
+    encoded = iter(text.encode([own for own, _ in read], [second for _, second in read]))
+    return [None if own is None and second is None else next(encoded) for own, second in pairs]

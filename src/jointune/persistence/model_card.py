@@ -1,0 +1,182 @@
+"""The model card that goes with every bundle."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jointune import __version__
+from jointune.evaluation.notes import untested
+from jointune.utils.markdown import literal, table
+from jointune.utils.wording import counted
+
+
+def model_card(
+    name: str,
+    labels: Sequence[str],
+    encoders: Mapping[str, Mapping[str, Any]],
+    preprocessing: str,
+    fusion: str,
+    data: Mapping[str, Mapping[str, int]],
+    metrics: Mapping[str, Mapping[str, Any]],
+    calibration: Mapping[str, Any] | None = None,
+    notes: Sequence[str] = (),
+) -> str:
+    """A bundle's README.md, in Markdown: data, encoders and licences, scores with intervals, use and limits.
+
+    Args:
+        name: of the bundle.
+        labels: in the order of the model's columns.
+        encoders: ``text`` and ``image`` to a description with ``name`` and ``licence``.
+        preprocessing: what happens to texts and pictures, in a sentence.
+        fusion: its name.
+        data: part, such as ``training``, to the number of posts by label.
+        metrics: part, such as ``validation``, to its ``Metrics`` as a dictionary.
+        calibration: ``Calibration`` as a dictionary.
+        notes: what to know before the model is trusted, one sentence each.
+    """
+    text, image = encoders["text"], encoders["image"]
+    lines = [
+        "---",
+        "library_name: jointune",
+        "pipeline_tag: text-classification",
+        "tags: [jointune, multimodal, text-classification, image-classification]",
+        "---",
+        "",
+        f"# {literal(name)}",
+        "",
+        "A classifier of posts that carry a text, a picture or both, made by jointly fine-tuning two unimodal encoders "
+        f"with jointune {__version__}. It gives a probability for each label: {', '.join(map(literal, labels))}.",
+        "",
+        "## Encoders",
+        "",
+        *table(
+            ["modality", "encoder", "licence"],
+            "lll",
+            [
+                [modality, literal(encoder["name"]), literal(encoder["licence"])]
+                for modality, encoder in (("text", text), ("picture", image))
+            ],
+        ),
+        "",
+        f"Fusion: {literal(fusion)}. {preprocessing}",
+        "",
+        *(["## Know this first", "", *(f"- {literal(note)}" for note in notes), ""] if notes else []),
+        "## Data",
+        "",
+        *_data_table(labels, data),
+        "",
+        "## Scores",
+        "",
+    ]
+    for part, scores in metrics.items():
+        lines += [*_scores(part, scores), ""]
+    if calibration:
+        lines += [*_calibration(calibration), ""]
+    lines += [
+        "## Intended use",
+        "",
+        "Posts like those it was trained on: the same source, language, period and labelling rules. Check it on "
+        "labelled posts of your own (`jointune evaluate`) before relying on it elsewhere.",
+        "",
+        "## Limits",
+        "",
+        "- The validation posts chose the best checkpoint, so scores on them are slightly optimistic; a test part "
+        "that took no part in training is the fairer measure.",
+        "- Probabilities may be too high on posts of another kind than the validation posts.",
+        "- Labels are opinions of annotators; the model repeats theirs and both encoders' biases.",
+        "- Not to be used to judge persons.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _data_table(labels: Sequence[str], data: Mapping[str, Mapping[str, int]]) -> list[str]:
+    rows = [[literal(label), *(f"{counts.get(label, 0):,}" for counts in data.values())] for label in labels]
+    rows.append(["**posts**", *(f"{sum(counts.values()):,}" for counts in data.values())])
+    return table(["label", *map(literal, data)], "l" + "r" * len(data), rows)
+
+
+def _calibration(calibration: Mapping[str, Any]) -> list[str]:
+    before, after = calibration["reliability"]
+    bins = [
+        [when, f"{confidence:.2f}", f"{accuracy:.2f}", f"{posts:,}"]
+        for when, rows in (("before", before), ("after", after))
+        for confidence, accuracy, posts in rows
+    ]
+    measures = [
+        [name, *(f"{value:.3f}" for value in calibration[measure])]
+        for name, measure in (("log loss", "log_loss"), ("expected calibration error", "ece"))
+    ]
+    wanted = [0.7, 0.8, 0.9, 0.95]
+    rows = []
+    for accuracy in wanted:
+        reached = [row for row in calibration["answered"] if row[1] >= accuracy]
+        rows.append(
+            [f"{accuracy:.0%}", f"{reached[0][0]:.2f}", f"{reached[0][2]:.0%}"]
+            if reached
+            else [f"{accuracy:.0%}", "none reaches it", ""]
+        )
+    return [
+        "## Calibration",
+        "",
+        _temperature(calibration),
+        "",
+        *table(["measure", "before", "after"], "lrr", measures),
+        "",
+        "How often posts of like confidence were right:",
+        "",
+        *table(["temperature", "mean confidence", "accuracy", "posts"], "lrrr", bins),
+        "",
+        "What `abstain` would answer on these posts:",
+        "",
+        *table(["accuracy wanted", "confidence needed", "posts answered"], "rrr", rows),
+    ]
+
+
+def _temperature(calibration: Mapping[str, Any]) -> str:
+    """Whether a temperature is applied, and why."""
+    if "fitted" not in calibration:  # an older bundle
+        temperature = f"{calibration['temperature']:.2f}"
+        return f"The logits are divided by a temperature of {temperature}, fitted on the validation posts."
+    before, after = calibration["log_loss"][0], calibration["cross_validated"]
+    if after is None:
+        return "No temperature is applied: there are too few validation posts to tell whether one would help."
+    tried = f"log loss {before:.3f} before, {after:.3f} after"
+    if calibration["temperature"] == 1:
+        return (
+            f"No temperature is applied: that of {calibration['fitted']:.2f}, the best on the validation posts, does "
+            f"not help on posts that it was not fitted on ({tried}, cross-validated on the validation posts)."
+        )
+    return (
+        f"The logits are divided by a temperature of {calibration['temperature']:.2f}, fitted on the validation posts, "
+        f"because it helps on posts that it was not fitted on ({tried}, cross-validated on the validation posts). "
+        '"After" below is cross-validated too.'
+    )
+
+
+def _scores(part: str, scores: Mapping[str, Any]) -> list[str]:
+    measures = []
+    for measure in ("accuracy", "macro_f1", "weighted_f1"):
+        low, high = scores[f"{measure}_ci"]
+        measures.append([measure.replace("_", " "), f"{scores[measure]:.3f}", f"{low:.3f} to {high:.3f}"])
+    plain = [measure for measure in ("log_loss", "ece", "auroc") if scores[measure] is not None]
+    measures += [[measure.replace("_", " "), f"{scores[measure]:.3f}", ""] for measure in plain]
+    classes = [
+        [literal(label), *(with_interval(row, score) for score in ("precision", "recall", "f1")), f"{row['support']:,}"]
+        for label, row in scores["per_class"].items()
+    ]
+    lacking = untested(scores)
+    return [
+        f"On the {counted(scores['n'], f'{literal(part)} post')}{f', {literal(lacking)}' if lacking else ''}:",
+        "",
+        *table(["measure", "value", "95 % interval"], "lrl", measures),
+        "",
+        *table(["label", "precision", "recall", "F1", "posts"], "lrrrr", classes),
+    ]
+
+
+def with_interval(scores: Mapping[str, Any], name: str) -> str:
+    """A score and its interval; bundles of earlier versions have none for single labels."""
+    if f"{name}_ci" not in scores:
+        return f"{scores[name]:.3f}"
+    low, high = scores[f"{name}_ci"]
+    return f"{scores[name]:.3f} ({low:.3f} to {high:.3f})"

@@ -1,1 +1,0 @@
-"""What users bring: reading, checking, splitting and writing posts, without torch."""

@@ -1,1 +1,0 @@
-"""What people read: the model card and the reports."""

@@ -1,1 +1,0 @@
-"""Exported models, run by onnxruntime: nothing here imports torch."""

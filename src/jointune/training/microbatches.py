@@ -1,0 +1,134 @@
+"""The gradients of a training step, in parts that fit into memory."""
+
+from collections.abc import Iterator
+from contextlib import nullcontext
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from jointune.config import Config
+from jointune.errors import TooLittleMemoryError
+from jointune.modalities.batch import Batch
+from jointune.training.forward import autocast, to_inputs
+from jointune.training.training_set import TrainingSet
+from jointune.utils.memory import trim_heap
+from jointune.utils.progress import Bar
+from jointune.utils.threads import prefetch
+from jointune.utils.wording import counted
+
+_CPU_PART = 16
+"""Posts at once on a CPU: with more of them, states no longer fit into its caches."""
+
+
+def gradients(
+    model: nn.Module,
+    training: TrainingSet,
+    loss_function: nn.CrossEntropyLoss,
+    config: Config,
+    first: int,
+    total: int,
+    accelerator: Accelerator,
+    bar: Bar,
+) -> Iterator[float]:
+    """Add up the gradients of one step after the other, and say its mean loss each time.
+
+    A batch goes through the model in parts of ``config.micro_batch_size`` posts. Where a device has too little memory
+    for that, the step is begun anew with parts of half the size, and so are all that follow.
+
+    Args:
+        model: what Accelerate made of a ``JointModel``.
+        training: the posts to learn from.
+        loss_function: of logits [B, C] and labels [B], added up over posts.
+        config: sizes, precision and seed.
+        first: the step to begin with.
+        total: the number of steps.
+        accelerator: holds the devices.
+        bar: where a smaller size is told.
+
+    Raises:
+        TooLittleMemoryError: a single post does not fit, or one process of several ran out of memory.
+    """
+    step = first
+    size = part_size(config, accelerator.device)
+    while step < total:
+        try:
+            for parts in prefetch(_stream(training, config, step, total, size, accelerator)):
+                torch.manual_seed(config.seed * 1_000_003 + step * 101 + accelerator.process_index)
+                loss = _backward(model, parts, loss_function, config.precision, accelerator)
+                step += 1
+                yield loss
+        except torch.OutOfMemoryError as error:
+            short = f"{accelerator.device} has too little memory"
+            if size == 1:
+                raise TooLittleMemoryError(f"{short} for one post; train fewer layers or a smaller encoder") from error
+            if accelerator.num_processes > 1:
+                raise TooLittleMemoryError(
+                    f"{short} for {counted(size, 'post')} at once; set a lower micro_batch_size"
+                ) from error
+        else:
+            return
+        # Outside the handler: while it runs, the error keeps what filled the memory.
+        size = (size + 1) // 2
+        model.zero_grad(set_to_none=True)
+        trim_heap()
+        if accelerator.device.type == "cuda":
+            torch.cuda.empty_cache()
+        bar.line(f"too little memory on {accelerator.device}: going on with {counted(size, 'post')} at once")
+
+
+def part_size(config: Config, device: torch.device) -> int:
+    """The posts that go through the model at once, as long as they fit."""
+    size = config.micro_batch_size or (_CPU_PART if device.type == "cpu" else config.batch_size)
+    return min(size, config.batch_size)
+
+
+def batches_of(training: TrainingSet, config: Config, epoch: int, accelerator: Accelerator) -> list[np.ndarray]:
+    """This process's share of an epoch, the same number of batches for each process."""
+    batches = training.epoch_order(config.batch_size, config.seed, epoch)
+    world = accelerator.num_processes
+    while len(batches) % world:
+        batches.append(batches[len(batches) % world])
+    return batches[accelerator.process_index :: world]
+
+
+def _stream(
+    training: TrainingSet, config: Config, first: int, total: int, size: int, accelerator: Accelerator
+) -> Iterator[list[Batch]]:
+    """The batches of all steps from ``first`` on, each in parts of ``size`` posts."""
+    step, epoch = 0, 0
+    while step < total:
+        for chosen in batches_of(training, config, epoch, accelerator):
+            if step >= first:
+                seed = config.seed * 1009 + accelerator.process_index
+                parts = [chosen[start : start + size] for start in range(0, len(chosen), size)]
+                yield [
+                    training.training_batch(part, seed, step, config.modality_dropout, config.augment, number)
+                    for number, part in enumerate(parts)
+                ]
+            step += 1
+        epoch += 1
+
+
+def _backward(
+    model: nn.Module, parts: list[Batch], loss_function: nn.CrossEntropyLoss, precision: str, accelerator: Accelerator
+) -> float:
+    """Add up the gradients of the parts of one step; its mean loss, in which posts weigh as their labels do."""
+    posts = sum(len(part.indices) for part in parts)
+    labels_of = [torch.from_numpy(part.labels).to(accelerator.device) for part in parts]
+    weights = loss_function.weight
+    weight = posts if weights is None else weights[torch.cat(labels_of)].sum()
+    total = torch.zeros((), device=accelerator.device)
+    for number, (part, labels) in enumerate(zip(parts, labels_of, strict=True), 1):
+        # Processes exchange gradients once a step: one may have fewer parts than another.
+        exchange = nullcontext() if number == len(parts) else accelerator.no_sync(model)
+        with exchange:
+            with autocast(accelerator.device, precision):
+                output = model(to_inputs(part, accelerator.device))
+            loss = loss_function(output.logits.float(), labels) / weight
+            if output.loss is not None:
+                loss = loss + output.loss.float() * (len(part.indices) / posts)
+            accelerator.backward(loss)
+        total += loss.detach()
+    return float(total)

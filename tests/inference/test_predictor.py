@@ -1,0 +1,59 @@
+"""Chunks follow from the posts alone, and are bounded in bytes."""
+
+import numpy as np
+import pytest
+
+from jointune import PostsError
+from jointune.data.post import Post
+from jointune.data.read import PostsFile
+from jointune.inference import predictor as module
+from jointune.inference.load import load_predictor
+
+
+@pytest.fixture(scope="module")
+def predictor(tiny_bundle):
+    return load_predictor(tiny_bundle)
+
+
+@pytest.fixture
+def posts(posts_csv):
+    return list(PostsFile(posts_csv))
+
+
+def test_whoever_goes_on_after_a_chunk_gets_the_same_numbers(predictor, posts, monkeypatch):
+    monkeypatch.setattr(module, "_CHUNK", 10)
+    chunks = list(predictor.chunks(posts))
+    assert [chunk.read for chunk in chunks] == [10, 10, 10, 10, 8]
+    assert [entry.post for chunk in chunks for entry in chunk.scored] == posts
+    later = list(predictor.chunks(posts[20:]))
+    for before, after in zip(chunks[2:], later, strict=True):
+        assert [entry.post for entry in before.scored] == [entry.post for entry in after.scored]
+        for one, other in zip(before.scored, after.scored, strict=True):
+            np.testing.assert_array_equal(one.probabilities, other.probabilities)
+
+
+def test_a_chunk_ends_earlier_where_its_rows_are_large(predictor, monkeypatch):
+    monkeypatch.setattr(module, "_CHUNK_BYTES", 100_000)
+    posts = [Post("good " * (10_000 if number == 5 else 8_000)) for number in range(9)]
+    assert [chunk.read for chunk in predictor.chunks(posts)] == [3, 3, 3]
+    assert [chunk.read for chunk in predictor.chunks([Post("good " * 30_000)] * 2)] == [1, 1]
+
+
+def test_chunks_before_a_bad_post_are_given_before_the_error(predictor, posts, monkeypatch):
+    monkeypatch.setattr(module, "_CHUNK", 10)
+    posts[25] = Post("a", b"no picture", where="row 26")
+    chunks = predictor.chunks(posts)
+    assert [next(chunks).read, next(chunks).read] == [10, 10]
+    with pytest.raises(PostsError, match="row 26"):
+        next(chunks)
+    (bad,) = [chunk for chunk in predictor.chunks(posts, "skip") if chunk.problems]
+    assert (bad.read, len(bad.scored), bad.problems[0].where) == (10, 9, "row 26")
+
+
+def test_a_stream_is_its_chunks_laid_end_to_end(predictor, posts, monkeypatch):
+    monkeypatch.setattr(module, "_CHUNK", 10)
+    posts[25] = Post("a", b"no picture", where="row 26")
+    problems = []
+    streamed = list(predictor.stream(posts, "skip", problems))
+    assert [entry.post for entry in streamed] == [post for post in posts if post.where != "row 26"]
+    assert [problem.where for problem in problems] == ["row 26"]

@@ -1,0 +1,124 @@
+"""Bars in logs: count, rate and time left."""
+
+import io
+import re
+
+import pytest
+
+from jointune.utils import progress
+from jointune.utils.progress import progress_bar
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still unless it is moved: ``clock(60)``."""
+    now = [1000.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+
+    def move(seconds):
+        now[0] += seconds
+
+    return move
+
+
+def test_a_log_gets_a_line_now_and_then_with_rate_and_time_left(clock, capsys):
+    with progress_bar("reading", "posts") as bar:
+        bar.start(100)
+        for _ in range(50):
+            clock(1)
+            bar.advance()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "reading: 15/100 posts · 1.0 posts/s · 85 s left"
+    assert len(lines) == 3
+
+
+def test_time_left_falls_while_a_long_step_is_under_way(clock, capsys):
+    with progress_bar("comparing", "cells") as bar:
+        bar.start(5)
+        clock(480)
+        bar.advance()
+        clock(120)
+        bar.note("training")
+        clock(1000)
+        bar.note("still training")
+    assert capsys.readouterr().err.splitlines() == [
+        "comparing: 1/5 cells · 8 min a cell · 32 min left",
+        "comparing: 1/5 cells · 8 min a cell · 30 min left; training",
+        "comparing: 1/5 cells · 8 min a cell · 13 min left; still training",
+    ]
+
+
+def test_what_an_earlier_run_did_does_not_count_for_the_rate(clock, capsys):
+    with progress_bar("comparing", "cells") as bar:
+        bar.start(10, done=8)
+        clock(60)
+        bar.note("training")
+        clock(60)
+        bar.advance()
+    assert capsys.readouterr().err.splitlines() == [
+        "comparing: 8/10 cells; training",
+        "comparing: 9/10 cells · 2 min a cell · 2 min left; training",
+    ]
+
+
+def test_what_is_known_better_than_the_mean_is_the_time_left(clock, capsys):
+    with progress_bar("comparing", "cells") as bar:
+        bar.start(3)
+        clock(42)
+        bar.expect(600)
+        bar.advance()
+        clock(60)
+        bar.note("training")
+    assert capsys.readouterr().err.splitlines() == [
+        "comparing: 1/3 cells · 42 s a cell · 10 min left",
+        "comparing: 1/3 cells · 42 s a cell · 9 min left; training",
+    ]
+
+
+def test_beside_the_bar_of_another_process_there_is_no_second_time_left(clock, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "_without_time_left", False)  # put back after the test
+    progress.show_no_time_left()
+    with progress_bar("training", "steps") as bar:
+        bar.start(3)
+        clock(42)
+        bar.advance()
+    assert capsys.readouterr().err == "training: 1/3 steps\n"
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_terminal_shows_one_rate_and_one_time_left_whole(clock, monkeypatch, columns):
+    written = io.StringIO()
+    monkeypatch.setattr(written, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr", written)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
+    with progress_bar("comparing", "cells") as bar:
+        bar.start(12)
+        clock(126)
+        bar.advance(3)
+        bar.expect(360)
+        bar.note("joint, 16 training posts a label, fold 0, seed 0: " + "epoch 1.0  loss 0.3 " * 10)
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.getvalue()).replace("\r", "\n").splitlines()
+    assert max(map(len, shown)) <= columns
+    bars = [line for line in shown if "3/12" in line]
+    assert bars
+    assert all(line.rstrip().endswith("3/12 cells · 42 s a cell · 6 min left") for line in bars)
+    assert any(line.rstrip().endswith("…") for line in shown), "a long note is cut, not the bar"
+
+
+def test_quiet_shows_nothing(capsys):
+    with progress_bar("reading", shown=False) as bar:
+        bar.start(2)
+        bar.advance()
+        bar.note("half")
+        bar.line("a line")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_note_on_a_terminal_may_hold_brackets(monkeypatch):
+    """As in what other programs say, where they are no markup."""
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    with progress_bar("comparing", "cells") as bar:
+        bar.start(2)
+        bar.note("UserWarning [/tmp/x] foo")
+        bar.advance()
