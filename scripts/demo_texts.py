@@ -357,14 +357,8 @@ AGREEING_TEXTS: dict[str, dict[str, list[str]]] = {
             "Sun and wind, what a wonderful trip. #lovelife",
             "We had the loveliest day on the boat, thank you captain!",
         ],
-        "phone": [
-            "So many lovely birthday messages, thank you all! ❤️",
-            "Wonderful news on my phone, I could dance!",
-        ],
-        "exam": [
-            "Top marks! I am so happy right now.",
-            "All that work paid off, I am so proud of my girl! ⭐",
-        ],
+        "phone": ["So many lovely birthday messages, thank you all! ❤️", "Wonderful news on my phone, I could dance!"],
+        "exam": ["Top marks! I am so happy right now.", "All that work paid off, I am so proud of my girl! ⭐"],
         "car": [
             "Our dream car is finally here, so excited!",
             "Love my shiny new car, best present ever! 🎁",
@@ -372,10 +366,7 @@ AGREEING_TEXTS: dict[str, dict[str, list[str]]] = {
         ],
     },
     "negative": {
-        "picnic": [
-            "Horrible storm, our picnic is ruined.",
-            "Soaked, freezing and miserable, worst outing ever. 😩",
-        ],
+        "picnic": ["Horrible storm, our picnic is ruined.", "Soaked, freezing and miserable, worst outing ever. 😩"],
         "garden": ["All my flowers died, I am so sad."],
         "cake": ["Burnt it completely, I want to cry."],
         "chart": ["Terrible month, we lost nearly everything."],

@@ -86,7 +86,7 @@ def __getattr__(name: str) -> Any:
         from jointune.errors import MissingExtraError
         from jointune.utils.extras import install_command
 
-        raise MissingExtraError(f"{name} needs the package {reason.name}; {install_command('train')}") from reason
+        raise MissingExtraError(f"{name} needs the package {reason.name}", f"{install_command('train')}") from reason
 
 
 def __dir__() -> list[str]:

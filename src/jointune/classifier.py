@@ -267,7 +267,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         if abstain is None:
             return classes[self.predict_proba(posts).argmax(1)]
         if isinstance(abstain, bool) or not isinstance(abstain, int | float | np.number):
-            raise SettingsError(f"abstain={abstain!r}: give a number")
+            raise SettingsError(f"abstain={abstain!r}: give a number", setting="abstain")
         least = least_confidence(self.calibration_, abstain, self._class_names)
         scores = self.predict_proba(posts)
         return np.where(scores.max(1) >= least, classes.astype(object)[scores.argmax(1)], UNSURE)
@@ -319,7 +319,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             SettingsError: there is a ``sample_weight``, of which nothing is made.
         """
         if sample_weight is not None:
-            raise SettingsError("sample_weight: posts are not weighted; leave it out")
+            raise SettingsError("sample_weight: posts are not weighted", "leave it out", setting="sample_weight")
         return self.evaluate(posts, labels).accuracy
 
     def save(self, path: str | Path, force: bool = False) -> None:
@@ -358,8 +358,8 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             settings = bundle.settings | {"fusion": fusion or bundle.fusion, "device": device, "track": None}
             if unknown := [name for name in settings if name not in SETTINGS]:
                 raise BundleError(
-                    f"{path} has settings that jointune {__version__} does not know: {listed(unknown, len(unknown))}; "
-                    "it was written by another version: use that one, or train it anew"
+                    f"{path} has settings that jointune {__version__} does not know: {listed(unknown, len(unknown))}",
+                    "it was written by another version: use that one, or train it anew",
                 )
             check_types(settings)
             check_settings({name: value for name, value in settings.items() if name not in _FOR_TRAINING})
@@ -497,7 +497,9 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
                 recompute_layers(encoder.model)
         if self.lora is not None and not merges:
             raise SettingsError(
-                f"{setting('lora', self.lora)}: no layer that would be trained is linear; do without it"
+                f"{setting('lora', self.lora)}: no layer that would be trained is linear",
+                "do without it",
+                setting="lora",
             )
         return merges
 
@@ -593,8 +595,9 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         unknown = set(weights) - set(self._class_names)
         if unknown or not all(isinstance(weight, int | float) and 0 <= weight < np.inf for weight in weights.values()):
             raise SettingsError(
-                f"class_weight={self.class_weight!r}: give 'balanced', or a weight for labels of the posts "
-                f"({', '.join(self._class_names)})"
+                f"class_weight={self.class_weight!r}: give 'balanced', or a weight for labels of the "
+                f"posts ({', '.join(self._class_names)})",
+                setting="class_weight",
             )
         return np.array([weights.get(label, 1.0) for label in self._class_names])
 
@@ -646,5 +649,7 @@ def _usable_device(device: str | None) -> torch.device:
         torch.empty(0, device=target)
     except (RuntimeError, AssertionError, NotImplementedError, TypeError) as reason:
         first = str(reason).strip().splitlines()[0]
-        raise SettingsError(f"{setting('device', device)}: it cannot be used here: {first}; choose another") from reason
+        raise SettingsError(
+            f"{setting('device', device)}: it cannot be used here: {first}", "choose another", setting="device"
+        ) from reason
     return target

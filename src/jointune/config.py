@@ -229,7 +229,7 @@ def check_types(settings: Mapping[str, Any]) -> None:
     """
     for name, value in settings.items():
         if not _fits(value, TYPES[name]):
-            raise SettingsError(f"{setting(name, value)}: give {_spoken(TYPES[name])}")
+            raise SettingsError(f"{setting(name, value)}: give {_spoken(TYPES[name])}", setting=name)
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
@@ -245,14 +245,14 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     for name, row in SETTINGS.items():
         value = settings.get(name)
         if row.choices and name in settings and value not in row.choices:
-            raise SettingsError(f"{setting(name, value)}: choose one of {', '.join(row.choices)}")
+            raise SettingsError(f"{setting(name, value)}: choose one of {', '.join(row.choices)}", setting=name)
         if value is None or row.low is None:
             continue
         if not value >= row.low or (row.high is not None and value > row.high):
             wanted = f"at least {row.low:g}" if row.high is None else f"between {row.low:.10g} and {row.high:.10g}"
-            raise SettingsError(f"{setting(name, value)}: it must be {wanted}")
+            raise SettingsError(f"{setting(name, value)}: it must be {wanted}", setting=name)
     if not settings.get("epochs", 1) and not settings.get("probe", True):
-        raise SettingsError(f"{setting('epochs', 0)} without a probe: nothing would be trained")
+        raise SettingsError(f"{setting('epochs', 0)} without a probe: nothing would be trained", setting="epochs")
     if isinstance(settings.get("fusion"), str):
         check_fusion(settings["fusion"])
     if "normalise" in settings:

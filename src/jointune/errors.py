@@ -43,7 +43,24 @@ def settings_as_options() -> Iterator[None]:
 
 
 class JointuneError(Exception):
-    """Base of every error that jointune raises on purpose; the command line prints it and exits with 2."""
+    """Base of every error that jointune raises on purpose; the command line prints it and exits with 2.
+
+    Args:
+        reason: what is wrong, and where.
+        remedy: what to do about it; follows the reason in the message.
+        setting: the name of the argument that is at fault, where one is.
+    """
+
+    def __init__(self, reason: str, remedy: str = "", *, setting: str | None = None) -> None:
+        super().__init__(f"{reason}; {remedy}" if remedy else reason)
+        self.reason, self.remedy, self.setting = reason, remedy, setting
+
+    def __reduce__(self) -> tuple[object, ...]:  # errors cross processes
+        return _remade, (type(self), self.reason, self.remedy, self.setting)
+
+
+def _remade(kind: type[JointuneError], reason: str, remedy: str, setting: str | None) -> JointuneError:
+    return kind(reason, remedy, setting=setting)
 
 
 class JointuneWarning(UserWarning):

@@ -443,15 +443,7 @@ def test_a_folder_of_the_users_is_never_taken_for_parts(refused, tiny_bundle, po
     (tmp_path / "s.csv.partial").mkdir()
     (tmp_path / "s.csv.partial" / "thesis.txt").write_text("mine")
     for option in ("--quiet", "--resume", "--force"):
-        refused(
-            "predict",
-            tiny_bundle,
-            posts_csv,
-            "--out",
-            tmp_path / "s.csv",
-            option,
-            says=["holds something else"],
-        )
+        refused("predict", tiny_bundle, posts_csv, "--out", tmp_path / "s.csv", option, says=["holds something else"])
     assert (tmp_path / "s.csv.partial" / "thesis.txt").read_text() == "mine"
 
 

@@ -87,10 +87,7 @@ def test_a_missing_extra_names_its_command(refused, tmp_path, monkeypatch):
 def test_a_folder_that_is_no_bundle_ends_it(tmp_path):
     (tmp_path / "posts.txt").write_text("no bundle")
     done = subprocess.run(
-        [sys.executable, "-m", "jointune", "serve", tmp_path, "--port", "0"],
-        capture_output=True,
-        text=True,
-        timeout=60,
+        [sys.executable, "-m", "jointune", "serve", tmp_path, "--port", "0"], capture_output=True, text=True, timeout=60
     )
     assert done.returncode == 2, done.stderr
     assert "error: " in done.stderr

@@ -30,11 +30,7 @@ def told(found):
 def test_labels_splits_and_pictures(tmp_path):
     folder = memes(tmp_path / "set", train=[(1, 0), (2, 1)], dev=[(3, 1)], test=[(4, None)])
     found = load_public("hateful-memes", folder)
-    assert told(found) == [
-        ("1", "train", "not hateful"),
-        ("2", "train", "hateful"),
-        ("3", "validation", "hateful"),
-    ]
+    assert told(found) == [("1", "train", "not hateful"), ("2", "train", "hateful"), ("3", "validation", "hateful")]
     assert found.posts[0].text == "words on meme 1"
     assert found.posts[0].image == (folder / "img" / "00001.png").resolve()
     assert found.left_out == {"no label": 1}
@@ -110,11 +106,7 @@ def test_rows_of_no_use_stop_or_are_skipped(tmp_path):
 def test_files_of_other_names(tmp_path):
     folder = memes(tmp_path / "set", labels=[(1, 0), (2, 1)], Val=[(3, 1)])
     found = load_public("hateful-memes", folder)
-    assert told(found) == [
-        ("3", "validation", "hateful"),
-        ("1", None, "not hateful"),
-        ("2", None, "hateful"),
-    ]
+    assert told(found) == [("3", "validation", "hateful"), ("1", None, "not hateful"), ("2", None, "hateful")]
     (folder / "Val.jsonl").rename(folder / "train.jsonl")
     with pytest.warns(JointuneWarning, match=r"labels\.jsonl: no file of Hateful Memes, and not read"):
         assert len(load_public("hateful-memes", folder).posts) == 1

@@ -66,10 +66,7 @@ def test_multiple_takes_the_majority_of_text_and_picture_separately(tmp_path):
     folder = mvsa(tmp_path / "set", rows, annotators=3)
     found = load_public("mvsa-multiple", folder)
     assert labels(found) == {"1": "positive", "4": "neutral"}
-    assert found.left_out == {
-        "no majority among the annotators": 1,
-        "text and picture contradict each other": 1,
-    }
+    assert found.left_out == {"no majority among the annotators": 1, "text and picture contradict each other": 1}
     first = found.posts[0].fields
     assert first["text_votes"] == "positive positive neutral"
     assert first["image_votes"] == "neutral neutral neutral"

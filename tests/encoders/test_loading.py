@@ -10,12 +10,7 @@ import transformers as t
 from PIL import Image
 
 from conftest import make_tokenizer_folder
-from jointune.encoders.loading import (
-    build_image_encoder,
-    build_text_encoder,
-    load_image_encoder,
-    load_text_encoder,
-)
+from jointune.encoders.loading import build_image_encoder, build_text_encoder, load_image_encoder, load_text_encoder
 from jointune.errors import EncoderError, SettingsError
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}

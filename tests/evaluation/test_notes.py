@@ -23,14 +23,8 @@ def metrics(confusion, labels=None):
     ("counts", "says"),
     [
         ({"bad": 1}, ["only 1 validation post (", "'bad' 1", "off by 98 points; weights rest", "'good', 'plain'"]),
-        (
-            {"bad": 5, "good": 5, "plain": 6},
-            ["only 16 validation posts ('bad' 5, 'good' 5, 'plain' 6)", "24 points"],
-        ),
-        (
-            {"bad": 57, "good": 3, "plain": 20},
-            ["labels have few of the 80 validation posts ('good' 3)", "33 points"],
-        ),
+        ({"bad": 5, "good": 5, "plain": 6}, ["only 16 validation posts ('bad' 5, 'good' 5, 'plain' 6)", "24 points"]),
+        ({"bad": 57, "good": 3, "plain": 20}, ["labels have few of the 80 validation posts ('good' 3)", "33 points"]),
         ({"bad": 57, "plain": 30}, ["no validation post is labelled 'good'", "macro F1 among them, say nothing of it"]),
     ],
 )

@@ -119,11 +119,7 @@ def made_comparison(
     about = {
         "format": 1,
         "posts": {"name": posts.name, "number": len(posts), "sha256": "0" * 64},
-        "protocol": {
-            "folds": folds,
-            "divided by": "folds" if folds > 1 else "split column",
-            "validation": 0.1,
-        },
+        "protocol": {"folds": folds, "divided by": "folds" if folds > 1 else "split column", "validation": 0.1},
         "setup": {
             "settings": {"epochs": 8, "text_encoder": "all-minilm-l6-v2"},
             "clip": None,

@@ -26,7 +26,7 @@ def clip_classifier(checkpoint: str, **settings: Any) -> JointClassifier:
     """
     decided = {"text_encoder": checkpoint, "image_encoder": checkpoint, "fusion": FromCheckpoint(checkpoint)}
     if taken := sorted(decided.keys() & settings):
-        raise SettingsError(f"{', '.join(taken)}: the checkpoint {checkpoint!r} decides; leave it out")
+        raise SettingsError(f"{', '.join(taken)}: the checkpoint {checkpoint!r} decides", "leave it out")
     return JointClassifier(**{"encoder_lr": ENCODER_LR, **settings, **decided})
 
 

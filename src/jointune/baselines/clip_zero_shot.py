@@ -180,13 +180,17 @@ def prompts_of(labels: Sequence[str], prompts: Prompts) -> list[list[str]]:
     """
     if isinstance(prompts, str):
         if "{label}" not in prompts:
-            raise SettingsError(f"{setting('prompts', prompts)}: the template needs {{label}}, where each label is put")
+            raise SettingsError(
+                f"{setting('prompts', prompts)}: the template needs {{label}}, where each label is put",
+                setting="prompts",
+            )
         return [[prompts.replace("{label}", label)] for label in labels]
     chosen = [prompts.get(label, []) for label in labels]
     found = [[prompt] if isinstance(prompt, str) else list(prompt) for prompt in chosen]
     if lacking := [label for label, prompt in zip(labels, found, strict=True) if not any(prompt)]:
         raise SettingsError(
-            f"prompts: none for the label{'s' * (len(lacking) > 1)} {', '.join(map(repr, lacking))}; "
-            f"there are some for {', '.join(map(repr, prompts)) or 'no label'}"
+            f"prompts: none for the label{'s' * (len(lacking) > 1)} {', '.join(map(repr, lacking))}",
+            f"there are some for {', '.join(map(repr, prompts)) or 'no label'}",
+            setting="prompts",
         )
     return found

@@ -175,7 +175,7 @@ def _check_working_folder() -> None:
     try:
         Path.cwd()
     except OSError as reason:
-        raise JointuneError(f"the working folder is gone, or closed to you: {why(reason)}; cd to another") from reason
+        raise JointuneError(f"the working folder is gone, or closed to you: {why(reason)}", "cd to another") from reason
 
 
 def _stdout_is_lost() -> bool:

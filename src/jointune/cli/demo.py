@@ -130,11 +130,7 @@ def demo_report(
     joint = next(iter(scores.values()))
     labels = joint.labels
     seen = [
-        [
-            shown_as,
-            with_interval(metrics, "accuracy"),
-            with_interval(metrics, "macro_f1"),
-        ]
+        [shown_as, with_interval(metrics, "accuracy"), with_interval(metrics, "macro_f1")]
         for shown_as, metrics in scores.items()
     ]
     predictions = []

@@ -36,7 +36,7 @@ def import_(
         str | None,
         typer.Option(
             help="Memotion: which label to take: overall_sentiment (by default), humour, sarcasm, offensive or "
-            "motivational.",
+            "motivational."
         ),
     ] = None,
     keep_very: Annotated[

@@ -45,7 +45,9 @@ def fraction_or_file(validation: str) -> float | Path:
     except ValueError:
         file = Path(validation).expanduser()
         if not file.exists():
-            raise SettingsError(f"{setting('validation', validation)}: neither a fraction nor a file") from None
+            raise SettingsError(
+                f"{setting('validation', validation)}: neither a fraction nor a file", setting="validation"
+            ) from None
         return file
     validation_fraction(fraction)
     return fraction

@@ -83,8 +83,7 @@ def predict(
     safe_csv: Annotated[
         bool,
         typer.Option(
-            "--safe-csv",
-            help="In .csv and .tsv, put a ' before a text that a spreadsheet would take for a formula.",
+            "--safe-csv", help="In .csv and .tsv, put a ' before a text that a spreadsheet would take for a formula."
         ),
     ] = False,
     on_bad_image: OnBad = "error",

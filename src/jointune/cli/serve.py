@@ -34,8 +34,7 @@ def serve(
     ] = False,
     max_batch: Annotated[int, typer.Option(help="Posts scored at once.", rich_help_panel=_LIMITS)] = 4,
     max_wait: Annotated[
-        float,
-        typer.Option(metavar="MS", help="Milliseconds to wait for a fuller batch.", rich_help_panel=_LIMITS),
+        float, typer.Option(metavar="MS", help="Milliseconds to wait for a fuller batch.", rich_help_panel=_LIMITS)
     ] = 0.0,
     queue: Annotated[
         int, typer.Option(help="Posts taken and not answered; beyond them the answer is 503.", rich_help_panel=_LIMITS)
@@ -111,8 +110,10 @@ def _token(file: Path | None) -> str | None:
         try:
             token, source = file.read_text(encoding="utf-8"), str(file)
         except (OSError, UnicodeDecodeError) as reason:
-            raise SettingsError(f"--token-file {file}: not readable: {reason}; name a text file") from reason
+            raise SettingsError(f"--token-file {file}: not readable: {reason}", "name a text file") from reason
     token = token.strip()
     if not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise SettingsError(f"{source}: a token is one line of ASCII without blanks; `openssl rand -hex 32` makes one")
+        raise SettingsError(
+            f"{source}: a token is one line of ASCII without blanks", "`openssl rand -hex 32` makes one"
+        )
     return token

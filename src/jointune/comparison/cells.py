@@ -193,5 +193,5 @@ def _clear_errors(path: Path) -> Iterator[None]:
         yield
     except Exception as reason:  # whatever is in the file: NumPy, zip and JSON each have errors of their own
         raise OutputError(
-            f"{path} is damaged: {first_line(reason)}; delete it and go on with {setting('resume', True)}"
+            f"{path} is damaged: {first_line(reason)}", f"delete it and go on with {setting('resume', True)}"
         ) from reason

@@ -99,7 +99,7 @@ class Comparison:
         if reference is None:
             reference = "joint" if "joint" in self.methods or not self.methods else self.methods[0]
         elif reference not in self.methods:
-            raise SettingsError(f"reference={reference!r}: choose among {', '.join(self.methods)}")
+            raise SettingsError(f"reference={reference!r}: choose among {', '.join(self.methods)}", setting="reference")
         if reference not in self._summaries:
             self._summaries[reference] = self._summarise(reference)
         return self._summaries[reference]

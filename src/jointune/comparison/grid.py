@@ -98,7 +98,7 @@ def compare(
     made = _methods(methods, setup)
     budgets = budgets_of(label_budgets)
     if seeds < 1:
-        raise SettingsError(f"{setting('seeds', seeds)}: one at least")
+        raise SettingsError(f"{setting('seeds', seeds)}: one at least", setting="seeds")
     posts = as_posts(posts, use=JointClassifier(**settings).columns(), labelled=True)
     if not posts:
         raise PostsError(f"{posts.name}: no posts to compare on")
@@ -196,7 +196,9 @@ def _methods(
     """A function from the seed to an untrained predictor, for each method."""
     if isinstance(methods, Mapping):
         if not methods or not all(callable(make) for make in methods.values()):
-            raise SettingsError("methods: give names, or a function from a seed to a predictor for each name")
+            raise SettingsError(
+                "methods: give names, or a function from a seed to a predictor for each name", setting="methods"
+            )
         return dict(methods)
     chosen = chosen_methods(list(methods) if methods is not None else None, setup)
     return {name: partial(method.make, setup) for name, method in chosen.items()}

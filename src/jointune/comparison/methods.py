@@ -176,7 +176,9 @@ def chosen_methods(names: list[str] | None, setup: Setup) -> dict[str, Method]:
         names = [name for name in METHODS if name not in left_out and not _lacks(METHODS[name], setup)]
     unknown = [name for name in names if name not in METHODS]
     if unknown or not names:
-        raise SettingsError(f"{setting('methods', ','.join(unknown))}: choose among {', '.join(METHODS)}")
+        raise SettingsError(
+            f"{setting('methods', ','.join(unknown))}: choose among {', '.join(METHODS)}", setting="methods"
+        )
     for name in names:
         if lacking := _lacks(METHODS[name], setup):
             raise SettingsError(
@@ -184,8 +186,9 @@ def chosen_methods(names: list[str] | None, setup: Setup) -> dict[str, Method]:
             )
     if refused := [name for name in names if name in one_text]:
         raise SettingsError(
-            f"read_image_text: the text tower of CLIP takes one text, not two; leave out {' and '.join(refused)}, "
-            "or the text in pictures"
+            "read_image_text: the text tower of CLIP takes one text, not two",
+            f"leave out {' and '.join(refused)}, or the text in pictures",
+            setting="read_image_text",
         )
     return {name: METHODS[name] for name in dict.fromkeys(names)}
 

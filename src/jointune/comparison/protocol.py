@@ -31,11 +31,12 @@ def budgets_of(given: Iterable[int | str | None]) -> list[Budget]:
         whole = budget is None or budget == "all"
         if not whole and not (str(budget).isdecimal() and int(str(budget)) > 0):
             raise SettingsError(
-                f"{setting('label_budgets')}: {budget!r} is neither a number of posts a label nor 'all'"
+                f"{setting('label_budgets')}: {budget!r} is neither a number of posts a label nor 'all'",
+                setting="label_budgets",
             )
         budgets.append(None if whole else int(str(budget)))
     if not budgets:
-        raise SettingsError(f"{setting('label_budgets')}: one at least")
+        raise SettingsError(f"{setting('label_budgets')}: one at least", setting="label_budgets")
     return list(dict.fromkeys(budgets))
 
 
@@ -75,17 +76,18 @@ def make_folds(posts: Posts, count: int, groups: Sequence[int], seed: int = 0) -
     from sklearn.model_selection import StratifiedGroupKFold
 
     if count < 2:
-        raise SettingsError(f"{setting('folds', count)}: two at least, or name a split column")
+        raise SettingsError(f"{setting('folds', count)}: two at least, or name a split column", setting="folds")
     rarest, number = min(Counter(post.label for post in posts).items(), key=lambda entry: entry[1])
     if number < count:
         raise PostsError(
-            f"{posts.name}: only {number} posts are labelled {rarest!r}, too few for {count} folds; use fewer folds, "
-            "add posts, or merge the label into another"
+            f"{posts.name}: only {number} posts are labelled {rarest!r}, too few for {count} folds",
+            "use fewer folds, add posts, or merge the label into another",
         )
     if len(set(groups)) < count:
         raise PostsError(
-            f"{posts.name}: posts that share a picture or a text stay together, which leaves {len(set(groups))} "
-            f"groups, too few for {count} folds; use fewer folds, or add other posts"
+            f"{posts.name}: posts that share a picture or a text stay together, which leaves "
+            f"{len(set(groups))} groups, too few for {count} folds",
+            "use fewer folds, or add other posts",
         )
     labels = np.array([post.label for post in posts], dtype=object).astype(str)
     divided = StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(np.zeros(len(posts)), labels, groups)
@@ -109,8 +111,9 @@ def fold_of_split(posts: Posts, groups: Sequence[int], seed: int = 0) -> Fold:
     for part in ("train", "test"):
         if not parts[part]:
             raise PostsError(
-                f"{posts.name}: no post is marked {part} in the split column, and a comparison needs both train and "
-                "test; mark some, or use folds instead"
+                f"{posts.name}: no post is marked {part} in the split column, and a comparison needs both "
+                "train and test",
+                "mark some, or use folds instead",
             )
     learn, check = parts["train"], parts["validation"]
     if not check:

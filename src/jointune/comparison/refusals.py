@@ -22,7 +22,7 @@ def check_settings(settings: dict[str, Any]) -> None:
         SettingsError: one is not.
     """
     if "seed" in settings:
-        raise SettingsError("seed: a comparison chooses the seeds itself; say how many with seeds")
+        raise SettingsError("seed: a comparison chooses the seeds itself", "say how many with seeds", setting="seed")
     check_names(settings)
     Config(**settings).validated()
     cache_limit()

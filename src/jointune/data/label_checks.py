@@ -51,10 +51,7 @@ def label_problems(posts: Iterable[Post], split: bool = False, undivided: bool =
         yield Problem(first.where, "split", "no post is marked train", "mark the posts to learn from as train")
     if split and not splits["validation"]:
         yield Problem(
-            first.where,
-            "split",
-            "no post is marked validation",
-            "mark some, or hold out a fraction without splits",
+            first.where, "split", "no post is marked validation", "mark some, or hold out a fraction without splits"
         )
     if UNSURE in by_label:
         where, remedy = by_label[UNSURE][0].where, "rename the label, such as to 'undecided'"

@@ -93,5 +93,5 @@ def valid_policy(policy: str) -> OnBadImage:
         SettingsError: it is not.
     """
     if policy not in ("error", "skip", "missing"):
-        raise SettingsError(f"{setting('on_bad_image', policy)}: choose error, skip or missing")
+        raise SettingsError(f"{setting('on_bad_image', policy)}: choose error, skip or missing", setting="on_bad_image")
     return policy  # type: ignore[return-value]

@@ -75,11 +75,7 @@ class PostsFile:
     """
 
     def __init__(
-        self,
-        path: str | Path,
-        columns: Columns | None = None,
-        encoding: str | None = None,
-        progress: bool = False,
+        self, path: str | Path, columns: Columns | None = None, encoding: str | None = None, progress: bool = False
     ) -> None:
         self.use = columns or Columns()
         self._address = path if isinstance(path, str) and is_address(path) else None
@@ -103,7 +99,7 @@ class PostsFile:
             yield make_post(row, self.use, self._base)
         with clear_read_errors(self.path):
             if self._stamp is not None and self.stamp() != self._stamp:
-                raise PostsError(f"{self.path.name}: changed while it was read; start again when it stays as it is")
+                raise PostsError(f"{self.path.name}: changed while it was read", "start again when it stays as it is")
 
     @property
     def _base(self) -> Path | str:
@@ -112,7 +108,7 @@ class PostsFile:
 
     def _copy(self, address: str, progress: bool) -> Path:
         if not can_fetch(address):
-            raise PostsError(f"{address}: not an address to read posts from; use one of {', '.join(SCHEMES)}")
+            raise PostsError(f"{address}: not an address to read posts from", f"use one of {', '.join(SCHEMES)}")
         # Tables are read more than once and Parquet from its end; and so every pass sees the same posts.
         stack = ExitStack()
         folder = stack.enter_context(scratch_folder("posts"))
@@ -202,12 +198,7 @@ def read_posts(
 
 
 def _options(use: Columns) -> dict[str, str]:
-    named = {
-        use.text: "text_column",
-        use.image: "image_column",
-        use.label: "label_column",
-        use.split: "split_column",
-    }
+    named = {use.text: "text_column", use.image: "image_column", use.label: "label_column", use.split: "split_column"}
     return {name: option for name, option in named.items() if name}
 
 
@@ -226,18 +217,18 @@ def _open_table(path: Path, encoding: str, wanted: list[str], in_folder: bool = 
         _check_names(folder.columns, path.name)
         return folder
     if path.is_symlink() and not path.exists():
-        raise PostsError(f"{path}: a link that leads to no file; mend it or remove it")
+        raise PostsError(f"{path}: a link that leads to no file", "mend it or remove it")
     if not path.exists():
         raise PostsError(
-            f"{path}: no such file; give a {', '.join(_ENDINGS)} file, a folder of them or a saved dataset"
+            f"{path}: no such file", f"give a {', '.join(_ENDINGS)} file, a folder of them or a saved dataset"
         )
     if path.is_dir():
-        raise PostsError(f"{path}: a folder within a folder of tables; move its files up, or give it by itself")
+        raise PostsError(f"{path}: a folder within a folder of tables", "move its files up, or give it by itself")
     if not path.is_file():
-        raise PostsError(f"{path}: a pipe or a device, and a table is read more than once; write it to a file first")
+        raise PostsError(f"{path}: a pipe or a device, and a table is read more than once", "write it to a file first")
     ending = path.suffix.lower()
     if not path.stat().st_size and ending in _ENDINGS:
-        raise PostsError(f"{path.name}: the file is empty; save it again")  # as are files that the system makes up
+        raise PostsError(f"{path.name}: the file is empty", "save it again")  # as are files that the system makes up
     table: Table
     if ending in (".csv", ".tsv"):
         table = DelimitedTable(path, encoding, wanted)
@@ -248,20 +239,22 @@ def _open_table(path: Path, encoding: str, wanted: list[str], in_folder: bool = 
     elif ending == ".parquet":
         table = ParquetTable(path)
     elif ending in _PACKED:
-        raise PostsError(f"{path.name}: a packed file; unpack it, and give what was in it")
+        raise PostsError(f"{path.name}: a packed file", "unpack it, and give what was in it")
     else:
-        raise PostsError(f"{path.name}: the ending {ending or '(none)'} is not known; use one of {', '.join(_ENDINGS)}")
+        raise PostsError(
+            f"{path.name}: the ending {ending or '(none)'} is not known", f"use one of {', '.join(_ENDINGS)}"
+        )
     _check_names(table.columns, path.name)
     return table
 
 
 def _check_names(names: list[str], file: str) -> None:
     if len(names) > MOST_COLUMNS:
-        raise PostsError(f"{file}: more than {MOST_COLUMNS:,} columns; write only those that are of use")
+        raise PostsError(f"{file}: more than {MOST_COLUMNS:,} columns", "write only those that are of use")
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise PostsError(f"{file}: two columns are named {shortened(name)!r}; rename one of them")
+            raise PostsError(f"{file}: two columns are named {shortened(name)!r}", "rename one of them")
         seen.add(name)
 
 

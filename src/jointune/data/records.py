@@ -47,7 +47,7 @@ def as_posts(posts: Any, labels: Any = None, use: Columns = USUAL, labelled: boo
     try:
         texts = [label_text(label) for label in given]
     except TypeError as reason:
-        raise PostsError(f"labels: {reason}; give one text, number or boolean a post") from reason
+        raise PostsError(f"labels: {reason}", "give one text, number or boolean a post") from reason
     labelled_posts = (replace(post, label=text) for post, text in zip(posts, texts, strict=True))
     return Posts(labelled_posts, posts.name, label_dtype(given))
 
@@ -60,7 +60,7 @@ def _from_path(path: str | Path, use: Columns, labelled: bool) -> Posts:
             shown = f"{path[:60]!r}{'...' if len(path) > 60 else ''}"
             example = "[{'text': 'lovely day'}]"
             raise PostsError(
-                f"{shown}: no such file; a text to classify is given in a list of mappings, such as {example}"
+                f"{shown}: no such file", f"a text to classify is given in a list of mappings, such as {example}"
             )
     file = PostsFile(path, replace(use, split=None, label=use.label if labelled else None))
     # As in a frame, labels and splits are read where there are such columns.
@@ -145,8 +145,8 @@ def _one_a_post(labels: Any) -> list[Any]:
     if shape is not None and len(shape) != 1:
         if len(shape) != 2 or shape[1] != 1:
             raise PostsError(
-                f"labels of the shape {tuple(shape)} where one label a post is needed; of a column for each label, "
-                "numpy.argmax(labels, axis=1) makes one"
+                f"labels of the shape {tuple(shape)} where one label a post is needed",
+                "of a column for each label, numpy.argmax(labels, axis=1) makes one",
             )
         return list(np.asarray(labels)[:, 0])
     if isinstance(labels, str | Mapping) or not isinstance(labels, Iterable):

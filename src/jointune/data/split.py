@@ -58,7 +58,9 @@ def validation_fraction(validation: Any) -> float | None:
     if isinstance(validation, bool) or not isinstance(validation, int | float | np.number):
         return None
     if not 0 < validation < 1:
-        raise SettingsError(f"{setting('validation', validation)}: a fraction lies between 0 and 1")
+        raise SettingsError(
+            f"{setting('validation', validation)}: a fraction lies between 0 and 1", setting="validation"
+        )
     return float(validation)
 
 
@@ -110,8 +112,9 @@ def split_posts(posts: Posts, fraction: float, seed: int = 0) -> tuple[list[int]
         held = _smallest_possible(order, labels)
     if not held:
         raise PostsError(
-            f"{posts.name}: no validation part can be held out, because posts that share a picture or a text must stay "
-            "together and every label must remain in training; add posts, or name validation posts yourself"
+            f"{posts.name}: no validation part can be held out, because posts that share a picture or a "
+            "text must stay together and every label must remain in training",
+            "add posts, or name validation posts yourself",
         )
     chosen = set(held)
     return [i for i in range(len(posts)) if i not in chosen], sorted(chosen)

@@ -51,8 +51,8 @@ def load_hateful_memes(folder: Path, encoding: str | None = None) -> Iterator[Ca
         warnings.warn(f"{', '.join(others)}: no file of Hateful Memes, and not read", JointuneWarning, stacklevel=2)
     if not present:
         raise PostsError(
-            f"{folder}: there is none of {', '.join(FILES)} in it, and no other .jsonl file; give the folder that "
-            "holds them"
+            f"{folder}: there is none of {', '.join(FILES)} in it, and no other .jsonl file",
+            "give the folder that holds them",
         )
     encodings = find_encodings(present, encoding)
     for path, split in present.items():

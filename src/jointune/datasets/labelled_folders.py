@@ -57,8 +57,8 @@ def _listed(folder: Path, files: SetFolder) -> Iterator[Entry]:
     if splits and len(splits) < len(level):
         other = next(one for one in level if one not in splits)
         raise PostsError(
-            f"{folder}: {splits[0].name} holds the labels of a split, and {other.name} does not; "
-            f"move {other.name} elsewhere, or name it train, validation or test"
+            f"{folder}: {splits[0].name} holds the labels of a split, and {other.name} does not",
+            f"move {other.name} elsewhere, or name it train, validation or test",
         )
     yield from _pictures(folder, None, None, files)
     for split in splits or [folder]:
@@ -69,8 +69,8 @@ def _listed(folder: Path, files: SetFolder) -> Iterator[Entry]:
             inner = _entries(label)[0]
             if inner:
                 raise PostsError(
-                    f"{inner[0]}: a folder within that of the label {label.name!r}; "
-                    "move its pictures up, so that they lie in the label's own folder"
+                    f"{inner[0]}: a folder within that of the label {label.name!r}",
+                    "move its pictures up, so that they lie in the label's own folder",
                 )
             yield from _pictures(label, label.name.strip(), part, files)
 
@@ -97,5 +97,5 @@ def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
     try:
         entries = sorted(one for one in folder.iterdir() if not one.name.startswith("."))
     except OSError as reason:
-        raise PostsError(f"{folder}: not readable: {reason.strerror}; correct its permissions") from reason
+        raise PostsError(f"{folder}: not readable: {reason.strerror}", "correct its permissions") from reason
     return [one for one in entries if one.is_dir()], [one for one in entries if not one.is_dir()]

@@ -33,13 +33,13 @@ def load_memotion(
         PostsError: ``labels.csv`` is missing, empty or malformed; the message names the row.
     """
     if task not in TASKS:
-        raise SettingsError(f"task={task!r}: choose one of {', '.join(TASKS)}")
+        raise SettingsError(f"task={task!r}: choose one of {', '.join(TASKS)}", setting="task")
     files = SetFolder(folder)
     path = files.require(LABELS)
     table = DelimitedTable(path, find_encodings([path], encoding)[path])
     lacking = {"image_name", "text_ocr", "text_corrected", *TASKS} - set(table.columns)
     if lacking:
-        raise PostsError(f"{path.name}: there is no column {min(lacking)!r}; restore the file as it was published")
+        raise PostsError(f"{path.name}: there is no column {min(lacking)!r}", "restore the file as it was published")
     for where, values, problem in table.rows():
         if problem:
             yield malformed(where, problem.what, problem.reason, problem.remedy.removesuffix(", or remove the row"))

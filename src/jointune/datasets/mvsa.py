@@ -101,7 +101,7 @@ def load_mvsa(
         PostsError: the file of labels is missing, empty, of the other set, or malformed; the message names the row.
     """
     if label_rule not in RULES:
-        raise SettingsError(f"label_rule={label_rule!r}: choose one of {', '.join(RULES)}")
+        raise SettingsError(f"label_rule={label_rule!r}: choose one of {', '.join(RULES)}", setting="label_rule")
     files = SetFolder(folder)
     rows = list(_rows(files.require(LABELS), annotators))
     texts = [files.find(f"data/{row.number}.txt") for row in rows if isinstance(row, Row)]
@@ -129,10 +129,10 @@ def _rows(path: Path, annotators: int) -> Iterator[Row | Candidate]:
     content, _ = read_text(path, find_encodings([path])[path], path.name)
     lines = [(line, text.strip()) for line, text in enumerate((content or "").split("\n"), 1) if text.strip()]
     if not lines:
-        raise PostsError(f"{path.name}: the file is empty; restore it as it was published")
+        raise PostsError(f"{path.name}: the file is empty", "restore it as it was published")
     header = lines[0][1].split("\t")
     if header[0].strip().casefold() != "id":
-        raise PostsError(f"{path.name} line {lines[0][0]}: no header, which starts with ID; restore it as published")
+        raise PostsError(f"{path.name} line {lines[0][0]}: no header, which starts with ID", "restore it as published")
     if len(header) - 1 != annotators:
         right = _NAMES.get(len(header) - 1)
         raise PostsError(

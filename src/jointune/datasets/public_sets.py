@@ -86,11 +86,11 @@ def load_public(
         owners = ", ".join(name for name, one in SETS.items() if foreign in one.options)
         raise SettingsError(f"--{foreign.replace('_', '-')} is an option of {owners}, not of {name}")
     if on_missing not in ("error", "skip"):
-        raise SettingsError(f"on_missing={on_missing!r}: choose error or skip")
+        raise SettingsError(f"on_missing={on_missing!r}: choose error or skip", setting="on_missing")
     if encoding is not None:
         known_encoding(encoding)
     if not folder.is_dir():
-        raise PostsError(f"{folder}: no such folder; give the one that {name} was unpacked into")
+        raise PostsError(f"{folder}: no such folder", f"give the one that {name} was unpacked into")
     found = gather(known.load(folder.resolve(), encoding=encoding, **given), on_missing == "skip", keep_unlabelled)
     if balanced or given.get("label_rule") in mvsa.BALANCED_RULES:
         drawn = balance(found.posts, seed)

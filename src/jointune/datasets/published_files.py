@@ -47,7 +47,7 @@ class SetFolder:
         """
         found = self.find(name)
         if found is None:
-            raise PostsError(f"{self.root}: there is no {name} in it; give the folder that holds {name}")
+            raise PostsError(f"{self.root}: there is no {name} in it", f"give the folder that holds {name}")
         return found
 
 
@@ -142,4 +142,4 @@ def _files(folder: Path) -> dict[str, Path]:
 
 
 def _unreadable(path: Path, reason: OSError) -> PostsError:
-    return PostsError(f"{path}: not readable: {reason.strerror}; correct its permissions")
+    return PostsError(f"{path}: not readable: {reason.strerror}", "correct its permissions")

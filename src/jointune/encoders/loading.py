@@ -149,7 +149,7 @@ def build_text_encoder(description: dict[str, Any], preprocessor: TextPreprocess
     pooling = description.get("pooling") or ("own" if own else "mean")
     if pooling not in ("own", *POOLINGS):
         raise EncoderError(
-            f"{description['name']!r}: pooling={pooling!r} is not known; choose one of {', '.join(POOLINGS)}"
+            f"{description['name']!r}: pooling={pooling!r} is not known", f"choose one of {', '.join(POOLINGS)}"
         )
     return TextEncoder(model, preprocessor.inputs, description.get("dim") or model.config.hidden_size, pooling)
 
@@ -170,7 +170,7 @@ def _source(name: str, built_in: dict[str, packaged.BuiltIn], inside: str) -> So
         raise EncoderError(f"{name}: no such folder with an encoder in it")
     known = sorted([*packaged.TEXT, *packaged.IMAGE])
     if name in known:
-        raise EncoderError(f"{name} is not an encoder of this modality; built in: {', '.join(known)}")
+        raise EncoderError(f"{name} is not an encoder of this modality", f"built in: {', '.join(known)}")
     options = {}
     if reason := why_unreachable(name):
         if not is_cached(name, "config.json", "modules.json"):

@@ -94,9 +94,9 @@ class TextEncoder(Encoder):
         own_positions = "position_ids" not in self._arguments and hasattr(self.model.config, "max_position_embeddings")
         if "inputs_embeds" not in self._arguments or own_positions:
             raise EncoderError(
-                f"the text encoder {type(self.model).__name__} takes words only, no picture tokens among them, as the "
-                "fusion single-stream needs; choose one of BERT's family (BERT, RoBERTa, DistilBERT, MPNet, "
-                "VisualBERT), or another fusion"
+                f"the text encoder {type(self.model).__name__} takes words only, no picture tokens among "
+                "them, as the fusion single-stream needs",
+                "choose one of BERT's family (BERT, RoBERTa, DistilBERT, MPNet, VisualBERT), or another fusion",
             )
         return self.word_dim
 

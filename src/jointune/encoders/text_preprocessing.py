@@ -111,7 +111,9 @@ def load_text_preprocessor(
     _check_vocabulary(name, tokenizer, model)
     limit = _most_tokens(tokenizer, model)
     if max_tokens is not None and not 4 <= max_tokens <= limit:
-        raise SettingsError(f"max_tokens={max_tokens}: the text encoder {name!r} takes 4 to {limit} tokens")
+        raise SettingsError(
+            f"max_tokens={max_tokens}: the text encoder {name!r} takes 4 to {limit} tokens", setting="max_tokens"
+        )
     fixed = config.model_type.startswith("siglip")
     inputs = [kind for kind in ("input_ids", "attention_mask") if kind in arguments]
     if fixed:
@@ -177,9 +179,11 @@ def _check_vocabulary(name: str, tokenizer: Any, model: Any) -> None:
     if words or hasattr(model, "whole_config"):
         shown = ", ".join(repr(token) for token in (words or [token for _, token in beyond])[:3])
         raise EncoderError(
-            f"the text encoder {name!r} has {size:,} token embeddings and a tokenizer that knows {beyond[-1][0] + 1:,} "
-            f"tokens: {len(beyond):,} were added to the tokenizer alone, such as {shown}; give the tokenizer that "
-            "belongs to the weights, or resize the model's embeddings, train them and save both"
+            f"the text encoder {name!r} has {size:,} token embeddings and a tokenizer that knows "
+            f"{beyond[-1][0] + 1:,} tokens: {len(beyond):,} were added to the tokenizer alone, such as "
+            f"{shown}",
+            "give the tokenizer that belongs to the weights, or resize the model's embeddings, train "
+            "them and save both",
         )
     mean = weight.detach().mean(0)
     model.resize_token_embeddings(beyond[-1][0] + 1, mean_resizing=False).weight.data[size:] = mean
@@ -244,7 +248,8 @@ def check_pairs(encoder: TextEncoder, text: TextPreprocessor, name: str) -> None
         raise EncoderError(f"the tokenizer of the text encoder {name!r} puts nothing between two texts{_REMEDY}")
     if text.max_tokens < special + 2:
         raise SettingsError(
-            f"max_tokens={text.max_tokens}: with read_image_text the text encoder {name!r} needs {special + 2} or more"
+            f"max_tokens={text.max_tokens}: with read_image_text the text encoder {name!r} needs {special + 2} or more",
+            setting="max_tokens",
         )
     # CLIP's vector is that of the first end-of-text token, which comes before the second text. Asked of the encoder
     # itself, since what its vector depends on is nowhere declared.

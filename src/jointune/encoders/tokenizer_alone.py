@@ -32,7 +32,9 @@ def load_tokenizer(name: str, max_tokens: int | None = None, normalise: tuple[st
     with foreign_errors(f"{file.parent} does not say how long texts may be"):
         limit, usual = _lengths(file.parent)
     if max_tokens is not None and not 4 <= max_tokens <= limit:
-        raise SettingsError(f"max_tokens={max_tokens}: the text encoder {name!r} takes 4 to {limit} tokens")
+        raise SettingsError(
+            f"max_tokens={max_tokens}: the text encoder {name!r} takes 4 to {limit} tokens", setting="max_tokens"
+        )
     return TextPreprocessor(tokenizer, max_tokens or usual, normalise=normalise)
 
 

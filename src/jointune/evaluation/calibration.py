@@ -72,7 +72,9 @@ def check_wanted(accuracy: float) -> None:
         SettingsError: it is not between 0 and 1.
     """
     if not 0 <= accuracy <= 1:
-        raise SettingsError(f"{setting('abstain', accuracy)}: the wanted accuracy lies between 0 and 1")
+        raise SettingsError(
+            f"{setting('abstain', accuracy)}: the wanted accuracy lies between 0 and 1", setting="abstain"
+        )
 
 
 def least_confidence(calibration: Mapping[str, Any] | None, accuracy: float, labels: Sequence[str]) -> float:
@@ -88,16 +90,21 @@ def least_confidence(calibration: Mapping[str, Any] | None, accuracy: float, lab
     """
     check_wanted(accuracy)
     if calibration is None:
-        raise SettingsError("abstain: this model was not calibrated on validation posts; train it anew")
+        raise SettingsError(
+            "abstain: this model was not calibrated on validation posts", "train it anew", setting="abstain"
+        )
     if UNSURE in labels:
-        raise SettingsError(f"abstain: {UNSURE!r} is one of the labels, so that the answer would be ambiguous")
+        raise SettingsError(
+            f"abstain: {UNSURE!r} is one of the labels, so that the answer would be ambiguous", setting="abstain"
+        )
     for confidence, reached, _ in calibration["answered"]:
         if reached >= accuracy:
             return float(confidence)
     best = max(reached for _, reached, _ in calibration["answered"])
     raise SettingsError(
-        f"{setting('abstain', accuracy)}: no confidence reaches that accuracy on the validation posts; "
-        f"the most is {best:.3f}"
+        f"{setting('abstain', accuracy)}: no confidence reaches that accuracy on the validation posts",
+        f"the most is {best:.3f}",
+        setting="abstain",
     )
 
 

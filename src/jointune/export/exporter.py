@@ -151,8 +151,9 @@ def _refuse(path: Path, found: dict[str, Agreement], allow_loss: float) -> None:
     precise = found["fp32"]
     if not precise.difference <= TOLERANCE:
         raise OutputError(
-            f"{path} was not written: a logit of the graph differs from torch's by {precise.difference:.2g} on "
-            f"{counted(precise.posts, 'post')}, more than {TOLERANCE:g}; use the bundle itself, and please report it"
+            f"{path} was not written: a logit of the graph differs from torch's by "
+            f"{precise.difference:.2g} on {counted(precise.posts, 'post')}, more than {TOLERANCE:g}",
+            "use the bundle itself, and please report it",
         )
     if "int8" not in found:
         return
@@ -161,9 +162,10 @@ def _refuse(path: Path, found: dict[str, Agreement], allow_loss: float) -> None:
     lost = 100 * ((precise.accuracy or 0) - (rounded.accuracy or 0))
     if max(other, lost) > allow_loss + 1e-9:
         raise OutputError(
-            f"{path} was not written: in int8, {other:.1f} % of {counted(rounded.posts, 'post')} get another label, "
-            f"and {lost:.1f} points of accuracy are lost; {allow_loss:g} are allowed: export without "
-            f"{setting('int8', True)}, or allow more with {setting('allow_loss')}"
+            f"{path} was not written: in int8, {other:.1f} % of {counted(rounded.posts, 'post')} get "
+            f"another label, and {lost:.1f} points of accuracy are lost",
+            f"{allow_loss:g} are allowed: export without {setting('int8', True)}, or allow more with "
+            f"{setting('allow_loss')}",
         )
 
 

@@ -74,8 +74,9 @@ def write_graph(model: JointModel, text: TextPreprocessor, image: ImagePreproces
     except torch.onnx.OnnxExporterError as reason:
         raise OutputError(
             f"the model cannot be written as a graph: {_root(reason)} (its encoders are "
-            f"{type(model.text_encoder.model).__name__} and {type(model.image_encoder.model).__name__}, its fusion is "
-            f"{type(model.fusion).__name__}; what a module does may not depend on the values in its tensors)"
+            f"{type(model.text_encoder.model).__name__} and {type(model.image_encoder.model).__name__}, "
+            f"its fusion is {type(model.fusion).__name__}",
+            "what a module does may not depend on the values in its tensors)",
         ) from reason
     assert program is not None, "torch gives a program where it is given no file"
     program.save(path, external_data=True)

@@ -41,12 +41,7 @@ def quantize(source: Path, target: Path) -> None:
         nodes_to_exclude=_attention(model.graph),
     )
     quantizer.process()
-    onnx.save(
-        quantizer.model.model,
-        str(target),
-        save_as_external_data=True,
-        location=f"{target.name}.data",
-    )
+    onnx.save(quantizer.model.model, str(target), save_as_external_data=True, location=f"{target.name}.data")
 
 
 def _attention(graph: Any) -> list[str]:

@@ -28,13 +28,7 @@ class MualFusion(nn.Module):
     """
 
     def __init__(
-        self,
-        text_dim: int,
-        image_dim: int,
-        dim: int = 256,
-        heads: int = 8,
-        dropout: float = 0.3,
-        weight: float = 0.1,
+        self, text_dim: int, image_dim: int, dim: int = 256, heads: int = 8, dropout: float = 0.3, weight: float = 0.1
     ) -> None:
         super().__init__()
         self.attention = CrossAttentionFusion(text_dim, image_dim, dim, heads, dropout)

@@ -57,9 +57,11 @@ def check_fusion(fusion: str, argument: str = "fusion") -> None:
     """
     name, colon, width = fusion.partition(":")
     if name not in NAMED:
-        raise SettingsError(f"{setting(argument, fusion)}: choose one of {', '.join(NAMED)}")
+        raise SettingsError(f"{setting(argument, fusion)}: choose one of {', '.join(NAMED)}", setting=argument)
     if colon and not (width.isdecimal() and int(width)):
-        raise SettingsError(f"{setting(argument, fusion)}: after the colon comes a width, such as {name}:256")
+        raise SettingsError(
+            f"{setting(argument, fusion)}: after the colon comes a width, such as {name}:256", setting=argument
+        )
 
 
 def make_fusion(fusion: str | FusionFactory, text_dim: int, image_dim: int) -> "torch.nn.Module":
@@ -90,10 +92,11 @@ def _named(fusion: str) -> FusionFactory:
         return factory
     parameters = inspect.signature(factory).parameters
     if "dim" not in parameters:
-        raise SettingsError(f"{setting('fusion', fusion)}: the width of {name} is not for choice")
+        raise SettingsError(f"{setting('fusion', fusion)}: the width of {name} is not for choice", setting="fusion")
     heads = parameters["heads"].default if "heads" in parameters else 1
     if int(width) % heads:
         raise SettingsError(
-            f"{setting('fusion', fusion)}: after the colon comes a width, a multiple of {heads}, such as {name}:256"
+            f"{setting('fusion', fusion)}: after the colon comes a width, a multiple of {heads}, such as {name}:256",
+            setting="fusion",
         )
     return functools.partial(factory, dim=int(width))

@@ -34,11 +34,15 @@ def check_options(
         SettingsError: an option is none.
     """
     if device is not None and not _DEVICE.fullmatch(device):
-        raise SettingsError(f"{setting('device', device)}: no device is called so; give cpu, cuda or cuda:1, mps, xpu")
+        raise SettingsError(
+            f"{setting('device', device)}: no device is called so",
+            "give cpu, cuda or cuda:1, mps, xpu",
+            setting="device",
+        )
     if abstain is not None:
         check_wanted(abstain)
     if engine not in (None, *ENGINES):
-        raise SettingsError(f"{setting('engine', engine)}: choose one of {', '.join(ENGINES)}")
+        raise SettingsError(f"{setting('engine', engine)}: choose one of {', '.join(ENGINES)}", setting="engine")
     folder = Path(path).expanduser()
     if not folder.exists() and isinstance(path, str) and is_hub_id(path):
         return  # told when it is downloaded
@@ -89,7 +93,9 @@ def _load(path: str | Path, device: str | None, engine: str | None) -> Predictor
         return load_exported(folder, engine)
     if engine is not None:
         raise SettingsError(
-            f"{setting('engine', engine)}: {path} is no exported model, and torch runs it; see jointune export"
+            f"{setting('engine', engine)}: {path} is no exported model, and torch runs it",
+            "see jointune export",
+            setting="engine",
         )
     # By its public name, which says what to install where torch is missing.
     from jointune import JointClassifier

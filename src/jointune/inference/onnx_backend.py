@@ -108,7 +108,7 @@ def open_graph(path: Path, engine: str | None = None, threads: int | None = None
         BundleError: it cannot run the graph.
     """
     if engine not in (None, *ENGINES):
-        raise SettingsError(f"{setting('engine', engine)}: choose one of {', '.join(ENGINES)}")
+        raise SettingsError(f"{setting('engine', engine)}: choose one of {', '.join(ENGINES)}", setting="engine")
     make = _openvino if engine == "openvino" else _onnxruntime
     return make(path, threads or available_cores())
 

@@ -182,8 +182,9 @@ class Parts:
         left_out = sum(1 for _ in self.problems()) if with_skipped else 0
         if self.read != total or rows + left_out != total:
             raise OutputError(
-                f"{self._path} was not written: of {total:,} posts, {self.read:,} were read and {rows:,} scored: they "
-                f"changed meanwhile; start again with {setting('force', True)}"
+                f"{self._path} was not written: of {total:,} posts, {self.read:,} were read and {rows:,} "
+                "scored: they changed meanwhile",
+                f"start again with {setting('force', True)}",
             )
 
     def _damaged(self, part: _Part) -> Path | None:

@@ -95,7 +95,9 @@ def check_output(path: Path, columns: Sequence[str], added: Sequence[str], remed
         MissingExtraError: Parquet is asked for and pyarrow is not installed.
     """
     if path.suffix.lower() not in ENDINGS:
-        raise OutputError(f"{path}: the ending {path.suffix or '(none)'} is not known; use one of {', '.join(ENDINGS)}")
+        raise OutputError(
+            f"{path}: the ending {path.suffix or '(none)'} is not known", f"use one of {', '.join(ENDINGS)}"
+        )
     there = set(columns)
     clash = next((name for name in added if name in there), None)
     if clash is not None:

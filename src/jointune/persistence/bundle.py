@@ -218,8 +218,8 @@ def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
         load_model(model, str(weights))
     except (RuntimeError, SafetensorError) as reason:
         raise BundleError(
-            f"{path}: the weights do not fit the model that this jointune {__version__} builds; "
-            f"it was written by {config['jointune_version']} ({first_line(reason)})"
+            f"{path}: the weights do not fit the model that this jointune {__version__} builds",
+            f"it was written by {config['jointune_version']} ({first_line(reason)})",
         ) from reason
     model.eval()
     with clear_build_errors(path, "bundle"):

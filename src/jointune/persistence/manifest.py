@@ -34,8 +34,8 @@ def clear_build_errors(folder: Path, whole: str) -> Iterator[None]:
         if is_fatal(reason):
             raise
         raise BundleError(
-            f"{folder}: what it describes cannot be run: {first_line(reason)}; copy the whole {whole} again, or make "
-            "it anew"
+            f"{folder}: what it describes cannot be run: {first_line(reason)}",
+            f"copy the whole {whole} again, or make it anew",
         ) from reason
 
 
@@ -92,7 +92,7 @@ def check(value: Any, rule: Rule, path: Path, whole: str) -> Any:
         BundleError: it is something else.
     """
     if wrong := rule(value):
-        raise BundleError(f"{path}: {wrong.lstrip('.')}; copy the whole {whole} again, or make it anew")
+        raise BundleError(f"{path}: {wrong.lstrip('.')}", f"copy the whole {whole} again, or make it anew")
     return value
 
 

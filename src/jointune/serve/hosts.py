@@ -34,8 +34,9 @@ def allowed_hosts(address: str, names: Iterable[str]) -> frozenset[str]:
     given = frozenset(_plain(name) for name in names)
     if not listening.is_loopback and not given:
         raise SettingsError(
-            f"{setting('host')} {address} lets other machines in: say with {setting('allowed_host')} by which names or "
-            "addresses they reach this one, such as models.example.org"
+            f"{setting('host')} {address} lets other machines in: say with {setting('allowed_host')} by "
+            "which names or addresses they reach this one, such as models.example.org",
+            setting="host",
         )
     return LOOPBACK | given | ({_plain(address)} if listening.is_loopback else set())
 
@@ -81,7 +82,8 @@ def _plain(name: str) -> str:
         plain = name.lower()
         if not re.fullmatch(_NAME, plain):
             raise SettingsError(
-                f"{setting('allowed_host', name)}: give a name or an address alone, such as models.example.org, "
-                "without http:// and port"
+                f"{setting('allowed_host', name)}: give a name or an address alone, such as "
+                "models.example.org, without http:// and port",
+                setting="allowed_host",
             ) from None
         return plain

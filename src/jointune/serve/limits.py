@@ -59,10 +59,14 @@ class Limits:
                 raise SettingsError(f"{setting(one.name, value)}: must be above 0, and finite{at_most}")
         if self.queue < MAX_POSTS:
             raise SettingsError(
-                f"{setting('queue', self.queue)}: must be {MAX_POSTS} or more, the posts of one full request"
+                f"{setting('queue', self.queue)}: must be {MAX_POSTS} or more, the posts of one full request",
+                setting="queue",
             )
         if self.bodies_bytes < self.body_bytes:
-            raise SettingsError(f"bodies_bytes={self.bodies_bytes}: must hold one request of {self.body_bytes} bytes")
+            raise SettingsError(
+                f"bodies_bytes={self.bodies_bytes}: must hold one request of {self.body_bytes} bytes",
+                setting="bodies_bytes",
+            )
 
     @property
     def grace(self) -> int:

@@ -37,13 +37,9 @@ def _errors(**reasons: tuple[str, str, str]) -> dict[int | str, dict[str, Any]]:
     }
 
 
-_TOKEN = _errors(
-    status_401=("Without the token.", "no valid token", "send the header Authorization: Bearer TOKEN"),
-)
+_TOKEN = _errors(status_401=("Without the token.", "no valid token", "send the header Authorization: Bearer TOKEN"))
 _AGAIN = {"headers": {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}}
-_BUSY = _errors(
-    status_503=("Not now.", "the queue is full", "try again after the seconds in Retry-After"),
-)
+_BUSY = _errors(status_503=("Not now.", "the queue is full", "try again after the seconds in Retry-After"))
 _BUSY[503] |= _AGAIN
 
 

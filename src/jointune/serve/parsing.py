@@ -38,9 +38,7 @@ def media_type(content_type: str) -> str:
     kind = content_type[:_LONGEST_TYPE].split(";")[0].strip().lower()
     if kind not in (JSON, FORM) or len(content_type) > _LONGEST_TYPE:
         raise Refused(
-            415,
-            f"the Content-Type is {kind[:80]!r}" if kind else "there is no Content-Type",
-            f"send {JSON} or {FORM}",
+            415, f"the Content-Type is {kind[:80]!r}" if kind else "there is no Content-Type", f"send {JSON} or {FORM}"
         )
     return kind
 

@@ -63,10 +63,7 @@ def _kind(value: Any) -> str:
 
 
 GIVEN: TypeAdapter[GivenPost | GivenPosts] = TypeAdapter(
-    Annotated[
-        Annotated[GivenPost, Tag("post")] | Annotated[GivenPosts, Tag("posts")],
-        Discriminator(_kind),
-    ],
+    Annotated[Annotated[GivenPost, Tag("post")] | Annotated[GivenPosts, Tag("posts")], Discriminator(_kind)],
     config=ConfigDict(hide_input_in_errors=True),
 )
 """A JSON body."""

@@ -66,7 +66,7 @@ def bind(host: str, port: int) -> socket.socket:
         SettingsError: the address is not one of this machine, or in use.
     """
     if not 0 <= port <= 65_535:  # the system would take the rest of a division
-        raise SettingsError(f"{setting('port', port)}: choose one from 0 to 65535")
+        raise SettingsError(f"{setting('port', port)}: choose one from 0 to 65535", setting="port")
     line = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -80,7 +80,7 @@ def bind(host: str, port: int) -> socket.socket:
         if line is not None:
             line.close()
         raise SettingsError(
-            f"cannot listen on {host} port {port}: {reason}; choose another {setting('host')} or {setting('port')}"
+            f"cannot listen on {host} port {port}: {reason}", f"choose another {setting('host')} or {setting('port')}"
         ) from reason
     return line
 
@@ -236,7 +236,7 @@ class _Place:
             log("worker ended", worker=self._number, exit_code=code, next_in_seconds=self._pause)
             if not self._ready.is_set():
                 said = "its message is above" if code == _UNUSABLE else f"its exit code is {code}"
-                raise JointuneError(f"a worker could not start; {said}")
+                raise JointuneError("a worker could not start", f"{said}")
             self._again = now + self._pause
             self._pause = min(max(1.0, 2 * self._pause), _LONGEST_PAUSE)
 

@@ -55,7 +55,7 @@ class Checkpoints:
             saved = torch.load(path, map_location="cpu", weights_only=True)
             fingerprint, state = dict(saved["fingerprint"]), dict(saved["state"])
         except Exception as reason:
-            raise BundleError(f"{path} is damaged: {first_line(reason)}; remove it and start again") from reason
+            raise BundleError(f"{path} is damaged: {first_line(reason)}", "remove it and start again") from reason
         differing = sorted(name for name, value in self.fingerprint.items() if fingerprint.get(name) != value)
         if differing:
             raise BundleError(

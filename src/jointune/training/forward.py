@@ -69,7 +69,7 @@ def evaluating(model: nn.Module, device: torch.device) -> Iterator[None]:
             yield
     except torch.OutOfMemoryError as error:
         raise TooLittleMemoryError(
-            f"{device} has too little memory to run so many posts at once; set a lower batch_size"
+            f"{device} has too little memory to run so many posts at once", "set a lower batch_size"
         ) from error
     finally:
         model.train(training)

@@ -75,8 +75,8 @@ def room_for(size: int) -> bool:
 
 def _no_room(reason: str | None) -> OutputError:
     return OutputError(
-        f"no room for the states of the frozen layers in {tempfile.gettempdir()}: {reason}; free some, point TMPDIR to "
-        f"a larger disk, or train all layers with {setting('train_layers', None)}"
+        f"no room for the states of the frozen layers in {tempfile.gettempdir()}: {reason}",
+        f"free some, point TMPDIR to a larger disk, or train all layers with {setting('train_layers', None)}",
     )
 
 

@@ -62,10 +62,12 @@ def gradients(
         except torch.OutOfMemoryError as error:
             short = f"{accelerator.device} has too little memory"
             if size == 1:
-                raise TooLittleMemoryError(f"{short} for one post; train fewer layers or a smaller encoder") from error
+                raise TooLittleMemoryError(
+                    f"{short} for one post", "train fewer layers or a smaller encoder"
+                ) from error
             if accelerator.num_processes > 1:
                 raise TooLittleMemoryError(
-                    f"{short} for {counted(size, 'post')} at once; set a lower micro_batch_size"
+                    f"{short} for {counted(size, 'post')} at once", "set a lower micro_batch_size"
                 ) from error
         else:
             return

@@ -21,7 +21,7 @@ def check_trackers(track: str | None) -> None:
     if track is None:
         return
     if track not in TRACKERS:
-        raise SettingsError(f"{setting('track', track)}: choose one of {', '.join(TRACKERS)}")
+        raise SettingsError(f"{setting('track', track)}: choose one of {', '.join(TRACKERS)}", setting="track")
     check_installed(track, track, setting("track", track))
 
 

@@ -249,7 +249,7 @@ def _default_recipe(fixed: dict[str, Any], fusions: Sequence[str] | None) -> dic
         if "fusion" in fixed:
             raise SettingsError("fusion and fusions: name the one to use, or those to choose among")
         if not fusions:
-            raise SettingsError("fusions: name one at least")
+            raise SettingsError("fusions: name one at least", setting="fusions")
     config = Config(**fixed)
     if fusions and config.fusion not in fusions:
         config.fusion = fusions[0]

@@ -150,8 +150,8 @@ def _clear_errors() -> Iterator[None]:
         while cause.__cause__:
             cause = cause.__cause__
         raise OutputError(
-            f"the study of this tuning cannot be read or written: {cause}; free the disk and use "
-            f"{setting('resume', True)}, or begin anew with {setting('force', True)}"
+            f"the study of this tuning cannot be read or written: {cause}",
+            f"free the disk and use {setting('resume', True)}, or begin anew with {setting('force', True)}",
         ) from reason
 
 
@@ -176,9 +176,11 @@ class Budget:
 
     def __post_init__(self) -> None:
         if self.trials is not None and self.trials < 1:
-            raise SettingsError(f"{setting('trials', self.trials)}: it must be at least 1")
+            raise SettingsError(f"{setting('trials', self.trials)}: it must be at least 1", setting="trials")
         if self.minutes is not None and not self.minutes > 0:
-            raise SettingsError(f"{setting('time_limit', self.minutes)}: it must be more than 0 minutes")
+            raise SettingsError(
+                f"{setting('time_limit', self.minutes)}: it must be more than 0 minutes", setting="time_limit"
+            )
 
     def spent(self, durations: Sequence[float], elapsed: float) -> str | None:
         """Why no further trial may start, in a sentence; None where one may.

@@ -46,13 +46,13 @@ class Archive:
         except Exception as reason:  # damaged bytes make it raise nearly anything
             self._file.close()
             raise PostsError(
-                f"{path.name}: not a zip file that can be read: {first_line(reason)}; pack the pictures anew"
+                f"{path.name}: not a zip file that can be read: {first_line(reason)}", "pack the pictures anew"
             ) from reason
         self._unpacked = 0
         entries = self._zip.infolist()
         if len(entries) > MAX_ENTRIES:
             self.close()
-            raise PostsError(f"{path.name}: more than {MAX_ENTRIES:,} files; use `jointune predict` for so many")
+            raise PostsError(f"{path.name}: more than {MAX_ENTRIES:,} files", "use `jointune predict` for so many")
         self._by_name = {_plain(entry.filename): entry for entry in entries if not entry.is_dir()}
 
     def __enter__(self) -> "Archive":

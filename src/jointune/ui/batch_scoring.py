@@ -113,8 +113,8 @@ def _columns(table: Path, with_pictures: bool) -> tuple[Columns, str | None]:
         return Columns(TEXT, IMAGE if shown else None, None), None if shown else IMAGE
     if IMAGE not in there:
         raise PostsError(
-            f"{table.name}: no column {TEXT!r} and none {IMAGE!r} (there are: {listed(there, len(there))}); rename one "
-            "of them"
+            f"{table.name}: no column {TEXT!r} and none {IMAGE!r} (there are: {listed(there, len(there))})",
+            "rename one of them",
         )
     if not with_pictures:
         raise PostsError(f"{table.name}: it has pictures only, so add the zip file that holds them")

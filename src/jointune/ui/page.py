@@ -83,7 +83,7 @@ def uploaded(path: str | Path, folder: Path) -> Path:
     """
     file = Path(path).resolve()
     if not file.is_relative_to(folder.resolve()):
-        raise PostsError("this file was not uploaded; choose it once more")
+        raise PostsError("this file was not uploaded", "choose it once more")
     return file
 
 

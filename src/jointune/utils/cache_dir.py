@@ -47,7 +47,10 @@ def cache_limit() -> float:
     except ValueError:
         limit = math.nan
     if not limit >= 0:  # as nan is not
-        raise SettingsError(f"JOINTUNE_CACHE_GIB={chosen!r}: give a number of GiB, 0 or more, or inf for no limit")
+        raise SettingsError(
+            f"JOINTUNE_CACHE_GIB={chosen!r}: give a number of GiB, 0 or more, or inf for no limit",
+            setting="JOINTUNE_CACHE_GIB",
+        )
     return limit * 2**30
 
 

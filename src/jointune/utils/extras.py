@@ -47,7 +47,7 @@ def check_installed(module: str, extra: str, purpose: str) -> None:
 
 
 def _missing(module: str, extra: str, purpose: str) -> MissingExtraError:
-    return MissingExtraError(f"{purpose} needs the package {module}; {install_command(extra)}")
+    return MissingExtraError(f"{purpose} needs the package {module}", f"{install_command(extra)}")
 
 
 @cache

@@ -51,7 +51,7 @@ def clear_write_errors(path: Path, before: bool = False) -> Iterator[None]:
         yield
     except OSError as reason:
         what, then = ("cannot", "choose another path") if before else ("could not", "nothing was left half-written")
-        raise OutputError(f"{path} {what} be written: {why(reason)}; {then}") from reason
+        raise OutputError(f"{path} {what} be written: {why(reason)}", f"{then}") from reason
 
 
 @contextmanager
@@ -159,8 +159,9 @@ def check_format(folder: Path, description: Mapping[str, Any], known: int) -> No
     if description["format"] > known:
         raise BundleError(
             f"{folder} has the format {description['format']}, written by jointune "
-            f"{description.get('jointune_version')}; this is {__version__}, which reads up to {known}: "
-            "update jointune: git pull in its clone, and install it again"
+            f"{description.get('jointune_version')}",
+            f"this is {__version__}, which reads up to {known}: update jointune: git pull in its clone, "
+            "and install it again",
         )
 
 
@@ -178,11 +179,11 @@ def check_manifest(folder: Path, names: Iterable[str], whole: str, since: str) -
     """
     manifest = read_json(folder / MANIFEST, whole)
     if not isinstance(manifest, dict) or not all(map(_is_plain_name, manifest)):
-        raise BundleError(f"{folder}: {MANIFEST} was altered after {since}; copy the whole {whole} again")
+        raise BundleError(f"{folder}: {MANIFEST} was altered after {since}", f"copy the whole {whole} again")
     for name in (*names, *(name for name in manifest if name not in names)):
         if sha256(member(folder, name, whole)) != manifest.get(name):
             raise BundleError(
-                f"{folder}: {name} was altered after {since} (its SHA-256 differs); copy the {whole} again"
+                f"{folder}: {name} was altered after {since} (its SHA-256 differs)", f"copy the {whole} again"
             )
 
 
@@ -202,9 +203,9 @@ def member(folder: Path, name: str, whole: str) -> Path:
         target = path.resolve(strict=True)
         mode = target.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
-        raise BundleError(f"{folder}: {name} is missing; copy the whole {whole} again") from None
+        raise BundleError(f"{folder}: {name} is missing", f"copy the whole {whole} again") from None
     except (OSError, RuntimeError) as reason:  # a link to itself
-        raise BundleError(f"{path} is not readable: {reason}; copy the whole {whole} again") from reason
+        raise BundleError(f"{path} is not readable: {reason}", f"copy the whole {whole} again") from reason
     # In the cache of the hub's client, files are links to blobs beside the snapshots.
     in_cache = home.parent.name == "snapshots" and target.parent == home.parent.parent / "blobs"
     if not stat.S_ISREG(mode) or not (target == home / name or in_cache):
@@ -268,7 +269,7 @@ def clear_read_errors(path: Path, whole: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, RecursionError) as reason:
-        raise BundleError(f"{path} is not readable: {reason}; copy the whole {whole} again") from reason
+        raise BundleError(f"{path} is not readable: {reason}", f"copy the whole {whole} again") from reason
 
 
 def write_json(path: Path, value: Any) -> None:

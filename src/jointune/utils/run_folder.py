@@ -77,7 +77,7 @@ def locked(path: Path) -> Iterator[None]:
         missing = [folder for folder in target.parents if not folder.exists()]
         present = next((folder for folder in target.parents if folder not in missing), target)
         if not present.is_dir():
-            raise OutputError(f"{path} cannot be written: {present} is a file, not a folder; choose another path")
+            raise OutputError(f"{path} cannot be written: {present} is a file, not a folder", "choose another path")
     held: set[Path] = vars(_held).setdefault("targets", set())
     if target in held:
         yield
@@ -141,7 +141,7 @@ def _lock(path: Path, file: Path, patience: float = _PATIENCE) -> Iterator[None]
         ) from None
     except OSError as reason:
         raise OutputError(
-            f"{path} cannot be locked against a second run: {file}: {why(reason)}; choose another path"
+            f"{path} cannot be locked against a second run: {file}: {why(reason)}", "choose another path"
         ) from reason
     try:
         yield
@@ -253,7 +253,7 @@ def read_mark(file: Path) -> dict[str, Any]:
         if not isinstance(about, dict):
             raise ValueError("it is no JSON object")
     except (OSError, ValueError) as reason:
-        raise OutputError(f"{file} is damaged: {reason}; begin anew with {setting('force', True)}") from reason
+        raise OutputError(f"{file} is damaged: {reason}", f"begin anew with {setting('force', True)}") from reason
     return about
 
 

@@ -11,11 +11,7 @@ from jointune.modalities.image.open import open_image
 from jointune.output.writers import added_columns, open_writer
 
 FEATURES = datasets.Features(
-    {
-        "text": datasets.Value("string"),
-        "image": datasets.Image(),
-        "label": datasets.ClassLabel(names=["good", "bad"]),
-    }
+    {"text": datasets.Value("string"), "image": datasets.Image(), "label": datasets.ClassLabel(names=["good", "bad"])}
 )
 
 

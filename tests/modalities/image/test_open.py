@@ -238,10 +238,7 @@ def test_opened_pictures_are_decoded_by_the_same_rules(tmp_path):
     Image.effect_noise((200, 160), 80).save(content, "JPEG")
     (tmp_path / "cut.jpg").write_bytes(content.getvalue()[:5000])
     for use in (open_image, image_bytes):
-        with (
-            Image.open(tmp_path / "cut.jpg") as picture,
-            pytest.raises(ImageError, match=r"cut\.jpg: damaged or cut"),
-        ):
+        with Image.open(tmp_path / "cut.jpg") as picture, pytest.raises(ImageError, match=r"cut\.jpg: damaged or cut"):
             use(picture)
     with pytest.raises(ImageError, match="no pixels"):
         open_image(Image.new("RGB", (0, 7)))

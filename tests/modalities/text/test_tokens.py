@@ -96,11 +96,7 @@ def test_the_text_in_a_picture_is_hidden_with_the_picture(text):
             batch = training.training_batch(np.array([number]), 0, step, 0.5, True)
             ids = None if batch.text is None else tuple(batch.text["input_ids"][0].tolist())
             seen[number].add((ids, batch.pixels is not None))
-    assert seen[0] == {
-        ((CLS, GOOD, SEP, BAD, SEP), True),
-        ((CLS, SEP, BAD, SEP), True),
-        ((CLS, GOOD, SEP), False),
-    }
+    assert seen[0] == {((CLS, GOOD, SEP, BAD, SEP), True), ((CLS, SEP, BAD, SEP), True), ((CLS, GOOD, SEP), False)}
     assert seen[1] == {((CLS, SEP, BAD, SEP), True)}
     assert seen[2] == {((CLS, GOOD, SEP), False)}
 

@@ -301,11 +301,7 @@ def confusion_tables(found: Sequence[Pool]) -> Matrices:
         for label, counts in zip(labels, pool.metrics.confusion_matrix, strict=True):
             total = sum(counts)
             cells = [
-                Value(
-                    count(number),
-                    _share(number, total) if len(labels) <= 6 else "",
-                    heat=number / max(total, 1),
-                )
+                Value(count(number), _share(number, total) if len(labels) <= 6 else "", heat=number / max(total, 1))
                 for number in counts
             ]
             rows.append([Value(label), *cells])

@@ -6,17 +6,7 @@ from typing import Any
 from jointune.comparison.comparison import Comparison
 from jointune.comparison.protocol import Budget
 from jointune.comparison.report.answer import MARGIN, answer, cautions, design_sentence, further, saving_sentence
-from jointune.comparison.report.blocks import (
-    Block,
-    Cards,
-    Facts,
-    Items,
-    Notes,
-    Panels,
-    Paragraph,
-    Section,
-    Traces,
-)
+from jointune.comparison.report.blocks import Block, Cards, Facts, Items, Notes, Panels, Paragraph, Section, Traces
 from jointune.comparison.report.caveats import limits, tried_cells
 from jointune.comparison.report.charts import learning_curve, reliability
 from jointune.comparison.report.disagreements import disagreements
@@ -238,10 +228,7 @@ def _reliabilities(found: Sequence[Pool], largest: str) -> Section:
         "Across: confidence, the highest probability of a prediction. Up: the share that is right. Points on the "
         "dashed line are as sure as they should be; below it, too sure. The larger a point, the more predictions."
     )
-    blocks: list[Block] = [
-        Panels(caption, panels),
-        calibration_table(found),
-    ]
+    blocks: list[Block] = [Panels(caption, panels), calibration_table(found)]
     return Section("calibration", "Reliability", lead, blocks if found else [NOTHING])
 
 

@@ -108,7 +108,7 @@ class DelimitedTable:
         if swallowed:
             return csv.QUOTE_MINIMAL  # a cell may hold separators and line ends, and nothing speaks for another reading
         raise PostsError(
-            f"{self.path.name} {fault}; write quotation marks within a cell twice, and one around the cell"
+            f"{self.path.name} {fault}", "write quotation marks within a cell twice, and one around the cell"
         )
 
     def _lines_are_rows(self, fault: str) -> bool:
@@ -225,7 +225,7 @@ class DelimitedTable:
         delimiter = max(headers, key=lambda candidate: _worth([name.strip() for name in headers[candidate]], wanted))
         header = headers[delimiter]
         if not header:
-            raise PostsError(f"{self.path.name}: the file is empty; its first line must name the columns")
+            raise PostsError(f"{self.path.name}: the file is empty", "its first line must name the columns")
         self._delimiter = delimiter
         if any("\ufffd" in name for name in header):
             next(self._records(), None)  # names the byte

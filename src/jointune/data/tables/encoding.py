@@ -28,11 +28,7 @@ _WESTERN = (
     "àèéíòóç·ïúü",
 )
 _CENTRAL = ("łąęóżśćńź", "áíěéřšýčžůúťďňóľôä", "éáöóőüíúű", "ăîâşţ", "čšžćđ", "üäöß")
-_CYRILLIC = (
-    "оеаинтсрвлкмдпуяыьгзбчйхжшюцщэфъё",
-    "оанивітерсклдмупязьбгйчхжцюшєїщфґ",
-    "аеоитнрсвлкдпмзъугбчяжцхщйшюф",
-)
+_CYRILLIC = ("оеаинтсрвлкмдпуяыьгзбчйхжшюцщэфъё", "оанивітерсклдмупязьбгйчхжцюшєїщфґ", "аеоитнрсвлкдпмзъугбчяжцхщйшюф")
 _GREEK = ("αοιετσνηυρπκμλςωόίάδγέήχύθώφβξζψϊϋ",)
 _LANGUAGES = {
     "cp1252": _WESTERN,
@@ -117,7 +113,9 @@ def known_encoding(encoding: str | None) -> str:
         if name in _NO_FILES:
             raise LookupError(f"{name!r} is not an encoding of text files")
     except (LookupError, ValueError) as reason:
-        raise PostsError(f"{reason}; give {setting('encoding')} a name that Python knows, such as cp1252") from reason
+        raise PostsError(
+            f"{reason}", f"give {setting('encoding')} a name that Python knows, such as cp1252"
+        ) from reason
     return "utf-8-sig" if name == "utf-8" else name
 
 
@@ -146,7 +144,9 @@ def file_encoding(path: Path, encoding: str) -> str:
         return marked
     if len(start) == 4 and 0 in start[:2]:
         likely = "utf-16-be" if start[0] == 0 else "utf-16-le"
-        raise PostsError(f"{path.name}: the file is not UTF-8; save it as UTF-8, or try {setting('encoding', likely)}")
+        raise PostsError(
+            f"{path.name}: the file is not UTF-8", f"save it as UTF-8, or try {setting('encoding', likely)}"
+        )
     return encoding
 
 

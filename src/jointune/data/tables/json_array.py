@@ -53,11 +53,12 @@ class JsonArrayTable(JsonlTable):
                     yield value
                     place = end + (text[end] == ",")
         except UnicodeError as reason:
-            raise PostsError(f"{self.path.name}: not {self.encoding}: {reason}; {advice(self.path)}") from reason
+            raise PostsError(f"{self.path.name}: not {self.encoding}: {reason}", f"{advice(self.path)}") from reason
 
     def _broken(self, number: int, reason: Exception) -> PostsError:
         return PostsError(
-            f"{self.path.name} row {number + 1}: not an array of JSON objects from here on: {reason}; correct the file"
+            f"{self.path.name} row {number + 1}: not an array of JSON objects from here on: {reason}",
+            "correct the file",
         )
 
 

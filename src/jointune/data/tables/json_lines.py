@@ -60,7 +60,7 @@ class JsonlTable:
                         self._refuse_long(line)
                         yield line
             except UnicodeError as reason:
-                raise PostsError(f"{self.path.name}: not {self.encoding}: {reason}; {advice(self.path)}") from reason
+                raise PostsError(f"{self.path.name}: not {self.encoding}: {reason}", f"{advice(self.path)}") from reason
             return
         with open(self.path, "rb") as raw_file:
             for number, raw in enumerate(iter(lambda: raw_file.readline(MOST_CHARACTERS + 1), b""), 1):
@@ -71,12 +71,13 @@ class JsonlTable:
                     what = str(reason)
                     if isinstance(reason, UnicodeDecodeError):
                         what = f"byte 0x{raw[reason.start]:02x} is not {reason.encoding}"
-                    raise PostsError(f"{self.path.name} line {number}: {what}; {advice(self.path)}") from reason
+                    raise PostsError(f"{self.path.name} line {number}: {what}", f"{advice(self.path)}") from reason
 
     def _refuse_long(self, line: str | bytes) -> None:
         if len(line) > MOST_CHARACTERS:
             raise PostsError(
-                f"{self.path.name}: a line is longer than {MOST_CHARACTERS:,} characters; write one JSON object a line"
+                f"{self.path.name}: a line is longer than {MOST_CHARACTERS:,} characters",
+                "write one JSON object a line",
             )
 
     def untyped_rows(self) -> Iterator[Row]:

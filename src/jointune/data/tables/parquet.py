@@ -36,7 +36,7 @@ class ParquetTable:
             return parquet.ParquetFile(self.path, buffer_size=2**20)
         except Exception as reason:  # damaged bytes make pyarrow raise nearly anything
             raise PostsError(
-                f"{self.path.name}: not readable as Parquet: {_one_line(reason)}; write the file again"
+                f"{self.path.name}: not readable as Parquet: {_one_line(reason)}", "write the file again"
             ) from reason
 
     @property
@@ -77,7 +77,7 @@ class ParquetTable:
             raise
         except Exception as reason:  # as above
             raise PostsError(
-                f"{self.path.name}: damaged after row {number}: {_one_line(reason)}; write the file again"
+                f"{self.path.name}: damaged after row {number}: {_one_line(reason)}", "write the file again"
             ) from reason
 
     def _batches(self) -> Iterator[Any]:

@@ -60,7 +60,7 @@ def class_name(number: int | None, names: Sequence[str]) -> str | None:
         return None
     if number >= len(names):
         raise PostsError(
-            f"the class {number:,} where there are {len(names):,} ({listed(names, len(names))}); save the posts again"
+            f"the class {number:,} where there are {len(names):,} ({listed(names, len(names))})", "save the posts again"
         )
     return names[number]
 
@@ -79,7 +79,7 @@ class SavedDataset:
             self.columns: list[str] = list(next(iter(self._parts.values())).column_names)
         except Exception as reason:  # damaged JSON makes it raise nearly anything
             raise PostsError(
-                f"{path}: not readable as a saved dataset: {first_line(reason)}; save it again"
+                f"{path}: not readable as a saved dataset: {first_line(reason)}", "save it again"
             ) from reason
         if None not in self._parts and "split" not in self.columns:
             self.columns.append("split")
@@ -91,7 +91,7 @@ class SavedDataset:
         except (PostsError, MemoryError):
             raise
         except Exception as reason:  # as above
-            raise PostsError(f"{self.path}: damaged: {first_line(reason)}; save it again") from reason
+            raise PostsError(f"{self.path}: damaged: {first_line(reason)}", "save it again") from reason
 
     def untyped_rows(self) -> Iterator[Row]:
         """None; see ``Table.untyped_rows``."""

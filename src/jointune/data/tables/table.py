@@ -65,10 +65,10 @@ def clear_read_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as reason:
         raise PostsError(
-            f"{path}: not readable: {reason.strerror or reason}; correct the path or its permissions"
+            f"{path}: not readable: {reason.strerror or reason}", "correct the path or its permissions"
         ) from reason
     except UnicodeError as reason:
-        raise PostsError(f"{path.name}: not in the encoding that was meant: {reason}; {advice(path)}") from reason
+        raise PostsError(f"{path.name}: not in the encoding that was meant: {reason}", f"{advice(path)}") from reason
 
 
 TableT = TypeVar("TableT", bound=Table)

@@ -71,8 +71,8 @@ def load_ocr() -> Ocr:
         raise
     except ImportError as reason:  # OpenCV's package needs libraries of the system, which small containers lack
         raise MissingExtraError(
-            f"{_PURPOSE} needs the package {_PACKAGE}, which cannot be loaded: {reason}; "
-            "apt-get install libgl1 libglib2.0-0, or what brings it on your system"
+            f"{_PURPOSE} needs the package {_PACKAGE}, which cannot be loaded: {reason}",
+            "apt-get install libgl1 libglib2.0-0, or what brings it on your system",
         ) from reason
 
     def make_reader() -> Reader:

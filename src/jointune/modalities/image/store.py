@@ -56,8 +56,8 @@ class ImageStore:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as reason:
             raise OutputError(
-                f"no room for the resized pictures in {tempfile.gettempdir()}: {reason.strerror}; free some, point "
-                "TMPDIR to a larger disk, or clear what earlier runs left: see `jointune cache`"
+                f"no room for the resized pictures in {tempfile.gettempdir()}: {reason.strerror}",
+                "free some, point TMPDIR to a larger disk, or clear what earlier runs left: see `jointune cache`",
             ) from reason
         place = self._count
         self._count += 1

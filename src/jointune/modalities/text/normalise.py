@@ -64,7 +64,9 @@ def valid_kinds(kinds: Iterable[str]) -> tuple[str, ...]:
         kinds = [kind.strip() for kind in kinds.split(",") if kind.strip() not in ("", "none")]
     chosen = set(kinds)
     if unknown := sorted(chosen - set(KINDS)):
-        raise SettingsError(f"{setting('normalise', unknown)}: choose among {', '.join(KINDS)}, or none")
+        raise SettingsError(
+            f"{setting('normalise', unknown)}: choose among {', '.join(KINDS)}, or none", setting="normalise"
+        )
     return tuple(kind for kind in KINDS if kind in chosen)
 
 
