@@ -122,7 +122,7 @@ class ClipZeroShot:
         return self.classes_[self.predict_proba(posts).argmax(1)]
 
     def _tokens(self, prompts: list[str], text: TextPreprocessor) -> dict[str, Tensor]:
-        padded = text.pad(text.encode(prompts))
+        padded = text.collate(text.encode(prompts))
         return {name: torch.from_numpy(values).to(self._device) for name, values in padded.items()}
 
 

@@ -32,7 +32,7 @@ def check_text(encoder: TextEncoder, text: TextPreprocessor, name: str) -> bool:
     long = text.encode(["so it was a good day, they say, " * (text.max_tokens // 4 + 1)])
 
     def run(rows: Sequence[Tokens]) -> EncoderOutput:
-        padded = text.pad(rows)
+        padded = text.collate(rows)
         states: EncoderOutput = encoder({key: torch.from_numpy(values) for key, values in padded.items()})
         wanted = (*padded["input_ids"].shape, encoder.dim)
         if states.tokens.dim() != 3 or states.tokens.shape[1] < wanted[1] or states.tokens.shape[2] != wanted[2]:

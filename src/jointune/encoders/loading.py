@@ -222,7 +222,7 @@ def _pools(model: Any) -> bool:
 
 def _text_dim(model: Any, preprocessor: TextPreprocessor) -> int:
     """The width of the states, asked of the model: configs do not all name it alike, nor truly."""
-    batch = preprocessor.pad(preprocessor.encode(["a"]))
+    batch = preprocessor.collate(preprocessor.encode(["a"]))
     with torch.no_grad():
         return last_states(model(**{key: torch.from_numpy(batch[key]) for key in preprocessor.inputs})).shape[-1]
 

@@ -257,7 +257,7 @@ def check_pairs(encoder: TextEncoder, text: TextPreprocessor, name: str) -> None
     encoder.eval()
     with torch.no_grad():
         without, with_second = (
-            encoder({key: torch.from_numpy(array) for key, array in text.pad(text.encode(["a"], [second])).items()})
+            encoder({key: torch.from_numpy(array) for key, array in text.collate(text.encode(["a"], [second])).items()})
             for second in ("", "a b")
         )
     encoder.train(training)

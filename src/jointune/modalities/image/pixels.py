@@ -1,10 +1,13 @@
 """Pictures to pixels: resize and crop, as the image encoder was trained."""
 
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from PIL import Image
+
+from jointune.modalities.batch import Arrays
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class ImagePreprocessor:
         bgr: whether the encoder takes blue first. What ``prepare`` and ``crop`` give is red first all the same; mean
             and deviation are in the encoder's order.
     """
+
+    name: ClassVar[str] = "image"
 
     size: tuple[int, int]
     resize: tuple[int, int]
@@ -54,6 +59,18 @@ class ImagePreprocessor:
         top = round((pixels.shape[0] - height) * offset[0])
         left = round((pixels.shape[1] - width) * offset[1])
         return pixels[top : top + height, left : left + width]
+
+    def collate(self, rows: Sequence[np.ndarray]) -> Arrays:
+        """Stack images as ``pixels``, uint8 [B, H, W, 3]."""
+        return {"pixels": np.stack(rows)}
+
+    def trim(self, arrays: Arrays) -> Arrays:
+        """Return the arrays as they are: images have no padding."""
+        return arrays
+
+    def examples(self) -> list[np.ndarray]:
+        """Make two black images."""
+        return [np.zeros((*self.size, 3), dtype=np.uint8)] * 2
 
     def config(self) -> dict[str, Any]:
         """The attributes as JSON values."""

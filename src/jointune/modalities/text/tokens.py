@@ -1,15 +1,17 @@
 """Texts to token ids, through the ``tokenizers`` library alone."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
-from jointune.data.post import Post
+from jointune.data.post import Post, Posts
+from jointune.modalities.batch import Arrays
+from jointune.modalities.rows import Rows
 from jointune.modalities.text.normalise import Normaliser
 
 
@@ -44,7 +46,10 @@ class TextPreprocessor:
         normalise: which kinds of writing in first segments become plain text; see ``normalise.py``.
         prompt: what the encoder was trained to read before each text.
         lowercase: whether texts are read in lower case.
+        with_image_text: whether the text in an image is read too, as a second segment.
     """
+
+    name: ClassVar[str] = "text"
 
     tokenizer: Tokenizer
     max_tokens: int
@@ -54,6 +59,7 @@ class TextPreprocessor:
     normalise: tuple[str, ...] = ()
     prompt: str = ""
     lowercase: bool = False
+    with_image_text: bool = False
 
     def __post_init__(self) -> None:
         self.tokenizer.no_padding()
@@ -112,8 +118,18 @@ class TextPreprocessor:
         """The text in the case that the tokenizer is given."""
         return text.lower() if self.lowercase else text
 
-    def pad(self, rows: Sequence[Tokens]) -> dict[str, np.ndarray]:
-        """A batch: ``input_ids`` int64 [B, L] and ``attention_mask`` int64 [B, L], and what else the encoder takes."""
+    def rows(self, posts: Iterable[Post]) -> list[Tokens | None]:
+        """Tokenize posts; None for a post that gives the text encoder nothing to read.
+
+        The first segment is empty where a post has no text of its own, but one in its image.
+        """
+        pairs = [(post.text, (post.image_text or None) if self.with_image_text else None) for post in posts]
+        read = [(own or "", second) for own, second in pairs if own is not None or second is not None]
+        encoded = iter(self.encode([own for own, _ in read], [second for _, second in read]))
+        return [None if own is None and second is None else next(encoded) for own, second in pairs]
+
+    def collate(self, rows: Sequence[Tokens]) -> Arrays:
+        """Pad a batch: ``input_ids`` and ``attention_mask``, int64 [B, L], and what else the encoder takes."""
         length = self.max_tokens if self.fixed_length else max(map(len, rows))
         ids = np.full((len(rows), length), self.pad_id, dtype=np.int64)
         mask = np.zeros((len(rows), length), dtype=np.int64)
@@ -127,6 +143,15 @@ class TextPreprocessor:
                 if tokens.types is not None:
                     types[row, : len(tokens)] = tokens.types
         return batch
+
+    def trim(self, arrays: Arrays) -> Arrays:
+        """Cut the padding that none of the rows needs."""
+        longest = self.max_tokens if self.fixed_length else int(arrays["attention_mask"].sum(1).max())
+        return {name: values[:, :longest] for name, values in arrays.items()}
+
+    def examples(self) -> list[Tokens]:
+        """Tokenize texts of three lengths."""
+        return self.encode(["a", "a b", "a b c d e"])
 
     def config(self) -> dict[str, Any]:
         """Everything but the tokenizer, as JSON values."""
@@ -148,16 +173,41 @@ class TextPreprocessor:
         return cls(tokenizer, **(config | lists))
 
 
-def encode_posts(posts: Iterable[Post], text: TextPreprocessor, with_image_text: bool = False) -> list[Tokens | None]:
-    """Tokens of each post; None where it gives the text encoder nothing to read.
+class TextRows(Rows):
+    """Tokens of posts, also as they are while the text, or the image with the text in it, is hidden.
 
     Args:
-        posts: the posts.
-        text: the text encoder's preprocessing.
-        with_image_text: whether the text in the picture is read too, as a second segment. The first one is empty where
-            a post has no text of its own.
+        posts: to tokenize.
+        preprocessor: of the texts.
     """
-    pairs = [(post.text, (post.image_text or None) if with_image_text else None) for post in posts]
-    read = [(own or "", second) for own, second in pairs if own is not None or second is not None]
-    encoded = iter(text.encode([own for own, _ in read], [second for _, second in read]))
-    return [None if own is None and second is None else next(encoded) for own, second in pairs]
+
+    preprocessor: TextPreprocessor
+
+    def __init__(self, posts: Posts, preprocessor: TextPreprocessor) -> None:
+        super().__init__(preprocessor.rows(posts), preprocessor)
+        self._of_text = self._of_image = None
+        if preprocessor.with_image_text:
+            self._of_text = replace(preprocessor, with_image_text=False).rows(posts)
+            self._of_image = preprocessor.rows(posts.without("text"))
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """The number of tokens of each text, int [N]."""
+        return np.array([0 if row is None else len(row) for row in self.rows])
+
+    def row_without(self, index: int, row: Any, hidden: Set[str]) -> Any:
+        """Return what remains of a text: the text in an image is hidden with the image."""
+        if "text" in hidden:
+            return None if self._of_image is None or "image" in hidden else self._of_image[index]
+        return self._of_text[index] if self._of_text is not None and "image" in hidden else row
+
+    def collate(self, indices: Sequence[int], rows: Sequence[Any]) -> tuple[Arrays | None, np.ndarray | None]:
+        """Return token ids and masks, and the activations where these are computed."""
+        arrays = self.preprocessor.collate(rows)
+        if self.activations is None:
+            return arrays, None
+        kept = [self.activations[index] for index in indices]
+        padded = np.zeros((len(kept), arrays["input_ids"].shape[1], *kept[0].shape[1:]), dtype=kept[0].dtype)
+        for row, activations in zip(padded, kept, strict=True):
+            row[: len(activations)] = activations
+        return arrays, padded
