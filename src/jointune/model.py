@@ -119,14 +119,14 @@ class JointModel(nn.Module):
         if inputs.text is None:
             return None
         if inputs.text_below is not None:
-            return self.text_encoder.above(inputs.text_below, inputs.text)
+            return self.text_encoder.resume(inputs.text_below, inputs.text)
         states: EncoderOutput = self.text_encoder(inputs.text)
         return states
 
     def encode_image(self, inputs: Inputs) -> EncoderOutput | None:
         """EncoderOutput of the Bi pictures; None where there are none."""
         if inputs.image_below is not None:
-            return self.image_encoder.above(inputs.image_below)
+            return self.image_encoder.resume(inputs.image_below)
         states: EncoderOutput | None = self.image_encoder(inputs.pixels) if inputs.pixels is not None else None
         return states
 
@@ -224,5 +224,5 @@ def _stand_in(states: EncoderOutput | None, present: Tensor, missing: Tensor, di
         spread(states.tokens, absent),
         spread(states.mask, absent_mask),
         spread(states.pooled, word[None]),
-        None if states.lower is None or lower is None else spread(states.lower, lower[None]),
+        None if states.hidden is None or lower is None else spread(states.hidden, lower[None]),
     )

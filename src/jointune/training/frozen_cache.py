@@ -109,9 +109,9 @@ def run_frozen_layers(
         OutputError: the disk is full.
         TooLittleMemoryError: a batch is too large for the device.
     """
-    kept_texts = _TextStates(model.text_encoder, posts) if texts and model.text_encoder.boundary else None
+    kept_texts = _TextStates(model.text_encoder, posts) if texts and model.text_encoder.split else None
     kept_pictures = None
-    if pictures and model.image_encoder.boundary:
+    if pictures and model.image_encoder.split:
         kept_pictures = _PictureStates(model.image_encoder, len(posts), mirrored, bar)
     if kept_texts is None and kept_pictures is None:
         return
@@ -138,7 +138,7 @@ class _TextStates:
         self.store = StateStore()
 
     def add(self, numbers: list[int], tokens: Mapping[str, Tensor]) -> None:
-        states = _kept(self._encoder.below(tokens))
+        states = _kept(self._encoder.activations(tokens))
         mask = tokens["attention_mask"]
         # Where all texts are padded to one length, the encoder looks at the padding too.
         lengths = [mask.shape[1]] * len(mask) if self._fixed_length else mask.sum(1).tolist()
@@ -157,7 +157,7 @@ class _PictureStates:
     def add(self, numbers: list[int], pixels: Tensor) -> None:
         if self.store is None:
             return
-        states = _kept(self._encoder.below(pixels))
+        states = _kept(self._encoder.activations(pixels))
         copies = 1 if self.mirrored is None else 2
         if not len(self.store) and not room_for(states[0].nbytes * self._posts * copies):
             self._bar.line("too little disk for what frozen layers say of pictures: they are run in each epoch")
@@ -165,7 +165,7 @@ class _PictureStates:
             return
         self.store.put_all(numbers, states)
         if self.mirrored is not None:
-            self.mirrored.put_all(numbers, _kept(self._encoder.below(pixels.flip(2))))
+            self.mirrored.put_all(numbers, _kept(self._encoder.activations(pixels.flip(2))))
 
 
 def _kept(states: Tensor) -> np.ndarray[Any, Any]:
