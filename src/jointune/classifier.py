@@ -27,7 +27,7 @@ from jointune.data.read import Columns, label_text
 from jointune.data.records import as_posts
 from jointune.data.split import split_posts
 from jointune.encoders.encoder import Encoder
-from jointune.encoders.hidden_states import spread_depths
+from jointune.encoders.hidden_states import spread_layers
 from jointune.encoders.image_encoder import ImageEncoder
 from jointune.encoders.layers import compiled_layers, recompute_layers
 from jointune.encoders.loading import load_image_encoder, load_text_encoder
@@ -218,7 +218,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         for merge in merges:
             merge()
         for encoder, description in ((text_encoder, text_description), (image_encoder, image_description)):
-            description["depths"] = encoder.depths.numbers if encoder.depths else []
+            description["depths"] = encoder.hidden_layers
         self._adopt(model, text, image, {"text": text_description, "image": image_description}, accelerator.device)
         seen, seen_held = stored_digests(posts, places, store), stored_digests(held, held_places, store)
         self.learned_: LearnedPosts | None = LearnedPosts.of(seen, seen_held)
@@ -490,7 +490,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             if self.train_layers is not None:
                 encoder.freeze_lower(self.train_layers)
             if self.probe:
-                encoder.look_below(spread_depths(encoder.model, self.probe_depths - 1))
+                encoder.use_hidden_layers(spread_layers(encoder.model, self.probe_depths - 1))
             if self.lora is not None and (merge := add_lora(encoder.model, self.lora)):
                 merges.append(merge)
             if self.gradient_checkpointing:

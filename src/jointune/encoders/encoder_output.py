@@ -14,18 +14,18 @@ class EncoderOutput(NamedTuple):
         tokens: one state a token or patch, float [B, L, D].
         mask: which of them are real, bool [B, L].
         pooled: one vector a post, float [B, D].
-        lower: pooled states of layers below the last, side by side, float [B, E]; None where none are wanted.
+        hidden: pooled states of lower layers, side by side, float [B, E]; None if none are used.
     """
 
     tokens: Tensor
     mask: Tensor
     pooled: Tensor
-    lower: Tensor | None = None
+    hidden: Tensor | None = None
 
     @property
     def summary(self) -> Tensor:
-        """``pooled`` and ``lower`` side by side, float [B, D + E]."""
-        return self.pooled if self.lower is None else torch.cat([self.pooled, self.lower], dim=-1)
+        """``pooled`` and ``hidden`` side by side, float [B, D + E]."""
+        return self.pooled if self.hidden is None else torch.cat([self.pooled, self.hidden], dim=-1)
 
 
 def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""An image encoder: pixels to states."""
+"""The image encoder: pixels to states."""
 
 from typing import Any
 
@@ -12,6 +12,8 @@ from jointune.modalities.image.pixels import ImagePreprocessor
 
 class ImageEncoder(Encoder):
     """Any Hugging Face image model, convolutional or transformer.
+
+    It takes pixels, uint8 [B, H, W, 3], and returns states of width ``dim``, one for each patch or place of the map.
 
     Args:
         model: the model, or the vision tower of a dual encoder.
@@ -30,39 +32,30 @@ class ImageEncoder(Encoder):
         self.register_buffer("mean", torch.tensor(preprocessor.mean).view(3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(preprocessor.std).view(3, 1, 1) * 255, persistent=False)
 
-    def forward(self, pixels: Tensor) -> EncoderOutput:
-        """uint8 [B, H, W, 3] to states with D = ``dim``, one for each patch or place of the feature map."""
+    def resume(self, activations: Tensor, inputs: Any = None) -> EncoderOutput:
+        """See ``Encoder.resume``; the pixels are not needed."""
+        assert self.split is not None, "some layers are frozen"
+        if activations.dim() == 4:
+            activations = activations.contiguous(memory_format=torch.channels_last)  # as `forward` has them
+        upper = self.split.upper(self.model, activations)
+        return self._run(upper, self.mean.new_zeros(()).expand(len(activations), 3, *self._size))
+
+    def _encode(self, model: Any, inputs: Tensor) -> EncoderOutput:
         # The permuted view of rows of RGB is what torch calls channels_last: no copy, and the fast layout.
-        channels = pixels.flip(3) if self._bgr else pixels
-        return self._run((channels.permute(0, 3, 1, 2).float() - self.mean) / self.std)
+        channels = inputs.flip(3) if self._bgr else inputs
+        return self._run(model, (channels.permute(0, 3, 1, 2).float() - self.mean) / self.std)
 
-    def below(self, pixels: Tensor) -> Tensor:
-        """uint8 [B, H, W, 3] to the states at the boundary, float [B, ...]."""
-        assert self.boundary is not None, "some layers are frozen"
-        return self.boundary.below(lambda: self(pixels))
-
-    def above(self, below: Tensor) -> EncoderOutput:
-        """What ``below`` gave to what ``forward`` gives."""
-        assert self.boundary is not None, "some layers are frozen"
-        if below.dim() == 4:
-            below = below.contiguous(memory_format=torch.channels_last)  # as `forward` has them
-        with self.boundary.given(below):
-            # Nothing of these pixels is looked at but their shape.
-            return self._run(self.mean.new_zeros(()).expand(len(below), 3, *self._size))
-
-    def _run(self, normalised: Tensor) -> EncoderOutput:
-        with self._recorded() as lower:
-            output = self.model(pixel_values=normalised)
+    def _run(self, model: Any, normalised: Tensor) -> EncoderOutput:
+        output, hidden = self._call(model, None, {"pixel_values": normalised})
         tokens = _in_sequence(last_states(output), self.dim)
         pooled = _own_pooled(output)
         if pooled is None or pooled.shape[1] != self.dim:  # as MobileNetV3's, which its head widens
             pooled = tokens[:, 0] if _has_class_token(self.model) else tokens.mean(1)
         mask = tokens.new_ones(tokens.shape[:2], dtype=torch.bool)
-        return EncoderOutput(tokens, mask, pooled, torch.cat(lower, dim=-1) if lower else None)
+        return EncoderOutput(tokens, mask, pooled, hidden)
 
-    def _run_any(self) -> EncoderOutput:
-        states: EncoderOutput = self(torch.zeros((1, *self._size, 3), dtype=torch.uint8))
-        return states
+    def _run_example(self, model: Any) -> EncoderOutput:
+        return self._encode(model, torch.zeros((1, *self._size, 3), dtype=torch.uint8))
 
 
 def width_of(output: Any, likely: int | None = None) -> int:

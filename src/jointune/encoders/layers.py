@@ -1,7 +1,9 @@
-"""The layers of an encoder: which of them are trained, and what is kept of them for that."""
+"""The layers of an encoder: which are trained, how they are run, and how single ones are replaced."""
 
+import copy
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -24,7 +26,50 @@ def layers_of(model: nn.Module) -> list[nn.Module]:
     return list(max(lists, key=_size)) if lists else []
 
 
-def freeze_lower(model: nn.Module, keep: float, run: Callable[[], Any]) -> None:
+class Substitute(nn.Module):
+    """Takes the place of a module in a copy of its model, and has all its attributes."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("module"), name)  # such as the kind of attention that a layer has
+
+
+def replace_modules(model: nn.Module, substitutes: Mapping[str, nn.Module]) -> nn.Module:
+    """Return a copy of a model that runs ``substitutes`` in place of some of its modules.
+
+    Only the modules around them are copied, and shallowly: weights, buffers and all other layers are shared. The model
+    itself does not change, so other threads may run it meanwhile.
+
+    Args:
+        model: the model.
+        substitutes: by the dotted name of the module that they replace.
+    """
+    copied = copy.copy(model)
+    copied._modules = dict(model._modules)
+    inner: dict[str, dict[str, nn.Module]] = defaultdict(dict)
+    for name, substitute in substitutes.items():
+        child, _, rest = name.partition(".")
+        if rest:
+            inner[child][rest] = substitute
+        else:
+            copied._modules[child] = substitute
+    for child, nested in inner.items():
+        copied._modules[child] = replace_modules(model.get_submodule(child), nested)
+    return copied
+
+
+def names_in(model: nn.Module, module: nn.Module) -> list[str]:
+    """Return the dotted names of a module in a model; it may have several."""
+    return [name for name, other in model.named_modules(remove_duplicate=False) if other is module]
+
+
+def freeze_lower(model: nn.Module, keep: float, run: Callable[[nn.Module], Any]) -> None:
     """Stop training the lower layers, and whatever comes before them.
 
     The features of the lowest layers are general (Yosinski et al., 2014, arXiv 1411.1792), and in a convolutional
@@ -34,7 +79,7 @@ def freeze_lower(model: nn.Module, keep: float, run: Callable[[], Any]) -> None:
         model: of an encoder; changed in place.
         keep: how many of the uppermost layers are trained; less than 1 is the share of them, rounded up. Where that
             is all of them, or the model has no layers that could be told apart, so is what comes before them.
-        run: passes any input through the model.
+        run: passes an example through the model.
     """
     layers = layers_of(model)
     frozen = len(layers) - (math.ceil(len(layers) * keep) if keep < 1 else int(keep))
@@ -45,7 +90,7 @@ def freeze_lower(model: nn.Module, keep: float, run: Callable[[], Any]) -> None:
     last = max(place[id(parameter)] for layer in layers[:frozen] for parameter in layer.parameters())
     for parameter in parameters[: last + 1]:
         parameter.requires_grad_(False)
-    if _is_trained(layers[frozen - 1], run):
+    if _is_trained(model, layers[frozen - 1], run):
         # Relative positions (MPNet, DeBERTa) are listed after the layers that use them.
         upper = {id(parameter) for layer in layers[frozen:] for parameter in layer.parameters()}
         for parameter in parameters:
@@ -82,8 +127,8 @@ def compiled_layers(models: Iterable[nn.Module]) -> Iterator[None]:
                 layer.forward = forward
 
 
-def _is_trained(layer: nn.Module, run: Callable[[], Any]) -> bool:
-    """Whether what ``layer`` says depends on a parameter that is trained."""
+def _is_trained(model: nn.Module, layer: nn.Module, run: Callable[[nn.Module], Any]) -> bool:
+    """Return whether the states of a layer depend on a trained parameter."""
     seen: list[bool] = []
 
     def look(*call: Any) -> None:
@@ -92,7 +137,7 @@ def _is_trained(layer: nn.Module, run: Callable[[], Any]) -> bool:
     hook = layer.register_forward_hook(look)
     try:
         with torch.enable_grad():
-            run()
+            run(model)
     finally:
         hook.remove()
     return any(seen)

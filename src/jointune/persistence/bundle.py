@@ -210,8 +210,8 @@ def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
         with torch.random.fork_rng(devices=[]):
             text_encoder = build_text_encoder(config["text_encoder"], text)
             image_encoder = build_image_encoder(config["image_encoder"], image)
-            text_encoder.look_below(config["text_encoder"].get("depths", []))
-            image_encoder.look_below(config["image_encoder"].get("depths", []))
+            text_encoder.use_hidden_layers(config["text_encoder"].get("depths", []))
+            image_encoder.use_hidden_layers(config["image_encoder"].get("depths", []))
             probe = config["settings"].get("probe", False)
             model = make_model(text_encoder, image_encoder, fusion or config["fusion"], len(labels), probe)
     try:
