@@ -186,6 +186,12 @@ class Config:
         "image", "Column of the images: paths, or bytes; '' (None in Python) for none.", panel="Columns"
     )
     label_column: str = _setting("label", "Column of the labels.", panel="Columns")
+    number_columns: Sequence[str] = _setting(
+        (), "Columns of numbers to learn from, beside text and image.", panel="Columns", metavar="COLUMN,..."
+    )
+    category_columns: Sequence[str] = _setting(
+        (), "Columns of categories to learn from, likewise.", panel="Columns", metavar="COLUMN,..."
+    )
 
     def validated(self) -> "Config":
         """Return a plain copy of the settings, NumPy's numbers as Python's, once all of them are possible.

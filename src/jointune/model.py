@@ -31,7 +31,7 @@ class Inputs(NamedTuple):
 
     present: Tensor
     inputs: Mapping[str, Mapping[str, Tensor]]
-    activations: Mapping[str, Tensor] = {}  # noqa: RUF012 - never changed
+    activations: Mapping[str, Tensor] = {}
 
 
 class Outputs(NamedTuple):
@@ -114,11 +114,17 @@ class JointModel(nn.Module):
             logits = logits + self.probe(outputs.values())
         return Outputs(logits / self.temperature, loss)
 
+    def each_encoder(self) -> list[Any]:
+        """Return the encoders in the order of the modalities."""
+        return list(self.encoders.values())
+
     def output_of(self, modality: str, inputs: Inputs) -> EncoderOutput:
         """Return the output of a modality's encoder for all B posts, with the learned vector where one lacks it."""
         column = list(self.encoders).index(modality)
         encoder: Any = self.encoders[modality]
-        return _fill_missing(self.encode(modality, inputs), inputs.present[:, column], self.missing[modality], encoder.dim)
+        return _fill_missing(
+            self.encode(modality, inputs), inputs.present[:, column], self.missing[modality], encoder.dim
+        )
 
     def encode(self, modality: str, inputs: Inputs) -> EncoderOutput | None:
         """Return the output of a modality's encoder for the Bm posts that have it; None where none has."""
@@ -161,7 +167,9 @@ class SingleStreamModel(JointModel):
         return Outputs(logits / self.temperature)
 
 
-def make_model(encoders: Mapping[str, Any], fusion: str | FusionFactory, outputs: int, probe: bool = False) -> JointModel:
+def make_model(
+    encoders: Mapping[str, Any], fusion: str | FusionFactory, outputs: int, probe: bool = False
+) -> JointModel:
     """Put a model together.
 
     Args:

@@ -111,7 +111,7 @@ def test_image_encoder_of_any_family(name, tmp_path):
     picture = Image.effect_mandelbrot((60, 44), (-2, -1.2, 1, 1.2), 60).convert("RGB")
     pixels = preprocessor.crop(preprocessor.prepare(picture))
     with torch.no_grad():
-        states = encoder(torch.from_numpy(np.stack([pixels, pixels])))
+        states = encoder({"pixels": torch.from_numpy(np.stack([pixels, pixels]))})
     assert states.pooled.shape == (2, encoder.dim)
     assert states.tokens.shape[0] == 2
     assert states.tokens.shape[2] == encoder.dim

@@ -1,5 +1,6 @@
 """A dual encoder such as CLIP, its two towers fine-tuned jointly."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +41,7 @@ class FromCheckpoint:
 
     checkpoint: str
 
-    def __call__(self, text_dim: int, image_dim: int) -> DualFusion:
+    def __call__(self, dims: Mapping[str, int]) -> DualFusion:
         """The fusion for towers of these widths.
 
         Raises:
@@ -48,12 +49,13 @@ class FromCheckpoint:
             SettingsError: the towers are not those of the checkpoint.
         """
         found = load_projections(self.checkpoint)
-        if (text_dim, image_dim) != (found.text.shape[1], found.image.shape[1]):
+        if dims != {"text": found.text.shape[1], "image": found.image.shape[1]}:
             raise SettingsError(
                 f"the projections of {self.checkpoint} are for encoders {found.text.shape[1]} and "
-                f"{found.image.shape[1]} wide, not {text_dim} and {image_dim}: take its own towers as both encoders"
+                f"{found.image.shape[1]} wide, not {' and '.join(map(str, dims.values()))}",
+                "take its own towers as both encoders",
             )
-        fusion = DualFusion(text_dim, image_dim, dim=len(found.text))
+        fusion = DualFusion(dims, dim=len(found.text))
         with torch.no_grad():
             fusion.text.weight.copy_(found.text)
             fusion.image.weight.copy_(found.image)

@@ -56,7 +56,9 @@ def check_image(encoder: ImageEncoder, image: ImagePreprocessor, name: str) -> N
     slopes = np.stack([right * 255 // width, down * 255 // height, (down + right) % 256], 2).astype(np.uint8)
     pixels = torch.from_numpy(np.stack([slopes, 255 - slopes]))
     what = f"the image encoder {name!r}"
-    if not _steady(what, "picture", encoder, [lambda: encoder(pixels[:1]), lambda: encoder(pixels)]):
+    if not _steady(
+        what, "picture", encoder, [lambda: encoder({"pixels": pixels[:1]}), lambda: encoder({"pixels": pixels})]
+    ):
         raise EncoderError(f"{what} gives a picture other states when others are in its batch: it mixes them")
 
 

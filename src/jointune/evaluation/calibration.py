@@ -1,6 +1,6 @@
 """Temperature scaling: probabilities that say how often they are right, and what to answer where they are low."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -136,9 +136,9 @@ def calibrate(probabilities: np.ndarray, truth: np.ndarray, held: Sequence[str] 
     )
 
 
-def presence(text: bool, image: bool) -> str:
-    """Name what a post holds: ``text+image``, ``text`` or ``image``."""
-    return "+".join(name for name, held in (("text", text), ("image", image)) if held)
+def presence(modalities: Iterable[str]) -> str:
+    """Return a name for the modalities of a post, such as ``text+image``."""
+    return "+".join(modalities)
 
 
 def at_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:

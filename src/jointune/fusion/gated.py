@@ -12,7 +12,8 @@ class GatedFusion(nn.Module):
     """The gated multimodal unit of Arevalo et al. (2017), arXiv 1702.01992, section 3.1.
 
     With two modalities, the bimodal equations: ``h = z * tanh(W_t t) + (1 - z) * tanh(W_i i)`` with
-    ``z = sigmoid(W_z [t, i])``. With more, each has a gate of its own: ``h = sum_m sigmoid(W_zm [all]) * tanh(W_m x_m)``.
+    ``z = sigmoid(W_z [t, i])``. With more, each has a gate of its own: ``h`` is the sum over modalities m of
+    ``sigmoid(W_zm [all]) * tanh(W_m x_m)``.
 
     Args:
         dims: by modality, the width of its encoder's output.

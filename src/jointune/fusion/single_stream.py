@@ -46,7 +46,7 @@ class SingleStreamFusion(nn.Module):
         return self.image(image.tokens) + self.segment
 
     def missing_word(self, missing: Tensor) -> Tensor:
-        """Return the only word [``word_dim``] of a post without a text, from the vector [text dim] that replaces a text."""
+        """Return the only word [``word_dim``] of a post without a text, from the vector that replaces a text."""
         return self.missing(missing)
 
     def forward(self, text: EncoderOutput) -> Tensor:

@@ -6,6 +6,8 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from jointune.data.post import Post
+
 Arrays = dict[str, np.ndarray]
 """The inputs of one encoder by name, such as ``input_ids``: [Bm, ...] for the Bm posts that have the modality."""
 
@@ -22,6 +24,10 @@ class Preprocessor(Protocol):
 
     name: ClassVar[str]
 
+    def rows(self, posts: Sequence[Post]) -> Sequence[Any]:
+        """Prepare posts; images are prepared while they are decoded instead."""
+        ...
+
     def collate(self, rows: Sequence[Any]) -> Arrays:
         """Put the rows of Bm posts into arrays [Bm, ...]."""
         ...
@@ -31,7 +37,19 @@ class Preprocessor(Protocol):
         ...
 
     def examples(self) -> list[Any]:
-        """Rows that any encoder of the modality can run: to try a model, and to trace it."""
+        """Make rows of several sizes, to trace a model with."""
+        ...
+
+    def open_sizes(self, array: np.ndarray) -> tuple[int, ...]:
+        """Return the axes of an array of ``collate`` whose sizes vary: 0, and that of the tokens."""
+        ...
+
+    def summary(self) -> str:
+        """Describe the preparation in a sentence, for the model card."""
+        ...
+
+    def trial_row(self) -> Any:
+        """Make the row that is the hardest for an encoder that does not fit, to try a loaded model on."""
         ...
 
 
@@ -46,9 +64,9 @@ class Batch:
     Attributes:
         indices: which posts these are, int64 [B].
         present: which modalities each post has, bool [B, M].
-        inputs: by modality, the arrays of its encoder; no entry where no post has it, or where ``activations`` are known.
+        inputs: by modality, the arrays of its encoder; no entry where no post has it, or ``activations`` replace them.
         labels: class numbers, int64 [B]; None where they are not known.
-        activations: by modality, those of the encoder's frozen layers, [Bm, ...] float32 or the bits of bfloat16 as int16.
+        activations: by modality, those of the frozen layers, [Bm, ...] float32 or the bits of bfloat16 as int16.
     """
 
     indices: np.ndarray

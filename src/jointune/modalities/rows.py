@@ -103,6 +103,10 @@ class Rows:
         """Return what remains of a ``row`` while modalities are ``hidden``."""
         return None if self.preprocessor.name in hidden else row
 
+    def cacheable(self, augment: bool) -> bool:
+        """Whether the activations of a row are the same in each epoch."""
+        return True
+
     def collate(self, indices: Sequence[int], rows: Sequence[Any]) -> tuple[Arrays | None, np.ndarray | None]:
         """Return the inputs, or the activations, of posts that have the modality, or both where both are needed."""
         return self.preprocessor.collate(rows), None

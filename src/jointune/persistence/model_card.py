@@ -25,7 +25,7 @@ def model_card(
     Args:
         name: of the bundle.
         labels: in the order of the model's columns.
-        encoders: ``text`` and ``image`` to a description with ``name`` and ``licence``.
+        encoders: by modality, a description with ``name`` and ``licence``.
         preprocessing: what happens to texts and pictures, in a sentence.
         fusion: its name.
         data: part, such as ``training``, to the number of posts by label.
@@ -33,7 +33,6 @@ def model_card(
         calibration: ``Calibration`` as a dictionary.
         notes: what to know before the model is trusted, one sentence each.
     """
-    text, image = encoders["text"], encoders["image"]
     lines = [
         "---",
         "library_name: jointune",
@@ -53,7 +52,7 @@ def model_card(
             "lll",
             [
                 [modality, literal(encoder["name"]), literal(encoder["licence"])]
-                for modality, encoder in (("text", text), ("picture", image))
+                for modality, encoder in encoders.items()
             ],
         ),
         "",

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jointune.inference.predictor import Predictor
-from jointune.modalities.batch import Batch, collate
+from jointune.modalities.batch import collate
 from jointune.serve.limits import Limits
 from jointune.serve.preparation import Prepared
 
@@ -93,9 +93,9 @@ class Batcher:
         return found, one is not None
 
     def _run(self, posts: list[Prepared]) -> np.ndarray:
-        batch: Batch = collate(
-            range(len(posts)), [one.tokens for one in posts], [one.pixels for one in posts], self._predictor.text
-        )
+        preprocessors = self._predictor.preprocessors
+        rows = {name: [one.rows[name] for one in posts] for name in preprocessors}
+        batch = collate(range(len(posts)), rows, preprocessors)
         return self._predictor.probabilities([batch], len(posts))
 
 

@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -9,21 +10,18 @@ from PIL import Image
 from jointune.data.post import Post
 from jointune.inference.predictor import Predictor
 from jointune.modalities.image import ocr
-from jointune.modalities.text.tokens import Tokens, encode_posts
 from jointune.serve.untrusted_images import decode_image
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """One post; None stands for what it came without.
+    """One post.
 
     Attributes:
-        tokens: of what the text encoder reads.
-        pixels: uint8 [H, W, 3].
+        rows: by modality; None for one that it came without.
     """
 
-    tokens: Tokens | None
-    pixels: np.ndarray | None
+    rows: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,5 @@ class Preparation:
 
     def prepare(self, text: str | None, seen: Seen | None, image_text: str | None) -> Prepared:
         """Put a post together from its text and what was seen and read."""
-        tokens = encode_posts(
-            [Post(text, image_text=image_text)], self._predictor.text, self._predictor.read_image_text
-        )[0]
-        return Prepared(tokens, seen.pixels if seen else None)
+        rows = self._predictor.rows([Post(text, image_text=image_text)], [seen.pixels if seen else None])
+        return Prepared({name: of_modality[0] for name, of_modality in rows.items()})

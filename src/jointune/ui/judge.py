@@ -91,7 +91,7 @@ def _missing(post: Post) -> list[str]:
 def _measured(predictor: Predictor, post: Post, confidence: float) -> list[str]:
     """How often answers of like confidence were right, where that was measured on enough posts like this one."""
     calibration = predictor.about.get("calibration") or {}
-    pattern = presence(post.text is not None, post.image is not None)
+    pattern = presence(name for name in ("text", "image") if getattr(post, name) is not None)
     for low, high, right, posts in calibration.get("by_presence", {}).get(pattern, []):
         if low < confidence <= high and posts >= _FEWEST:
             return [

@@ -78,7 +78,9 @@ class FieldsPreprocessor:
         Raises:
             PostsError: a cell of a number column is no number.
         """
-        codes = {column: {name: code for code, name in enumerate(known, 2)} for column, known in self.categories.items()}
+        codes = {
+            column: {name: code for code, name in enumerate(known, 2)} for column, known in self.categories.items()
+        }
         rows: list[np.ndarray | None] = []
         problems: list[Problem] = []
         for post in posts:
@@ -91,7 +93,9 @@ class FieldsPreprocessor:
                 found |= number is not None
                 value = 0.0 if number is None else (number - statistics["mean"]) / statistics["std"]
                 values.append(min(max(value, -10.0), 10.0))
-                bins.append(MISSING if number is None else 1 + int(np.searchsorted(statistics["edges"], number, "right")))
+                bins.append(
+                    MISSING if number is None else 1 + int(np.searchsorted(statistics["edges"], number, "right"))
+                )
             for column, known in codes.items():
                 category = _text(post, column)
                 found |= category is not None
@@ -110,8 +114,9 @@ class FieldsPreprocessor:
         posts = list(posts)
         notes = []
         for column in (*self.numbers, *self.categories):
-            if empty := sum(_text(post, column) is None for post in posts):
-                notes.append(f"{column}: empty in {empty:,} of {counted(len(posts), f'{part} post')}; counts as missing")
+            empty = sum(_text(post, column) is None for post in posts)
+            if empty:
+                notes += [f"{column}: empty in {empty:,} of {counted(len(posts), f'{part} post')}; counts as missing"]
         for column, known in self.categories.items():
             seen = Counter(category for post in posts if (category := _text(post, column)) is not None)
             if unseen := [name for name in seen if name not in set(known)]:
@@ -123,7 +128,7 @@ class FieldsPreprocessor:
 
     @property
     def sizes(self) -> list[int]:
-        """The number of codes of each column, numbers first: its bins or categories, and those of missing and unseen."""
+        """The number of codes of each column, numbers first: of its bins or categories, of missing and of unseen."""
         bins = [len(statistics["edges"]) + 2 for statistics in self.numbers.values()]
         return bins + [len(known) + 2 for known in self.categories.values()]
 
@@ -143,6 +148,19 @@ class FieldsPreprocessor:
         last = np.array([*[1.0] * len(self.numbers), *(size - 1 for size in self.sizes)], dtype=np.float32)
         return [first, last, first, last]
 
+    def open_sizes(self, array: np.ndarray) -> tuple[int, ...]:
+        """Return the axis of posts."""
+        return (0,)
+
+    def summary(self) -> str:
+        """Describe the columns in a sentence."""
+        columns = [*self.numbers, *self.categories]
+        return f"Fields are read from the columns {listed(columns, len(columns))}."
+
+    def trial_row(self) -> np.ndarray:
+        """Make the last code of each column."""
+        return self.examples()[1]
+
     def config(self) -> dict[str, Any]:
         """Return the attributes as JSON values."""
         return {
@@ -153,7 +171,9 @@ class FieldsPreprocessor:
 
 def _refuse_empty(column: str, count: int, setting: str) -> None:
     if not count:
-        raise SettingsError(f"no training post has a value in the column {column!r}", "correct its name", setting=setting)
+        raise SettingsError(
+            f"no training post has a value in the column {column!r}", "correct its name", setting=setting
+        )
 
 
 def _text(post: Post, column: str) -> str | None:
@@ -161,7 +181,7 @@ def _text(post: Post, column: str) -> str | None:
     value = post.fields.get(column)
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
-    return label_text(value).strip() or None
+    return str(label_text(value)).strip() or None
 
 
 def _number(post: Post, column: str) -> float | Problem | None:

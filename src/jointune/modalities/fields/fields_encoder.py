@@ -13,7 +13,7 @@ DIM = 64
 
 
 class FieldsEncoder(nn.Module):
-    """One token a column, as in FT-Transformer's tokenizer (Gorishniy et al., 2021, arXiv 2106.11959), without its layers.
+    """One token a column, as the tokenizer of FT-Transformer (Gorishniy et al., 2021, arXiv 2106.11959).
 
     A token is the embedding of the column's bin or category, plus, for numbers, the standardised value times a learned
     vector. The pooled vector is their mean. ``EncoderOutput.hidden`` holds the values and the codes as one-hot vectors,
@@ -27,9 +27,9 @@ class FieldsEncoder(nn.Module):
         widths: that, and the width of the one-hot vectors with the values.
     """
 
+    offsets: Tensor
     pretrained = False
-    boundary = None
-    hidden_layers: tuple[int, ...] = ()
+    split = None
 
     def __init__(self, preprocessor: FieldsPreprocessor) -> None:
         super().__init__()

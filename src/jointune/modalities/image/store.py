@@ -16,8 +16,8 @@ from jointune.data.image_file import ImageError, image_digest
 from jointune.data.post import Post, Posts
 from jointune.data.problems import OnBadImage, Problem, raise_problems, stops
 from jointune.errors import OutputError
-from jointune.modalities.image.decode import decode_posts
 from jointune.modalities.batch import Arrays
+from jointune.modalities.image.decode import decode_posts
 from jointune.modalities.image.pixels import ImagePreprocessor
 from jointune.modalities.rows import ActivationStore, Rows
 from jointune.utils.progress import Bar
@@ -133,7 +133,7 @@ def store_images(
 
 
 class ImageRow(NamedTuple):
-    """A drawn image: its pixels, uint8 [H, W, 3], None where only activations are needed; and whether it is mirrored."""
+    """A drawn image: its pixels, uint8 [H, W, 3], None where activations replace them; and whether it is mirrored."""
 
     pixels: np.ndarray | None
     mirrored: bool
@@ -169,6 +169,10 @@ class ImageRows(Rows):
             return ImageRow(None, mirror < 0.5)
         cropped = self.preprocessor.crop(self._store[place], (vertical, horizontal))
         return ImageRow(cropped[:, ::-1] if mirror < 0.5 else cropped, mirror < 0.5)
+
+    def cacheable(self, augment: bool) -> bool:
+        """Whether images are not cropped at random."""
+        return not augment or self.preprocessor.size == self.preprocessor.resize
 
     def digest(self, index: int) -> bytes | None:
         """SHA-256 of a post's image; None where it has none."""

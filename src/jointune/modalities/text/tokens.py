@@ -14,6 +14,9 @@ from jointune.modalities.batch import Arrays
 from jointune.modalities.rows import Rows
 from jointune.modalities.text.normalise import Normaliser
 
+_TRIED_TOKENS = 512
+"""Most tokens of the text that a loaded model is tried on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
@@ -153,6 +156,23 @@ class TextPreprocessor:
         """Tokenize texts of three lengths."""
         return self.encode(["a", "a b", "a b c d e"])
 
+    def open_sizes(self, array: np.ndarray) -> tuple[int, ...]:
+        """Return the axes of posts and tokens."""
+        return (0,) if self.fixed_length else (0, 1)
+
+    def summary(self) -> str:
+        """Describe the preparation in a sentence."""
+        read = " The text in pictures is read too, by RapidOCR." if self.with_image_text else ""
+        return f"Texts are cut to {self.max_tokens} tokens.{read}"
+
+    def trial_row(self) -> Tokens:
+        """Make words, padding, and the last token of the vocabulary."""
+        tokens = self.encode(["a good day"])[0].ids
+        ids = np.full(max(len(tokens), min(self.max_tokens, _TRIED_TOKENS)), self.pad_id, dtype=np.int32)
+        ids[: len(tokens)] = tokens
+        ids[len(tokens) : len(tokens) + 1] = max(self.tokenizer.get_vocab().values())
+        return Tokens(ids)
+
     def config(self) -> dict[str, Any]:
         """Everything but the tokenizer, as JSON values."""
         return {
@@ -163,6 +183,7 @@ class TextPreprocessor:
             "normalise": list(self.normalise),
             "prompt": self.prompt,
             "lowercase": self.lowercase,
+            "with_image_text": self.with_image_text,
         }
 
     @classmethod
@@ -200,6 +221,10 @@ class TextRows(Rows):
         if "text" in hidden:
             return None if self._of_image is None or "image" in hidden else self._of_image[index]
         return self._of_text[index] if self._of_text is not None and "image" in hidden else row
+
+    def cacheable(self, augment: bool) -> bool:
+        """Whether the tokens are the same in each epoch: not where hiding an image takes a part of them."""
+        return self._of_text is None
 
     def collate(self, indices: Sequence[int], rows: Sequence[Any]) -> tuple[Arrays | None, np.ndarray | None]:
         """Return token ids and masks, and the activations where these are computed."""
