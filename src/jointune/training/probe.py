@@ -196,8 +196,8 @@ def start_from(model: JointModel, probe: Probe) -> None:
     with torch.no_grad():
         mean = torch.from_numpy(probe.mean)
         means = mean.split([encoder.width for encoder in model.each_encoder()])
-        for missing, own in zip(model.missing.values(), means, strict=True):
-            missing.copy_(own)
+        for modality, own in zip(model.encoders, means, strict=True):
+            model.missing[modality].copy_(own)
         model.probe.mean.copy_(mean)
         model.probe.scale.copy_(torch.from_numpy(probe.scale))
         model.probe.linear.weight.copy_(torch.from_numpy(probe.weight))
