@@ -53,7 +53,7 @@ def train(
     The state of an unfinished run is kept beside BUNDLE, as BUNDLE.partial: --resume goes on from it, --force discards
     it.
     """
-    check_settings(settings)
+    check_settings(settings | {"text_column": text_column, "image_column": image_column, "label_column": label_column})
     refuse_existing(bundle, force, BUNDLE_MARK, posts)
     partial = bundle.parent / f"{bundle.name}.partial"
     refuse_unfinished(partial, resume, force)

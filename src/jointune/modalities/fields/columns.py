@@ -177,11 +177,17 @@ def _refuse_empty(column: str, count: int, setting: str) -> None:
 
 
 def _text(post: Post, column: str) -> str | None:
-    """The cell as a text; None where it is empty."""
-    value = post.fields.get(column)
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    return str(label_text(value)).strip() or None
+    """Return a cell as a text; None where it is empty.
+
+    Raises:
+        PostsError: it holds a list or the like.
+    """
+    try:
+        return label_text(post.fields.get(column)) or None
+    except TypeError:
+        kind = type(post.fields[column]).__name__
+        raise_problems([Problem(post.where, column, f"it holds a {kind}", "give a number or a text")], "fields")
+        raise
 
 
 def _number(post: Post, column: str) -> float | Problem | None:
