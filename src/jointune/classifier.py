@@ -162,7 +162,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         return np.stack(rows) if rows else np.zeros((0, len(self._fitted().classes_)), dtype=np.float32)
 
     def predict(self, posts: Any, abstain: float | None = None) -> np.ndarray:
-        """The most probable label of each post, of the type of ``classes_`` [N].
+        """Return the most probable label of each post, of the type of ``classes_`` [N].
 
         Args:
             posts: as for ``predict_proba``.
@@ -279,7 +279,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         return upload(self._bundle(), repository, private, message)
 
     def columns(self) -> Columns:
-        """Which column of data frames, mappings and files holds what."""
+        """Return the columns of data frames, mappings and files, by use."""
         return Columns(self.text_column, self.image_column, self.label_column, "split")
 
     def _note(self, *notes: str) -> None:
@@ -299,7 +299,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         return tags
 
     def _posts(self, posts: Any, labels: Any = None, labelled: bool = False) -> Posts:
-        """What the user gave, read by the settings that name columns."""
+        """Read posts by the settings that name columns."""
         return as_posts(posts, labels, self.columns(), labelled)
 
     def _name_classes(self, names: list[str], dtype: str | None) -> None:

@@ -206,7 +206,7 @@ def to_inputs(batch: Batch, device: torch.device) -> Inputs:
 
 
 def supports_bf16(device: torch.device) -> bool:
-    """Whether ``device`` computes in bfloat16 natively, so that it is faster there."""
+    """Return whether ``device`` computes in bfloat16 natively, so that it is faster there."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return device.type == "cpu" and bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())

@@ -16,7 +16,7 @@ ENCODER_LR = 1e-5
 
 
 def clip_classifier(checkpoint: str, **settings: Any) -> JointClassifier:
-    """The text and the image tower of one checkpoint, fine-tuned jointly from its own projections.
+    """Return the text and the image tower of one checkpoint, fine-tuned jointly from its own projections.
 
     Args:
         checkpoint: a folder or a Hugging Face id of CLIP or SigLIP.
@@ -42,7 +42,7 @@ class FromCheckpoint:
     checkpoint: str
 
     def __call__(self, dims: Mapping[str, int]) -> DualFusion:
-        """The fusion for towers of these widths.
+        """Return the fusion for towers of these widths.
 
         Raises:
             EncoderError: there is no such checkpoint, or it is not that of a dual encoder.
@@ -63,5 +63,5 @@ class FromCheckpoint:
         return fusion
 
     def built_in(self, fusion: DualFusion) -> str:
-        """The name by which a bundle finds the fusion, so that reading it needs no checkpoint."""
+        """Return the name by which a bundle finds the fusion, so that reading it needs no checkpoint."""
         return f"dual:{fusion.text.out_features}"

@@ -118,7 +118,7 @@ class ClipZeroShot:
         return np.stack(rows) if rows else np.zeros((0, len(self.classes_)), dtype=np.float32)
 
     def predict(self, posts: Any) -> np.ndarray:
-        """The most probable label of each post, str [N]; raises what ``predict_proba`` raises."""
+        """Return the most probable label of each post, str [N]; raises what ``predict_proba`` raises."""
         return self.classes_[self.predict_proba(posts).argmax(1)]
 
     def _tokens(self, prompts: list[str], text: TextPreprocessor) -> dict[str, Tensor]:
@@ -155,7 +155,7 @@ class PromptScorer(nn.Module):
         self.labels = nn.functional.normalize(torch.stack(means), dim=-1)
 
     def forward(self, inputs: Inputs) -> Outputs:
-        """A logit for each label, float [B, labels]."""
+        """Return a logit for each label, float [B, labels]."""
         has_text, has_image = inputs.present.unbind(1)
         posts = self.labels.new_zeros(len(inputs.present), self.labels.shape[1])
         if "text" in inputs.inputs:
@@ -173,7 +173,7 @@ class PromptScorer(nn.Module):
 
 
 def prompts_of(labels: Sequence[str], prompts: Prompts) -> list[list[str]]:
-    """The prompts of each label, in the labels' order.
+    """Return the prompts of each label, in the labels' order.
 
     Raises:
         SettingsError: a template without ``{label}``, or a label without a prompt.

@@ -10,7 +10,7 @@ from jointune.fusion.registry import only_text_and_image
 
 
 class DualFusion(nn.Module):
-    """How dual encoders such as CLIP (Radford et al., 2021, arXiv 2103.00020) are fine-tuned into one classifier.
+    """The fine-tuning of dual encoders such as CLIP (Radford et al., 2021, arXiv 2103.00020) into one classifier.
 
     Each pooled vector is projected, without a bias, into a space in which only directions count, as in CLIP; the joint
     vector is ``[t, i, t * i, t - i]``, the heuristic matching of Mou et al. (2016, arXiv 1512.08422), in which

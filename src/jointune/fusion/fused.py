@@ -18,7 +18,7 @@ class Fused(NamedTuple):
 
 
 def mean_over_complete(losses: Tensor, present: Tensor) -> Tensor:
-    """The loss of a batch, counting only posts that have all modalities: zero, with a graph, where none has.
+    """Return the loss of a batch, counting only posts that have all modalities: zero, with a graph, where none has.
 
     Args:
         losses: one a post, float [B].

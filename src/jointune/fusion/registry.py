@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Fusion(Protocol):
-    """What a fusion is: a module with the width of its joint vector as ``dim``."""
+    """The contract of a fusion: a module with the width of its joint vector as ``dim``."""
 
     dim: int
 

@@ -7,7 +7,7 @@ from jointune.encoders.encoder_output import EncoderOutput
 
 
 class SingleStreamFusion(nn.Module):
-    """What VisualBERT (Li et al., 2019, arXiv 1908.03557) adds to a BERT: picture tokens with a segment of their own.
+    """The additions of VisualBERT (Li et al., 2019, arXiv 1908.03557) to BERT: picture tokens with their own segment.
 
     Words and picture tokens pass all layers of the text encoder together, as ``model.SingleStreamModel`` does, rather
     than meeting after both encoders. As in section 3.2 of the paper, a picture token is a projected visual state plus

@@ -34,7 +34,7 @@ VERIFIED = (EXPORT_MARK, GRAPH, WEIGHTS, LABELS, TOKENIZER, PREPROCESSOR)
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """What ``export.json`` says, once every file of the folder is what it was.
+    """Read ``export.json``, once no file of the folder was found altered.
 
     Raises:
         BundleError: a file is missing or altered, or was written by a newer jointune.

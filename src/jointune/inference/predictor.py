@@ -62,7 +62,7 @@ class ScoredChunk:
 
 @dataclass(frozen=True)
 class _Chunk:
-    """What the model needs of a chunk, and the rest of ``ScoredChunk``."""
+    """The batches of a chunk, and the rest of ``ScoredChunk``."""
 
     read: int
     kept: list[Post]
@@ -109,7 +109,7 @@ class Predictor:
 
     @property
     def read_image_text(self) -> bool:
-        """Whether the text encoder also reads the text in images."""
+        """True if the text encoder also reads the text in images."""
         return self.text.with_image_text
 
     def answer(self, probabilities: np.ndarray) -> tuple[str, float]:

@@ -13,7 +13,7 @@ Arrays = dict[str, np.ndarray]
 
 
 class Preprocessor(Protocol):
-    """How the content of one modality becomes the input of its encoder.
+    """The preparation of one modality for its encoder.
 
     A *row* is the prepared content of one post, such as ``Tokens`` or an array of pixels; None where the post lacks the
     modality.
@@ -98,7 +98,7 @@ def collate(
 
 
 def presence(rows: Mapping[str, Sequence[Any]], preprocessors: Preprocessors) -> np.ndarray:
-    """Which of the modalities each post has, bool [B, M]."""
+    """Return which of the modalities each post has, bool [B, M]."""
     return np.array([[row is not None for row in rows[name]] for name in preprocessors], dtype=bool).T
 
 

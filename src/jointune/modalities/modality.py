@@ -41,7 +41,7 @@ class Modality(Protocol):
     name: str
 
     def wanted(self, config: Config) -> bool:
-        """Whether the settings ask for it."""
+        """Return whether the settings ask for it."""
         ...
 
     def load(self, config: Config) -> Loaded:

@@ -45,7 +45,7 @@ class ActivationStore:
         self._end += len(content)
 
     def put_all(self, numbers: Iterable[int], activations: np.ndarray) -> None:
-        """Keep those of several posts, [B, ...]; see ``put``."""
+        """Keep the activations of several posts, [B, ...]; see ``put``."""
         for number, row in zip(numbers, activations, strict=True):
             self.put(number, row)
 
@@ -59,7 +59,7 @@ class ActivationStore:
 
 
 def room_for(size: int) -> bool:
-    """Whether so many bytes take no more than half of the disk that is free."""
+    """Return whether so many bytes take no more than half of the free disk."""
     return size <= shutil.disk_usage(tempfile.gettempdir()).free / 2
 
 
@@ -87,7 +87,7 @@ class Rows:
 
     @property
     def present(self) -> np.ndarray:
-        """Which posts have the modality, bool [N]."""
+        """Mask of the posts that have the modality, bool [N]."""
         return np.array([row is not None for row in self.rows], dtype=bool)
 
     @property
@@ -104,7 +104,7 @@ class Rows:
         return None if self.preprocessor.name in hidden else row
 
     def cacheable(self, augment: bool) -> bool:
-        """Whether the activations of a row are the same in each epoch."""
+        """Return whether the activations of a row are the same in each epoch."""
         return True
 
     def collate(self, indices: Sequence[int], rows: Sequence[Any]) -> tuple[Arrays | None, np.ndarray | None]:

@@ -62,7 +62,7 @@ _VERIFIED = ("config.json", "labels.json", "model.safetensors", "preprocessor_co
 
 @dataclass
 class Bundle:
-    """What a bundle holds, in memory.
+    """The content of a bundle, in memory.
 
     Attributes:
         model: the trained model.
@@ -97,7 +97,7 @@ class Bundle:
     text_fit: dict[str, Any] | None = None
 
     def about(self) -> dict[str, Any]:
-        """What ``config.json`` says, apart from how to build the model again."""
+        """Return the facts about the model, without what is needed to build it again."""
         return {
             "jointune_version": __version__,
             "labels": self.labels,
@@ -115,7 +115,7 @@ class Bundle:
         }
 
     def card(self, name: str = "model") -> str:
-        """The model card, Markdown."""
+        """Return the model card, Markdown."""
         preprocessing = " ".join(one.summary() for one in self.preprocessors.values())
         if self.text_fit and self.text_fit["texts"]:
             preprocessing += f" In training: {TextFit(**self.text_fit).summary()}"
@@ -231,7 +231,7 @@ def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
 
 
 def versions() -> dict[str, str]:
-    """The versions that numbers depend on."""
+    """Return the versions that numbers depend on."""
     found = {"python": platform.python_version(), "platform": platform.platform(), "jointune": __version__}
     for package in ("torch", "transformers", "tokenizers", "accelerate", "numpy", "pillow", "rapidocr-onnxruntime"):
         try:
@@ -262,7 +262,7 @@ def _verified_config(path: Path) -> dict[str, Any]:
 
 
 def _checked(path: Path, name: str, rule: Rule, *default: Any) -> Any:
-    """The value of a file of the bundle, or the default where there is one and no file."""
+    """Return the value of a file of the bundle, or the default where there is one and no file."""
     if default and not os.path.lexists(path / name):
         return default[0]
     return check(read_json(path / name, "bundle"), rule, path / name, "bundle")

@@ -24,7 +24,7 @@ _CPU_PART = 16
 
 
 class Objective:
-    """What training minimises: the loss of a target, in which posts weigh as their labels do.
+    """The objective of training: the loss of a target, in which posts weigh as their labels do.
 
     Args:
         target: of the posts.
@@ -96,7 +96,7 @@ def gradients(
 
 
 def part_size(config: Config, device: torch.device) -> int:
-    """The posts that go through the model at once, as long as they fit."""
+    """Return the posts that go through the model at once, as long as they fit."""
     size = config.micro_batch_size or (_CPU_PART if device.type == "cpu" else config.batch_size)
     return min(size, config.batch_size)
 
@@ -113,7 +113,7 @@ def batches_of(training: TrainingSet, config: Config, epoch: int, accelerator: A
 def _stream(
     training: TrainingSet, config: Config, first: int, total: int, size: int, accelerator: Accelerator
 ) -> Iterator[list[Batch]]:
-    """The batches of all steps from ``first`` on, each in parts of ``size`` posts."""
+    """Return the batches of all steps from ``first`` on, each in parts of ``size`` posts."""
     step, epoch = 0, 0
     while step < total:
         for chosen in batches_of(training, config, epoch, accelerator):

@@ -35,7 +35,7 @@ _TRIM_EVERY = 16
 
 @dataclass(frozen=True)
 class Validation:
-    """What the validation posts say of a model.
+    """The scores of a model on the validation posts.
 
     Attributes:
         score: to be maximised; the first of its numbers that differs decides.
@@ -178,7 +178,7 @@ def fine_tune(
 
 @dataclass
 class RunState:
-    """How far a run is; with weights and optimizer, all that a resumed one needs.
+    """The progress of a run; with weights and optimizer, all that a resumed one needs.
 
     Attributes:
         step: steps done.
@@ -241,14 +241,14 @@ def _on_main(work: Callable[[], T], accelerator: Accelerator) -> T:
 
 
 def _anywhere(flag: bool, accelerator: Accelerator) -> bool:
-    """Whether any process says so: Ctrl-C reaches them at different steps."""
+    """Return whether any process has the flag set: Ctrl-C reaches them at different steps."""
     if accelerator.num_processes == 1:
         return flag
     return bool(accelerator.reduce(torch.tensor(float(flag), device=accelerator.device)) > 0)
 
 
 def _is_pretrained(name: str, model: JointModel) -> bool:
-    """Whether a weight comes trained: those of encoders, of the probe, and of parts of a fusion such as CLIP's."""
+    """Return whether a weight comes trained: those of encoders, of the probe, and of parts of a fusion such as CLIP's."""
     parts = [f"fusion.{part}." for part in getattr(model.fusion, "pretrained", ())]
     parts += [f"encoders.{modality}." for modality, encoder in model.encoders.items() if encoder.pretrained]
     return name.startswith(("probe.", *parts))
@@ -275,7 +275,7 @@ def _parameter_groups(model: JointModel, config: Config, posts: int) -> list[dic
 
 
 def _schedule(step: int, total: int, steps_per_epoch: int, config: Config) -> float:
-    """The share of the peak rate: rising linearly over the warm-up, then falling.
+    """Return the share of the peak rate: rising linearly over the warm-up, then falling.
 
     ``cosine``: half a cosine down to ``config.final_rate``. ``exponential``: 0.9 to the power of the epochs done, as in
     arXiv 2210.05790.

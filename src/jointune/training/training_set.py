@@ -28,7 +28,7 @@ class TrainingSet:
 
     @property
     def present(self) -> np.ndarray:
-        """Which modalities each post has, bool [N, M]."""
+        """Mask of the modalities that each post has, bool [N, M]."""
         return np.stack([part.present for part in self.rows.values()], axis=1)
 
     def forget_activations(self) -> None:
@@ -84,7 +84,7 @@ class TrainingSet:
         return self._collate(chosen, drawn)
 
     def _has(self, name: str, index: int, post: Mapping[str, object]) -> bool:
-        """Whether a post has a modality by itself, not through another one, as a text that is read in an image."""
+        """Return whether a post has a modality by itself, not through another one, as a text read in an image."""
         return self.rows[name].row_without(index, post[name], self.rows.keys() - {name}) is not None
 
     def _collate(self, chosen: np.ndarray, drawn: Mapping[str, Sequence]) -> Batch:

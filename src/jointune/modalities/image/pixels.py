@@ -13,7 +13,7 @@ from jointune.modalities.batch import Arrays
 
 @dataclass(frozen=True)
 class ImagePreprocessor:
-    """How a picture becomes an encoder's input; normalisation happens in the encoder, on the device.
+    """The preparation of images for an encoder; normalisation happens in the encoder, on the device.
 
     Attributes:
         size: height and width of the encoder's input, in pixels.
@@ -41,7 +41,7 @@ class ImagePreprocessor:
         return replace(self, resize=self.size)
 
     def prepare(self, picture: Image.Image) -> np.ndarray:
-        """An RGB picture to uint8 [resize height, resize width, 3], from which training crops at random."""
+        """Return an RGB picture to uint8 [resize height, resize width, 3], from which training crops at random."""
         height, width = self.resize
         box = None
         if self.fit == "crop":
@@ -90,11 +90,11 @@ class ImagePreprocessor:
         return self.examples()[0]
 
     def config(self) -> dict[str, Any]:
-        """The attributes as JSON values."""
+        """Return the attributes as JSON values."""
         return asdict(self)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "ImagePreprocessor":
-        """What ``config`` returned, read back."""
+        """Read back what ``config`` returned."""
         values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in config.items()}
         return cls(**values)

@@ -41,7 +41,7 @@ class ImageStore:
         self.digests: dict[int, bytes] = {}
 
     def find(self, digest: bytes) -> int | None:
-        """Where the picture with this digest is; None where it is not."""
+        """Return the place of the image with this digest; None if it is not there."""
         return self._places.get(digest)
 
     def append(self, pixels: np.ndarray, digest: bytes) -> int:
@@ -171,7 +171,7 @@ class ImageRows(Rows):
         return ImageRow(cropped[:, ::-1] if mirror < 0.5 else cropped, mirror < 0.5)
 
     def cacheable(self, augment: bool) -> bool:
-        """Whether images are not cropped at random."""
+        """Return whether images are never cropped at random."""
         return not augment or self.preprocessor.size == self.preprocessor.resize
 
     def digest(self, index: int) -> bytes | None:
@@ -188,7 +188,7 @@ class ImageRows(Rows):
 
 
 def _digest(post: Post) -> bytes | None:
-    """What tells the post's picture from others; None where there is none to be read."""
+    """Return the digest of a post's image; None if there is none to be read."""
     if post.image is None or post.problem:
         return None
     try:

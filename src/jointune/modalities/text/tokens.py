@@ -90,11 +90,11 @@ class TextPreprocessor:
         ]
 
     def plain(self, text: str) -> str:
-        """A first segment as the tokenizer is given it, but for the prompt."""
+        """Return a first segment as the tokenizer is given it, but for the prompt."""
         return self._worded(self._normaliser(self._clip(text)))
 
     def _cut_off(self, encoded: Encoding, given: str | tuple[str, str], text: str) -> int:
-        """The number of tokens that were too many for ``encoded``."""
+        """Return the number of tokens that were too many for ``encoded``."""
         special = self.tokenizer.num_special_tokens_to_add(isinstance(given, tuple))
         if isinstance(given, str):
             # What overflows is the rest, in pieces that do not overlap, each with its own special tokens.
@@ -118,7 +118,7 @@ class TextPreprocessor:
         return 64 * self.max_tokens
 
     def _worded(self, text: str) -> str:
-        """The text in the case that the tokenizer is given."""
+        """Return the text in the case that the tokenizer is given."""
         return text.lower() if self.lowercase else text
 
     def rows(self, posts: Iterable[Post]) -> list[Tokens | None]:
@@ -223,7 +223,7 @@ class TextRows(Rows):
         return self._of_text[index] if self._of_text is not None and "image" in hidden else row
 
     def cacheable(self, augment: bool) -> bool:
-        """Whether the tokens are the same in each epoch: not where hiding an image takes a part of them."""
+        """Return whether the tokens are the same in each epoch: not if hiding an image removes some."""
         return self._of_text is None
 
     def collate(self, indices: Sequence[int], rows: Sequence[Any]) -> tuple[Arrays | None, np.ndarray | None]:
