@@ -26,6 +26,7 @@ from jointune.data.problems import OnBadImage, Problem, raise_problems
 from jointune.data.read import Columns, label_text
 from jointune.data.records import as_posts
 from jointune.data.split import split_posts
+from jointune.encoders.checks import check_pairs
 from jointune.encoders.encoder import Encoder
 from jointune.encoders.hidden_states import spread_layers
 from jointune.encoders.image_encoder import ImageEncoder
@@ -33,7 +34,6 @@ from jointune.encoders.layers import compiled_layers, recompute_layers
 from jointune.encoders.loading import load_image_encoder, load_text_encoder
 from jointune.encoders.lora import add_lora
 from jointune.encoders.text_encoder import TextEncoder
-from jointune.encoders.text_preprocessing import check_pairs
 from jointune.errors import BundleError, JointuneWarning, SettingsError, setting
 from jointune.evaluation.calibration import at_temperature, calibrate, least_confidence, presence
 from jointune.evaluation.metrics import Metrics, compute_metrics, standard_error
