@@ -79,9 +79,7 @@ def check_pairs(encoder: TextEncoder, text: TextPreprocessor, name: str) -> None
         )
     # CLIP's vector is that of the first end-of-text token, which comes before the second text; no setting says so.
     with _evaluating(encoder):
-        without, with_second = (
-            _run(encoder, text.pad(text.encode(["a"], [second]))).pooled for second in ("", "a b")
-        )
+        without, with_second = (_run(encoder, text.pad(text.encode(["a"], [second]))).pooled for second in ("", "a b"))
     if torch.allclose(without, with_second, atol=1e-6):
         raise EncoderError(
             f"the text encoder {name!r} reads no further than the first of two texts", remedy, setting="text_encoder"

@@ -138,7 +138,8 @@ def load_projections(name: str) -> Projections:
         model, _ = load_tower(source, "whole")
     if not (hasattr(model, "text_model") and hasattr(model, "vision_model") and _pools(model)):
         raise EncoderError(
-            f"{name!r} holds a {type(model).__name__}", "choose a dual encoder, CLIP or SigLIP, with both towers"
+            f"{name!r} holds a {type(model).__name__}: a dual encoder is needed",
+            "choose CLIP or SigLIP, with both towers",
         )
     scale = float(model.logit_scale.detach().exp())
     if hasattr(model, "text_projection"):
