@@ -43,7 +43,8 @@ def replace_modules(model: nn.Module, substitutes: Mapping[str, nn.Module]) -> n
     """Return a copy of a model that runs ``substitutes`` in place of some of its modules.
 
     Only the modules around them are copied, and shallowly: weights, buffers and all other layers are shared. The model
-    itself does not change, so other threads may run it meanwhile.
+    itself does not change, so other threads may run it meanwhile. Run it once before its copies: the first run of some
+    models of transformers adds hooks to their layers, and notes in the model that they are there.
 
     Args:
         model: the model.
@@ -89,7 +90,7 @@ def freeze_lower(model: nn.Module, keep: float, run: Callable[[nn.Module], Any])
     last = max(place[id(parameter)] for layer in layers[:frozen] for parameter in layer.parameters())
     for parameter in parameters[: last + 1]:
         parameter.requires_grad_(False)
-    if _is_trained(model, layers[frozen - 1], run):
+    if _is_trained(layers[frozen - 1], lambda: run(model)):
         # Relative positions (MPNet, DeBERTa) are listed after the layers that use them.
         upper = {id(parameter) for layer in layers[frozen:] for parameter in layer.parameters()}
         for parameter in parameters:
@@ -126,17 +127,13 @@ def compiled_layers(models: Iterable[nn.Module]) -> Iterator[None]:
                 layer.forward = forward
 
 
-def _is_trained(model: nn.Module, layer: nn.Module, run: Callable[[nn.Module], Any]) -> bool:
+def _is_trained(layer: nn.Module, run: Callable[[], Any]) -> bool:
     """Return whether the states of a layer depend on a trained parameter."""
     seen: list[bool] = []
-
-    def look(*call: Any) -> None:
-        seen.append(last_states(call[2]).requires_grad)
-
-    hook = layer.register_forward_hook(look)
+    hook = layer.register_forward_hook(lambda *call: seen.append(last_states(call[2]).requires_grad))
     try:
         with torch.enable_grad():
-            run(model)
+            run()
     finally:
         hook.remove()
     return any(seen)
