@@ -11,8 +11,7 @@ from jointune.data.label_checks import class_numbers
 from jointune.data.problems import OnBadImage, Problem, valid_policy
 from jointune.data.records import as_posts
 from jointune.encoders.image_encoder import ImageEncoder
-from jointune.encoders.loading import load_image_encoder, load_projections, load_text_encoder
-from jointune.encoders.projections import Projections
+from jointune.encoders.loading import Projections, load_image_encoder, load_projections, load_text_encoder
 from jointune.encoders.text_encoder import TextEncoder
 from jointune.errors import PostsError, SettingsError, setting
 from jointune.evaluation.calibration import at_temperature, calibrate

@@ -11,7 +11,7 @@ from jointune.data.divide import divide
 from jointune.data.label_checks import class_numbers
 from jointune.data.records import as_posts
 from jointune.evaluation.calibration import at_temperature, calibrate
-from jointune.evaluation.intervals import f1_scores
+from jointune.evaluation.scores import f1_scores
 
 WEIGHTS = np.linspace(0, 1, 21)
 """Of the text, to choose from."""

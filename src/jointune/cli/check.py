@@ -227,8 +227,8 @@ def _see_two_texts_told_apart(text_encoder: str, max_tokens: int | None) -> None
     if find_spec("torch") is None:
         out.print("Whether the text encoder takes in the text in pictures is not checked: torch is not installed.")
         return
+    from jointune.encoders.checks import check_pairs
     from jointune.encoders.loading import load_text_encoder
-    from jointune.encoders.text_preprocessing import check_pairs
 
     check_pairs(*load_text_encoder(text_encoder, max_tokens)[:2], text_encoder)
 

@@ -1,4 +1,4 @@
-"""What every encoder gives and every fusion takes."""
+"""The output of every encoder, which fusions take."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -8,12 +8,12 @@ from torch import Tensor
 
 
 class EncoderOutput(NamedTuple):
-    """A sequence of states and their summary.
+    """A sequence of states, and vectors that summarise it.
 
     Attributes:
-        tokens: one state a token or patch, float [B, L, D].
+        tokens: one state for each token or patch, float [B, L, D].
         mask: which of them are real, bool [B, L].
-        pooled: one vector a post, float [B, D].
+        pooled: one vector for each post, float [B, D].
         hidden: pooled states of lower layers, side by side, float [B, E]; None if none are used.
     """
 
@@ -29,16 +29,16 @@ class EncoderOutput(NamedTuple):
 
 
 def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
-    """The mean over real tokens: float [B, L, D] and bool [B, L] to [B, D]; zeros where there are none."""
+    """Average the real tokens, float [B, L, D] and bool [B, L] to [B, D]; zeros if there are none."""
     weights = mask.to(tokens.dtype).unsqueeze(-1)
     return (tokens * weights).sum(1) / weights.sum(1).clamp(min=torch.finfo(tokens.dtype).tiny)
 
 
 def last_states(output: Any) -> Tensor:
-    """The last states in whatever a foreign model returns.
+    """Return the last states in whatever a foreign model returns.
 
-    That is an object or a mapping with them, a tuple that begins with them, a list of maps that ends with them, or the
-    tensor itself.
+    It may be an object or a mapping with them, a tuple that begins with them, a list of maps that ends with them, or
+    the tensor itself.
 
     Raises:
         TypeError: there are none.

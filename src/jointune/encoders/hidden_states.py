@@ -44,8 +44,9 @@ class HiddenStates:
         mode = model.training
         model.eval()
         with torch.no_grad():
+            posts = len(last_states(run(model)))
             recording, pooled = self.recording(model)
-            posts = len(last_states(run(recording)))
+            run(recording)
         model.train(mode)
         # XLNet's layers return a row for each place of a text, not for each text.
         self._names = {number: names for number, names in self._names.items() if len(pooled.get(number, ())) == posts}

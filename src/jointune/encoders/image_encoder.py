@@ -18,7 +18,7 @@ class ImageEncoder(Encoder):
 
     Args:
         model: the model, or the vision tower of a dual encoder.
-        preprocessor: where its mean and deviation come from.
+        preprocessor: gives size, mean and deviation.
         dim: the width of its states.
     """
 
@@ -29,7 +29,7 @@ class ImageEncoder(Encoder):
         super().__init__(model, dim)
         self._size = preprocessor.size
         self._bgr = preprocessor.bgr
-        # [3, 1, 1], of pixel values between 0 and 255; not weights, so not in the state dict
+        # [3, 1, 1], for pixel values between 0 and 255; not in the state dict
         self.register_buffer("mean", torch.tensor(preprocessor.mean).view(3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(preprocessor.std).view(3, 1, 1) * 255, persistent=False)
 
@@ -61,12 +61,7 @@ class ImageEncoder(Encoder):
 
 
 def width_of(output: Any, likely: int | None = None) -> int:
-    """The width of the states that an image model returned.
-
-    Args:
-        output: of the model.
-        likely: what it says itself, where it says so.
-    """
+    """Return the width of the states in an image model's output; ``likely`` is what its configuration states."""
     states, pooled = last_states(output), _own_pooled(output)
     if states.dim() == 2:
         return states.shape[1]
@@ -75,13 +70,13 @@ def width_of(output: Any, likely: int | None = None) -> int:
         if width in channels:
             return int(width)  # type: ignore[arg-type]
     if states.dim() == 4:
-        # Of a map two sides are alike; what is left are the channels.
+        # Two sides of a feature map are alike; the third is the channels.
         return channels[1] if states.shape[1] == states.shape[2] != states.shape[3] else channels[0]
     return channels[1]
 
 
 def _in_sequence(states: Tensor, dim: int) -> Tensor:
-    """EncoderOutput as float [B, L, D]: a single vector, a sequence, or a map with its channels first or last."""
+    """Return a vector, a sequence, or a map with its channels first or last as float [B, L, D]."""
     if states.dim() == 2:
         return states.unsqueeze(1)
     if states.shape[-1] == dim and (states.dim() == 3 or states.shape[1] != dim):
@@ -90,7 +85,7 @@ def _in_sequence(states: Tensor, dim: int) -> Tensor:
 
 
 def _own_pooled(output: Any) -> Tensor | None:
-    """The pooled vector that a model gives with its states, float [B, E]; None where it gives none."""
+    """Return the pooled vector in a model's output, float [B, E], if there is one."""
     pooled = getattr(output, "pooler_output", None)
     if isinstance(pooled, list | tuple):  # of a class token and a distillation token, while training
         pooled = torch.stack(tuple(pooled)).mean(0)

@@ -57,7 +57,7 @@ def write_graph(model: JointModel, preprocessors: Preprocessors, path: Path) -> 
     example = {name: one.collate(one.examples()) for name, one in preprocessors.items()}
     names = {name: tuple(arrays) for name, arrays in example.items()}
     flat = [array for arrays in example.values() for array in arrays.values()]
-    shapes = [preprocessors[name].open_sizes(array) for name, arrays in example.items() for array in arrays.values()]
+    shapes = [preprocessors[name].open_axes() for name, arrays in example.items() for _ in arrays]
     rows = {0: torch.export.Dim.DYNAMIC}
     for encoder in (getattr(one, "model", one) for one in model.each_encoder()):
         # torch 2.13 cannot follow its own fused attention where T5 adds positions to it and sizes are open.

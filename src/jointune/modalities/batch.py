@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,7 +12,7 @@ Arrays = dict[str, np.ndarray]
 """The inputs of one encoder by name, such as ``input_ids``: [Bm, ...] for the Bm posts that have the modality."""
 
 
-class Preprocessor(Protocol):
+class Preprocessor:
     """The preparation of one modality for its encoder.
 
     A *row* is the prepared content of one post, such as ``Tokens`` or an array of pixels; None where the post lacks the
@@ -26,31 +26,35 @@ class Preprocessor(Protocol):
 
     def rows(self, posts: Sequence[Post]) -> Sequence[Any]:
         """Prepare posts; images are prepared while they are decoded instead."""
-        ...
+        raise NotImplementedError
 
     def collate(self, rows: Sequence[Any]) -> Arrays:
         """Put the rows of Bm posts into arrays [Bm, ...]."""
-        ...
+        raise NotImplementedError
 
     def trim(self, arrays: Arrays) -> Arrays:
         """Cut the padding that none of the rows needs, after a batch was divided."""
-        ...
+        return arrays
+
+    def open_axes(self) -> tuple[int, ...]:
+        """Return the axes of the arrays whose sizes vary: that of the posts, and that of tokens."""
+        return (0,)
 
     def examples(self) -> list[Any]:
         """Make rows of several sizes, to trace a model with."""
-        ...
+        raise NotImplementedError
 
-    def open_sizes(self, array: np.ndarray) -> tuple[int, ...]:
-        """Return the axes of an array of ``collate`` whose sizes vary: 0, and that of the tokens."""
-        ...
+    def trial_row(self) -> Any:
+        """Make the row that an encoder that does not fit would fail on, to try a loaded model."""
+        return self.examples()[-1]
 
     def summary(self) -> str:
         """Describe the preparation in a sentence, for the model card."""
-        ...
+        raise NotImplementedError
 
-    def trial_row(self) -> Any:
-        """Make the row that is the hardest for an encoder that does not fit, to try a loaded model on."""
-        ...
+    def config(self) -> dict[str, Any]:
+        """Return the attributes as JSON values, without what is in files of its own."""
+        raise NotImplementedError
 
 
 Preprocessors = Mapping[str, Preprocessor]

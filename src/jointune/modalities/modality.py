@@ -4,11 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from jointune.config import Config
 from jointune.data.post import Posts
-from jointune.modalities.batch import Preprocessor
 from jointune.modalities.rows import Rows
 
 
@@ -31,7 +30,7 @@ class Loaded:
     merges: list[Callable[[], None]] = field(default_factory=list)
 
 
-class Modality(Protocol):
+class Modality:
     """A kind of content that a post may have.
 
     Attributes:
@@ -42,17 +41,17 @@ class Modality(Protocol):
 
     def wanted(self, config: Config) -> bool:
         """Return whether the settings ask for it."""
-        ...
+        return True
 
     def load(self, config: Config) -> Loaded:
         """Load what does not depend on posts: pre-trained encoders, before any post is opened."""
-        ...
+        raise NotImplementedError
 
     def fit(self, loaded: Loaded, config: Config, training: Posts) -> Loaded:
-        """Learn from the training posts what the preparation needs."""
-        ...
+        """Learn from the training posts what the preparation needs; nothing by default."""
+        return loaded
 
-    def rows(self, preprocessor: Preprocessor, posts: Posts, store: Any, places: Sequence[int | None]) -> Rows:
+    def rows(self, preprocessor: Any, posts: Posts, store: Any, places: Sequence[int | None]) -> Rows:
         """Prepare the posts of a training run.
 
         Args:
@@ -61,13 +60,13 @@ class Modality(Protocol):
             store: the images of the run, already prepared.
             places: of each post's image in the store.
         """
-        ...
+        return Rows(preprocessor.rows(posts), preprocessor)
 
-    def write(self, folder: Path, preprocessor: Preprocessor) -> dict[str, Any] | None:
+    def write(self, folder: Path, preprocessor: Any) -> dict[str, Any] | None:
         """Write the files of the preprocessor into a bundle; return JSON values for what is in none of them."""
-        ...
+        return dict(preprocessor.config())
 
-    def read(self, folder: Path, config: Any, whole: str) -> Preprocessor:
+    def read(self, folder: Path, config: Any, whole: str) -> Any:
         """Read the preprocessor of a bundle or an export again.
 
         Args:
@@ -78,11 +77,11 @@ class Modality(Protocol):
         Raises:
             BundleError: the description is damaged.
         """
-        ...
+        raise NotImplementedError
 
-    def build(self, description: Mapping[str, Any], preprocessor: Preprocessor) -> Any:
+    def build(self, description: Mapping[str, Any], preprocessor: Any) -> Any:
         """Build the encoder of a bundle again, without its weights."""
-        ...
+        raise NotImplementedError
 
 
 MODALITIES = ("text", "image", "fields")

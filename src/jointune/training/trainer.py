@@ -248,7 +248,7 @@ def _anywhere(flag: bool, accelerator: Accelerator) -> bool:
 
 
 def _is_pretrained(name: str, model: JointModel) -> bool:
-    """Return whether a weight comes trained: those of encoders, of the probe, and of parts of a fusion such as CLIP's."""
+    """Return whether a weight comes trained: of encoders, of the probe, and of parts of a fusion such as CLIP's."""
     parts = [f"fusion.{part}." for part in getattr(model.fusion, "pretrained", ())]
     parts += [f"encoders.{modality}." for modality, encoder in model.encoders.items() if encoder.pretrained]
     return name.startswith(("probe.", *parts))

@@ -12,7 +12,7 @@ from jointune.data.post import Post
 from jointune.data.problems import Problem, raise_problems
 from jointune.data.read import label_text
 from jointune.errors import SettingsError
-from jointune.modalities.batch import Arrays
+from jointune.modalities.batch import Arrays, Preprocessor
 from jointune.utils.wording import counted, listed
 
 MOST_BINS = 16
@@ -26,7 +26,7 @@ MISSING, UNSEEN = 0, 1
 
 
 @dataclass(frozen=True)
-class FieldsPreprocessor:
+class FieldsPreprocessor(Preprocessor):
     """Numbers and categories of a post, encoded by what the training posts hold.
 
     A row is an array float32 [2 N + K]: for each of N number columns the standardised value (0 where it is missing),
@@ -138,28 +138,16 @@ class FieldsPreprocessor:
         count = len(self.numbers)
         return {"values": stacked[:, :count], "codes": stacked[:, count:].astype(np.int64)}
 
-    def trim(self, arrays: Arrays) -> Arrays:
-        """Return the arrays as they are: fields have no padding."""
-        return arrays
-
     def examples(self) -> list[np.ndarray]:
         """Make four rows with the first and the last code of each column."""
         first = np.zeros(2 * len(self.numbers) + len(self.categories), dtype=np.float32)
         last = np.array([*[1.0] * len(self.numbers), *(size - 1 for size in self.sizes)], dtype=np.float32)
         return [first, last, first, last]
 
-    def open_sizes(self, array: np.ndarray) -> tuple[int, ...]:
-        """Return the axis of posts."""
-        return (0,)
-
     def summary(self) -> str:
         """Describe the columns in a sentence."""
         columns = [*self.numbers, *self.categories]
         return f"Fields are read from the columns {listed(columns, len(columns))}."
-
-    def trial_row(self) -> np.ndarray:
-        """Make the last code of each column."""
-        return self.examples()[1]
 
     def config(self) -> dict[str, Any]:
         """Return the attributes as JSON values."""

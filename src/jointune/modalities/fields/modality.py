@@ -1,14 +1,13 @@
 """Fields as a modality of training runs and bundles."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from jointune.config import Config
 from jointune.data.post import Posts
 from jointune.modalities.fields.columns import MOST_BINS, MOST_CATEGORIES, FieldsPreprocessor
-from jointune.modalities.modality import Loaded
-from jointune.modalities.rows import Rows
+from jointune.modalities.modality import Loaded, Modality
 from jointune.utils.json_rules import check, listed, mapped, number, record, text
 
 PREPROCESSING = record(
@@ -24,7 +23,7 @@ PREPROCESSING = record(
 )
 
 
-class Fields:
+class Fields(Modality):
     """See ``Modality``."""
 
     name = "fields"
@@ -43,14 +42,6 @@ class Fields:
 
         made = FieldsPreprocessor.fitted(training, config.number_columns, config.category_columns)
         return Loaded(made, FieldsEncoder(made), loaded.description, made.notes(training, "training"))
-
-    def rows(self, preprocessor: FieldsPreprocessor, posts: Posts, store: Any, places: Sequence[int | None]) -> Rows:
-        """Encode the columns of posts."""
-        return Rows(preprocessor.rows(posts), preprocessor)
-
-    def write(self, folder: Path, preprocessor: FieldsPreprocessor) -> dict[str, Any]:
-        """Return the statistics."""
-        return preprocessor.config()
 
     def read(self, folder: Path, config: Any, whole: str) -> FieldsPreprocessor:
         """See ``Modality.read``."""

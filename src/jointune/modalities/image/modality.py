@@ -8,7 +8,7 @@ from jointune.config import Config
 from jointune.data.post import Posts
 from jointune.modalities.image.pixels import ImagePreprocessor
 from jointune.modalities.image.store import ImageRows
-from jointune.modalities.modality import Loaded
+from jointune.modalities.modality import Loaded, Modality
 from jointune.utils.files import read_json, write_json
 from jointune.utils.json_rules import boolean, check, number, one_of, record, row, whole
 
@@ -36,14 +36,10 @@ def _preprocessing(value: Any) -> str | None:
     return None if fits else ".resize must be no less than size"
 
 
-class ImageModality:
+class ImageModality(Modality):
     """See ``Modality``."""
 
     name = "image"
-
-    def wanted(self, config: Config) -> bool:
-        """Take part always."""
-        return True
 
     def load(self, config: Config) -> Loaded:
         """Load the image encoder; see ``load_image_encoder``."""
@@ -52,10 +48,6 @@ class ImageModality:
         encoder, preprocessor, description = load_image_encoder(config.image_encoder)
         made = preprocessor if config.image_margin else preprocessor.without_margin()
         return Loaded(made, encoder, description, description.pop("notes"))
-
-    def fit(self, loaded: Loaded, config: Config, training: Posts) -> Loaded:
-        """Return it as it is: nothing is learned from posts."""
-        return loaded
 
     def rows(
         self, preprocessor: ImagePreprocessor, posts: Posts, store: Any, places: Sequence[int | None]

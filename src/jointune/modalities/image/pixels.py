@@ -7,12 +7,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from PIL import Image
 
-from jointune.data.post import Post
-from jointune.modalities.batch import Arrays
+from jointune.modalities.batch import Arrays, Preprocessor
 
 
 @dataclass(frozen=True)
-class ImagePreprocessor:
+class ImagePreprocessor(Preprocessor):
     """The preparation of images for an encoder; normalisation happens in the encoder, on the device.
 
     Attributes:
@@ -61,33 +60,17 @@ class ImagePreprocessor:
         left = round((pixels.shape[1] - width) * offset[1])
         return pixels[top : top + height, left : left + width]
 
-    def rows(self, posts: Sequence[Post]) -> Sequence[Any]:
-        """Refuse: images are prepared while they are decoded."""
-        raise NotImplementedError
-
     def collate(self, rows: Sequence[np.ndarray]) -> Arrays:
         """Stack images as ``pixels``, uint8 [B, H, W, 3]."""
         return {"pixels": np.stack(rows)}
-
-    def trim(self, arrays: Arrays) -> Arrays:
-        """Return the arrays as they are: images have no padding."""
-        return arrays
 
     def examples(self) -> list[np.ndarray]:
         """Make two black images."""
         return [np.zeros((*self.size, 3), dtype=np.uint8)] * 2
 
-    def open_sizes(self, array: np.ndarray) -> tuple[int, ...]:
-        """Return the axis of images."""
-        return (0,)
-
     def summary(self) -> str:
         """Describe the preparation in a sentence."""
         return f"Pictures are brought to {self.size[1]} x {self.size[0]} pixels."
-
-    def trial_row(self) -> np.ndarray:
-        """Make a black image."""
-        return self.examples()[0]
 
     def config(self) -> dict[str, Any]:
         """Return the attributes as JSON values."""

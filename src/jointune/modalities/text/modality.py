@@ -7,7 +7,7 @@ from typing import Any
 
 from jointune.config import Config
 from jointune.data.post import Posts
-from jointune.modalities.modality import Loaded
+from jointune.modalities.modality import Loaded, Modality
 from jointune.modalities.text.normalise import KINDS, valid_kinds
 from jointune.modalities.text.tokens import TextPreprocessor, TextRows
 from jointune.utils.files import member
@@ -28,19 +28,15 @@ PREPROCESSING = record(
 TOKENIZER = "tokenizer.json"
 
 
-class Text:
+class Text(Modality):
     """See ``Modality``."""
 
     name = "text"
 
-    def wanted(self, config: Config) -> bool:
-        """Take part always."""
-        return True
-
     def load(self, config: Config) -> Loaded:
         """Load the text encoder; see ``load_text_encoder``."""
+        from jointune.encoders.checks import check_pairs
         from jointune.encoders.loading import load_text_encoder
-        from jointune.encoders.text_preprocessing import check_pairs
 
         encoder, preprocessor, description = load_text_encoder(config.text_encoder, config.max_tokens)
         if config.read_image_text:
@@ -48,10 +44,6 @@ class Text:
         kinds = valid_kinds(config.normalise)
         made = replace(preprocessor, normalise=kinds, with_image_text=config.read_image_text)
         return Loaded(made, encoder, description, description.pop("notes"))
-
-    def fit(self, loaded: Loaded, config: Config, training: Posts) -> Loaded:
-        """Return it as it is: nothing is learned from posts."""
-        return loaded
 
     def rows(self, preprocessor: TextPreprocessor, posts: Posts, store: Any, places: Sequence[int | None]) -> TextRows:
         """Tokenize posts."""

@@ -10,7 +10,7 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from jointune.data.post import Post, Posts
-from jointune.modalities.batch import Arrays
+from jointune.modalities.batch import Arrays, Preprocessor
 from jointune.modalities.rows import Rows
 from jointune.modalities.text.normalise import Normaliser
 
@@ -37,7 +37,7 @@ class Tokens:
 
 
 @dataclass(frozen=True)
-class TextPreprocessor:
+class TextPreprocessor(Preprocessor):
     """A fast tokenizer with the way a text encoder wants its ids.
 
     Attributes:
@@ -156,7 +156,7 @@ class TextPreprocessor:
         """Tokenize texts of three lengths."""
         return self.encode(["a", "a b", "a b c d e"])
 
-    def open_sizes(self, array: np.ndarray) -> tuple[int, ...]:
+    def open_axes(self) -> tuple[int, ...]:
         """Return the axes of posts and tokens."""
         return (0,) if self.fixed_length else (0, 1)
 
