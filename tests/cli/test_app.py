@@ -113,7 +113,13 @@ def test_other_mistakes_too(refused, tmp_path, command, says):
 @pytest.mark.parametrize("command", ["train", "compare", "tune"])
 def test_an_output_in_the_way_is_told_before_posts_are_read(refused, tmp_path, command):
     (tmp_path / "mine.txt").touch()
-    refused(command, "nowhere.csv", "--out", tmp_path, says=["exists already", "replace it with --force"])
+    refused(
+        command,
+        "nowhere.csv",
+        "--out",
+        tmp_path,
+        says=["exists already and holds something else, which --force spares"],
+    )
 
 
 WITHOUT_TORCH = """
