@@ -13,9 +13,9 @@ import torch
 from jointune import JointClassifier, SettingsError
 from jointune.cli.app import COMMANDS
 from jointune.demo import POSTS
-from jointune.errors import setting, settings_as_options
+from jointune.errors import setting, settings_rendered_by
 from jointune.utils.files import MANIFEST
-from jointune.utils.wording import counted
+from jointune.utils.wording import counted, option
 
 PACKAGE = Path(__file__).parents[2] / "src" / "jointune"
 
@@ -237,6 +237,6 @@ def test_only_the_command_line_names_options():
 )
 def test_a_setting_is_named_as_whoever_reads_it_gives_it(name, value, said):
     assert setting(name, value) == f"{name}={value!r}"
-    with settings_as_options():
+    with settings_rendered_by(option):
         assert setting(name, value) == said
     assert setting(name) == name
