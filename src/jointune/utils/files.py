@@ -20,12 +20,10 @@ from typing import Any
 from jointune import __version__
 from jointune.errors import BundleError, OutputError
 
-BUNDLE_MARK, EXPORT_MARK, COMPARISON_MARK, TUNING_MARK = (
-    "training_log.jsonl",
-    "export.json",
-    "comparison.json",
-    "tuning.json",
-)
+BUNDLE_MARK = "training_log.jsonl"
+EXPORT_MARK = "export.json"
+COMPARISON_MARK = "comparison.json"
+TUNING_MARK = "tuning.json"
 """The file that marks a folder as a bundle, an export, a comparison or a tuning."""
 
 MANIFEST = "manifest.json"

@@ -3,7 +3,7 @@
 import os
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, MutableMapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,35 +19,41 @@ those they wait for, and training takes several times as long. Sleeping at once 
 """
 
 
-def available_cores() -> int:
+def available_cores(limits: Path = CGROUP, visible: int | None = None) -> int:
     """Return how many cores this process may use: at least 1, and at most a container's quota.
 
     A process with a quota of 2 cores still sees all 64 of its machine; 64 threads would spend the quota waiting.
+
+    Args:
+        limits: folder with the limits of the container.
+        visible: number of cores that the process sees; by default it is asked from the system.
     """
-    seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    allowed = _quota()
-    return seen if allowed is None else max(1, min(seen, round(allowed)))
+    if visible is None:
+        visible = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota(limits)
+    return visible if quota is None else max(1, min(visible, round(quota)))
 
 
-def set_up_threads() -> None:
+def set_up_threads(environment: MutableMapping[str, str] = os.environ, cores: int | None = None) -> None:
     """Set the variables for the number of OpenMP's threads and how long they spin, unless the user set them.
 
     They stay set, for this process and its children. OpenMP reads them when torch and NumPy are imported. Only the
     command line calls this: a library leaves the environment alone.
     """
-    if available_cores() < (os.cpu_count() or 1):
-        os.environ.setdefault("OMP_NUM_THREADS", str(available_cores()))
-    if os.environ.keys().isdisjoint({"OMP_WAIT_POLICY", *WAITING}):
-        os.environ.update(WAITING)
+    cores = cores or available_cores()
+    if cores < (os.cpu_count() or 1):
+        environment.setdefault("OMP_NUM_THREADS", str(cores))
+    if environment.keys().isdisjoint({"OMP_WAIT_POLICY", *WAITING}):
+        environment.update(WAITING)
 
 
-def _quota() -> float | None:
+def _quota(limits: Path) -> float | None:
     """Return the container's quota in cores; None without a limit."""
     try:
-        if (CGROUP / "cpu.max").exists():  # version 2
-            time, period = (CGROUP / "cpu.max").read_text().split()
+        if (limits / "cpu.max").exists():  # version 2
+            time, period = (limits / "cpu.max").read_text().split()
         else:
-            time, period = ((CGROUP / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+            time, period = ((limits / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
         return float(time) / float(period) if float(time) > 0 else None
     except (OSError, ValueError):  # "max" is no number
         return None
