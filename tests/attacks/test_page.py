@@ -15,9 +15,9 @@ pytestmark = [pytest.mark.attack, *LEAVES_OPEN]
 
 
 @pytest.fixture
-def client(tmp_path, monkeypatch):
+def client(tmp_path):
     hosts = frozenset({"localhost", "models.example.org"})
-    with shown_page(make_predictor(), tmp_path, monkeypatch, hosts=hosts) as client:
+    with shown_page(make_predictor(), tmp_path, hosts=hosts) as client:
         yield client
 
 

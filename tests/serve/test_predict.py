@@ -149,8 +149,8 @@ def test_other_formats_are_refused(service, form):
 
 def test_large_pictures_are_refused(service, red):
     assert_refused(service().post("/predict", json={"image": encoded(bomb())}), 413, "pixels", "smaller")
-    assert_refused(service(picture_pixels=1199).post("/predict", json={"image": encoded(red)}), 413, "1,199 pixels")
-    assert service(picture_pixels=1200).post("/predict", json={"image": encoded(red)}).status_code == 200
+    assert_refused(service(image_pixels=1199).post("/predict", json={"image": encoded(red)}), 413, "1,199 pixels")
+    assert service(image_pixels=1200).post("/predict", json={"image": encoded(red)}).status_code == 200
     small = service(image_bytes=len(red) - 1)
     assert_refused(small.post("/predict", json={"image": encoded(red)}), 413, "bytes")
     assert service(image_bytes=len(red)).post("/predict", json={"image": encoded(red)}).status_code == 200

@@ -1,4 +1,4 @@
-"""One post to an answer in plain words."""
+"""Score one post, and say the answer in plain words."""
 
 import threading
 from collections.abc import Iterable
@@ -14,27 +14,27 @@ from jointune.evaluation.calibration import presence
 from jointune.inference.predictor import Predictor
 from jointune.modalities.batch import Batch
 
-_FEWEST = 30
-"""Validation posts on which a stated frequency rests."""
+_MIN_MEASURED = 30
+"""Validation posts on which a stated frequency rests, at least."""
 
-_HELD = {"text+image": "text and picture", "text": "a text alone", "image": "a picture alone"}
+_CONTENT = {"text+image": "text and picture", "text": "a text alone", "image": "a picture alone"}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the page shows of one post.
+    """The answer that the page shows.
 
     Attributes:
         sentences: the answer, how sure it is, and what was missing; or why there is none.
-        shares: the probability of each label; empty where there is no answer.
+        probabilities: of each label; empty if there is no answer.
     """
 
     sentences: list[str]
-    shares: dict[str, float] = field(default_factory=dict)
+    probabilities: dict[str, float] = field(default_factory=dict)
 
 
-def one_at_a_time(predictor: Predictor) -> Predictor:
-    """Share a predictor between threads: while a table is scored, single posts wait for a part of it only."""
+def with_lock(predictor: Predictor) -> Predictor:
+    """Return a predictor that threads can share: while a table is scored, single posts wait for one batch only."""
     lock = threading.Lock()
 
     def probabilities(batches: Iterable[Batch], count: int) -> np.ndarray:
@@ -44,18 +44,18 @@ def one_at_a_time(predictor: Predictor) -> Predictor:
     return replace(predictor, probabilities=probabilities)
 
 
-def judge(predictor: Predictor, text: str | None, picture: str | Path | None) -> Verdict:
-    """Score one post.
+def judge(predictor: Predictor, text: str | None, image: str | Path | None) -> Verdict:
+    """Score what the page's inputs hold as one post.
 
     Args:
         predictor: the model.
-        text: None or blank where there is none.
-        picture: path of a picture file.
+        text: None or blank if there is none.
+        image: path of an image file.
 
     Raises:
         JointuneError: something is missing that the model needs, such as the OCR.
     """
-    post = Post(text=text if text and text.strip() else None, image=Path(picture) if picture else None)
+    post = Post(text=text if text and text.strip() else None, image=Path(image) if image else None)
     if post.empty:
         return Verdict(["Type a text, choose a picture, or do both: there is nothing to judge yet."])
     problems: list[Problem] = []
@@ -63,19 +63,18 @@ def judge(predictor: Predictor, text: str | None, picture: str | Path | None) ->
     if not scored:
         return Verdict([f"This picture cannot be used: {problems[0].reason}. Choose another one."])
     row = scored[0].probabilities
-    shares = {label: float(share) for label, share in zip(predictor.labels, row, strict=True)}
-    said = [*_in_words(predictor, row), *_missing(post), *_measured(predictor, post, float(row.max()))]
-    return Verdict(said, shares)
+    sentences = [*_answer(predictor, row), *_missing(post), *_measured(predictor, post, float(row.max()))]
+    return Verdict(sentences, dict(zip(predictor.labels, map(float, row), strict=True)))
 
 
-def _in_words(predictor: Predictor, row: np.ndarray) -> list[str]:
+def _answer(predictor: Predictor, row: np.ndarray) -> list[str]:
     best = predictor.labels[int(row.argmax())]
     answer, confidence = predictor.answer(row)
     if answer == UNSURE != best:
+        least = predictor.least_confidence
         return [
             "The model is unsure.",
-            f"Its best guess is {best}, with {confidence:.1%} confidence; it answers from "
-            f"{predictor.least_confidence:.1%} on.",
+            f"Its best guess is {best}, with {confidence:.1%} confidence; it answers from {least:.1%} on.",
         ]
     return [f"{best}, with {confidence:.0%} confidence."]
 
@@ -89,13 +88,11 @@ def _missing(post: Post) -> list[str]:
 
 
 def _measured(predictor: Predictor, post: Post, confidence: float) -> list[str]:
-    """How often answers of like confidence were right, where that was measured on enough posts like this one."""
+    """Say how often answers of like confidence were right, if that was measured on enough posts like this one."""
     calibration = predictor.about.get("calibration") or {}
     pattern = presence(post.text is not None, post.image is not None)
     for low, high, right, posts in calibration.get("by_presence", {}).get(pattern, []):
-        if low < confidence <= high and posts >= _FEWEST:
-            return [
-                f"Of {posts:,} validation posts with {_HELD[pattern]} and a confidence from {low:.0%} to {high:.0%}, "
-                f"{right:,} were answered rightly."
-            ]
+        if low < confidence <= high and posts >= _MIN_MEASURED:
+            like_this = f"validation posts with {_CONTENT[pattern]} and a confidence from {low:.0%} to {high:.0%}"
+            return [f"Of {posts:,} {like_this}, {right:,} were answered rightly."]
     return []
