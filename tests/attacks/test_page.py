@@ -40,6 +40,7 @@ def ask(client):
 def no_network(monkeypatch):
     """Notes what is looked up or connected to."""
     sought = []
+    # Whatever gradio would connect to, by whichever library, is looked up by this.
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, *_, **__: sought.append(host) or [])
     return sought
 

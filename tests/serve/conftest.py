@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from io import BytesIO
 from pathlib import Path
 
@@ -25,6 +26,13 @@ def file_of(picture: Image.Image, form: str = "PNG") -> bytes:
     file = BytesIO()
     picture.save(file, form)
     return file.getvalue()
+
+
+def wait_for(condition) -> None:
+    until = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 @pytest.fixture(scope="session")

@@ -88,12 +88,6 @@ class ErrorAnswer(BaseModel):
     error: Fault
 
 
-class State(BaseModel):
-    """Whether the service runs."""
-
-    status: str
-
-
 class ModelAnswer(BaseModel):
     """The model that is served."""
 
@@ -124,65 +118,62 @@ _MODEL = {
 }
 
 
+_ERRORS = {
+    400: ("Not a body that can be read.", "Invalid JSON: EOF while parsing", "send UTF-8 JSON"),
+    401: ("Without the token.", "no valid token", "send the header Authorization: Bearer TOKEN"),
+    408: ("The body came too slowly.", "the body did not arrive within 10 s", "send it faster"),
+    413: ("Too large.", "image: more than 25,000,000 pixels", "save it smaller"),
+    415: ("Another type of body or picture.", "the Content-Type is 'text/plain'", "send application/json"),
+    422: ("Not a post.", "neither a text nor a picture", "send at least one of them"),
+    503: ("Not now.", "the queue is full", "try again after the seconds in Retry-After"),
+}
+"""Description of each status, and the reason and remedy of an example."""
+
+_RETRY = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+
+
 def _examples(**values: Any) -> dict[str, Any]:
-    return {name.replace("_", " "): {"value": value} for name, value in values.items()}
+    return {"examples": {name.replace("_", " "): {"value": value} for name, value in values.items()}}
 
 
-def _ok(media_type: str = "application/json", **content: Any) -> dict[int | str, dict[str, Any]]:
-    return {200: {"description": "Done.", "content": {media_type: content}}}
+def _responses(content: dict[str, Any], *errors: int, media_type: str = "application/json") -> dict[str, Any]:
+    """Return a route's argument ``responses``: the content of a good answer, and the errors that it may answer."""
+    responses: dict[int, Any] = {200: {"description": "Done.", "content": {media_type: content}}}
+    for status in errors:
+        description, reason, remedy = _ERRORS[status]
+        example = {"example": {"error": {"reason": reason, "remedy": remedy}}}
+        responses[status] = {"model": ErrorAnswer, "description": description, "content": {"application/json": example}}
+        if status == 503:
+            responses[status]["headers"] = _RETRY
+    return {"responses": responses}
 
 
-def _error(status: int, when: str, reason: str, remedy: str, **more: Any) -> dict[int | str, dict[str, Any]]:
-    example = {"error": {"reason": reason, "remedy": remedy}}
-    content = {"application/json": {"example": example}}
-    return {status: {"model": ErrorAnswer, "description": when, "content": content, **more}}
-
-
-_NO_TOKEN = _error(401, "Without the token.", "no valid token", "send the header Authorization: Bearer TOKEN")
-_BUSY = _error(
-    503,
-    "Not now.",
-    "the queue is full",
-    "try again after the seconds in Retry-After",
-    headers={"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}},
-)
 _FORM_FIELDS: dict[str, dict[str, Any]] = {
     name: {"type": "string", "description": field.description} for name, field in RequestPost.model_fields.items()
 }
 _FORM_FIELDS["image"] |= {"format": "binary", "description": "A picture's file: JPEG, PNG, WebP or GIF."}
+_FORM = {"type": "object", "anyOf": _NOT_EMPTY, "additionalProperties": False, "properties": _FORM_FIELDS}
 _BODIES = {
     "application/json": {
         "schema": {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("RequestPost", "RequestPosts")]},
-        "examples": _examples(
+        **_examples(
             a_text={"text": "what a day"},
             text_and_picture={"text": "what a day", "image": _PIXEL},
             several_posts={"posts": [{"text": "what a day"}, {"image": _PIXEL}]},
         ),
     },
     # An image file is no JSON, so that the example has none.
-    "multipart/form-data": {
-        "schema": {"type": "object", "anyOf": _NOT_EMPTY, "additionalProperties": False, "properties": _FORM_FIELDS},
-        "example": {"text": "what a day"},
-    },
+    "multipart/form-data": {"schema": _FORM, "example": {"text": "what a day"}},
 }
 
-PREDICT: dict[str, Any] = {
-    "responses": {
-        **_ok(examples=_examples(one_post=_ANSWER, several_posts=[_ANSWER, _ANSWER])),
-        **_error(400, "Not a body that can be read.", "Invalid JSON: EOF while parsing", "send UTF-8 JSON"),
-        **_error(408, "The body came too slowly.", "the body did not arrive within 10 s", "send it faster"),
-        **_error(413, "Too large.", "image: more than 25,000,000 pixels", "save it smaller"),
-        **_error(415, "Another type of body or picture.", "the Content-Type is 'text/plain'", "send application/json"),
-        **_error(422, "Not a post.", "neither a text nor a picture", "send at least one of them"),
-        **_NO_TOKEN,
-        **_BUSY,
-    },
+PREDICT = {
+    **_responses(_examples(one_post=_ANSWER, several_posts=[_ANSWER, _ANSWER]), *_ERRORS),
     "openapi_extra": {"requestBody": {"required": True, "content": _BODIES}},
 }
-HEALTHZ: dict[str, Any] = {"responses": _ok(example={"status": "alive"})}
-READYZ: dict[str, Any] = {"responses": {**_ok(example={"status": "ready"}), **_BUSY}}
-METRICS: dict[str, Any] = {"responses": {**_ok("text/plain", example="jointune_waiting_posts 0.0\n"), **_NO_TOKEN}}
-MODEL: dict[str, Any] = {"responses": {**_ok(example=_MODEL), **_NO_TOKEN}}
+HEALTHZ = _responses({"example": {"status": "alive"}})
+READYZ = _responses({"example": {"status": "ready"}}, 503)
+METRICS = _responses({"example": "jointune_waiting_posts 0.0\n"}, 401, media_type="text/plain")
+MODEL = _responses({"example": _MODEL}, 401)
 
 
 def describe_bodies(app: FastAPI) -> None:

@@ -101,12 +101,12 @@ def make_app(
 
             return JSONResponse(await while_connected(request, answer(), limits.timeout))
 
-    @app.get("/healthz", response_model=api_schema.State, **api_schema.HEALTHZ)
+    @app.get("/healthz", response_model=dict[str, str], **api_schema.HEALTHZ)
     async def healthz() -> Response:
         """Answer as long as the process runs."""
         return JSONResponse({"status": "alive"})
 
-    @app.get("/readyz", response_model=api_schema.State, **api_schema.READYZ)
+    @app.get("/readyz", response_model=dict[str, str], **api_schema.READYZ)
     async def readyz() -> Response:
         """Answer 200 when the model is loaded and warm, and posts are answered."""
         if not service.ready:
@@ -120,7 +120,7 @@ def make_app(
 
     @app.get("/model", response_model=api_schema.ModelAnswer, **api_schema.MODEL)
     async def model() -> Response:
-        """Return the model's labels, versions, settings and scores, and its card."""
+        """Return labels, versions, settings and scores of the model, and its card."""
         versions = {"jointune": __version__, "python": platform.python_version()}
         versions |= {name: sys.modules[name].__version__ for name in _LIBRARIES if name in sys.modules}
         return JSONResponse(

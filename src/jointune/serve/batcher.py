@@ -29,7 +29,7 @@ class Batcher:
     Under no load, a post is scored at once and alone. While the model is busy others gather, and are the next batch.
 
     Args:
-        score: posts to their probabilities, float32 [N, C]; only called in the batcher's thread.
+        score: returns the probabilities of posts, float32 [N, C]; only called in the batcher's thread.
         limits: ``max_batch`` and ``max_wait``.
         on_batch: called in the batcher's thread with the size of each batch.
     """

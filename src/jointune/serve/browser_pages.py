@@ -28,10 +28,8 @@ _HEADERS = {
 def home_page(predictor: Predictor, address: str, with_token: bool) -> HTMLResponse:
     """Return the page about the model, its labels, and how to call it.
 
-    Args:
-        predictor: the model. The page tells nothing of it if a token is required, which a browser cannot show.
-        address: address of the service as the browser reached it, with a slash at its end.
-        with_token: whether clients must show a token.
+    It tells nothing of the model if clients must show a token, which a browser cannot. ``address`` is that of the
+    service, as the browser reached it, with a slash at its end.
     """
     token, about, card = "", "", ""
     if with_token:

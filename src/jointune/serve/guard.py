@@ -20,14 +20,7 @@ _CLIENT_LEFT = 499
 
 
 class Guard:
-    """ASGI middleware, outside of everything else.
-
-    Args:
-        app: the application.
-        metrics: where answers are counted.
-        token: the bearer token that clients must show; None if anybody may ask.
-        hosts: the names under which it answers.
-    """
+    """ASGI middleware, outside of everything else; its arguments are those of ``jointune.serve.app.make_app``."""
 
     def __init__(
         self, app: ASGIApp, metrics: ServiceMetrics, token: str | None = None, hosts: Set[str] = LOOPBACK

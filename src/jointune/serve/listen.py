@@ -18,7 +18,7 @@ _READ = 16_384
 """Bytes read from a connection at a time, before others have their turn; also bounds the head of a request."""
 
 _SMALL_CHUNK, _MAX_SMALL_CHUNKS = 64, 1000
-"""Bytes below which a chunk of a body is small, and how many of those are allowed: each costs as much as a large one."""
+"""A chunk of fewer bytes is small, and a body may have so many of them: each costs as much as a large one."""
 
 
 def bind(host: str, port: int) -> socket.socket:

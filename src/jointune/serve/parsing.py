@@ -52,13 +52,9 @@ def media_type(content_type: str) -> str:
 
 
 def parse(body: bytearray, content_type: str) -> tuple[list[Post], bool]:
-    """Return the posts of a request, and whether they came as a list.
+    """Return the posts of a request, and whether they came as a list; ``body`` is emptied, to free its memory.
 
     Blank texts and empty images count as missing, as in every table of posts.
-
-    Args:
-        body: emptied, so that its memory is free again.
-        content_type: the request's.
 
     Raises:
         Refused: 400 or 422, the body is not what it should be.

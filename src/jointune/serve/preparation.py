@@ -2,7 +2,7 @@
 
 import io
 import threading
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -22,10 +22,7 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 
 
 def check_image(content: bytes, limits: Limits) -> bool:
-    """Check an image file by its first bytes only.
-
-    Returns:
-        Whether it is large: such images are decoded one at a time.
+    """Check an image file by its first bytes only, and tell whether it is large, to be decoded alone.
 
     Raises:
         Refused: 413, 415 or 422.
@@ -47,27 +44,15 @@ def check_image(content: bytes, limits: Limits) -> bool:
     return pixels > limits.large_pixels
 
 
-@dataclass(frozen=True)
-class DecodedImage:
-    """An image as the model takes it.
-
-    Attributes:
-        pixels: uint8 [H, W, 3].
-        for_ocr: the image that its text is read from; None if the model does not read it.
-    """
+class DecodedImage(NamedTuple):
+    """An image as the model takes it, uint8 [H, W, 3], and as the OCR does, if the model reads the text in images."""
 
     pixels: np.ndarray
     for_ocr: Image.Image | None
 
 
-@dataclass(frozen=True)
-class PreparedPost:
-    """A post as the model takes it.
-
-    Attributes:
-        tokens: of its text; None if it has none.
-        pixels: uint8 [H, W, 3]; None if it has no image.
-    """
+class PreparedPost(NamedTuple):
+    """The tokens and pixels of a post; None for what it comes without."""
 
     tokens: Tokens | None
     pixels: np.ndarray | None

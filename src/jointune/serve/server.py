@@ -40,14 +40,9 @@ _AFTER_GRACE = 4
 
 @dataclass(frozen=True)
 class Serving:
-    """The configuration of each process of the service; can be pickled.
+    """The configuration of each process of the service, as in ``make_app``; can be pickled.
 
-    Attributes:
-        load: loads the model.
-        limits: how much each process takes on.
-        token: the bearer token that clients must show; None if anybody may ask.
-        allow_urls: whether ``image_url`` is fetched.
-        hosts: the names under which it answers.
+    ``load`` loads the model; ``allow_urls`` has ``image_url`` fetched.
     """
 
     load: Callable[[], Predictor]

@@ -35,14 +35,7 @@ class Service:
         queue: the posts accepted and not answered yet.
         bodies: the bytes of requests and fetched images in memory.
 
-    Args:
-        predictor: the model.
-        limits: how much it takes on.
-        metrics: where batches and the queue are counted.
-        fetch: gets the images of ``image_url``; None if that is not allowed.
-
-    Raises:
-        MissingExtraError: the model reads the text in images, and the OCR is not installed.
+    Its arguments, and the error that it raises, are those of ``jointune.serve.app.make_app``.
     """
 
     def __init__(self, predictor: Predictor, limits: Limits, metrics: ServiceMetrics, fetch: Fetch | None) -> None:
@@ -84,11 +77,7 @@ class Service:
         return await _run(self._texts, function, *arguments)
 
     async def answer(self, posts: Sequence[Post], as_list: bool = False) -> list[dict[str, Any]]:
-        """Return an ``Answer`` for each post, in order.
-
-        Args:
-            posts: what to score.
-            as_list: whether errors name the post that they are about.
+        """Return an ``Answer`` for each post, in order; ``as_list`` has errors name the post that they are about.
 
         Raises:
             Refused: the queue is full, or an image cannot be fetched or used.

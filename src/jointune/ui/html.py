@@ -22,13 +22,7 @@ _TEXT = 200
 
 
 def heading(name: str, about: Mapping[str, Any], labels: Sequence[str]) -> str:
-    """Return the model's name, labels and encoders, and its accuracy.
-
-    Args:
-        name: of its folder.
-        about: ``Predictor.about``.
-        labels: of the model.
-    """
+    """Return a model's name, labels and encoders, and its accuracy; ``about`` is that of the predictor."""
     facts = [f"It tells apart: <b>{escape(', '.join(labels))}</b>."]
     encoders = [about[side]["name"] for side in ("text_encoder", "image_encoder") if side in about]
     learned = sum(about.get("data", {}).get("training", {}).values())

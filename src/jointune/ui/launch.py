@@ -66,11 +66,11 @@ def make_app(
     examples: Sequence[Example] = (),
     hosts: Set[str] = LOOPBACK,
 ) -> FastAPI:
-    """Return the page as an application.
+    """Return the page of a model as an application.
 
     Args:
         predictor: the model.
-        folder: takes the scored tables; that of ``gradio_folder``.
+        folder: takes uploads and scored tables, and no file elsewhere is read or given out; that of ``gradio_folder``.
         name: of the model.
         examples: posts to try it on.
         hosts: the names under which it is shown; see ``jointune.serve.hosts.allowed_hosts``.

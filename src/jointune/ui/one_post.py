@@ -45,12 +45,7 @@ def with_lock(predictor: Predictor) -> Predictor:
 
 
 def judge(predictor: Predictor, text: str | None, image: str | Path | None) -> Verdict:
-    """Score what the page's inputs hold as one post.
-
-    Args:
-        predictor: the model.
-        text: None or blank if there is none.
-        image: path of an image file.
+    """Score the page's inputs as one post; its text may be None or blank, its image is the path of a file.
 
     Raises:
         JointuneError: something is missing that the model needs, such as the OCR.

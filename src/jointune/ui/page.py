@@ -36,16 +36,7 @@ _INTERNAL = {"api_visibility": "private", "show_progress": "minimal"}
 def mount_page(
     app: FastAPI, predictor: Predictor, folder: Path, name: str, examples: Sequence[Example], max_file_size: int
 ) -> FastAPI:
-    """Mount the page for one model at the root of an application.
-
-    Args:
-        app: the application.
-        predictor: the model.
-        folder: takes uploads and scored tables: no file elsewhere is read or given out.
-        name: of the model.
-        examples: posts to try it on.
-        max_file_size: bytes of one upload.
-    """
+    """Mount the page of a model at the root of an application; see ``jointune.ui.launch.make_app``."""
     predictor = with_lock(predictor)
     with gr.Blocks(title=f"{name} - jointune", analytics_enabled=False, delete_cache=(_DAY // 24, _DAY)) as page:
         gr.HTML(heading(name, predictor.about, predictor.labels), elem_classes="model")
