@@ -215,7 +215,7 @@ def test_a_client_that_hangs_up_is_not_worked_for():
     asyncio.run(play())
 
 
-@pytest.mark.parametrize("limits", [{"queue": 63}, {"max_batch": 0}, {"timeout": -1}, {"bodies_bytes": 1}])
+@pytest.mark.parametrize("limits", [{"queue": 63}, {"max_batch": 0}, {"timeout": -1}])
 def test_limits_that_make_no_sense_are_refused(limits):
     from jointune.errors import SettingsError
 

@@ -67,7 +67,6 @@ def serve(
         queue=queue,
         timeout=timeout,
         body_bytes=int(max_body * MEGABYTE),
-        bodies_bytes=4 * int(max_body * MEGABYTE),
         image_bytes=int(max_picture * MEGABYTE),
         image_pixels=int(max_pixels * 1e6),
     )

@@ -14,8 +14,7 @@ from jointune.serve.limits import Limits
 from jointune.serve.log import log_error
 from jointune.serve.preparation import PreparedPost
 
-_LAST_BATCH = 2.0
-"""Seconds that the end of the service waits for the model."""
+_LAST_BATCH = 2.0  # seconds that the end of the service waits for the model
 
 
 class _Job(NamedTuple):

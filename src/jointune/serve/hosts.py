@@ -13,8 +13,7 @@ from starlette.types import Scope
 from jointune.errors import SettingsError, setting
 from jointune.serve.refusal import Refused
 
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
-"""Always allowed: no other site can have these names."""
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})  # always allowed: no other site can have these names
 
 _NAME = r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\]"
 _HOST = rf"({_NAME})(?::[0-9]{{1,5}})?"

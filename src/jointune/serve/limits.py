@@ -8,11 +8,8 @@ from dataclasses import dataclass, fields
 from jointune.errors import SettingsError, setting
 from jointune.utils.threads import available_cores
 
-MAX_POSTS = 64
-"""Posts in one request."""
-
-MAX_CHARACTERS = 1_000_000
-"""Characters of one text."""
+MAX_POSTS = 64  # posts in one request
+MAX_CHARACTERS = 1_000_000  # characters of one text
 
 MEGABYTE = 1_000_000
 
@@ -30,7 +27,6 @@ class Limits:
         timeout: seconds from the end of a request's body to its answer; then the answer is 503.
         body_bytes: bytes of one request.
         body_seconds: within which a request's head, and then its body, must have arrived.
-        bodies_bytes: bytes of all requests together that are in memory at a time.
         image_bytes: bytes of one image file.
         image_pixels: pixels of one image, before it is resized.
         large_pixels: pixels from which on an image is decoded alone: at 8 bytes a pixel, for WebP 17, several at a
@@ -48,7 +44,6 @@ class Limits:
     timeout: float = 10.0
     body_bytes: int = 16 * MEGABYTE
     body_seconds: float = 10.0
-    bodies_bytes: int = 64 * MEGABYTE
     image_bytes: int = 10 * MEGABYTE
     image_pixels: int = 25_000_000
     large_pixels: int = 2_000_000
@@ -67,11 +62,11 @@ class Limits:
                 f"{setting('queue', self.queue)}: must be {MAX_POSTS} or more, the posts of one full request",
                 setting="queue",
             )
-        if self.bodies_bytes < self.body_bytes:
-            raise SettingsError(
-                f"bodies_bytes={self.bodies_bytes}: must hold one request of {self.body_bytes} bytes",
-                setting="bodies_bytes",
-            )
+
+    @property
+    def bodies_bytes(self) -> int:
+        """Bytes of all requests together that are in memory at a time."""
+        return 4 * self.body_bytes
 
     @property
     def grace(self) -> int:

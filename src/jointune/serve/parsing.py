@@ -19,14 +19,12 @@ _MAX_STRUCTURE = 64 * MAX_POSTS
 """Characters of JSON that are neither blank nor in a string: several times what the most posts take. Without a bound, a
 body of a million keys or numbers would become gigabytes of objects and errors."""
 
-_CHUNK = 1 << 16
-"""Bytes of JSON that are looked at before other threads run."""
+_CHUNK = 1 << 16  # bytes of JSON that are looked at before other threads run
 
 _MAX_PARTS = 8
 _MAX_PART_HEADERS = 4096  # bytes
 _MAX_BOUNDARY = 70  # RFC 2046
-_WINDOW = 1 << 20
-"""Bytes of a form that are searched before other threads run."""
+_WINDOW = 1 << 20  # bytes of a form that are searched before other threads run
 
 _FORM_REMEDY = "send multipart/form-data with a field text, a file image, or both"
 _REMEDIES = {

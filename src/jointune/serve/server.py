@@ -25,17 +25,10 @@ from jointune.serve.log import log_event, log_to_stdout
 from jointune.serve.service_metrics import CELLS, ServiceMetrics
 from jointune.utils.memory import return_large_blocks
 
-_UNUSABLE = 2
-"""Exit code of a process that cannot serve."""
-
-_STEADY = 60.0
-"""Seconds that a worker has run after which its end counts as a single mishap."""
-
-_MAX_PAUSE = 16.0
-"""Seconds between a worker's end and the next one's start, at most."""
-
-_AFTER_GRACE = 4
-"""Seconds from the last answer of a worker to its end, by when its model and its threads have finished."""
+_UNUSABLE = 2  # exit code of a process that cannot serve
+_STEADY = 60.0  # seconds that a worker has run after which its end counts as a single mishap
+_MAX_PAUSE = 16.0  # seconds between a worker's end and the next one's start, at most
+_AFTER_GRACE = 4  # seconds from the last answer of a worker to its end, by when its model and its threads have finished
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,7 @@ T = TypeVar("T")
 Fetch = Callable[[str], bytes]
 """Returns the content at an address, or raises ``Refused``."""
 
-_FETCHERS = 8
-"""Threads that fetch images: they wait for other servers, and must not keep the decoders waiting."""
+_FETCHERS = 8  # threads that fetch images: they wait for other servers, and must not keep the decoders waiting
 
 
 class Service:

@@ -24,8 +24,7 @@ _LATENCY = len(_REQUESTS)
 _BATCHES = _LATENCY + len(_SECONDS) + 2
 _WAITING = _BATCHES + len(_POSTS) + 2
 
-CELLS = _WAITING + 1
-"""Numbers that a process counts."""
+CELLS = _WAITING + 1  # numbers that a process counts
 
 
 class ServiceMetrics(Collector):

@@ -11,12 +11,10 @@ from jointune.demo import POSTS
 from jointune.errors import PostsError
 from jointune.modalities.image.open import open_image
 
-_DEMO_IDS = ("post050", "post006", "post012")
-"""Demo posts in which text and picture say different things."""
+_DEMO_IDS = ("post050", "post006", "post012")  # demo posts in which text and picture say different things
 
 _MAX_EXAMPLES = 6
-_EDGE = 640
-"""Pixels of an image's longer side: it is shown, and scored, from a copy of that size at most."""
+_EDGE = 640  # pixels of an image's longer side: it is shown, and scored, from a copy of that size at most
 
 
 class Example(NamedTuple):

@@ -11,14 +11,9 @@ from jointune.data.post import ImageSource, Post
 from jointune.data.problems import Problem
 from jointune.modalities.image.open import open_image
 
-_MAX_LISTED = 100
-"""Problems that are shown; a page with many thousands of lines helps nobody."""
-
-_EDGE = 96
-"""Pixels of a thumbnail's longer side."""
-
-_TEXT = 200
-"""Characters of a text that the preview shows."""
+_MAX_LISTED = 100  # problems that are shown; a page with many thousands of lines helps nobody
+_EDGE = 96  # pixels of a thumbnail's longer side
+_TEXT = 200  # characters of a text that the preview shows
 
 
 def heading(name: str, about: Mapping[str, Any], labels: Sequence[str]) -> str:

@@ -21,14 +21,9 @@ from jointune.utils.extras import require
 _POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; base-uri 'self'; form-action 'self'"
 """The browser then refuses to load anything from elsewhere, such as an image that a model card names."""
 
-_MAX_UPLOAD = 10**9
-"""Bytes of one file: a table, or a zip of images."""
-
-_MAX_REQUEST = 10**6
-"""Bytes of any other request."""
-
-_HEAD_SECONDS, _CONNECTIONS = 60, 200
-"""Limits of ``run_server``."""
+_MAX_UPLOAD = 10**9  # bytes of one file: a table, or a zip of images
+_MAX_REQUEST = 10**6  # bytes of any other request
+_HEAD_SECONDS, _CONNECTIONS = 60, 200  # Limits of ``run_server``
 
 _FILE, _UPLOAD = "/gradio_api/file=", "/gradio_api/upload"
 _PATHS = re.compile(

@@ -18,8 +18,7 @@ from jointune.utils.wording import counted, listed
 TEXT, IMAGE = "text", "image"
 """The columns, as ``jointune predict`` names them by default."""
 
-_PREVIEWED = 20
-"""Scored posts that are shown."""
+_PREVIEWED = 20  # scored posts that are shown
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from jointune.evaluation.calibration import presence
 from jointune.inference.predictor import Predictor
 from jointune.modalities.batch import Batch
 
-_MIN_MEASURED = 30
-"""Validation posts on which a stated frequency rests, at least."""
+_MIN_MEASURED = 30  # validation posts on which a stated frequency rests, at least
 
 _CONTENT = {"text+image": "text and picture", "text": "a text alone", "image": "a picture alone"}
 

@@ -26,8 +26,7 @@ _THEME = gr.themes.Default(
     primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
 ).set(button_primary_background_fill="*primary_600", button_primary_background_fill_hover="*primary_700")
 
-_DAY = 24 * 60 * 60
-"""Seconds that uploads and scored tables stay: a page that is up for weeks must not fill the disk."""
+_DAY = 24 * 60 * 60  # seconds that uploads and scored tables stay: a page that is up for weeks must not fill the disk
 
 _INTERNAL = {"api_visibility": "private", "show_progress": "minimal"}
 """Options of every event: it is the page's own, not an API."""

@@ -10,17 +10,10 @@ from typing import Self
 from jointune.data.problems import Problem
 from jointune.errors import PostsError, first_line
 
-MAX_ENTRIES = 100_000
-"""Files in one zip: their list is in memory."""
-
-MAX_IMAGE_BYTES = 32 * 2**20
-"""Bytes of one image, unpacked: a small zip file may hold gigabytes of zeros."""
-
-_MAX_LIST_BYTES = 32 * 2**20
-"""Bytes of the zip's list of files, which takes far more in memory."""
-
-_MAX_UNPACKED_BYTES = 8 * 2**30
-"""Bytes of all images together, as often as the table names each."""
+MAX_ENTRIES = 100_000  # files in one zip: their list is in memory
+MAX_IMAGE_BYTES = 32 * 2**20  # bytes of one image, unpacked: a small zip file may hold gigabytes of zeros
+_MAX_LIST_BYTES = 32 * 2**20  # bytes of the zip's list of files, which takes far more in memory
+_MAX_UNPACKED_BYTES = 8 * 2**30  # bytes of all images together, as often as the table names each
 
 _logger = logging.getLogger(__name__)
 
