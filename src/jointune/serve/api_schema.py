@@ -76,7 +76,7 @@ class Answer(BaseModel):
 
 
 class Fault(BaseModel):
-    """Why a request was refused, and what to do about it."""
+    """Reason of a refusal, and what to do about it."""
 
     reason: str
     remedy: str

@@ -19,7 +19,7 @@ from jointune.serve.hosts import LOOPBACK
 from jointune.serve.limits import Limits
 from jointune.serve.log import log_event
 from jointune.serve.parsing import media_type, parse
-from jointune.serve.refusal import Refused, busy, error_response
+from jointune.serve.refusal import Refused, busy
 from jointune.serve.request_io import read_body, while_connected
 from jointune.serve.service import Fetch, Service
 from jointune.serve.service_metrics import ServiceMetrics
@@ -82,7 +82,7 @@ def make_app(
     @app.exception_handler(HTTPException)
     async def no_such_route(_: Request, error: HTTPException) -> Response:
         remedy = "see /docs or /openapi.json for what there is"
-        return error_response(error.status_code, str(error.detail), remedy, error.headers)
+        return Refused(error.status_code, str(error.detail), remedy, error.headers).response()
 
     @app.post("/predict", response_model=api_schema.Answer | list[api_schema.Answer], **api_schema.PREDICT)
     async def predict(request: Request) -> Response:

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from jointune.serve.hosts import LOOPBACK, check_host
 from jointune.serve.log import log_error, log_event
-from jointune.serve.refusal import Refused, error_response
+from jointune.serve.refusal import Refused
 from jointune.serve.service_metrics import ServiceMetrics
 
 OPEN = ("/", "/docs", "/healthz", "/readyz")
@@ -46,8 +46,8 @@ class Guard:
         except Exception as error:
             log_error("failed", error, id=exchange.id)
             if not exchange.status:
-                answer = error_response(500, "an error of the server", f"tell whoever runs it: request {exchange.id}")
-                await answer(scope, exchange.receive, exchange.send)
+                answer = Refused(500, "an error of the server", f"tell whoever runs it: request {exchange.id}")
+                await answer.response()(scope, exchange.receive, exchange.send)
         finally:
             seconds = time.perf_counter() - start
             status = exchange.status or 503  # without an answer, the end of the server cut the request off

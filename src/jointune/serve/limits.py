@@ -70,7 +70,7 @@ class Limits:
 
     @property
     def grace(self) -> int:
-        """Seconds that accepted requests have to finish after the service was told to end."""
+        """Seconds that accepted requests have to finish after the service has to end."""
         return math.ceil(self.timeout) + 1
 
 

@@ -82,7 +82,7 @@ def run_server(
     connections: int,
     **options: Any,
 ) -> None:
-    """Serve an application until the process is told to end.
+    """Serve an application until a signal ends the process.
 
     Args:
         app: the application.

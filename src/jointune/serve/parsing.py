@@ -87,7 +87,7 @@ def _parse_json(body: bytearray) -> RequestPost | RequestPosts:
     posts = content.posts if isinstance(content, RequestPosts) else []
     # Unknown keys were refused, so that those in excess repeat others, of which each reader may take another one.
     if structure.count(b":") > sum(len(part.model_fields_set) for part in (content, *posts)):
-        raise Refused(422, "a key is given twice", "leave one of them out")
+        raise Refused(422, "a key is there twice", "leave one of them out")
     return content
 
 

@@ -24,13 +24,8 @@ class Refused(JointuneError):  # noqa: N818 - nothing went wrong in the program
         return Refused(self.status, f"{place}: {self.reason}", self.remedy, self.headers)
 
     def response(self) -> JSONResponse:
-        """Return the answer to send."""
-        return error_response(self.status, self.reason, self.remedy, self.headers)
-
-
-def error_response(status: int, reason: str, remedy: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Return ``{"error": {"reason": ..., "remedy": ...}}``."""
-    return JSONResponse({"error": {"reason": reason, "remedy": remedy}}, status, dict(headers or {}))
+        """Return the answer to send: ``{"error": {"reason": ..., "remedy": ...}}``."""
+        return JSONResponse({"error": {"reason": self.reason, "remedy": self.remedy}}, self.status, self.headers)
 
 
 def busy(reason: str) -> Refused:

@@ -65,7 +65,7 @@ class Service:
         self._warm = True
 
     async def stop(self) -> None:
-        """Score what the model was given, and end the threads."""
+        """Score what waits for the model, and end the threads."""
         self._warm = False
         for pool in (self._texts, self._decoders, self._large, self._fetchers):
             pool.shutdown(wait=False, cancel_futures=True)

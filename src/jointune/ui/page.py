@@ -109,7 +109,7 @@ def _one_post(predictor: Predictor, folder: Path, examples: Sequence[Example]) -
             image.preprocess = lambda payload: payload.path if payload else None
             button = gr.Button("Judge this post", variant="primary")
         with gr.Column():
-            sentences = gr.HTML(elem_classes="said")
+            sentences = gr.HTML(elem_classes="sentences")
             bars = gr.Label(label="Confidence in each label", show_heading=False, visible=False, elem_classes="bars")
             inputs, outputs = [text, image], [sentences, bars]
             if examples:
@@ -160,7 +160,7 @@ def _many_posts(predictor: Predictor, folder: Path) -> None:
         table = gr.File(label="Table (CSV)", file_types=[".csv"], height=140)
         images = gr.File(label="Pictures (zip), if there are any", file_types=[".zip"], height=140)
     button = gr.Button("Score the table", variant="primary")
-    sentences = gr.HTML(elem_classes="said")
+    sentences = gr.HTML(elem_classes="sentences")
     scored = gr.File(label="Scored table", interactive=False, visible=False)
-    charts, problems = gr.HTML(elem_classes="scored"), gr.HTML(elem_classes="listed")
+    charts, problems = gr.HTML(elem_classes="scored"), gr.HTML(elem_classes="problems")
     _while_working(button.click, button, score, [table, images], [sentences, charts, problems, scored])
