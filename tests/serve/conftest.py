@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -98,6 +99,12 @@ class Running:
 @pytest.fixture
 def running():
     """Starts a service in a process of its own: ``running(delay=0.1, limits={...}, workers=2)``."""
+    with running_services() as start:
+        yield start
+
+
+@contextmanager
+def running_services():
     started = []
 
     def start(**told):

@@ -19,7 +19,7 @@ import pytest
 
 from jointune.serve.limits import Limits
 from jointune.serve.server import Worker, WorkerPlace
-from serve.conftest import wait_for
+from serve.conftest import running_services, wait_for
 
 
 def ask(running, body=b'{"text": "good"}', path="/predict"):
@@ -104,8 +104,15 @@ def test_a_client_that_does_not_finish_does_not_hold_up_the_end(running):
         assert time.monotonic() - began < 5
 
 
-def test_slow_heads_and_bodies_are_ended(running):
-    one = running(limits={"body_seconds": 0.6})
+@pytest.fixture(scope="module")
+def strict():
+    """A service with little patience, for small bodies."""
+    with running_services() as start:
+        yield start(limits={"body_seconds": 0.6, "body_bytes": 100_000})
+
+
+def test_slow_heads_and_bodies_are_ended(strict):
+    one = strict
     with connect(one) as head, connect(one) as body, connect(one) as second:
         body.sendall(HEAD + b"Content-Length: 100\r\n\r\n")
         second.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -130,8 +137,8 @@ def test_slow_heads_and_bodies_are_ended(running):
     assert ask(one)[0] == 200
 
 
-def test_too_large_bodies_are_refused_before_they_are_read(running):
-    one = running(limits={"body_bytes": 100_000})
+def test_too_large_bodies_are_refused_before_they_are_read(strict):
+    one = strict
     with connect(one) as line:
         line.sendall(HEAD + b"Content-Length: 1000000000\r\nExpect: 100-continue\r\n\r\n")
         answer = all_of(line)
