@@ -175,12 +175,12 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         """
         classes = self._fitted().classes_
         if abstain is None:
-            return classes[self.predict_proba(posts).argmax(1)]
+            return classes[self.predictor_.target.choose(self.predict_proba(posts))]
         if isinstance(abstain, bool) or not isinstance(abstain, int | float | np.number):
             raise SettingsError(f"abstain={abstain!r}: give a number", setting="abstain")
         least = least_confidence(self.calibration_, abstain, self._class_names)
         scores = self.predict_proba(posts)
-        return np.where(scores.max(1) >= least, classes.astype(object)[scores.argmax(1)], UNSURE)
+        return np.where(scores.max(1) >= least, classes.astype(object)[self.predictor_.target.choose(scores)], UNSURE)
 
     def score_stream(
         self,

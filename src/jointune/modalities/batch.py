@@ -24,6 +24,11 @@ class Preprocessor:
 
     name: ClassVar[str]
 
+    @property
+    def columns(self) -> dict[str, Sequence[str] | None]:
+        """The columns of a table that it reads by their own names, with their categories; None for numbers."""
+        return {}
+
     def rows(self, posts: Sequence[Post]) -> Sequence[Any]:
         """Prepare posts; images are prepared while they are decoded instead."""
         raise NotImplementedError

@@ -83,6 +83,10 @@ class SingleLabel:
         powers = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
         return powers / powers.sum(1, keepdims=True)
 
+    def choose(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return the number of each post's most probable label, int64 [N], from float [N, C]."""
+        return probabilities.argmax(1)
+
     def answer(self, probabilities: np.ndarray, least_confidence: float = 0.0) -> tuple[str, float]:
         """Return the most probable label of one post, and its confidence.
 
@@ -90,7 +94,7 @@ class SingleLabel:
             probabilities: float [C].
             least_confidence: with less, the answer is ``UNSURE``.
         """
-        best = int(probabilities.argmax())
+        best = int(self.choose(probabilities[None])[0])
         confidence = float(probabilities[best])
         return self.labels[best] if confidence >= least_confidence else UNSURE, confidence
 

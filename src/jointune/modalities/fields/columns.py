@@ -104,6 +104,11 @@ class FieldsPreprocessor(Preprocessor):
         raise_problems(problems, "fields")
         return rows
 
+    @property
+    def columns(self) -> dict[str, Sequence[str] | None]:
+        """The columns, with their categories; None for numbers."""
+        return {**dict.fromkeys(self.numbers), **self.categories}
+
     def notes(self, posts: Iterable[Post], part: str) -> list[str]:
         """Describe what is missing in posts, and which categories no training post has; one sentence a column.
 
