@@ -14,7 +14,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from results import circumstances, parser, save, show
@@ -27,11 +26,12 @@ from jointune.config import Config
 from jointune.data.read import read_posts
 from jointune.demo import POSTS
 from jointune.encoders.loading import load_image_encoder, load_text_encoder
-from jointune.modalities.image.store import ImageStore, store_images
-from jointune.modalities.text.tokens import encode_posts
-from jointune.model import Inputs, JointModel, make_model
-from jointune.training.forward import autocast, supports_bf16, to_inputs
-from jointune.training.frozen_cache import run_frozen_layers
+from jointune.modalities.image.store import ImageRows, ImageStore, store_images
+from jointune.modalities.rows import Rows
+from jointune.modalities.text.tokens import TextRows
+from jointune.model import Inputs, JointModel, autocast, make_model, supports_bf16, to_inputs
+from jointune.targets.single_label import SingleLabel
+from jointune.training.frozen_cache import cache_frozen_layers
 from jointune.training.microbatches import part_size
 from jointune.training.trainer import Validation, fine_tune
 from jointune.training.training_set import TrainingSet
@@ -56,9 +56,9 @@ def preloaded(training: TrainingSet, config: Config, device: torch.device) -> li
 
 
 def pooled_sum(model: JointModel, inputs: Inputs) -> Tensor:
-    """A number to take gradients of that takes no arithmetic beside the encoders'."""
-    states = (model.encode_text(inputs), model.encode_image(inputs))
-    return torch.stack([said.pooled.float().sum() for said in states if said is not None]).sum()
+    """Return a number to take gradients of that takes no arithmetic beside the encoders'."""
+    outputs = [model.encode(name, inputs) for name in model.encoders]
+    return torch.stack([output.pooled.float().sum() for output in outputs if output is not None]).sum()
 
 
 def convolution_backward_flops(
@@ -84,7 +84,7 @@ def training_flops(model: JointModel, steps: list[list[Inputs]], device: torch.d
 
 def bare_epoch(model: JointModel, steps: list[list[Inputs]], device: torch.device) -> None:
     """Both encoders forward and backward, and AdamW: what no training of them can do without."""
-    encoders = [*model.text_encoder.parameters(), *model.image_encoder.parameters()]
+    encoders = model.encoders.parameters()
     optimizer = torch.optim.AdamW([weight for weight in encoders if weight.requires_grad], lr=0.0, fused=True)
     for parts in steps:
         for inputs in parts:
@@ -110,11 +110,13 @@ def main(options: Namespace) -> None:
         image_encoder.freeze_lower(classifier.train_layers)
     store = ImageStore((*image.resize, 3))
     posts, places, _ = store_images(posts, image, store, "skip", QuietBar())
-    classes = sorted({str(label) for label in posts.labels})
-    labels = np.array([classes.index(str(label)) for label in posts.labels], dtype=np.int64)
-    training = TrainingSet(encode_posts(posts, text), places, store, labels, text, image)
-    model = make_model(text_encoder, image_encoder, classifier.fusion, len(classes), probe=True).to(device)
-    run_frozen_layers(model, training, config, device, QuietBar(), mirrored=config.augment)
+    target = SingleLabel(posts.label_names)
+    rows = {"text": TextRows(posts, text), "image": ImageRows(places, image, store)}
+    training = TrainingSet(rows, target.encode(posts))
+    nothing = TrainingSet({name: Rows([], one.preprocessor) for name, one in rows.items()}, training.labels[:0])
+    encoders = {"text": text_encoder, "image": image_encoder}
+    model = make_model(encoders, classifier.fusion, target.outputs, probe=True).to(device)
+    cache_frozen_layers(model, training, nothing, config, device, QuietBar())
     steps = preloaded(training, config, device)
 
     flops = training_flops(model.train(), steps, device)
@@ -129,7 +131,7 @@ def main(options: Namespace) -> None:
         # No validation: how often posts are scored is the user's choice, and arithmetic as well.
         "epoch of fine-tuning": (
             flops,
-            lambda: fine_tune(model, training, lambda _: Validation((0.0,), 0.0, {}), config, accelerator),
+            lambda: fine_tune(model, training, lambda _: Validation((0.0,), 0.0, {}), config, accelerator, target),
         ),
     }
 

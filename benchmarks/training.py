@@ -7,6 +7,7 @@ against the way a plain loop would do it. Rounds of the ways alternate, so that 
 import time
 from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -20,11 +21,11 @@ from jointune.demo import POSTS
 from jointune.encoders.loading import load_image_encoder, load_text_encoder
 from jointune.modalities.batch import Batch, collate
 from jointune.modalities.image.open import open_image
-from jointune.modalities.image.store import ImageStore, store_images
-from jointune.modalities.text.tokens import Tokens
-from jointune.model import JointModel, make_model
-from jointune.training.forward import autocast, to_inputs
-from jointune.training.frozen_cache import run_frozen_layers
+from jointune.modalities.image.store import ImageRows, ImageStore, store_images
+from jointune.modalities.rows import Rows
+from jointune.modalities.text.tokens import TextRows, Tokens
+from jointune.model import JointModel, autocast, make_model, to_inputs
+from jointune.training.frozen_cache import cache_frozen_layers
 from jointune.training.training_set import TrainingSet
 from jointune.utils.progress import QuietBar
 
@@ -37,7 +38,7 @@ def new_model(train_layers: float | None) -> JointModel:
     if train_layers is not None:
         text.freeze_lower(train_layers)
         image.freeze_lower(train_layers)
-    return make_model(text, image, JointClassifier().fusion, 3, probe=True).train()
+    return make_model({"text": text, "image": image}, JointClassifier().fusion, 3, probe=True).train()
 
 
 def main(options: Namespace) -> None:
@@ -48,12 +49,13 @@ def main(options: Namespace) -> None:
     upper, whole = new_model(JointClassifier().train_layers), new_model(None)
     store = ImageStore((*image.resize, 3))
     posts, places, _ = store_images(posts, image, store, "skip", QuietBar())
-    encoded = text.encode([post.text or "" for post in posts])
+    labels, preprocessors = np.zeros(len(posts), dtype=np.int64), {"text": text, "image": image}
     training, known = (
-        TrainingSet(encoded, places, store, np.zeros(len(posts), dtype=np.int64), text, image) for _ in range(2)
+        TrainingSet({"text": TextRows(posts, text), "image": ImageRows(places, image, store)}, labels) for _ in range(2)
     )
     recipe = JointClassifier().validated()
-    run_frozen_layers(upper, known, recipe, torch.device("cpu"), QuietBar(), pictures=not recipe.augment)
+    nothing = TrainingSet({name: Rows([], one) for name, one in preprocessors.items()}, labels[:0])
+    cache_frozen_layers(upper, known, nothing, recipe, torch.device("cpu"), QuietBar())
     chosen = training.epoch_order(BATCH, 0, 0)
 
     optimizers = {model: torch.optim.AdamW(model.parameters(), lr=0.0, fused=True) for model in (upper, whole)}
@@ -66,14 +68,16 @@ def main(options: Namespace) -> None:
 
     def decoded(step: int) -> Batch:
         indices = chosen[step % len(chosen)]
-        pixels = [image.crop(image.prepare(open_image(posts[i].image))) for i in indices if posts[i].image]
-        tokens = text.encode([posts[i].text or "" for i in indices])
-        return collate(indices, tokens, pixels, text, training.labels[indices])
+        images = [posts[i].image for i in indices]
+        pixels = [None if one is None else image.crop(image.prepare(open_image(one))) for one in images]
+        rows = {"text": text.rows([posts[i] for i in indices]), "image": pixels}
+        return collate(indices, rows, preprocessors, training.labels[indices])
 
     def padded(step: int) -> Batch:
         batch = stored(step)
-        rows = [Tokens(np.resize(encoded[i].ids, text.max_tokens)) for i in batch.indices]
-        return Batch(batch.indices, batch.present, text.pad(rows), batch.pixels, batch.labels)
+        texts = [row for i in batch.indices if (row := training.rows["text"].row(i)) is not None]
+        rows = [Tokens(np.resize(row.ids, text.max_tokens)) for row in texts]
+        return replace(batch, inputs={**batch.inputs, "text": text.collate(rows)})
 
     def seconds(batch_of: Callable[[int], Batch], precision: str, model: JointModel = upper) -> float:
         optimizer = optimizers[model]

@@ -178,7 +178,7 @@ def test_a_fusion_of_ones_own(tiny_settings, posts_csv, tmp_path):
     loaded = JointClassifier.load(tmp_path / "bundle", fusion=SumFusion)
     np.testing.assert_array_equal(loaded.predict_proba(posts), classifier.predict_proba(posts))
     with pytest.raises(SettingsError, match="dim"):
-        JointClassifier(**tiny_settings | {"fusion": lambda text, image: torch.nn.Identity()}).fit(posts)
+        JointClassifier(**tiny_settings | {"fusion": lambda dims: torch.nn.Identity()}).fit(posts)
 
 
 def test_the_validation_part_shares_nothing_with_training(tiny_settings, posts_csv):

@@ -43,15 +43,16 @@ def test_what_is_no_dual_encoder_is_named(tiny_text, tmp_path):
 
 
 def test_the_fusion_starts_from_the_cosines_of_the_checkpoint(dual):
-    towers = load_text_encoder(dual)[0].dim, load_image_encoder(dual)[0].dim
-    fusion = FromCheckpoint(dual)(*towers).eval()
+    fusion = FromCheckpoint(dual)({"text": load_text_encoder(dual)[0].dim, "image": load_image_encoder(dual)[0].dim})
+    fusion.eval()
     text, preprocessor, _ = load_text_encoder(dual)
     image = load_image_encoder(dual)[0].eval()
     tokens = {name: torch.from_numpy(row) for name, row in preprocessor.collate(preprocessor.encode(["good"])).items()}
     pixels = torch.randint(0, 256, (1, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     model = t.AutoModel.from_pretrained(dual).eval()
     with torch.no_grad():
-        joint = fusion(text.eval()(tokens), image(pixels), torch.ones(1, 2, dtype=torch.bool))
+        outputs = {"text": text.eval()(tokens), "image": image({"pixels": pixels})}
+        joint = fusion(outputs, torch.ones(1, 2, dtype=torch.bool))
         normalised = (pixels.permute(0, 3, 1, 2).float() - image.mean) / image.std
         inputs = {name: tokens[name] for name in preprocessor.inputs}
         theirs = model(**inputs, pixel_values=normalised)
@@ -62,7 +63,7 @@ def test_the_fusion_starts_from_the_cosines_of_the_checkpoint(dual):
 
 def test_other_towers_than_the_checkpoints_are_refused(tiny_clip):
     with pytest.raises(SettingsError, match="for encoders 16 and 24 wide, not 16 and 99"):
-        FromCheckpoint(tiny_clip)(16, 99)
+        FromCheckpoint(tiny_clip)({"text": 16, "image": 99})
     with pytest.raises(SettingsError, match="fusion, text_encoder: the checkpoint"):
         clip_classifier(tiny_clip, fusion="concat", text_encoder="minilm-l6")
 
@@ -90,8 +91,9 @@ def test_it_learns_and_its_bundle_needs_no_checkpoint(dual, settings, posts_csv,
 
 
 def test_the_width_of_a_named_fusion():
-    assert make_fusion("dual:8", 16, 24).dim == 32
-    assert make_fusion("gated:64", 16, 24).dim == 64
+    dims = {"text": 16, "image": 24}
+    assert make_fusion("dual:8", dims).dim == 32
+    assert make_fusion("gated:64", dims).dim == 64
     for name, said in {
         "dual:": "comes a width",
         "dual:0": "comes a width",
@@ -102,7 +104,7 @@ def test_the_width_of_a_named_fusion():
         "duel:64": "choose one of",
     }.items():
         with pytest.raises(SettingsError, match=said):
-            make_fusion(name, 16, 24)
+            make_fusion(name, dims)
 
 
 def test_its_projections_are_trained_at_the_rate_of_its_towers(tiny_clip, posts_csv):

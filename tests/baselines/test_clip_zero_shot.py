@@ -59,8 +59,9 @@ def test_a_picture_alone_is_scored_as_the_checkpoint_scores_it(dual, posts_csv):
     classifier = ClipZeroShot(dual, prompts).fit(read_posts(posts_csv))
     generator = np.random.default_rng(0)
     pixels = generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)
-    tokens = classifier.text_.collate(classifier.text_.encode(list(prompts.values())))
-    inputs = {name: torch.from_numpy(tokens[name]) for name in classifier.text_.inputs}
+    text = classifier.preprocessors_["text"]
+    tokens = text.collate(text.encode(list(prompts.values())))
+    inputs = {name: torch.from_numpy(tokens[name]) for name in text.inputs}
     processor = t.AutoImageProcessor.from_pretrained(dual, backend="pil")
     with torch.no_grad():
         theirs = t.AutoModel.from_pretrained(dual).eval()(**inputs, **processor(pixels, return_tensors="pt"))
@@ -72,7 +73,7 @@ def test_a_post_is_the_mean_of_what_it_has(fitted, posts_csv):
     posts = read_posts(posts_csv)[:6]
     predictor = fitted.model_
     with torch.no_grad():
-        text = predictor._text(fitted._tokens([post.text for post in posts], fitted.text_))
+        text = predictor._text(fitted._tokens([post.text for post in posts], fitted.preprocessors_["text"]))
     labels = predictor.labels
     alone = fitted.predict_proba(posts.without("image"))
     np.testing.assert_allclose(alone, (predictor.scale * text @ labels.T).softmax(-1), atol=1e-5)

@@ -95,8 +95,8 @@ def test_a_model_learns_from_them_and_its_bundle_keeps_them(parts, tiny_settings
     plain = JointClassifier(**settings, probe_depths=1).fit(training, validation=held)
     deep = JointClassifier(**settings).fit(training, validation=held)
     assert deep.encoders_["text"]["depths"] == [0, 2]
-    assert deep.model_.text_encoder.widths == (16, 16, 16)
-    assert plain.model_.text_encoder.widths == (16,)
+    assert deep.model_.encoders["text"].widths == (16, 16, 16)
+    assert plain.model_.encoders["text"].widths == (16,)
     assert not np.allclose(deep.predict_proba(test), plain.predict_proba(test))
     deep.save(tmp_path / "model")
     again = JointClassifier.load(tmp_path / "model")
@@ -108,12 +108,10 @@ def test_a_model_learns_from_them_and_its_bundle_keeps_them(parts, tiny_settings
 
 
 def test_frozen_layers_that_were_run_once_change_nothing(parts, tiny_settings, four_layers, monkeypatch):
-    from jointune import classifier
-
     training, held, test = parts
     settings = tiny_settings | {"text_encoder": four_layers, "train_layers": 3, "epochs": 2, "precision": "fp32"}
     once = JointClassifier(**settings).fit(training, validation=held)
-    monkeypatch.setattr(classifier, "run_frozen_layers", lambda *_, **__: None)
+    monkeypatch.setattr("jointune.training.fit.cache_frozen_layers", lambda *_: None)  # no setting turns it off
     anew = JointClassifier(**settings).fit(training, validation=held)
     assert once.encoders_["text"]["depths"] == [1, 2]
     np.testing.assert_allclose(once.predict_proba(test), anew.predict_proba(test), atol=1e-5)

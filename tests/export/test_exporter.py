@@ -9,24 +9,24 @@ from itertools import cycle
 import numpy as np
 import pytest
 import torch
-from encoders.test_huggingface import IMAGE_MODELS, TEXT_MODELS, save
 
 from conftest import MVSA, SumFusion, make_tokenizer_folder, needs_mvsa
+from encoders.test_loading import IMAGE_MODELS, TEXT_MODELS, save
 from jointune import JointClassifier, OutputError, Post, read_posts
 from jointune.data.post import Posts
 from jointune.export.agreement import logits_on, partly_hidden
 from jointune.export.exporter import export, torch_logits
 from jointune.export.graph import write_graph
 from jointune.fusion.registry import NAMED
-from jointune.inference.onnx_backend import VERIFIED, ExportedModel, load_exported, open_graph
+from jointune.inference.onnx_backend import VERIFIED, ExportedModel, load_exported
 from jointune.modalities.batch import collate
 
 
 def ready(classifier: JointClassifier) -> JointClassifier:
     """The classifier with stand-ins that differ from zero and a temperature, as training leaves them."""
     with torch.no_grad():
-        classifier.model_.missing_text.normal_()
-        classifier.model_.missing_image.normal_()
+        for vector in classifier.model_.missing.values():
+            vector.normal_()
         classifier.model_.temperature.fill_(1.5)
     return classifier
 
@@ -46,7 +46,7 @@ def mixes(posts: Posts) -> list[Posts]:
 
 def assert_same(classifier: JointClassifier, folder, posts: Posts, tolerance: float = 1e-4) -> None:
     predictor = classifier.predictor()
-    graph = ExportedModel(open_graph(folder / "model.onnx", threads=1), predictor.text, predictor.image)
+    graph = ExportedModel(folder / "model.onnx", predictor.target, predictor.preprocessors, threads=1)
     for part in mixes(posts):
         said = logits_on(part, predictor, {"torch": torch_logits(classifier.model_), "graph": graph.logits})
         np.testing.assert_allclose(said["graph"], said["torch"], atol=tolerance, rtol=1e-5)
@@ -63,7 +63,7 @@ TOKEN_WISE = ("cross-attention", "mual")  # those that take all states of an enc
 @pytest.mark.parametrize("fusion", [*sorted(NAMED.keys() - set(TOKEN_WISE)), SumFusion], ids=str)
 def test_every_fusion_and_ones_own(tiny_settings, posts_csv, posts, tmp_path, fusion):
     classifier = fitted(tiny_settings, posts_csv, fusion=fusion)
-    write_graph(classifier.model_, classifier.text_, classifier.image_, tmp_path / "model.onnx")
+    write_graph(classifier.model_, classifier.preprocessors_, tmp_path / "model.onnx")
     assert_same(classifier, tmp_path, posts)
 
 
@@ -80,7 +80,7 @@ def test_encoders_of_any_family(tiny_settings, posts_csv, posts, tmp_path, words
     crop = {"crop_size": {"height": 32, "width": 32}} if getattr(processor(), "do_center_crop", False) else {}
     processor(size=size, **crop).save_pretrained(tmp_path / "eyes")
     classifier = fitted(tiny_settings, posts_csv, text_encoder=text, image_encoder=image, fusion=fusion)
-    write_graph(classifier.model_, classifier.text_, classifier.image_, tmp_path / "model.onnx")
+    write_graph(classifier.model_, classifier.preprocessors_, tmp_path / "model.onnx")
     assert_same(classifier, tmp_path, posts)
 
 
@@ -99,7 +99,7 @@ def exported(classifier, posts, tmp_path_factory):
 def graph_at_hand(exported, monkeypatch):
     """Gives ``export`` the graph of ``exported``, since following the model takes seconds."""
 
-    def copy(model, text, image, path):
+    def copy(model, preprocessors, path):
         for file in (path.name, f"{path.name}.data"):
             shutil.copyfile(exported[0] / file, path.with_name(file))
 
@@ -146,8 +146,8 @@ def test_int8_is_smaller_and_says_what_it_costs(classifier, posts, tmp_path):
     [
         ("head.bias", 0.01, r"differs from torch's by 0.00\d+ on 12 posts, more than 0.001"),
         # These show only where something is missing.
-        ("missing_text", 1, "differs from torch's by"),
-        ("missing_image", 1, "differs from torch's by"),
+        ("missing.text", 1, "differs from torch's by"),
+        ("missing.image", 1, "differs from torch's by"),
     ],
 )
 def test_a_graph_that_says_something_else_is_not_written(classifier, posts, tmp_path, part, by, says):
@@ -202,8 +202,8 @@ def test_posts_with_labels_of_their_own_are_compared_without_scores(classifier, 
 
 def test_posts_with_neither_text_nor_picture_still_score(classifier, exported):
     predictor = classifier.predictor()
-    graph = ExportedModel(open_graph(exported[0] / "model.onnx"), predictor.text, predictor.image)
-    batch = collate([0, 1], [None, None], [None, None], predictor.text)
+    graph = ExportedModel(exported[0] / "model.onnx", predictor.target, predictor.preprocessors)
+    batch = collate([0, 1], {"text": [None, None], "image": [None, None]}, predictor.preprocessors)
     np.testing.assert_allclose(graph.logits(batch), torch_logits(classifier.model_)(batch), atol=1e-5)
 
 

@@ -8,6 +8,7 @@ from jointune.fusion.fused import Fused
 from jointune.fusion.registry import make_fusion
 
 WITH_LOSS = ["mual", "splitting"]
+DIMS = {"text": 12, "image": 20}
 
 
 @pytest.fixture(autouse=True)
@@ -17,20 +18,23 @@ def seeded():
         yield
 
 
-def states(posts: int, length: int, dim: int) -> EncoderOutput:
-    return EncoderOutput(
-        torch.randn(posts, length, dim), torch.ones(posts, length, dtype=torch.bool), torch.randn(posts, dim)
-    )
+def random_outputs(posts: int) -> dict[str, EncoderOutput]:
+    return {
+        name: EncoderOutput(
+            torch.randn(posts, length, dim), torch.ones(posts, length, dtype=torch.bool), torch.randn(posts, dim)
+        )
+        for (name, dim), length in zip(DIMS.items(), (5, 4), strict=True)
+    }
 
 
 def fuse(fusion: torch.nn.Module, posts: int, present: torch.Tensor | None = None) -> Fused:
     both = torch.ones(posts, 2, dtype=torch.bool)
-    return fusion(states(posts, 5, 12), states(posts, 4, 20), both if present is None else present)
+    return fusion(random_outputs(posts), both if present is None else present)
 
 
 @pytest.mark.parametrize("name", WITH_LOSS)
 def test_gradients_reach_every_parameter(name):
-    fusion = make_fusion(name, 12, 20)
+    fusion = make_fusion(name, DIMS)
     fused = fuse(fusion, 3)
     (fused.vectors.sin().sum() + fused.loss).backward()
     assert fused.vectors.shape == (3, fusion.dim)
@@ -39,13 +43,13 @@ def test_gradients_reach_every_parameter(name):
 
 @pytest.mark.parametrize("name", WITH_LOSS)
 def test_the_loss_is_small_and_that_of_posts_with_both_modalities(name):
-    fusion = make_fusion(name, 12, 20).eval()
-    text, image = states(4, 5, 12), states(4, 4, 20)
+    fusion = make_fusion(name, DIMS).eval()
+    outputs = random_outputs(4)
     present = torch.tensor([[True, True], [True, False], [True, True], [False, False]])
 
     def loss(which: slice) -> torch.Tensor:
-        chosen = [EncoderOutput(*(one[which] for one in both[:3])) for both in (text, image)]
-        return fusion(*chosen, present[which]).loss.detach()
+        chosen = {name: EncoderOutput(*(one[which] for one in output[:3])) for name, output in outputs.items()}
+        return fusion(chosen, present[which]).loss.detach()
 
     whole = loss(slice(4))
     assert 0 < whole < 0.3
@@ -56,19 +60,19 @@ def test_the_loss_is_small_and_that_of_posts_with_both_modalities(name):
 
 @pytest.mark.parametrize("name", WITH_LOSS)
 def test_without_a_pair_the_loss_is_zero_and_has_a_graph(name):
-    fused = fuse(make_fusion(name, 12, 20), 2, torch.tensor([[True, False], [False, True]]))
+    fused = fuse(make_fusion(name, DIMS), 2, torch.tensor([[True, False], [False, True]]))
     assert fused.loss == 0
     fused.loss.backward()
 
 
 @pytest.mark.parametrize("name", WITH_LOSS)
 def test_the_loss_goes_down(name):
-    fusion = make_fusion(name, 12, 20).eval()
-    text, image, present = states(6, 5, 12), states(6, 4, 20), torch.ones(6, 2, dtype=torch.bool)
+    fusion = make_fusion(name, DIMS).eval()
+    outputs, present = random_outputs(6), torch.ones(6, 2, dtype=torch.bool)
     optimizer = torch.optim.AdamW(fusion.parameters(), lr=1e-3)
     losses = []
     for _ in range(40):
-        loss = fusion(text, image, present).loss
+        loss = fusion(outputs, present).loss
         losses.append(loss.item())
         optimizer.zero_grad()
         loss.backward()

@@ -45,8 +45,8 @@ def single_stream(text_folder: str, image_folder: str, probe: bool = False) -> S
     with torch.random.fork_rng():
         torch.manual_seed(0)
         text, image = load_text_encoder(text_folder)[0], load_image_encoder(image_folder)[0]
-        model = make_model(text, image, "single-stream", 3, probe)
-        for learned in (model.missing_text, model.missing_image, model.fusion.segment):
+        model = make_model({"text": text, "image": image}, "single-stream", 3, probe)
+        for learned in (*model.missing.values(), model.fusion.segment):
             torch.nn.init.normal_(learned)
     return model
 
@@ -61,7 +61,8 @@ def inputs(lengths: list[int], pictures: list[bool], pad: int = 0) -> Inputs:
     mask = (torch.arange(longest) < torch.tensor(lengths).unsqueeze(1)).long()[present[:, 0]]
     ids = torch.where(mask.bool(), ids[present[:, 0], :longest], pad)
     text = {"input_ids": ids, "attention_mask": mask, "token_type_ids": torch.zeros_like(ids)}
-    return Inputs(present, text if longest else None, pixels[present[:, 1]] if any(pictures) else None)
+    image = {"image": {"pixels": pixels[present[:, 1]]}} if any(pictures) else {}
+    return Inputs(present, ({"text": text} if longest else {}) | image)
 
 
 @pytest.mark.parametrize("name", TAKES_PICTURES)
@@ -83,8 +84,8 @@ def test_posts_do_not_influence_each_other(name, tmp_path, tiny_image):
 def test_without_a_picture_words_are_read_as_ever(name, tmp_path, tiny_image):
     """Positions and segments are those that the text encoder gives by itself."""
     make_tokenizer_folder(tmp_path)
-    encoder = single_stream(save(TAKES_PICTURES[name], tmp_path), tiny_image).text_encoder.eval()
-    tokens = inputs([4, 10], [False, False]).text
+    encoder = single_stream(save(TAKES_PICTURES[name], tmp_path), tiny_image).encoders["text"].eval()
+    tokens = inputs([4, 10], [False, False]).inputs["text"]
     tokens["token_type_ids"][:, 3:] = 1
     with torch.no_grad():
         expected = encoder(tokens)
@@ -101,18 +102,18 @@ def test_gradients_reach_the_picture_and_the_words(name, tmp_path, tiny_image):
     model(inputs([4, 0, 10], [True, True, False])).logits.sin().sum().backward()
     within = [which for which, one in model.named_parameters() if one.grad is not None and one.grad.any()]
     outside = {which for which, _ in model.named_parameters()} - set(within)
-    assert not [which for which in outside if not which.startswith("text_encoder.")]
-    used = {which.removeprefix("text_encoder.model.").split(".")[0] for which in within}
+    assert not [which for which in outside if not which.startswith("encoders.text.")]
+    used = {which.removeprefix("encoders.text.model.").split(".")[0] for which in within}
     assert {"embeddings", "encoder"} & used or {"layers", "transformer", "block"} & used
     if name == "visualbert":
-        assert "text_encoder.model.embeddings.visual_projection.weight" in within
+        assert "encoders.text.model.embeddings.visual_projection.weight" in within
 
 
 def test_the_picture_tokens_of_roberta_have_the_position_of_padding(tmp_path, tiny_image):
     make_tokenizer_folder(tmp_path)
     model = single_stream(save(TAKES_PICTURES["roberta"], tmp_path), tiny_image)
     words = torch.tensor([[True, True, True]])
-    positions = model.text_encoder._positions(words, torch.tensor([[True, True]]))
+    positions = model.encoders["text"]._positions(words, torch.tensor([[True, True]]))
     assert positions.tolist() == [[1, 1, 2, 3, 4]]
 
 
@@ -122,9 +123,10 @@ def test_a_full_text_and_a_picture_fit(tmp_path, tiny_image):
     model = single_stream(save(TAKES_PICTURES["bert"], tmp_path), tiny_image).eval()
     ids = torch.full((1, 64), 7)
     text = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
-    pixels = torch.zeros(1, 32, 32, 3, dtype=torch.uint8)
+    image = {"pixels": torch.zeros(1, 32, 32, 3, dtype=torch.uint8)}
     with torch.no_grad():
-        assert model(Inputs(torch.ones(1, 2, dtype=torch.bool), text, pixels)).logits.isfinite().all()
+        both = Inputs(torch.ones(1, 2, dtype=torch.bool), {"text": text, "image": image})
+        assert model(both).logits.isfinite().all()
 
 
 def test_an_encoder_that_takes_words_only_is_named(tmp_path, tiny_image):

@@ -18,6 +18,6 @@ def test_parts_that_overlap_are_not():
 
 
 def test_shared_parts_are_to_say_the_same():
-    torch.testing.assert_close(similarity_loss(X, 5 * X), torch.zeros(1))
-    torch.testing.assert_close(similarity_loss(X, Y), torch.ones(1))
-    torch.testing.assert_close(similarity_loss(X, -X), torch.full((1,), 2.0))
+    torch.testing.assert_close(similarity_loss((X, 5 * X)), torch.zeros(1))
+    torch.testing.assert_close(similarity_loss((X, Y)), torch.ones(1))
+    torch.testing.assert_close(similarity_loss((X, -X)), torch.full((1,), 2.0))

@@ -5,17 +5,30 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
+from jointune.data.post import Post, Posts
 from jointune.data.records import as_posts
 from jointune.errors import OutputError, PostsError
+from jointune.modalities.batch import Batch, split_batch
+from jointune.modalities.fields.columns import FieldsPreprocessor
 from jointune.modalities.image.pixels import ImagePreprocessor
-from jointune.modalities.image.store import ImageStore, store_images
-from jointune.modalities.text.tokens import Tokens
+from jointune.modalities.image.store import ImageRows, ImageStore, store_images
+from jointune.modalities.rows import Rows
+from jointune.modalities.text.tokens import TextPreprocessor, TextRows, Tokens
 from jointune.training.training_set import TrainingSet
 from jointune.utils.progress import QuietBar
 from jointune.utils.threads import prefetch
 
 SQUARE = ImagePreprocessor(size=(8, 8), resize=(10, 10))
+
+
+def text_preprocessor(**settings):
+    tokenizer = Tokenizer(WordLevel({"a": 0}, unk_token="a"))
+    tokenizer.pre_tokenizer = Whitespace()
+    return TextPreprocessor(tokenizer, 32, **settings)
 
 
 @settings(max_examples=60, deadline=None)
@@ -99,24 +112,19 @@ def test_a_full_disk_is_one_clear_error():
         store.append(np.zeros((10, 10, 3), dtype=np.uint8), b"any")
 
 
-def training_set(count, tmp_path):
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordLevel
-
-    from jointune.modalities.text.tokens import TextPreprocessor
-
+def training_set(count):
     store = ImageStore((10, 10, 3))
     random = np.random.default_rng(0)
     places = [store.append(random.integers(0, 256, (10, 10, 3), dtype=np.uint8), b"%d" % n) for n in range(count)]
-    tokens = [Tokens(np.full(random.integers(1, 30), index % 7, dtype=np.int32)) for index in range(count)]
-    text = TextPreprocessor(Tokenizer(WordLevel({"a": 0}, unk_token="a")), 32)
-    return TrainingSet(tokens, places, store, np.arange(count) % 3, text, SQUARE)
+    posts = Posts(Post("a " * random.integers(1, 30)) for _ in range(count))
+    rows = {"text": TextRows(posts, text_preprocessor()), "image": ImageRows(places, SQUARE, store)}
+    return TrainingSet(rows, np.arange(count) % 3)
 
 
 @settings(max_examples=30, deadline=None)
 @given(count=st.integers(1, 300), batch_size=st.integers(1, 40), seed=st.integers(0, 99))
 def test_an_epoch_holds_every_post_once(count, batch_size, seed):
-    training = training_set(count, None)
+    training = training_set(count)
     batches = training.epoch_order(batch_size, seed, 0)
     assert sorted(np.concatenate(batches)) == list(range(count))
     assert all(len(batch) <= batch_size for batch in batches)
@@ -125,17 +133,17 @@ def test_an_epoch_holds_every_post_once(count, batch_size, seed):
     assert sorted(scored) == list(range(count))
 
 
-def test_epochs_differ_and_padding_is_saved(tmp_path):
-    training = training_set(256, tmp_path)
+def test_epochs_differ_and_padding_is_saved():
+    training = training_set(256)
     first, second = (np.concatenate(training.epoch_order(16, 0, epoch)) for epoch in (0, 1))
     assert not np.array_equal(first, second)
-    lengths = np.array([len(row) for row in training.tokens])
+    lengths = training.rows["text"].lengths
     padded = sum(lengths[batch].max() * len(batch) for batch in training.epoch_order(16, 0, 0))
     assert padded < 1.15 * lengths.sum()
 
 
-def test_modality_dropout_leaves_out_one_at_most_and_as_often_as_asked(tmp_path):
-    training = training_set(256, tmp_path)
+def test_modality_dropout_leaves_out_one_at_most_and_as_often_as_asked():
+    training = training_set(256)
     present = np.concatenate(
         [training.training_batch(np.arange(256), 0, step, 0.4, True).present for step in range(20)]
     )
@@ -145,9 +153,41 @@ def test_modality_dropout_leaves_out_one_at_most_and_as_often_as_asked(tmp_path)
     assert training.training_batch(np.arange(256), 0, 0, 0.0, True).present.all()
 
 
-def test_texts_are_cut_padded_and_masked(tmp_path):
-    training = training_set(8, tmp_path)
-    batch = training.text.collate([Tokens(np.array([5, 6])), Tokens(np.array([7, 8, 9]))])
+def test_of_three_modalities_every_subset_is_hidden_equally_often():
+    fields = FieldsPreprocessor({"likes": {"mean": 0.0, "std": 1.0, "edges": []}}, {})
+    training = training_set(256)
+    three = TrainingSet(training.rows | {"fields": Rows([np.zeros(2, np.float32)] * 256, fields)}, training.labels)
+    present = np.concatenate([three.training_batch(np.arange(256), 0, step, 0.6, True).present for step in range(40)])
+    patterns, counts = np.unique(present, axis=0, return_counts=True)
+    assert len(patterns) == 7, "all three, and every subset but the empty one"
+    shares = dict(zip(map(tuple, patterns.tolist()), counts / len(present), strict=True))
+    assert shares.pop((True, True, True)) == pytest.approx(0.4, abs=0.02)
+    assert list(shares.values()) == pytest.approx([0.1] * 6, abs=0.015)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8])
+def test_a_divided_batch_keeps_each_posts_rows(size):
+    present = np.array([[1, 1], [0, 1], [1, 0], [0, 0], [1, 1]], dtype=bool)
+    ids = np.array([[1, 0, 0], [2, 2, 0], [3, 3, 3]])
+    inputs = {"text": {"input_ids": ids, "attention_mask": (ids > 0) * 1}, "image": {"pixels": np.array([10, 11, 12])}}
+    batch = Batch(np.arange(5)[::-1], present, inputs)
+    texts, images, indices = [], [], []
+    for part in split_batch(batch, size, {"text": text_preprocessor(), "image": SQUARE}):
+        assert len(part.present) == len(part.indices) <= size
+        if "text" in part.inputs:
+            assert part.inputs["text"]["input_ids"].any(0).all(), "padding that no row needs is cut"
+            texts += [row[row > 0].tolist() for row in part.inputs["text"]["input_ids"]]
+        images += part.inputs["image"]["pixels"].tolist() if "image" in part.inputs else []
+        indices += part.indices.tolist()
+    assert texts == [[1], [2, 2], [3, 3, 3]]
+    assert images == [10, 11, 12]
+    assert indices == [4, 3, 2, 1, 0]
+    fixed = split_batch(batch, size, {"text": text_preprocessor(fixed_length=True), "image": SQUARE})
+    assert {part.inputs["text"]["input_ids"].shape[1] for part in fixed if "text" in part.inputs} == {3}
+
+
+def test_texts_are_padded_and_masked():
+    batch = text_preprocessor().collate([Tokens(np.array([5, 6])), Tokens(np.array([7, 8, 9]))])
     assert batch["input_ids"].tolist() == [[5, 6, 0], [7, 8, 9]]
     assert batch["attention_mask"].tolist() == [[1, 1, 0], [1, 1, 1]]
 

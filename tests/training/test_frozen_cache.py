@@ -1,5 +1,7 @@
-"""What frozen layers say is computed once, and changes nothing but the time."""
+"""The activations of frozen layers are computed once, which changes nothing but the time."""
 
+import resource
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +13,7 @@ from jointune import JointClassifier
 from jointune.encoders.frozen_split import FrozenSplit
 from jointune.encoders.image_encoder import ImageEncoder
 from jointune.errors import OutputError
-from jointune.training import frozen_cache
+from jointune.modalities.rows import ActivationStore
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +33,15 @@ def deep(tmp_path_factory, tiny_settings):
     return tiny_settings | named | {"train_layers": 0.5, "epochs": 2, "precision": "fp32"}
 
 
+@pytest.fixture
+def not_cached(monkeypatch):
+    """Turns the cache off, for which there is no setting."""
+    return lambda: monkeypatch.setattr("jointune.training.fit.cache_frozen_layers", lambda *_: None)
+
+
 @pytest.mark.parametrize("augment", [False, True])
 @pytest.mark.parametrize("probe", [False, True])
-def test_it_changes_nothing_but_the_time(deep, parts, monkeypatch, augment, probe):
+def test_it_changes_nothing_but_the_time(deep, parts, monkeypatch, not_cached, augment, probe):
     training, held, test = parts
     settings = deep | {"augment": augment, "probe": probe, "modality_dropout": 0.4}
     calls = []
@@ -41,13 +49,13 @@ def test_it_changes_nothing_but_the_time(deep, parts, monkeypatch, augment, prob
     monkeypatch.setattr(FrozenSplit, "upper", lambda split, model, a: calls.append(len(a)) or upper(split, model, a))
     stored = JointClassifier(**settings).fit(training, validation=held)
     assert sum(calls) > len(training)
-    monkeypatch.setattr("jointune.classifier.run_frozen_layers", lambda *_, **__: None)
+    not_cached()
     anew = JointClassifier(**settings).fit(training, validation=held)
     np.testing.assert_allclose(stored.predict_proba(test), anew.predict_proba(test), atol=1e-4)
     assert stored.metrics_.accuracy == stored.evaluate(held).accuracy
 
 
-def test_an_encoder_that_looks_at_padding_gets_the_states_of_it_too(deep, parts, monkeypatch, tmp_path):
+def test_an_encoder_that_attends_to_padding_gets_its_activations_too(deep, parts, not_cached, tmp_path):
     from transformers import SiglipConfig, SiglipModel
 
     small = {"hidden_size": 16, "num_hidden_layers": 4, "num_attention_heads": 2, "intermediate_size": 32}
@@ -60,7 +68,7 @@ def test_an_encoder_that_looks_at_padding_gets_the_states_of_it_too(deep, parts,
     training, held, test = (posts.without("image") for posts in parts)
     settings = deep | {"text_encoder": str(tmp_path), "epochs": 1, "encoder_lr": 1e-2}
     stored = JointClassifier(**settings).fit(training, validation=held)
-    monkeypatch.setattr("jointune.classifier.run_frozen_layers", lambda *_, **__: None)
+    not_cached()
     anew = JointClassifier(**settings).fit(training, validation=held)
     np.testing.assert_allclose(stored.predict_proba(test), anew.predict_proba(test), atol=1e-4)
 
@@ -106,23 +114,33 @@ def test_pictures_are_run_twice_in_all_and_only_where_there_is_room(deep, parts,
     settings = deep | {"probe": False}
     run = []
     activations = ImageEncoder.activations
-    monkeypatch.setattr(ImageEncoder, "activations", lambda self, px: run.append(len(px)) or activations(self, px))
+
+    def counting(encoder, inputs):
+        run.append(len(inputs["pixels"]))
+        return activations(encoder, inputs)
+
+    monkeypatch.setattr(ImageEncoder, "activations", counting)  # only counts
     stored = JointClassifier(**settings).fit(training, validation=held)
     assert sum(run) == 2 * len(training) + len(held), "held-out pictures are not mirrored"
     run.clear()
-    monkeypatch.setattr(frozen_cache.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     anew = JointClassifier(**settings | {"progress": True}).fit(training, validation=held)
-    assert "too little disk for what frozen layers say of pictures" in capsys.readouterr().err
+    assert "too little disk for the activations of images" in capsys.readouterr().err
     assert sum(run) <= 2 * settings["batch_size"], "one batch of each part shows how large states are"
     np.testing.assert_allclose(stored.predict_proba(test), anew.predict_proba(test), atol=1e-4)
 
 
-def test_a_full_disk_is_told(deep, parts, monkeypatch):
-    training, held, _ = parts
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(frozen_cache.os, "pwrite", full)
-    with pytest.raises(OutputError, match=r"no room for the states of the frozen layers.*No space left"):
-        JointClassifier(**deep).fit(training, validation=held)
+def test_a_full_disk_is_one_clear_error():
+    """A limit on the size of files fails in the same calls as a full disk."""
+    store, limits = ActivationStore(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    store.put(0, np.ones(50, dtype=np.float32))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))
+    try:
+        with pytest.raises(OutputError, match=r"no room for the activations of the frozen layers.*the disk is full"):
+            store.put(1, np.ones(50, dtype=np.float32))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200, limits[1]))
+        with pytest.raises(OutputError, match=r"no room for the activations of the frozen layers.*File too large"):
+            store.put(1, np.ones(50, dtype=np.float32))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    np.testing.assert_array_equal(store[0], np.ones(50))

@@ -26,7 +26,7 @@ def test_the_updates_are_trained_and_end_as_part_of_the_weights(parts, settings,
     low = JointClassifier(**settings, train_layers=0.5, lora=2).fit(training, validation=held)
     assert low.trained_parameters_ < whole.trained_parameters_
     before = AutoModel.from_pretrained(settings["text_encoder"], add_pooling_layer=False).state_dict()
-    after = low.model_.text_encoder.model.state_dict()
+    after = low.model_.encoders["text"].model.state_dict()
     assert after.keys() == before.keys()
     moved = {key for key in before if not torch.equal(before[key], after[key])}
     assert moved

@@ -51,7 +51,7 @@ def test_a_post_that_does_not_fit_is_one_clear_error(parts, tiny_settings, small
 
 @pytest.mark.parametrize(
     ("owner", "name", "probe"),
-    [(TextEncoder, "below", True), (JointModel, "encode_text", True), (JointModel, "forward", False)],
+    [(TextEncoder, "activations", True), (JointModel, "encode", True), (JointModel, "forward", False)],
 )
 def test_a_batch_that_does_not_fit_outside_of_training_is_one_clear_error(
     parts, tiny_settings, four_layers, monkeypatch, owner, name, probe

@@ -10,6 +10,8 @@ from jointune import JointClassifier, SettingsError, read_posts
 from jointune.training import probe as probe_module
 from jointune.training.probe import fit_probe, sample
 
+WIDTHS = {"text": (3,), "image": (12,)}
+
 
 def features(count: int, seed: int = 0, shift: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
     """Three features of text and twelve of picture; either tells the class."""
@@ -25,7 +27,7 @@ def accuracy(probe, x, labels) -> float:
 
 def test_it_finds_what_is_linear():
     (x, y), (held, truth), (new, wanted) = features(60), features(30, 1), features(300, 2)
-    probe = fit_probe(x, y, held, truth, ((3,), (12,)), 3)
+    probe = fit_probe(x, y, held, truth, WIDTHS, 3)
     assert accuracy(probe, new, wanted) > 0.95
     scores = probe.probabilities(new)
     assert scores.dtype == np.float64
@@ -38,16 +40,14 @@ def test_the_units_of_a_feature_do_not_matter(scale, offset):
     (x, y), (held, truth) = features(60, shift=0.5), features(30, 1, 0.5)
     change = np.ones(15, dtype=np.float32)
     change[4] = scale
-    plain = fit_probe(x, y, held, truth, ((3,), (12,)), 3).probabilities(held)
-    other = fit_probe(
-        x * change + offset * (change != 1), y, held * change + offset * (change != 1), truth, ((3,), (12,)), 3
-    )
+    plain = fit_probe(x, y, held, truth, WIDTHS, 3).probabilities(held)
+    other = fit_probe(x * change + offset * (change != 1), y, held * change + offset * (change != 1), truth, WIDTHS, 3)
     np.testing.assert_allclose(other.probabilities(held * change + offset * (change != 1)), plain, atol=0.02)
 
 
 def test_a_missing_modality_is_an_average_one():
     (x, y), (held, truth), (new, wanted) = features(90), features(30, 1), features(300, 2)
-    probe = fit_probe(x, y, held, truth, ((3,), (12,)), 3, modality_dropout=0.3)
+    probe = fit_probe(x, y, held, truth, WIDTHS, 3, modality_dropout=0.3)
     for hidden in (slice(0, 3), slice(3, 15)):
         partly = new.copy()
         partly[:, hidden] = np.nan
@@ -59,7 +59,7 @@ def test_a_missing_modality_is_an_average_one():
 def test_a_modality_that_no_post_has_says_nothing():
     (x, y), (held, truth) = features(60), features(30, 1)
     x[:, 3:], held[:, 3:] = np.nan, np.nan
-    probe = fit_probe(x, y, held, truth, ((3,), (12,)), 3, modality_dropout=0.3)
+    probe = fit_probe(x, y, held, truth, WIDTHS, 3, modality_dropout=0.3)
     assert np.isfinite(probe.weight).all()
     assert not probe.weight[:, 3:].any()
 
@@ -68,14 +68,14 @@ def test_a_modality_that_no_post_has_says_nothing():
 def test_two_labels_are_like_more(classes):
     x, _ = features(60)
     y = (x[:, 0] > 0).astype(int) if classes == 2 else np.arange(60) % 3
-    probe = fit_probe(x, y, x, y, ((3,), (12,)), classes)
+    probe = fit_probe(x, y, x, y, WIDTHS, classes)
     assert probe.weight.shape == (classes, 15)
     assert accuracy(probe, x, y) > 0.9
 
 
 def test_class_weights_count():
     (x, y), (held, truth) = features(90, shift=0.1), features(60, 1, 0.1)
-    heavy = fit_probe(x, y, held, truth, ((3,), (12,)), 3, np.array([50.0, 1.0, 1.0]))
+    heavy = fit_probe(x, y, held, truth, WIDTHS, 3, np.array([50.0, 1.0, 1.0]))
     assert (heavy.probabilities(held).argmax(1) == 0).mean() > 0.8
 
 
@@ -85,9 +85,9 @@ def test_without_epochs_the_probe_is_the_model(parts, tiny_settings):
     assert [entry["step"] for entry in frozen.log_] == [0]
     probe = frozen.model_.probe.linear
     assert frozen.trained_parameters_ == probe.weight.numel() + probe.bias.numel()
-    before = {name: value.clone() for name, value in frozen.model_.text_encoder.state_dict().items()}
+    before = {name: value.clone() for name, value in frozen.model_.encoders["text"].state_dict().items()}
     again = JointClassifier(**tiny_settings | {"epochs": 0}).fit(learn, validation=held)
-    for name, value in again.model_.text_encoder.state_dict().items():
+    for name, value in again.model_.encoders["text"].state_dict().items():
         torch.testing.assert_close(value, before[name])
     np.testing.assert_array_equal(frozen.predict_proba(test), again.predict_proba(test))
 

@@ -7,13 +7,13 @@ from conftest import SumFusion
 from jointune.training.tracking import loggable
 
 
-def make_fusion(text_dim, image_dim, dim=8):
-    return SumFusion(text_dim, image_dim)
+def make_fusion(dims, dim=8):
+    return SumFusion(dims)
 
 
 class Maker:
-    def make(self, text_dim, image_dim):
-        return SumFusion(text_dim, image_dim)
+    def make(self, dims):
+        return SumFusion(dims)
 
 
 def test_plain_values_stay():

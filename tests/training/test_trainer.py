@@ -49,15 +49,12 @@ def test_both_encoders_fusion_and_head_are_trained(parts, tiny_settings):
 
     training, held, _ = parts
     model = JointClassifier(**tiny_settings).fit(training, validation=held).model_
-    for encoder, load, name in (
-        (model.text_encoder, load_text_encoder, "text_encoder"),
-        (model.image_encoder, load_image_encoder, "image_encoder"),
-    ):
-        before = load(tiny_settings[name])[0].state_dict()
-        changed = [not torch.equal(values, before[key]) for key, values in encoder.state_dict().items()]
+    for modality, load in (("text", load_text_encoder), ("image", load_image_encoder)):
+        before = load(tiny_settings[f"{modality}_encoder"])[0].state_dict()
+        after = model.encoders[modality].state_dict()
+        changed = [not torch.equal(values, before[key]) for key, values in after.items()]
         assert sum(changed) > len(changed) / 2
-    assert model.missing_text.abs().sum() > 0
-    assert model.missing_image.abs().sum() > 0
+    assert all(vector.abs().sum() > 0 for vector in model.missing.values())
 
 
 def test_only_the_upper_layers_are_trained_and_the_rest_is_as_it_was(parts, tiny_settings, four_layers):
@@ -67,7 +64,7 @@ def test_only_the_upper_layers_are_trained_and_the_rest_is_as_it_was(parts, tiny
     settings = tiny_settings | {"text_encoder": four_layers, "train_layers": 0.5}
     classifier = JointClassifier(**settings).fit(training, validation=held)
     before = AutoModel.from_pretrained(four_layers, add_pooling_layer=False).state_dict()
-    after = classifier.model_.text_encoder.model.state_dict()
+    after = classifier.model_.encoders["text"].model.state_dict()
     moved = {
         key.split(".")[2] for key in before if key.startswith("encoder") and not torch.equal(before[key], after[key])
     }

@@ -1,5 +1,7 @@
 """One text or two to tokens; without text from pictures, nothing is other than the tokenizer alone makes it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tokenizers import Tokenizer
@@ -7,8 +9,8 @@ from tokenizers import Tokenizer
 from conftest import make_tokenizer_folder
 from jointune.data.post import Post, Posts
 from jointune.modalities.image.pixels import ImagePreprocessor
-from jointune.modalities.image.store import ImageStore
-from jointune.modalities.text.tokens import TextPreprocessor, encode_posts
+from jointune.modalities.image.store import ImageRows, ImageStore
+from jointune.modalities.text.tokens import TextPreprocessor, TextRows
 from jointune.training.training_set import TrainingSet
 
 CLS, SEP, GOOD, BAD, LUNCH = 2, 3, 5, 6, 11
@@ -63,10 +65,10 @@ def test_a_text_in_the_picture_is_a_text(text):
         Post("good"),
         Post(None, "a.png"),
     ]
-    ids = [None if row is None else row.ids.tolist() for row in encode_posts(posts, text, with_image_text=True)]
+    ids = [None if row is None else row.ids.tolist() for row in replace(text, with_image_text=True).rows(posts)]
     alone = [CLS, GOOD, SEP]
     assert ids == [[CLS, GOOD, SEP, BAD, SEP], [CLS, SEP, BAD, SEP], alone, None, alone, None]
-    ids = [None if row is None else row.ids.tolist() for row in encode_posts(posts, text)]
+    ids = [None if row is None else row.ids.tolist() for row in text.rows(posts)]
     assert ids == [alone, None, alone, None, alone, None]
 
 
@@ -74,17 +76,11 @@ def made_of(posts, text, with_image_text):
     store = ImageStore((8, 8, 3))
     grey = store.append(np.full((8, 8, 3), 7, dtype=np.uint8), b"grey")
     places = [None if post.image is None else grey for post in posts]
-    hidden = (
-        {
-            "tokens_without_image": encode_posts(posts.without("image"), text),
-            "tokens_without_text": encode_posts(posts.without("text"), text, True),
-        }
-        if with_image_text
-        else {}
-    )
-    tokens = encode_posts(posts, text, with_image_text)
-    pixels = ImagePreprocessor((8, 8), (8, 8))
-    return TrainingSet(tokens, places, store, np.zeros(len(posts), dtype=np.int64), text, pixels, **hidden)
+    rows = {
+        "text": TextRows(posts, replace(text, with_image_text=with_image_text)),
+        "image": ImageRows(places, ImagePreprocessor((8, 8), (8, 8)), store),
+    }
+    return TrainingSet(rows, np.zeros(len(posts), dtype=np.int64))
 
 
 def test_the_text_in_a_picture_is_hidden_with_the_picture(text):
@@ -94,8 +90,8 @@ def test_the_text_in_a_picture_is_hidden_with_the_picture(text):
     for step in range(60):
         for number in seen:
             batch = training.training_batch(np.array([number]), 0, step, 0.5, True)
-            ids = None if batch.text is None else tuple(batch.text["input_ids"][0].tolist())
-            seen[number].add((ids, batch.pixels is not None))
+            ids = tuple(batch.inputs["text"]["input_ids"][0].tolist()) if "text" in batch.inputs else None
+            seen[number].add((ids, "image" in batch.inputs))
     assert seen[0] == {((CLS, GOOD, SEP, BAD, SEP), True), ((CLS, SEP, BAD, SEP), True), ((CLS, GOOD, SEP), False)}
     assert seen[1] == {((CLS, SEP, BAD, SEP), True)}
     assert seen[2] == {((CLS, GOOD, SEP), False)}
@@ -110,7 +106,8 @@ def test_where_no_picture_holds_text_batches_are_the_same_to_the_bit(text):
     for step in range(5):
         ours, theirs = (one.training_batch(np.arange(100), 0, step, 0.4, True) for one in (plain, read))
         np.testing.assert_array_equal(ours.present, theirs.present)
-        np.testing.assert_array_equal(ours.pixels, theirs.pixels)
-        assert ours.text.keys() == theirs.text.keys()
-        for name, values in ours.text.items():
-            np.testing.assert_array_equal(values, theirs.text[name])
+        assert ours.inputs.keys() == theirs.inputs.keys() == {"text", "image"}
+        for modality, arrays in ours.inputs.items():
+            assert arrays.keys() == theirs.inputs[modality].keys()
+            for name, values in arrays.items():
+                np.testing.assert_array_equal(values, theirs.inputs[modality][name])
