@@ -21,6 +21,9 @@ MOST_BINS = 16
 MOST_CATEGORIES = 1000
 """Categories of a column that are told apart, the most frequent ones; the rest count as unseen."""
 
+_LARGEST = 1e100
+"""The largest number that is learned from; the squares of larger ones have no room in a float."""
+
 MISSING, UNSEEN = 0, 1
 """The codes of an empty cell, and of a category that no training post has. In number columns, bins begin at 1."""
 
@@ -62,7 +65,7 @@ class FieldsPreprocessor(Preprocessor):
             raise_problems([value for value in parsed if isinstance(value, Problem)], f"column {column}")
             values = np.array([value for value in parsed if isinstance(value, float)])
             _refuse_empty(column, len(values), "number_columns")
-            deviation = float(values.std())
+            deviation = float(values.std()) if np.ptp(values) else 0.0  # rounding would leave a little of it
             edges = np.unique(np.quantile(values, np.linspace(0, 1, MOST_BINS + 1)[1:-1]))
             statistics[column] = {"mean": float(values.mean()), "std": deviation or 1.0, "edges": edges.tolist()}
         known: dict[str, list[str]] = {}
@@ -177,9 +180,9 @@ def _text(post: Post, column: str) -> str | None:
     """
     try:
         return label_text(post.fields.get(column)) or None
-    except TypeError:
-        kind = type(post.fields[column]).__name__
-        raise_problems([Problem(post.where, column, f"it holds a {kind}", "give a number or a text")], "fields")
+    except TypeError as reason:
+        content = str(reason).removesuffix(" where a label is needed")
+        raise_problems([Problem(post.where, column, f"it holds {content}", "give a number or a short text")], "fields")
         raise
 
 
@@ -191,6 +194,8 @@ def _number(post: Post, column: str) -> float | Problem | None:
         number = float({"True": "1", "False": "0"}.get(text, text))
     except ValueError:
         number = math.nan
-    if math.isfinite(number):
+    if abs(number) <= _LARGEST:
         return number
-    return Problem(post.where, column, f"{text!r} is no number", "correct the cell, or name the column as a category")
+    shown = repr(text[:40])
+    fault = f"{shown} is too large" if math.isfinite(number) else f"{shown} is no number"
+    return Problem(post.where, column, fault, "correct the cell, or name the column as a category")
