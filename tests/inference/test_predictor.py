@@ -1,9 +1,13 @@
-"""Chunks follow from the posts alone, and are bounded in bytes."""
+"""One predictor for every use: it can be sent to other processes and asked by several threads; its chunks are bounded."""
+
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pytest
 
-from jointune import PostsError
+from jointune import JointClassifier, PostsError, read_posts
 from jointune.data.post import Post
 from jointune.data.read import PostsFile
 from jointune.inference import predictor as module
@@ -57,3 +61,40 @@ def test_a_stream_is_its_chunks_laid_end_to_end(predictor, posts, monkeypatch):
     streamed = list(predictor.stream(posts, "skip", problems))
     assert [entry.post for entry in streamed] == [post for post in posts if post.where != "row 26"]
     assert [problem.where for problem in problems] == ["row 26"]
+
+
+@pytest.mark.parametrize("kind", ["tiny_bundle", "exported_model"])
+def test_a_pickled_predictor_gives_the_same_probabilities(kind, request, posts):
+    predictor = load_predictor(request.getfixturevalue(kind))
+    again = pickle.loads(pickle.dumps(predictor))
+    before, after = ([one.probabilities for one in each.stream(posts)] for each in (predictor, again))
+    np.testing.assert_array_equal(before, after)
+    assert (again.labels, again.about, again.card) == (predictor.labels, predictor.about, predictor.card)
+
+
+def test_each_of_four_threads_gets_its_own_result(tiny_bundle, posts_csv):
+    classifier = JointClassifier.load(tiny_bundle, device="cpu")
+    every = read_posts(posts_csv)
+    shares = [every[start::4] for start in range(4)]
+    shares[1], shares[2] = shares[1].without("image"), shares[2].without("text")
+    expected = [classifier.predict_proba(share) for share in shares]
+    together = Barrier(4, timeout=60)
+
+    def ask(share):
+        together.wait()
+        return [classifier.predict_proba(share) for _ in range(5)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for rows, results in zip(expected, pool.map(ask, shares), strict=True):
+            for result in results:
+                np.testing.assert_array_equal(result, rows)
+    assert not classifier.model_.training
+
+
+def test_predicting_makes_no_predictor_anew(tiny_bundle, posts_csv):
+    """It holds the model card, which takes long to write of many labels."""
+    classifier = JointClassifier.load(tiny_bundle, device="cpu")
+    predictor = classifier.predictor()
+    classifier.predict(read_posts(posts_csv)[:2])
+    classifier.evaluate(read_posts(posts_csv)[:4])
+    assert classifier.predictor() is predictor

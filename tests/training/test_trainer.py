@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -332,3 +333,23 @@ def test_parts_of_a_batch_add_up_to_it(parts, tiny_settings, tmp_path, class_wei
     )
     assert split.log_[-1]["loss"] == pytest.approx(whole.log_[-1]["loss"], rel=1e-4)
     np.testing.assert_allclose(split.predict_proba(test), whole.predict_proba(test), atol=1e-3)
+
+
+def test_an_accelerator_that_is_handed_in_is_the_one_that_trains(parts, tiny_settings):
+    prepared, ended = [], []
+
+    class Own(Accelerator):
+        def prepare(self, *args, **named):
+            prepared.append(args)
+            return super().prepare(*args, **named)
+
+        def end_training(self):
+            ended.append(True)
+
+    training, held, test = parts
+    own = JointClassifier(**tiny_settings).fit(training, validation=held, accelerator=Own(cpu=True))
+    assert len(prepared) == 1
+    assert prepared[0][0] is own.model_
+    assert not ended, "whoever made it may train with it again"
+    plain = JointClassifier(**tiny_settings).fit(training, validation=held)
+    np.testing.assert_array_equal(own.predict_proba(test), plain.predict_proba(test))
