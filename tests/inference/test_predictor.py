@@ -1,4 +1,4 @@
-"""One predictor for every use: it can be sent to other processes and asked by several threads; its chunks are bounded."""
+"""One predictor for every use: it can be pickled and asked by several threads, and its chunks are bounded."""
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
