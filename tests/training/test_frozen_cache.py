@@ -84,7 +84,7 @@ def test_an_encoder_that_pads_to_its_window_is_computed_whole(deep, parts, tmp_p
         LongformerModel(config, add_pooling_layer=False).save_pretrained(tmp_path)
     training, held, _ = (posts.without("image") for posts in parts)
     classifier = JointClassifier(**deep | {"text_encoder": str(tmp_path)}).fit(training, validation=held)
-    assert classifier.model_.text_encoder.split is None
+    assert classifier.model_.encoders["text"].split is None
     texts = [{"text": "sun"}, {"text": "we had lunch and my train is so very late today"}]
     alone = np.concatenate([classifier.predict_proba([text]) for text in texts])
     np.testing.assert_allclose(classifier.predict_proba(texts), alone, atol=1e-5)
