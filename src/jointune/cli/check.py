@@ -107,7 +107,7 @@ def check(
         found.summarise(total, policy)
         raise typer.Exit(1)
     found.say_usable(total, sum(map(len, parts)))
-    if unused := [name for name in files[0].columns if name not in use.named()]:
+    if unused := [name for name in files[0].columns if name not in use.named().values()]:
         out.print(f"columns not used: {listed(unused, len(unused))}")
     notes = split_notes(parts[0]) if split_column else []
     if note := several_labels(found.labels):

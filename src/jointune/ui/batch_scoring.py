@@ -10,7 +10,7 @@ from jointune.data.read import Columns, PostsFile
 from jointune.data.tables.delimited import DelimitedTable
 from jointune.errors import PostsError
 from jointune.inference.predictor import Predictor
-from jointune.output.writers import added_columns, check_output, columns_of_earlier_scoring, open_writer
+from jointune.output.writers import added_columns, check_output, columns_of_earlier_scoring, make_layout, open_writer
 from jointune.ui.archive import Archive
 from jointune.utils.wording import counted, listed
 
@@ -92,7 +92,7 @@ def score_table(
             progress(read)
             yield post
 
-    with open_writer(out, file.table, added, earlier, safe=True) as writer:
+    with open_writer(out, make_layout(out, file.table, added, earlier, safe=True)) as writer:
         for entry in predictor.stream(counted(_with_pictures(file, pictures)), "skip", problems, table.name):
             answer, confidence = predictor.answer(entry.probabilities)
             answers[answer] = answers.get(answer, 0) + 1

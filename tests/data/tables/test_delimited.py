@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jointune import PostsError, read_posts
 from jointune.data.read import Columns, PostsFile
 from jointune.errors import JointuneWarning
-from jointune.output.writers import open_writer
+from jointune.output.writers import make_layout, open_writer
 
 UNQUOTED = "read as a table without quoting"
 
@@ -142,10 +142,11 @@ def test_what_is_written_of_a_table_without_quoting_is_read_back(tmp_path_factor
     if next((row for row in rows if row["text"] not in cells), None) is None:  # not taken for a quoted one
         assert [row["text"] for row in rows] == cells
     for ending in (".tsv", ".csv"):
-        with open_writer(folder / f"scored{ending}", file.table, ["prediction", "confidence"]) as writer:
+        out = folder / f"scored{ending}"
+        with open_writer(out, make_layout(out, file.table, ["prediction", "confidence"])) as writer:
             for row in rows:
                 writer.write({**row, "prediction": "x", "confidence": 1.0})
-        scored = PostsFile(folder / f"scored{ending}", Columns(label=None)).table
+        scored = PostsFile(out, Columns(label=None)).table
         assert [row.values["text"] for row in scored.rows()] == [row["text"] for row in rows]
 
 
