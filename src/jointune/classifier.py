@@ -381,7 +381,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         """
         from jointune.utils.hub import upload
 
-        return upload(self._bundle(), repository, private, message)
+        return upload(lambda folder: save_bundle(self._bundle(), folder), repository, private, message)
 
     def columns(self) -> Columns:
         """Which column of data frames, mappings and files holds what."""

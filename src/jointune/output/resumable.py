@@ -12,16 +12,8 @@ from typing import Any
 from jointune.data.problems import Problem
 from jointune.errors import JointuneWarning, OutputError, setting
 from jointune.output.writers import Layout, join_parts, part_ending, safe_cell, write_part
-from jointune.utils.files import (
-    atomic_file,
-    atomic_folder,
-    clear_write_errors,
-    discard_folder,
-    remove_leftovers,
-    sha256,
-    write_json,
-)
-from jointune.utils.run_folder import read_mark, refuse_existing
+from jointune.utils.files import atomic_file, atomic_folder, clear_write_errors, sha256, write_json
+from jointune.utils.run_folder import RunFolder, partial_folder, refuse_existing
 
 _RUN = "run.json"
 """The inputs that the parts depend on; marks a folder as ours."""
@@ -33,11 +25,6 @@ _PROBLEMS = ".problems.jsonl"
 
 _RECORD = ".finished.json"
 """Written last: the number of rows of a part, and the SHA-256 of its files."""
-
-
-def partial_folder(path: Path) -> Path:
-    """Return the folder for the parts of ``path`` until it is whole."""
-    return path.parent / f"{path.name}.partial"
 
 
 def skipped_file(path: Path) -> Path:
@@ -62,13 +49,8 @@ def refuse_outputs(path: Path, with_skipped: bool, resume: bool, force: bool, so
     moving = resume and (folder / _JOINED).exists()  # outputs that have moved to their place are ours
     for file in (path, skipped_file(path)) if with_skipped else (path,):
         if not moving or (folder / _JOINED / file.name).exists():
-            refuse_existing(file, force, source=source)
-    refuse_existing(folder, True, _RUN, source)
-    if folder.exists() and any(folder.iterdir()) and not resume and not force:
-        raise OutputError(
-            f"{folder} holds an unfinished run: go on with {setting('resume', True)}, or discard it with "
-            f"{setting('force', True)}"
-        )
+            refuse_existing(file, force, source)
+    RunFolder(folder, _RUN, resume=resume, force=force, source=source).refuse()
 
 
 @dataclass(frozen=True)
@@ -99,31 +81,11 @@ class Parts:
     ) -> None:
         self.folder = partial_folder(path)
         self._path, self._layout = path, layout
-        remove_leftovers(self.folder.parent, self.folder.name)
-        remove_leftovers(self.folder)
-        if not resume:
-            discard_folder(self.folder)
-        self._claim(json.loads(json.dumps(run)), on_problems)
+        self._run_folder = RunFolder(self.folder, _RUN, resume=resume, force=not resume)
+        same = [name for name in run if self.has_problems or name not in on_problems]
+        if self._run_folder.claim(run, same) and self._run_folder.fingerprint() != json.loads(json.dumps(run)):
+            self._run_folder.write_fingerprint(run)
         self._finished = list(self._intact_parts())
-
-    def _claim(self, run: dict[str, Any], on_problems: Collection[str]) -> None:
-        file = self.folder / _RUN
-        if not file.exists():
-            with atomic_folder(self.folder) as temporary:
-                write_json(temporary / _RUN, run)
-            return
-        earlier = read_mark(file)
-        differing = [name for name, value in run.items() if earlier.get(name) != value]
-        if not self.has_problems:
-            differing = [name for name in differing if name not in on_problems]
-        if differing:
-            raise OutputError(
-                f"{self.folder} holds a run with other {', '.join(differing)}: "
-                f"resume with the same posts, bundle and options, or start again with {setting('force', True)}"
-            )
-        if earlier != run:
-            with atomic_file(file) as temporary:
-                write_json(temporary, run)
 
     def _intact_parts(self) -> Iterator[_Part]:
         """Yield the finished parts from the first one on, until one is missing or damaged."""
@@ -234,7 +196,7 @@ class Parts:
 
     def discard(self) -> None:
         """Remove the parts."""
-        discard_folder(self.folder)
+        self._run_folder.discard()
 
     def discard_if_empty(self) -> bool:
         """Remove the folder if no part is finished, and return whether it was removed."""
