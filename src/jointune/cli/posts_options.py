@@ -1,4 +1,4 @@
-"""Which posts are for training, validation and test, as the options of several commands say it."""
+"""Read training, validation and test posts by the options that several commands share."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from jointune.errors import PostsError, SettingsError, setting
 def read_parts(
     path: Path, split_column: str | None, validation: str, use: Columns, encoding: str | None
 ) -> tuple[Posts, Posts | float, Posts]:
-    """Training posts, validation posts or the fraction of them, and test posts.
+    """Read the training posts, the validation posts or the fraction to hold out, and the test posts.
 
     Raises:
         PostsError: they cannot be read, or a part is empty.
@@ -35,7 +35,7 @@ def read_parts(
 
 
 def fraction_or_file(validation: str) -> float | Path:
-    """What --validation says.
+    """Parse --validation.
 
     Raises:
         SettingsError: it is neither a fraction nor a file.
@@ -54,7 +54,7 @@ def fraction_or_file(validation: str) -> float | Path:
 
 
 def read_whole(path: Path, split_column: str | None, use: Columns, encoding: str | None) -> Posts:
-    """All posts, with a note where a column of splits is there and not used."""
+    """Read all posts, and print a note if a column ``split`` is not used."""
     posts = PostsFile(path, use, encoding).read()
     if split_column is None and "split" in posts[0].fields:
         out.print("note: the column 'split' is not used; --split-column split would.", style="yellow")
@@ -62,7 +62,7 @@ def read_whole(path: Path, split_column: str | None, use: Columns, encoding: str
 
 
 def read_split(path: Path, split: str | None, use: Columns, encoding: str | None) -> Posts:
-    """The posts of one split, by the column ``split`` where ``use`` names none; all of them without a split.
+    """Read the posts of one split, by the column ``split`` if ``use`` names none; all of them without a split.
 
     Raises:
         PostsError: they cannot be read, or there are none in that split.

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from jointune.data.post import Post
@@ -29,8 +28,7 @@ class Candidate(NamedTuple):
     fault: str = MISSING
 
 
-@dataclass(frozen=True)
-class Gathered:
+class Gathered(NamedTuple):
     """The posts of a set.
 
     Attributes:
@@ -38,8 +36,8 @@ class Gathered:
         left_out: the number of others, by reason.
     """
 
-    posts: list[Post] = field(default_factory=list)
-    left_out: Counter[str] = field(default_factory=Counter)
+    posts: list[Post]
+    left_out: Counter[str]
 
 
 def missing(where: str, name: str) -> Problem:
@@ -64,7 +62,7 @@ def gather(candidates: Iterable[Candidate], skip_missing: bool = False, keep_unl
     Raises:
         PostsError: a file is missing or a row malformed.
     """
-    gathered = Gathered()
+    gathered = Gathered([], Counter())
     seen: set[object] = set()
     for post, unlabelled, excluded, fault in candidates:
         identity = post.fields["id"]

@@ -89,15 +89,16 @@ def load_public(
         known_encoding(encoding)
     if not folder.is_dir():
         raise PostsError(f"{folder}: no such folder", f"give the one that {name} was unpacked into")
-    gathered = gather(public.load(folder.resolve(), encoding=encoding, **chosen), on_missing == "skip", keep_unlabelled)
+    candidates = public.load(folder.resolve(), encoding=encoding, **chosen)
+    posts, left_out = gather(candidates, on_missing == "skip", keep_unlabelled)
     if balanced or chosen.get("label_rule") in mvsa.BALANCED_RULES:
-        drawn = balance(gathered.posts, seed)
-        undrawn = Counter({"not drawn, to balance the labels": len(gathered.posts) - len(drawn)})
-        gathered = Gathered(drawn, gathered.left_out + undrawn)
-    if not gathered.posts:
-        reasons = "".join(f"; left out: {reason}: {count:,}" for reason, count in gathered.left_out.items())
+        drawn = balance(posts, seed)
+        left_out += Counter({"not drawn, to balance the labels": len(posts) - len(drawn)})
+        posts = drawn
+    if not posts:
+        reasons = "".join(f"; left out: {reason}: {count:,}" for reason, count in left_out.items())
         raise PostsError(f"{folder}: no posts to use in it{reasons}")
-    return gathered
+    return Gathered(posts, left_out)
 
 
 def balance(posts: Sequence[Post], seed: int) -> list[Post]:
