@@ -1,4 +1,4 @@
-"""Read training, validation and test posts by the options that several commands share."""
+"""Read posts by the options that several commands share."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,16 +13,16 @@ from jointune.data.split import validation_fraction
 from jointune.errors import PostsError, SettingsError, setting
 
 
-def read_parts(
+def read_training_posts(
     path: Path, split_column: str | None, validation: str, use: Columns, encoding: str | None
-) -> tuple[Posts, Posts | float, Posts]:
-    """Read the training posts, the validation posts or the fraction to hold out, and the test posts.
+) -> tuple[Posts, Posts | float | None]:
+    """Read the posts for training, and the argument ``validation``: posts, a fraction, or None to divide by splits.
 
     Raises:
-        PostsError: they cannot be read, or a part is empty.
+        PostsError: the posts cannot be read, or a split is missing or unknown.
         SettingsError: ``validation`` is neither a fraction nor a file.
     """
-    chosen = 0.0 if split_column else fraction_or_file(validation)
+    chosen = None if split_column else fraction_or_file(validation)
     posts = read_whole(path, split_column, use, encoding)
     if split_column:
         raise_problems(list(label_problems(posts, split=True)), posts.name)
@@ -30,8 +30,7 @@ def read_parts(
             out.print(
                 f"note: --validation {validation} is not used; the column {split_column!r} divides.", style="yellow"
             )
-        return posts.in_split("train"), posts.in_split("validation"), posts.in_split("test")
-    return posts, PostsFile(chosen, use, encoding).read() if isinstance(chosen, Path) else chosen, Posts([])
+    return posts, PostsFile(chosen, use, encoding).read() if isinstance(chosen, Path) else chosen
 
 
 def fraction_or_file(validation: str) -> float | Path:

@@ -22,7 +22,7 @@ from jointune.cli.options import (
     sentence,
     takes_settings,
 )
-from jointune.cli.posts_options import read_parts
+from jointune.cli.posts_options import read_training_posts
 from jointune.config import SETTINGS, check_settings
 from jointune.utils.files import BUNDLE_MARK
 from jointune.utils.run_folder import TRAINING_STATE, RunFolder, locking, partial_folder
@@ -58,7 +58,7 @@ def train(
     partial = RunFolder(partial_folder(bundle), TRAINING_STATE, contents, resume, force)
     partial.refuse()
     use = columns(text_column, image_column, label_column, split_column, image_root)
-    learned, held, test = read_parts(posts, split_column, validation, use, encoding)
+    learned, held = read_training_posts(posts, split_column, validation, use, encoding)
     if not resume:
         partial.discard()
 
@@ -66,7 +66,7 @@ def train(
 
     # The posts are read already; the bundle is to find other ones under the usual names.
     classifier = JointClassifier(**settings, progress=not quiet)
-    classifier.fit(learned, validation=held, test=test or None, checkpoint=partial.path, resume=resume)
+    classifier.fit(learned, validation=held, checkpoint=partial.path, resume=resume)
     if not classifier.is_main_process_:
         return
     classifier.save(bundle, force)

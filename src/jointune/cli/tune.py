@@ -22,7 +22,7 @@ from jointune.cli.options import (
     say_affected,
     takes_settings,
 )
-from jointune.cli.posts_options import read_parts
+from jointune.cli.posts_options import read_training_posts
 from jointune.config import check_settings
 from jointune.fusion.registry import check_fusion
 from jointune.tuning.space import FUSIONS, SEARCHED
@@ -75,7 +75,7 @@ def tune(
     Budget(trials, time_limit)
     RunFolder(folder, TUNING_MARK, resume=resume, force=force).refuse()
     use = columns(text_column, image_column, label_column, split_column, image_root)
-    learned, held, _ = read_parts(posts, split_column, validation, use, encoding)
+    learned, held = read_training_posts(posts, split_column, validation, use, encoding)
 
     from jointune import tune as search
     from jointune.tuning.result import InterruptedTuning, Tuned
