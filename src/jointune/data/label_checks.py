@@ -25,10 +25,8 @@ def split_problems(posts: Iterable[Post]) -> Iterator[Problem]:
 def label_problems(posts: Iterable[Post], split: bool = False, undivided: bool = True) -> Iterator[Problem]:
     """Yield problems with labels and splits: missing, unknown, only one, or too few posts for one.
 
-    Args:
-        posts: the posts.
-        split: whether each post needs a split.
-        undivided: whether validation posts are still to be held out of these, so that a label needs two.
+    With ``split``, each post needs a split. A label needs two posts if validation posts are still to be held out of
+    them (``undivided``).
     """
     posts = list(posts)
     by_label: dict[str, list[Post]] = defaultdict(list)
@@ -101,15 +99,10 @@ def training_problems(
 
 
 def check_parts(learn: Posts, held: Posts | None, tested: Posts = Posts([])) -> None:  # noqa: B008
-    """Check that a classifier can be trained on these posts, as far as labels show.
-
-    Args:
-        learn: training posts.
-        held: validation posts; None if some of ``learn`` will be held out.
-        tested: test posts.
+    """Check that a classifier can be trained, validated and tested on these posts, as far as labels show.
 
     Raises:
-        PostsError: it cannot.
+        PostsError: it cannot; without ``held``, some of ``learn`` have to be held out.
     """
     if not learn:
         raise PostsError(f"{learn.name}: no posts to learn from")
@@ -142,11 +135,7 @@ def _unlabelled(post: Post) -> Problem:
 
 
 def split_notes(posts: Posts) -> list[str]:
-    """Return the size and label shares of each split, and notes if labels or content of two splits may mislead.
-
-    Args:
-        posts: usable posts, with a label and a split each.
-    """
+    """Return the size and label shares of each split, and notes if labels or content of two splits may mislead."""
     parts = {split: Posts(part) for split in SPLITS if (part := posts.in_split(split))}
     shares = {
         split: Counter({label: count / len(part) for label, count in Counter(post.label for post in part).items()})

@@ -45,15 +45,9 @@ def affected(number: int, policy: str) -> str:
 
 
 def raise_problems(problems: Sequence[Problem], name: str, skippable: bool = False) -> None:
-    """Raise one error that lists the first problems and counts all of them; do nothing without problems.
+    """Raise one ``PostsError`` that lists the first problems and counts all of them; do nothing without problems.
 
-    Args:
-        problems: one a post.
-        name: of the posts in messages.
-        skippable: whether ``skip`` would have left the posts out whatever is wrong with them.
-
-    Raises:
-        PostsError: there is at least one problem.
+    The message advises the policy ``skip`` for problems of images, and, if ``skippable``, for all.
     """
     if not problems:
         return
@@ -79,11 +73,7 @@ def stops(problem: Problem, has_text: bool, policy: OnBadImage) -> bool:
 
 
 def valid_policy(policy: str) -> OnBadImage:
-    """Return ``policy`` if it is one.
-
-    Raises:
-        SettingsError: it is not.
-    """
+    """Return ``policy`` if it is one, or raise a ``SettingsError``."""
     if policy not in ("error", "skip", "missing"):
         raise SettingsError(f"{setting('on_bad_image', policy)}: choose error, skip or missing", setting="on_bad_image")
     return policy  # type: ignore[return-value]

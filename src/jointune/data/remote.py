@@ -68,14 +68,7 @@ def fetch(
     seconds: float = _IMAGE_SECONDS,
     pause: float = _PAUSE,
 ) -> bytes:
-    """Fetch an image into memory.
-
-    Args:
-        address: with one of ``SCHEMES``.
-        redirects: whether a redirect to another address is followed.
-        most_bytes: the largest size.
-        seconds: the time limit of an attempt.
-        pause: seconds before the second attempt.
+    """Fetch an image into memory, in several attempts of at most so many seconds, after a growing pause.
 
     Raises:
         FetchError: there is nothing, or it is too large, or does not answer after several attempts.
@@ -95,12 +88,7 @@ def fetch(
 
 
 def download(address: str, folder: Path, bar: Bar) -> Path:
-    """Copy a table into ``folder``, under its own name.
-
-    Args:
-        address: with one of ``SCHEMES``.
-        folder: to copy to.
-        bar: advances by megabytes.
+    """Copy a table into ``folder``, under its own name; the bar advances by megabytes.
 
     Raises:
         PostsError: it could not be fetched.

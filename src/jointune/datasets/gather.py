@@ -29,12 +29,7 @@ class Candidate(NamedTuple):
 
 
 class Gathered(NamedTuple):
-    """The posts of a set.
-
-    Attributes:
-        posts: those to use.
-        left_out: the number of others, by reason.
-    """
+    """The usable posts of a set, and the number of others by reason."""
 
     posts: list[Post]
     left_out: Counter[str]
@@ -54,13 +49,8 @@ def malformed(where: str, what: str, reason: str, remedy: str) -> Candidate:
 def gather(candidates: Iterable[Candidate], skip_missing: bool = False, keep_unlabelled: bool = False) -> Gathered:
     """Collect the usable posts; of several with the same id, the first one.
 
-    Args:
-        candidates: the posts as the set lists them.
-        skip_missing: whether a post with a missing file or a malformed row is left out instead of being an error.
-        keep_unlabelled: whether a post without a label is used.
-
     Raises:
-        PostsError: a file is missing or a row malformed.
+        PostsError: a file is missing or a row malformed, and ``skip_missing`` does not leave it out.
     """
     gathered = Gathered([], Counter())
     seen: set[object] = set()

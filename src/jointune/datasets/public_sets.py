@@ -17,13 +17,7 @@ from jointune.output.writers import open_writer, text_layout
 
 
 class PublicSet(NamedTuple):
-    """The description of a set.
-
-    Attributes:
-        load: reads its folder, with its options.
-        files: those that hold its labels, which no output may replace.
-        options: the arguments of ``load`` that a user may choose.
-    """
+    """The function that loads a set, the files of its labels, which no output may replace, and its options."""
 
     load: Callable[..., Iterator[Candidate]]
     files: tuple[str, ...] = ()
@@ -40,11 +34,7 @@ SETS: dict[str, PublicSet] = {
 
 
 def find_set(name: str) -> PublicSet:
-    """Return the set of a name.
-
-    Raises:
-        SettingsError: there is none.
-    """
+    """Return the set of a name, or raise a ``SettingsError``."""
     if name not in SETS:
         raise SettingsError(f"there is no public set {name!r}: choose one of {', '.join(SETS)}")
     return SETS[name]
@@ -118,10 +108,6 @@ def balance(posts: Sequence[Post], seed: int) -> list[Post]:
 
 def write_posts(path: Path, posts: Sequence[Post]) -> None:
     """Write a table with ``id``, ``text``, ``image``, ``label``, ``split`` if there are splits, and the set's columns.
-
-    Args:
-        path: ends in .csv, .tsv, .jsonl or .parquet; appears whole or not at all.
-        posts: one or more, with absolute paths of images.
 
     Raises:
         OutputError: the disk is full or the like.

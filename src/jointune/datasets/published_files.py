@@ -19,10 +19,7 @@ class SetFolder:
         self._listed: dict[PurePosixPath, dict[str, Path]] = {}
 
     def find(self, name: str) -> Path | None:
-        """Return the file of this name, or the one that differs only in case; None if there is none.
-
-        Args:
-            name: relative to the folder, with slashes; None is returned for one that leads out of the folder.
+        """Return the file of a relative path, or the one that differs only in case; None if there is none inside.
 
         Raises:
             PostsError: the folder that the file would be in is not readable.
@@ -36,11 +33,7 @@ class SetFolder:
         return files.get(path.name) or files.get(path.name.casefold())
 
     def require(self, name: str) -> Path:
-        """Return the file of this name.
-
-        Raises:
-            PostsError: there is none.
-        """
+        """Return the file of this name, or raise a ``PostsError``."""
         file = self.find(name)
         if file is None:
             raise PostsError(f"{self.root}: there is no {name} in it", f"give the folder that holds {name}")

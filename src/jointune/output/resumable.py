@@ -33,17 +33,9 @@ def skipped_file(path: Path) -> Path:
 
 
 def refuse_outputs(path: Path, with_skipped: bool, resume: bool, force: bool, source: Path | None) -> None:
-    """Refuse outputs that exist, and parts of another run, before any work is done.
+    """Refuse outputs that exist, and parts of another run, before any work is done; see ``RunFolder.refuse``.
 
-    Args:
-        path: the output.
-        with_skipped: whether rows that are left out are listed beside it.
-        resume: whether to continue from the parts of an earlier run.
-        force: whether outputs may be replaced, and parts discarded.
-        source: the file of the posts.
-
-    Raises:
-        OutputError: something is in the way; the message says what, and what to do about it.
+    The list of skipped posts is such an output, too, if it is to be written (``with_skipped``).
     """
     folder = partial_folder(path)
     moving = resume and (folder / _JOINED).exists()  # outputs that have moved to their place are ours
@@ -123,12 +115,7 @@ class Parts:
         return any(self.folder.glob(f"*{_PROBLEMS}"))
 
     def add(self, read: int, rows: Iterable[Mapping[str, object]], problems: Sequence[Problem]) -> None:
-        """Finish a part.
-
-        Args:
-            read: the number of posts in it.
-            rows: their scored rows.
-            problems: the problems of some.
+        """Finish a part of ``read`` posts: their scored rows, and the problems of some.
 
         Raises:
             OutputError: the disk is full or the like, or a value does not fit the format.
@@ -154,13 +141,9 @@ class Parts:
                     yield from (Problem(**json.loads(line)) for line in lines)
 
     def join(self, total: int, with_skipped: bool) -> None:
-        """Join the parts to the output, and list the posts that were left out, if any.
+        """Join the parts of ``total`` posts to the output, and list those that were left out (``with_skipped``).
 
         Both files appear whole, the output last; the parts stay. After a kill in between, call it again.
-
-        Args:
-            total: the number of posts.
-            with_skipped: whether posts with a problem are left out and listed.
 
         Raises:
             OutputError: the disk is full or the like, a part was changed, or posts are missing.

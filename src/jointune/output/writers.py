@@ -83,13 +83,7 @@ def safe_cell(text: str) -> str:
 
 
 def check_output(path: Path, columns: Sequence[str], added: Sequence[str], remedy: str = "rename it first") -> None:
-    """Check that the rows can be written, before any is scored.
-
-    Args:
-        path: the output.
-        columns: of the posts, that are written again.
-        added: names of the added columns.
-        remedy: for a column that has an added name.
+    """Check that the columns of the posts and the added ones can be written; ``remedy`` is for a name of both.
 
     Raises:
         OutputError: the ending is unknown, or the posts have a column of an added name already.
@@ -131,14 +125,9 @@ class Layout:
 def make_layout(
     path: Path, table: Table, added: Sequence[str], left_out: Collection[str] = (), safe: bool = False
 ) -> Layout:
-    """Return the layout of ``table`` with added columns; for Parquet it may read the whole table.
+    """Return the layout of a table without the columns ``left_out``, and with the ``added`` ones: a text and numbers.
 
-    Args:
-        path: ends in .csv, .tsv, .jsonl or .parquet.
-        table: gives the columns and, for Parquet, their types.
-        added: names of the added columns, the first a string, the others numbers.
-        left_out: columns of the table that are not written.
-        safe: see ``Layout``.
+    For Parquet, the types of columns may take reading the whole table.
     """
     ending = path.suffix.lower()
     schema = None

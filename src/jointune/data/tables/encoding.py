@@ -179,11 +179,9 @@ def marked_encoding(start: bytes) -> str | None:
 
 
 def detect_encoding(contents: Sequence[bytes], known: str | None = None) -> Detected:
-    """Detect the one encoding of several texts that are not UTF-8.
+    """Detect the one encoding of several texts that are not UTF-8; up to a tenth of them may be damaged.
 
-    Args:
-        contents: the texts; up to a tenth of them may be damaged.
-        known: the encoding they should be in, which is chosen unless another one is clearly more likely.
+    The encoding that they are ``known`` to be in is chosen unless another one is clearly more likely.
     """
     scores = {
         name: score

@@ -38,13 +38,7 @@ class FolderTable(Table):
 
 
 def open_table(path: Path, encoding: str, wanted: Sequence[str], in_folder: bool = False) -> Table:
-    """Open a file, a folder of files or a saved dataset.
-
-    Args:
-        path: of the table.
-        encoding: character encoding of text formats.
-        wanted: columns that the caller needs, which decide between separators of a CSV file.
-        in_folder: whether the table is one of a folder, and so no folder itself.
+    """Open a file, a folder of files or a saved dataset; ``wanted`` columns decide between separators of a CSV file.
 
     Raises:
         PostsError: there is no such table, or it is damaged, empty or of an unknown format.

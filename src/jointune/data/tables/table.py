@@ -78,12 +78,7 @@ def clear_read_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def library_errors(failed: Callable[[], str], remedy: str) -> Iterator[None]:
-    """Turn any error of a library into a ``PostsError``: damaged bytes make pyarrow and datasets raise nearly anything.
-
-    Args:
-        failed: returns what was not possible, for the message.
-        remedy: what to do about it.
-    """
+    """Turn any error of a library into a ``PostsError``: damaged bytes make pyarrow raise nearly anything."""
     try:
         yield
     except (PostsError, MemoryError):

@@ -77,12 +77,7 @@ def map_in_order(
 ) -> Generator[T, None, None]:
     """Yield ``work(post)`` for each post, in order, computed by several threads.
 
-    Args:
-        work: what the threads do.
-        posts: read ahead up to the following limits.
-        threads: number of threads.
-        most_ahead: posts that are read ahead.
-        most_waiting: bytes of posts that are read ahead, unless one has more.
+    Posts are read ahead up to ``most_ahead`` of them, or ``most_waiting`` bytes, unless one has more.
     """
     ahead: deque[tuple[int, Future[T]]] = deque()
     waiting = 0
