@@ -230,7 +230,7 @@ def _open(path: Path, layout: Layout, part: bool = False) -> Iterator[Writer]:
 
 class _DelimitedWriter:
     def __init__(self, file: Any, layout: Layout, header: bool) -> None:
-        def writer(quoting: Any) -> csv.DictWriter[str]:
+        def writer(quoting: Any) -> Any:
             delimiter = "\t" if layout.ending == ".tsv" else ","
             return csv.DictWriter(file, layout.columns, delimiter=delimiter, lineterminator="\n", quoting=quoting)
 
