@@ -273,7 +273,8 @@ def test_paths_with_backslashes(tmp_path):
 
 
 def test_json_arrays(tmp_path):
-    rows = [{"text": f"text {number} ]}},[{{", "image": "", "label": number % 2} for number in range(30_000)]
+    # Two blocks of the reader.
+    rows = [{"text": f"text {number} ]}},[{{ " * 20, "image": "", "label": number % 2} for number in range(5_000)]
     path = tmp_path / "posts.json"
     for indent in (None, 2):
         path.write_text(json.dumps(rows, indent=indent), encoding="utf-8")

@@ -120,7 +120,7 @@ def test_one_cell_in_a_quoted_table_that_is_not_closed_is_named(tmp_path):
 WORDS = st.text(st.sampled_from('ab"\t\n,;| é'), max_size=12)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=80, deadline=None, derandomize=True)
 @given(rows=st.lists(st.tuples(WORDS, WORDS, WORDS), min_size=1, max_size=6), ending=st.sampled_from([".csv", ".tsv"]))
 def test_what_pandas_writes_is_read_back(tmp_path_factory, rows, ending):
     path = tmp_path_factory.mktemp("written") / f"posts{ending}"
@@ -131,7 +131,7 @@ def test_what_pandas_writes_is_read_back(tmp_path_factory, rows, ending):
     assert [tuple(row.values.values()) for row in file.table.rows()] == [tuple(row) for row in expected.values]
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=80, deadline=None, derandomize=True)
 @given(cells=st.lists(st.text(st.sampled_from('ab" é,'), min_size=1, max_size=12), min_size=1, max_size=8))
 @pytest.mark.filterwarnings("ignore::jointune.errors.JointuneWarning")
 def test_what_is_written_of_a_table_without_quoting_is_read_back(tmp_path_factory, cells):
