@@ -17,7 +17,7 @@ from jointune.data.remote import SCHEMES, beside, can_fetch, download, is_addres
 from jointune.data.tables.encoding import known_encoding
 from jointune.data.tables.open_table import FolderTable, open_table
 from jointune.data.tables.saved_dataset import SavedDataset
-from jointune.data.tables.table import Row, clear_read_errors
+from jointune.data.tables.table import Row, table_errors
 from jointune.errors import PostsError, setting
 from jointune.utils.files import sha256
 from jointune.utils.progress import progress_bar
@@ -76,7 +76,7 @@ class PostsFile:
         self._address = path if isinstance(path, str) and is_address(path) else None
         self.path = self._copy(self._address, progress) if self._address else Path(path).expanduser()
         named = self.use.named()
-        with clear_read_errors(self.path):
+        with table_errors(self.path):
             self.table = open_table(self.path, known_encoding(encoding), list(named.values()))
             self.columns = self.table.columns
             # The files of a saved dataset may change, as when the output is written among them.
@@ -95,7 +95,7 @@ class PostsFile:
     def __iter__(self) -> Iterator[Post]:
         for row in self.table.rows():
             yield make_post(row, self.use, self._base)
-        with clear_read_errors(self.path):
+        with table_errors(self.path):
             if self._stamp is not None and self.stamp() != self._stamp:
                 raise PostsError(f"{self.path.name}: changed while it was read", "start again when it stays as it is")
 

@@ -142,14 +142,15 @@ def _opened(address: str, redirects: bool, seconds: float | None) -> Iterator[An
 
 
 def _retried(attempt: Callable[[], T], pause: float) -> T:
-    for number in range(_ATTEMPTS):
+    number = 0
+    while True:
+        number += 1
         try:
             return attempt()
         except Exception as reason:
-            if number == _ATTEMPTS - 1 or _is_final(reason):
+            if number == _ATTEMPTS or _is_final(reason):
                 raise _as_fetch_error(reason) from reason
-            time.sleep(pause * 2**number)
-    raise AssertionError("unreachable")
+        time.sleep(pause * 2 ** (number - 1))
 
 
 def _is_final(reason: Exception) -> bool:

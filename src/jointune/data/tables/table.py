@@ -45,7 +45,7 @@ class Table(ABC):
         Raises:
             PostsError: the file is damaged from here on; the message names the first bad row.
         """
-        with clear_read_errors(self.path):
+        with table_errors(self.path):
             yield from self._rows()
 
     @abstractmethod
@@ -64,7 +64,7 @@ class Table(ABC):
 
 
 @contextmanager
-def clear_read_errors(path: Path) -> Iterator[None]:
+def table_errors(path: Path) -> Iterator[None]:
     """Turn errors of the system or of a decoder into one ``PostsError`` that names the file."""
     try:
         yield
