@@ -170,6 +170,13 @@ def test_a_device_that_is_not_there_is_one_message(refused, tiny_bundle):
         JointClassifier.load(tiny_bundle, device="nonsense")
 
 
+def test_an_argument_at_fault_is_named_as_its_option(refused, tiny_text, tiny_image, posts_csv, tmp_path):
+    encoders = ("--text-encoder", tiny_text, "--image-encoder", tiny_image)
+    says = ["error: --max-tokens 3: the text encoder "]
+    refused("train", posts_csv, "--out", tmp_path / "bundle", *encoders, "--max-tokens", 3, says=says)
+    refused("train", posts_csv, "--out", tmp_path / "bundle", *encoders, "--batch-size", 0, says=["--batch-size 0: it"])
+
+
 def test_in_python_the_same_mistakes_name_arguments(tmp_path):
     with pytest.raises(SettingsError, match=r"^epochs=-1: it must be at least 0$"):
         JointClassifier(epochs=-1).validated()

@@ -506,7 +506,7 @@ def test_only_what_resume_takes_is_suggested(jointune, refused, tiny_bundle, fre
     command = ("predict", tiny_bundle, write_jsonl(posts.parent / "p.jsonl", rows), "--out", out)
     says = ["row 21", "16 of 32 posts are scored and kept", "with another --on-bad-image, or a table that was changed"]
     refused(*command, "--on-bad-image", "missing", says=says)
-    refused(*command, "--on-bad-image", "skip", "--resume", says=["run with other --on-bad-image"])
+    refused(*command, "--on-bad-image", "skip", "--resume", says=["an unfinished run with other --on-bad-image"])
     (tmp_path / "20.png").rename(posts.parent / "20.png")
     code, said = jointune(*command, "--on-bad-image", "missing", "--resume")
     assert code == 0, said

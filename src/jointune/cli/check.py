@@ -12,21 +12,15 @@ import typer
 
 from jointune.cli.options import (
     ALL_KINDS,
-    Encoding,
-    ImageColumn,
-    ImageRoot,
-    LabelColumn,
     Normalise,
     OnBad,
     PostsArgument,
     Quiet,
     ReadImageText,
-    SplitColumn,
-    TextColumn,
     TextEncoderName,
     Validation,
-    columns,
     out,
+    takes_columns,
 )
 from jointune.cli.posts_options import fraction_or_file
 from jointune.data.divide import VALIDATION
@@ -34,7 +28,7 @@ from jointune.data.label_checks import split_notes, split_problems, training_pro
 from jointune.data.labels import several_labels
 from jointune.data.post import Post, Posts
 from jointune.data.problems import OnBadImage, Problem, valid_policy
-from jointune.data.read import PostsFile
+from jointune.data.read import Columns, PostsFile
 from jointune.errors import EncoderError, PostsError
 from jointune.modalities.check import check_posts
 from jointune.modalities.image.image_text import read_image_text as with_image_text
@@ -52,15 +46,12 @@ _KINDS = 50
 """Kinds of problems that are counted one by one."""
 
 
+@takes_columns
 def check(
     posts: PostsArgument,
     validation: Validation = "0.1",
-    text_column: TextColumn = "text",
-    image_column: ImageColumn = "image",
-    label_column: LabelColumn = "label",
-    split_column: SplitColumn = None,
-    image_root: ImageRoot = None,
-    encoding: Encoding = None,
+    use: Columns = Columns(),  # noqa: B008 - immutable
+    encoding: str | None = None,
     on_bad_image: OnBad = "error",
     every: Annotated[bool, typer.Option("--all", help="List every problem, also of a kind that is frequent.")] = False,
     text_encoder: TextEncoderName = "minilm-l6",
@@ -69,15 +60,14 @@ def check(
     read_image_text: ReadImageText = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find every row that cannot be used, and whatever else training would refuse, with reason and remedy.
+    """Find every row that cannot be used, and every other problem for training, with reason and remedy.
 
-    Opens every picture and looks at every label; with --label-column '' labels are not looked at. Exits with 1 if
-    there is anything to mend. Given the options that jointune train is given, it refuses what that would refuse. Says
-    how many texts would be cut, and how many words the text encoder does not know.
+    Opens every picture and checks every label; with --label-column '' no labels. Exits with 1 if there is a problem.
+    With the options of jointune train, it refuses what that would refuse. Prints how many texts would be cut, and how
+    many words the text encoder does not know.
     """
-    use = columns(text_column, image_column, label_column, split_column, image_root)
     policy = valid_policy(on_bad_image)
-    chosen = VALIDATION if split_column or not label_column else fraction_or_file(validation)
+    chosen = VALIDATION if use.split or not use.label else fraction_or_file(validation)
     if read_image_text:
         check_ocr()
     text = _tokenizer(text_encoder, max_tokens, valid_kinds(normalise))
@@ -89,13 +79,13 @@ def check(
         total = sum(map(_count, files))
         with progress_bar("checking", shown=not quiet) as bar:
             bar.start(total)
-            pairs = [_read(file, policy, bool(label_column), read_image_text, findings, bar) for file in files]
+            pairs = [_read(file, policy, bool(use.label), read_image_text, findings, bar) for file in files]
         read, parts = zip(*pairs, strict=True)
         refusals: Iterable[Problem | PostsError] = ()
-        if label_column:
+        if use.label:
             fraction = chosen if isinstance(chosen, float) else VALIDATION
-            refusals = training_problems(read, parts, bool(split_column), fraction)
-        elif split_column:
+            refusals = training_problems(read, parts, bool(use.split), fraction)
+        elif use.split:
             refusals = split_problems(parts[0])
         for refusal in refusals:
             findings.add(refusal)
@@ -108,7 +98,7 @@ def check(
     findings.print_usable(total, sum(map(len, parts)))
     if unused := [name for name in files[0].columns if name not in use.named().values()]:
         out.print(f"columns not used: {listed(unused, len(unused))}")
-    notes = split_notes(parts[0]) if split_column else []
+    notes = split_notes(parts[0]) if use.split else []
     if note := several_labels(findings.labels):
         notes.append(f"note: {note}")
     for line in notes:

@@ -14,7 +14,7 @@ from jointune.errors import PostsError, SettingsError, setting
 
 
 def read_training_posts(
-    path: Path, split_column: str | None, validation: str, use: Columns, encoding: str | None
+    path: Path, validation: str, use: Columns, encoding: str | None
 ) -> tuple[Posts, Posts | float | None]:
     """Read the posts for training, and the argument ``validation``: posts, a fraction, or None to divide by splits.
 
@@ -22,14 +22,12 @@ def read_training_posts(
         PostsError: the posts cannot be read, or a split is missing or unknown.
         SettingsError: ``validation`` is neither a fraction nor a file.
     """
-    chosen = None if split_column else fraction_or_file(validation)
-    posts = read_whole(path, split_column, use, encoding)
-    if split_column:
+    chosen = None if use.split else fraction_or_file(validation)
+    posts = read_whole(path, use, encoding)
+    if use.split:
         raise_problems(list(label_problems(posts, split=True)), posts.name)
         if validation != str(VALIDATION):
-            out.print(
-                f"note: --validation {validation} is not used; the column {split_column!r} divides.", style="yellow"
-            )
+            out.print(f"note: --validation {validation} is not used; the column {use.split!r} divides.", style="yellow")
     return posts, PostsFile(chosen, use, encoding).read() if isinstance(chosen, Path) else chosen
 
 
@@ -52,10 +50,10 @@ def fraction_or_file(validation: str) -> float | Path:
     return fraction
 
 
-def read_whole(path: Path, split_column: str | None, use: Columns, encoding: str | None) -> Posts:
+def read_whole(path: Path, use: Columns, encoding: str | None) -> Posts:
     """Read all posts, and print a note if a column ``split`` is not used."""
     posts = PostsFile(path, use, encoding).read()
-    if split_column is None and "split" in posts[0].fields:
+    if use.split is None and "split" in posts[0].fields:
         out.print("note: the column 'split' is not used; --split-column split would.", style="yellow")
     return posts
 

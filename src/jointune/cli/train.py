@@ -6,24 +6,19 @@ from typing import Annotated, Any
 import typer
 
 from jointune.cli.options import (
-    Encoding,
     Force,
-    ImageColumn,
-    ImageRoot,
-    LabelColumn,
     PostsArgument,
     Quiet,
-    SplitColumn,
-    TextColumn,
     Validation,
-    columns,
     out,
     say_affected,
     sentence,
+    takes_columns,
     takes_settings,
 )
 from jointune.cli.posts_options import read_training_posts
 from jointune.config import SETTINGS, check_settings
+from jointune.data.read import Columns
 from jointune.utils.files import BUNDLE_MARK
 from jointune.utils.run_folder import TRAINING_STATE, RunFolder, locking, partial_folder
 
@@ -32,16 +27,13 @@ _NOT_HERE = {"device", "progress", "text_column", "image_column", "label_column"
 
 @locking("bundle", training=True)
 @takes_settings(name for name in SETTINGS if name not in _NOT_HERE)
+@takes_columns
 def train(
     posts: PostsArgument,
     bundle: Annotated[Path, typer.Option("--out", metavar="BUNDLE", help="Folder to write.", show_default=False)],
     validation: Validation = "0.1",
-    text_column: TextColumn = "text",
-    image_column: ImageColumn = "image",
-    label_column: LabelColumn = "label",
-    split_column: SplitColumn = None,
-    image_root: ImageRoot = None,
-    encoding: Encoding = None,
+    use: Columns = Columns(),  # noqa: B008 - immutable
+    encoding: str | None = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after an interrupt or a kill.")] = False,
     force: Force = False,
     quiet: Quiet = False,
@@ -57,8 +49,7 @@ def train(
     contents = (TRAINING_STATE, f".{TRAINING_STATE}.*")
     partial = RunFolder(partial_folder(bundle), TRAINING_STATE, contents, resume, force)
     partial.refuse()
-    use = columns(text_column, image_column, label_column, split_column, image_root)
-    learned, held = read_training_posts(posts, split_column, validation, use, encoding)
+    learned, held = read_training_posts(posts, validation, use, encoding)
     if not resume:
         partial.discard()
 
