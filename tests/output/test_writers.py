@@ -166,7 +166,7 @@ def test_a_disk_that_is_full_at_the_last_moment(tmp_path, ending, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     source = jsonl(tmp_path / "p.jsonl", {"text": "a", "image": "a.png"})
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)  # the last moment: a small disk would be full before
     with pytest.raises(OutputError, match=f"scored{ending} could not be written: the disk is full; nothing was left"):
         copy(source, tmp_path / f"scored{ending}")
     assert [path.name for path in tmp_path.iterdir()] == ["p.jsonl"]
