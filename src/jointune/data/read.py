@@ -32,10 +32,6 @@ class Columns:
     """The names of the columns that hold the parts of a post; None if there is no such column.
 
     Attributes:
-        text: the post's text.
-        image: its image: a path relative to the file, or the bytes of an image file.
-        label: its label.
-        split: ``train``, ``validation`` or ``test``.
         image_root: the folder that image paths are relative to and may not leave; by default the file's own folder,
             which they may leave.
         remote_images: whether images that are named by an address are fetched, wherever it leads.
@@ -55,13 +51,12 @@ class Columns:
 
 
 class PostsFile:
-    """A table of posts that is read as a stream, as often as asked.
+    """A table of posts that is read as a stream, as often as asked; see ``read_posts`` for its kinds.
 
     Args:
-        path: a CSV, TSV, JSONL, JSON or Parquet file, a folder of such files, or a Hugging Face dataset saved to disk;
-            or the address of a file, which is copied to a temporary folder first.
+        path: a file, a folder, or an address, whose file is copied to a temporary folder first.
         columns: the names of the columns.
-        encoding: character encoding of CSV, TSV, JSONL and JSON files; UTF-8 by default.
+        encoding: character encoding of text formats; UTF-8 by default.
         progress: whether to show a bar while a file is copied.
 
     Raises:

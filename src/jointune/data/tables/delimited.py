@@ -40,10 +40,8 @@ class DelimitedTable(Table):
     Columns without a name are called ``column 3`` and so on. A first line such as ``sep=;``, which Excel writes and
     obeys, names the separator.
 
-    Args:
-        path: the file; ``.csv`` may be separated by comma, semicolon, tab or bar, ``.tsv`` by tabs.
-        encoding: the file's character encoding; a byte-order mark overrides UTF-8.
-        wanted: columns that the caller needs, which decide between separators.
+    A ``.csv`` may be separated by comma, semicolon, tab or bar, as it gives most of the ``wanted`` columns, and a
+    ``.tsv`` by tabs. A byte-order mark overrides UTF-8 as the encoding.
 
     Raises:
         PostsError: the file is empty, or its header is not in ``encoding``.

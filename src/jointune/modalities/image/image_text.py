@@ -124,13 +124,10 @@ class _Texts:
 
 
 class TextCache:
-    """A small database of texts by image, which several processes may share.
+    """A small database of texts by image and version of the reader, which several processes may share.
 
-    If it is damaged, read-only or locked for long, this is logged once, and texts are read without it.
-
-    Args:
-        version: of the reader; texts of other versions are ignored.
-        patience: seconds to wait while another process writes.
+    If it is damaged, read-only, or locked for longer than ``patience`` seconds, this is logged once, and texts are read
+    without it.
     """
 
     def __init__(self, version: str, patience: float = PATIENCE) -> None:

@@ -71,11 +71,7 @@ class TextFit:
 
 
 class TextFitCounter:
-    """Measure how texts fit a text encoder, in memory that does not grow with their number.
-
-    Args:
-        text: the text encoder's preprocessing.
-    """
+    """Measure how texts fit a text encoder, in memory that does not grow with their number."""
 
     def __init__(self, text: TextPreprocessor) -> None:
         self._text = text
