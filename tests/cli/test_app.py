@@ -45,7 +45,7 @@ def test_the_list_of_commands_says_whole_sentences(jointune, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     said = " ".join(jointune("--help")[1].split())
     assert (
-        "Find every row that cannot be used, and whatever else training would refuse, with reason and remedy." in said
+        "Find every row that cannot be used, and every other problem for training, with reason and remedy." in said
     )
     assert "..." not in said.replace("[ARGS]...", "")
 
