@@ -44,9 +44,7 @@ def test_help_names_every_option_and_groups_them(jointune, monkeypatch):
 def test_the_list_of_commands_says_whole_sentences(jointune, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     said = " ".join(jointune("--help")[1].split())
-    assert (
-        "Find every row that cannot be used, and every other problem for training, with reason and remedy." in said
-    )
+    assert "Find every row that cannot be used, and every other problem for training, with reason and remedy." in said
     assert "..." not in said.replace("[ARGS]...", "")
 
 
