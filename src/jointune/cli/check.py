@@ -35,7 +35,7 @@ from jointune.modalities.image.image_text import read_image_text as with_image_t
 from jointune.modalities.image.ocr import check_ocr
 from jointune.modalities.text.normalise import valid_kinds
 from jointune.modalities.text.text_fit import TextFitCounter
-from jointune.modalities.text.tokens import TextPreprocessor, encode_posts
+from jointune.modalities.text.tokens import TextPreprocessor
 from jointune.utils.progress import Bar, progress_bar
 from jointune.utils.wording import counted, listed, shortened, visible
 
@@ -212,8 +212,8 @@ def _check_pairs(text_encoder: str, max_tokens: int | None) -> None:
     if find_spec("torch") is None:
         out.print("Whether the text encoder takes in the text in pictures is not checked: torch is not installed.")
         return
+    from jointune.encoders.checks import check_pairs
     from jointune.encoders.loading import load_text_encoder
-    from jointune.encoders.text_preprocessing import check_pairs
 
     check_pairs(*load_text_encoder(text_encoder, max_tokens)[:2], text_encoder)
 
@@ -221,7 +221,7 @@ def _check_pairs(text_encoder: str, max_tokens: int | None) -> None:
 def _print_text_fit(posts: list[Post], text: TextPreprocessor, text_encoder: str) -> None:
     """Print how many texts would be cut and how many words are unknown, as training does."""
     counter = TextFitCounter(text)
-    counter.add(encode_posts(posts, text, True), posts)
+    counter.add(replace(text, with_image_text=True).rows(posts), posts)
     fit = counter.result()
     out.print(fit.summary())
     for note in fit.notes(text_encoder):

@@ -38,8 +38,13 @@ class Division:
         """Return the training and the validation posts, after holding out ``fraction``."""
         if self.fraction is None:
             return self.training, self.validation
-        training, validation = split_posts(self.training, self.fraction, seed)
+        training, validation = self.numbers(seed)
         return self.training.take(training), self.training.take(validation)
+
+    def numbers(self, seed: int) -> tuple[list[int], list[int]]:
+        """Return the indices in ``training`` of the posts to learn from, and of those to hold out for validation."""
+        assert self.fraction is not None, "validation posts are still to be held out"
+        return split_posts(self.training, self.fraction, seed)
 
 
 def divide(posts: Posts, validation: Any = None, test: Any = None, use: Columns = USUAL) -> Division:
