@@ -231,11 +231,11 @@ def test_any_cells_are_posts_or_an_error_of_ours_and_are_written_again(tmp_path,
 
 
 def score_rows(path, use, out):
-    from jointune.output.writers import check_output, open_writer
+    from jointune.output.writers import check_output, make_layout, open_writer
 
     file = PostsFile(path, use)
     check_output(out, file.columns, ["prediction"])
-    with open_writer(out, file.table, ["prediction"]) as writer:
+    with open_writer(out, make_layout(out, file.table, ["prediction"])) as writer:
         for post in file:
             writer.write({**post.fields, "prediction": "a"})
 

@@ -44,9 +44,7 @@ def test_help_names_every_option_and_groups_them(jointune, monkeypatch):
 def test_the_list_of_commands_says_whole_sentences(jointune, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     said = " ".join(jointune("--help")[1].split())
-    assert (
-        "Find every row that cannot be used, and whatever else training would refuse, with reason and remedy." in said
-    )
+    assert "Find every row that cannot be used, and every other problem for training, with reason and remedy." in said
     assert "..." not in said.replace("[ARGS]...", "")
 
 
@@ -168,6 +166,13 @@ def test_a_device_that_is_not_there_is_one_message(refused, tiny_bundle):
     )
     with pytest.raises(SettingsError, match=r"^device='nonsense': it cannot be used here"):
         JointClassifier.load(tiny_bundle, device="nonsense")
+
+
+def test_an_argument_at_fault_is_named_as_its_option(refused, tiny_text, tiny_image, posts_csv, tmp_path):
+    encoders = ("--text-encoder", tiny_text, "--image-encoder", tiny_image)
+    says = ["error: --max-tokens 3: the text encoder "]
+    refused("train", posts_csv, "--out", tmp_path / "bundle", *encoders, "--max-tokens", 3, says=says)
+    refused("train", posts_csv, "--out", tmp_path / "bundle", *encoders, "--batch-size", 0, says=["--batch-size 0: it"])
 
 
 def test_in_python_the_same_mistakes_name_arguments(tmp_path):

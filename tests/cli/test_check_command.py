@@ -298,7 +298,7 @@ def test_how_many_texts_would_be_cut_and_how_many_words_are_unknown(jointune, re
     said = jointune("check", table)[1]
     assert "Of 8 texts, none are cut at 128 tokens" in said
     assert "note:" not in said
-    refused("check", table, "--max-tokens", 600, says=["max_tokens=600: the text encoder 'minilm-l6' takes 4 to 512"])
+    refused("check", table, "--max-tokens", 600, says=["--max-tokens 600: the text encoder 'minilm-l6' takes 4 to 512"])
     code, said = jointune("check", table, "--text-encoder", "nobody/nothing")
     assert code == 0
     assert "Whether texts fit the text encoder is not checked: nobody/nothing is neither built in nor" in said

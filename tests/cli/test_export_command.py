@@ -26,24 +26,18 @@ def test_the_check_is_on_the_split_that_is_asked_for_and_an_earlier_export_repla
     command = ("export", tiny_bundle, "--out", folder)
     refused(*command, "--split", "test", says=["--split test: name the posts with --check"])
     refused(*command, "--check", posts_csv, "--split", "fold 3", says=["posts.csv: no post whose split is 'fold 3'"])
-    code, said = jointune(*command, "--check", posts_csv, "--split", "test")
-    assert code == 0, said
-    assert "checked against torch on 8 posts of posts.csv (test):" in said
-    assert "checked against torch on 8 posts of posts.csv (test):" in (folder / "README.md").read_text()
-    export = json.loads((folder / "export.json").read_text())["export"]
-    assert (export["checked_on"], export["check"]["fp32"]["posts"]) == ("posts.csv (test)", 8)
     other = write_rows(tmp_path / "p.csv", [{"text": "good", "image": "", "label": "positive", "part": "held"}])
-    split = ("--split", "held", "--split-column", "part", "--force")
-    refused(*command, "--check", other, *split[:-1], says=["exists already", "--force"])
-    assert jointune(*command, "--check", other, *split)[0] == 0
-    assert json.loads((folder / "export.json").read_text())["export"]["checked_on"] == "p.csv (held)"
-
-
-def test_the_demo_posts_by_default(jointune, tiny_bundle, tmp_path):
-    code, said = jointune("export", tiny_bundle, "--out", tmp_path / "light")
+    code, said = jointune(*command, "--check", other, "--split", "held", "--split-column", "part")
     assert code == 0, said
-    assert "300 posts of the demo" in said
-    assert "300 posts of the demo" in (tmp_path / "light" / "README.md").read_text()
+    assert "checked against torch on 1 post of p.csv (held):" in said
+    assert "checked against torch on 1 post of p.csv (held):" in (folder / "README.md").read_text()
+    export = json.loads((folder / "export.json").read_text())["export"]
+    assert (export["checked_on"], export["check"]["fp32"]["posts"]) == ("p.csv (held)", 1)
+    refused(*command, says=["exists already", "--force"])
+    code, said = jointune(*command, "--force")
+    assert code == 0, said
+    assert "300 posts of the demo" in said, "by default"
+    assert "300 posts of the demo" in (folder / "README.md").read_text()
 
 
 def test_what_exists_is_spared(refused, jointune, tiny_bundle, posts_csv, tmp_path):

@@ -1,5 +1,6 @@
 """What people have is read as it was meant; what cannot be read is named with row, reason and remedy."""
 
+import csv
 import json
 import os
 import shutil
@@ -13,7 +14,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+import datasets
 from jointune import PostsError, read_posts
+from jointune.data.labels import absent
 from jointune.data.post import Post, Posts
 from jointune.data.read import Columns, PostsFile
 from jointune.data.records import as_posts
@@ -35,13 +38,18 @@ def problem(post: Post) -> str:
     return str(post.problem)
 
 
-def test_rows_that_their_format_keeps_well_formed_are_counted_unread(tmp_path, monkeypatch):
+def test_rows_that_their_format_keeps_well_formed_are_counted_unread(tmp_path):
     (tmp_path / "folder").mkdir()
-    pd.DataFrame({"text": ["a", None], "image": [None, b"large"]}).to_parquet(tmp_path / "folder" / "a.parquet")
+    parquet = tmp_path / "folder" / "a.parquet"
+    pd.DataFrame({"text": ["a", None], "image": [None, b"large"]}).to_parquet(parquet)
+    content = bytearray(parquet.read_bytes())
+    content[4:60] = bytes(56)  # the rows, before the footer
+    parquet.write_bytes(content)
     write(tmp_path / "folder" / "b.csv", "text,image\na,\n,b.png\n")
-    monkeypatch.setattr("jointune.data.tables.parquet.ParquetTable.rows", None)
     file = PostsFile(tmp_path / "folder", Columns(label=None))
     assert file.count(strict=True) == 4
+    with pytest.raises(PostsError, match=r"a\.parquet: damaged after row 0"):
+        list(file)
     write(tmp_path / "folder" / "b.csv", "text,image\na,\n,\n")
     with pytest.raises(PostsError, match=r"b\.csv row 2 .*neither text nor picture"):
         PostsFile(tmp_path / "folder", Columns(label=None)).count(strict=True)
@@ -265,7 +273,8 @@ def test_paths_with_backslashes(tmp_path):
 
 
 def test_json_arrays(tmp_path):
-    rows = [{"text": f"text {number} ]}},[{{", "image": "", "label": number % 2} for number in range(30_000)]
+    # Two blocks of the reader.
+    rows = [{"text": f"text {number} ]}},[{{ " * 20, "image": "", "label": number % 2} for number in range(5_000)]
     path = tmp_path / "posts.json"
     for indent in (None, 2):
         path.write_text(json.dumps(rows, indent=indent), encoding="utf-8")
@@ -351,7 +360,7 @@ def test_the_advice_names_the_encoding_that_the_file_is_in(tmp_path):
 
 def test_the_wrong_encoding_by_name(tmp_path):
     path = write(tmp_path / "posts.csv", HEADER + "Grüße 😀,a.png,x\n")
-    assert "the file is not ascii" in refusal(path, encoding="ascii")
+    assert "posts.csv row 1 (line 2), column 1: byte 0xc3 is not ascii" in refusal(path, encoding="ascii")
     for name in ("klingon", "base64", "rot13"):
         assert "give encoding a name that Python knows" in refusal(path, encoding=name)
         assert "give encoding a name that Python knows" in refusal(jsonl(tmp_path / "p.jsonl", {}), encoding=name)
@@ -512,9 +521,62 @@ def test_problems_stay_on_one_line_whatever_names_hold(tmp_path):
     assert said.isprintable()
 
 
+FIELDS = {"text": "a", "image": "a.png", "label": "x", "split": "train", "likes": 3, "language": "pt"}
+
+
+def made_records(kind: str, path: Path) -> object:
+    """Two posts with columns of numbers and categories, one of each missing."""
+    rows = [FIELDS, FIELDS | {"likes": None, "language": None}]
+    frame = pd.DataFrame(rows)
+    if kind == "records":
+        return rows
+    if kind == "data frame":
+        return frame
+    if kind == "polars":
+        return Polars(rows)
+    if kind == "jsonl":
+        return jsonl(path / "p.jsonl", *rows)
+    if kind == "json":
+        return write(path / "p.json", json.dumps(rows))
+    if kind in ("csv", "tsv"):
+        frame.to_csv(path / f"p.{kind}", index=False, sep="," if kind == "csv" else "\t")
+        return path / f"p.{kind}"
+    if kind == "parquet":
+        frame.to_parquet(path / "p.parquet")
+        return path / "p.parquet"
+    made = datasets.Dataset.from_list(rows)
+    if kind == "dataset":
+        return made
+    made.save_to_disk(path / "saved")
+    return path / "saved"
+
+
+@pytest.mark.parametrize(
+    "kind", ["csv", "tsv", "jsonl", "json", "parquet", "saved dataset", "dataset", "records", "data frame", "polars"]
+)
+def test_other_columns_reach_the_fields_from_every_format(tmp_path, kind):
+    first, second = read_posts(made_records(kind, tmp_path), split_column="split")
+    assert first.fields.keys() == FIELDS.keys()
+    assert float(first.fields["likes"]) == 3
+    assert first.fields["language"] == "pt"
+    assert absent(second.fields["likes"])
+    assert absent(second.fields["language"])
+
+
+def test_the_limit_of_csv_is_raised_for_a_long_text_and_put_back(tmp_path):
+    before = csv.field_size_limit()
+    path = write(tmp_path / "p.csv", HEADER + "x" * (before + 1) + ",,x\n")
+    rows = iter(PostsFile(path))
+    assert len(next(rows).text) == before + 1
+    assert len(read_posts(path)) == 1  # a table within the time of another
+    assert csv.field_size_limit() > before
+    assert next(rows, None) is None
+    assert csv.field_size_limit() == before
+
+
 def test_names_that_the_terminal_cannot_show_are_escaped(tmp_path):
     path = jsonl(tmp_path / "p.jsonl", {"tëxt \ud83d": "a"})
-    done = subprocess.run(
+    done = subprocess.run(  # the encoding of the output is the process's own
         [sys.executable, "-m", "jointune", "check", str(path)],
         capture_output=True,
         env=os.environ | {"PYTHONIOENCODING": "ascii"},

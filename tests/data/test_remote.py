@@ -10,7 +10,6 @@ from PIL import Image
 
 from helpers.web import serve
 from jointune import MissingExtraError, PostsError, read_posts
-from jointune.data import remote
 from jointune.data.post import RemoteImage
 from jointune.data.read import Columns, PostsFile
 from jointune.data.remote import FetchError, beside, fetch
@@ -21,8 +20,7 @@ FETCH = Columns(label=None, remote_images=True)
 
 
 @pytest.fixture
-def server(tmp_path, monkeypatch):
-    monkeypatch.setattr(remote, "_PAUSE", 0.01)
+def server(tmp_path):
     folder = tmp_path / "site"
     (folder / "sub").mkdir(parents=True)
     for name in ("a.png", "sub/b c#1.png"):
@@ -111,34 +109,45 @@ def test_redirects_are_followed_only_where_addresses_are(server, tmp_path):
 
 
 def test_a_passing_failure_is_tried_again(server):
-    assert fetch(f"{server.address}/flaky/a.png", redirects=True) == fetch(f"{server.address}/a.png", redirects=True)
+    content = fetch(f"{server.address}/a.png", redirects=True)
+    assert fetch(f"{server.address}/flaky/a.png", redirects=True, pause=0.01) == content
     assert server.asked["/flaky/a.png"] == 3
 
 
-def test_failures_are_bad_pictures_with_their_reasons(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(remote, "_PICTURE", 0.5)
-    (tmp_path / "site" / "no.png").write_text("no picture")
+@pytest.mark.parametrize(
+    ("name", "reason", "attempts"),
+    [
+        ("lost.png", "there is nothing at this address", 1),
+        ("refused/a.png", "could not be fetched: the answer was 403", 1),
+        ("slow/a.png", "no answer in time", 3),
+        ("cut/a.png", "could not be fetched: ", 3),
+        ("large.png", "larger than 4,000 bytes", 1),
+    ],
+)
+def test_failures_have_a_reason_and_a_remedy(server, tmp_path, name, reason, attempts):
     (tmp_path / "site" / "large.png").write_bytes(bytes(5000))
-    monkeypatch.setattr(remote, "MOST_BYTES", 4000)
+    with pytest.raises(FetchError) as raised:
+        fetch(f"{server.address}/{name}", redirects=True, most_bytes=4000, seconds=0.5, pause=0.01)
+    assert raised.value.reason.startswith(reason)
+    assert raised.value.remedy
+    # On a busy machine the server may come to see a request only after its time was over.
+    waited = time.monotonic() + 10
+    while server.asked[f"/{name}"] < attempts and time.monotonic() < waited:
+        time.sleep(0.05)
+    assert server.asked[f"/{name}"] == attempts
+
+
+def test_failures_are_bad_images_with_their_reasons(server, tmp_path):
+    (tmp_path / "site" / "no.png").write_text("no picture")
     expected = {
-        "lost.png": ("there is nothing at this address", 1),
-        "refused/a.png": ("could not be fetched: the answer was 403", 1),
-        "slow/a.png": ("no answer in time", 3),
-        "cut/a.png": ("could not be fetched: ", 3),
-        "large.png": ("larger than 4,000 bytes", 1),
-        "no.png": ("not a picture in a known format", 1),
+        f"{server.address}/lost.png": "there is nothing at this address",
+        f"{server.address}/no.png": "not a picture in a known format",
+        "http://127.0.0.1:9/a.png": "could not be fetched: Cannot connect",
+        "http://[::1": "could not be fetched",
     }
-    addresses = [f"{server.address}/{name}" for name in expected] + ["http://127.0.0.1:9/a.png", "http://[::1"]
-    said = problems(PostsFile(write(tmp_path / "p.jsonl", *addresses), FETCH))
-    for address, (name, (reason, times)), one in zip(addresses, expected.items(), said, strict=False):
-        assert one.startswith(f"{address}: {reason}"), one
-        # On a busy machine the server may come to see a request only after its time was over.
-        waited = time.monotonic() + 10
-        while server.asked[f"/{name}"] < times and time.monotonic() < waited:
-            time.sleep(0.05)
-        assert server.asked[f"/{name}"] == times, name
-    assert "could not be fetched: Cannot connect" in said[-2]
-    assert "could not be fetched" in said[-1]
+    messages = problems(PostsFile(write(tmp_path / "p.jsonl", *expected), FETCH))
+    for (address, reason), message in zip(expected.items(), messages, strict=True):
+        assert message.startswith(f"{address}: {reason}")
 
 
 def test_a_table_that_cannot_be_had(server):
@@ -169,9 +178,3 @@ def test_addresses_beside_a_table():
     assert beside("s3://bucket/x/y/p.csv", "a\\b.png") == "s3://bucket/x/y/a/b.png"
     with pytest.raises(ValueError, match="leads out"):
         beside("s3://bucket/p.csv", "../other/a.png")
-
-
-def test_fetch_says_why(server):
-    with pytest.raises(FetchError) as raised:
-        fetch(f"{server.address}/lost.png", redirects=False)
-    assert raised.value.remedy

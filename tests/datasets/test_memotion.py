@@ -116,7 +116,7 @@ def test_what_is_wrong_with_a_file_of_labels(tmp_path, content, says):
 def test_a_task_and_an_option_that_do_not_exist(tmp_path):
     with pytest.raises(SettingsError, match="choose one of overall_sentiment, humour"):
         load_public("memotion", tmp_path, task="fun")
-    with pytest.raises(SettingsError, match="--label-rule is an option of mvsa-single, mvsa-multiple, not of memotion"):
+    with pytest.raises(SettingsError, match="label_rule is an option of mvsa-single, mvsa-multiple, not of memotion"):
         load_public("memotion", tmp_path, label_rule="text")
     with pytest.raises(PostsError, match=r"there is no labels\.csv in it"):
         load_public("memotion", tmp_path)

@@ -262,7 +262,7 @@ def test_folder_rule_and_options_that_do_not_exist(tmp_path):
         load_public("mvsa-single", tmp_path)
     with pytest.raises(SettingsError, match="choose one of multisentinet, text, image, paper"):
         load_public("mvsa-single", tmp_path, label_rule="best")
-    with pytest.raises(SettingsError, match="--task is an option of memotion, not of mvsa-single"):
+    with pytest.raises(SettingsError, match="task is an option of memotion, not of mvsa-single"):
         load_public("mvsa-single", tmp_path, task="humour")
     with pytest.raises(SettingsError, match="on_missing='ignore': choose error or skip"):
         load_public("mvsa-single", tmp_path, on_missing="ignore")

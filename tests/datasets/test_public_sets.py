@@ -7,7 +7,7 @@ import pytest
 from conftest import draw
 from jointune.data.post import Post
 from jointune.data.read import Columns, PostsFile
-from jointune.datasets.public_sets import picture_path, write_posts
+from jointune.datasets.public_sets import image_path, write_posts
 
 
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".parquet"])
@@ -30,8 +30,8 @@ def test_what_is_written_is_read_back(tmp_path, ending, split):
 
 def test_pictures_below_or_beside_the_table_are_named_from_it(tmp_path):
     base = tmp_path / "work" / "tables"
-    assert picture_path(base / "set" / "1.jpg", base) == "set/1.jpg"
-    assert picture_path(base.parent / "set" / "1.jpg", base) == "../set/1.jpg"
+    assert image_path(base / "set" / "1.jpg", base) == "set/1.jpg"
+    assert image_path(base.parent / "set" / "1.jpg", base) == "../set/1.jpg"
     far = tmp_path / "elsewhere" / "1.jpg"
-    assert picture_path(far, base) == str(far)
-    assert picture_path(far, Path(tmp_path.anchor) / "tables") == str(far)
+    assert image_path(far, base) == str(far)
+    assert image_path(far, Path(tmp_path.anchor) / "tables") == str(far)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from jointune import MissingExtraError, OutputError
 from jointune.data.read import Columns, PostsFile
-from jointune.output.writers import added_columns, check_output, open_writer
+from jointune.output.writers import added_columns, check_output, make_layout, open_writer
 
 ADDED = added_columns(["good", "bad"])
 SCORES = {"prediction": "good", "confidence": 0.75, "p_good": 0.75, "p_bad": 0.25}
@@ -29,7 +29,7 @@ def copy(source: Path, target: Path) -> Path:
     """Write the rows of ``source`` to ``target`` with made-up scores, as predict does."""
     file = PostsFile(source, USE)
     check_output(target, file.columns, ADDED)
-    with open_writer(target, file.table, ADDED) as writer:
+    with open_writer(target, make_layout(target, file.table, ADDED)) as writer:
         for post in file:
             writer.write({**post.fields, **SCORES})
     return target
@@ -153,7 +153,7 @@ def test_an_error_while_writing_leaves_nothing_and_spares_what_was_there(tmp_pat
     target = tmp_path / f"scored{ending}"
     target.write_text("of yesterday")
     table = PostsFile(source, USE).table
-    with pytest.raises(KeyError), open_writer(target, table, ADDED) as writer:  # noqa: PT012
+    with pytest.raises(KeyError), open_writer(target, make_layout(target, table, ADDED)) as writer:  # noqa: PT012
         writer.write({"text": "a", "image": "a.png", **SCORES})
         raise KeyError("something else")
     assert target.read_text() == "of yesterday"
@@ -166,7 +166,7 @@ def test_a_disk_that_is_full_at_the_last_moment(tmp_path, ending, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     source = jsonl(tmp_path / "p.jsonl", {"text": "a", "image": "a.png"})
-    monkeypatch.setattr(os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)  # the last moment: a small disk would be full before
     with pytest.raises(OutputError, match=f"scored{ending} could not be written: the disk is full; nothing was left"):
         copy(source, tmp_path / f"scored{ending}")
     assert [path.name for path in tmp_path.iterdir()] == ["p.jsonl"]

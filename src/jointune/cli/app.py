@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 import signal
 import sys
 import threading
@@ -168,12 +169,13 @@ def _run() -> None:
 
 
 def _message(error: JointuneError) -> str:
-    """Return an error's message, with the option at fault if the message does not name it."""
-    message, command = str(error), COMMANDS.get(sys.argv[1] if len(sys.argv) > 1 else "")
-    if error.setting and command and error.setting in inspect.signature(command).parameters:
-        flag = option({"class_weight": "balanced"}.get(error.setting, error.setting))
+    """Return an error's message, with the option at fault if the message names the argument or nothing."""
+    message, command, name = str(error), COMMANDS.get(sys.argv[1] if len(sys.argv) > 1 else ""), error.setting
+    if name and command and name in inspect.signature(command).parameters:
+        flag = option({"class_weight": "balanced"}.get(name, name))
         if flag not in message:
-            return f"{flag}: {message.removeprefix(f'{error.setting}: ')}"
+            value, text = re.fullmatch(rf"(?:{name}(?:=(\S+))?: )?(.*)", message, re.DOTALL).groups()  # type: ignore[union-attr]
+            return f"{flag}{f' {value}' if value else ''}: {text}"
     return message
 
 

@@ -86,7 +86,7 @@ def compare(
     budgets_of(wanted)
     RunFolder(report, COMPARISON_MARK, resume=resume, force=force).refuse()
     use = columns(text_column, image_column, label_column, split_column, image_root)
-    read = read_whole(posts, split_column, use, encoding)
+    read = read_whole(posts, use, encoding)
 
     from jointune import compare as run
 

@@ -1,6 +1,6 @@
 """jointune demo."""
 
-import json
+import csv
 import shlex
 import time
 from collections.abc import Iterator, Sequence
@@ -13,8 +13,9 @@ import typer
 
 from jointune.cli.options import Force, Quiet, out
 from jointune.data.post import Posts
+from jointune.data.read import read_posts
 from jointune.evaluation.metrics import Metrics, with_interval
-from jointune.utils.files import atomic_file, atomic_folder
+from jointune.utils.files import atomic_folder, write_json
 from jointune.utils.markdown import table
 from jointune.utils.run_folder import RunFolder, locking
 from jointune.utils.wording import counted
@@ -37,38 +38,29 @@ def demo(
 
     RunFolder(path, "report.json", force=force).refuse()
     with atomic_folder(path) as folder:
-        _say("1. Check the demo posts", "check", str(POSTS), "--split-column", "split")
-        check(POSTS, split_column="split", quiet=True)
+        _announce("1. Check the demo posts", "check", str(POSTS), "--split-column", "split")
+        check(POSTS, split_column="split", quiet=True)  # type: ignore[call-arg]
 
         from jointune import JointClassifier
-        from jointune.cli.demo import demo_report
-        from jointune.data.read import read_posts
 
         posts = read_posts(POSTS, split_column="split")
         test = posts.in_split("test")
-        with atomic_file(folder / "test.csv") as temporary:
-            temporary.write_text(_test_table(POSTS), encoding="utf-8")
+        _write_test_posts(POSTS, folder / "test.csv")
 
-        _say("2. Train a joint classifier", "train", str(POSTS), "--split-column=split", f"--out={path}/model")
+        _announce("2. Train a joint classifier", "train", str(POSTS), "--split-column=split", f"--out={path}/model")
         began = time.monotonic()
         classifier = JointClassifier(seed=seed, progress=not quiet)
         classifier.fit(posts.in_split("train"), validation=posts.in_split("validation"))
         seconds = time.monotonic() - began
         classifier.save(folder / "model")
 
-        table = folder / "test.csv"
-        _say(
-            "3. Evaluate it on posts it has not seen",
-            "evaluate",
-            f"{path}/model",
-            f"{path}/test.csv",
-            f"--out={path}/metrics.json",
-        )
+        arguments = f"{path}/model", f"{path}/test.csv"
+        _announce("3. Evaluate it on posts it has not seen", "evaluate", *arguments, f"--out={path}/metrics.json")
         with _as_if_in(path, folder):
-            evaluate(str(folder / "model"), table, folder / "metrics.json", quiet=True)
-        _say("4. Predict", "predict", f"{path}/model", f"{path}/test.csv", f"--out={path}/scored.csv")
+            evaluate(str(folder / "model"), folder / "test.csv", folder / "metrics.json", quiet=True)
+        _announce("4. Predict", "predict", *arguments, f"--out={path}/scored.csv")
         with _as_if_in(path, folder):
-            predict(str(folder / "model"), str(table), folder / "scored.csv", quiet=True)
+            predict(str(folder / "model"), str(folder / "test.csv"), folder / "scored.csv", quiet=True)
 
         loaded = JointClassifier.load(folder / "model")
         scores = {
@@ -78,8 +70,7 @@ def demo(
         }
         report = demo_report(test, loaded.predict_proba(test), scores, seconds, range(0, len(test), 6))
         (folder / "report.md").write_text(report, encoding="utf-8")
-        facts = {name: metrics.to_dict() for name, metrics in scores.items()}
-        (folder / "report.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        write_json(folder / "report.json", {name: metrics.to_dict() for name, metrics in scores.items()})
     out.print("\n5. The report", style="bold")
     out.print(Markdown(report))
     out.print(
@@ -90,54 +81,55 @@ def demo(
 
 @contextmanager
 def _as_if_in(path: Path, folder: Path) -> Iterator[None]:
-    """Let messages name the folder that everything will be in, not the temporary one that it is made in."""
-    with out.capture() as said:
+    """Let messages name the final folder, not the temporary one in which it is made."""
+    with out.capture() as messages:
         yield
-    out.print(said.get().replace(str(folder), str(path)), end="", markup=False)
+    out.print(messages.get().replace(str(folder), str(path)), end="", markup=False)
 
 
-def _say(what: str, *command: str) -> None:
-    out.print(f"\n{what}", style="bold")
+def _announce(step: str, *command: str) -> None:
+    out.print(f"\n{step}", style="bold")
     out.print(f"$ jointune {shlex.join(command)}", style="dim")
 
 
-def _test_table(posts: Path) -> str:
-    """The test rows, with absolute picture paths, since the table is written elsewhere."""
-    import csv
-    import io
-
+def _write_test_posts(posts: Path, path: Path) -> None:
+    """Write the test rows, with absolute picture paths since the table lies elsewhere."""
     with open(posts, encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["split"] == "test"]
-    written = io.StringIO()
-    writer = csv.DictWriter(written, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(row | {"image": str(posts.parent / row["image"])} for row in rows)
-    return written.getvalue()
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(row | {"image": str(posts.parent / row["image"])} for row in rows)
 
 
 def demo_report(
     posts: Posts, probabilities: np.ndarray, scores: dict[str, Metrics], seconds: float, shown: Sequence[int]
 ) -> str:
-    """The report on the demo's test posts.
+    """Return the report on the demo's test posts, in Markdown.
 
     Args:
         posts: the test posts.
         probabilities: of the model that sees both modalities, float [N, C].
-        scores: how the posts were shown to the model, to the scores it reached.
+        scores: by what the model saw of the posts, both modalities first.
         seconds: of training.
-        shown: which posts to list.
+        shown: numbers of the posts to list.
     """
     joint = next(iter(scores.values()))
     labels = joint.labels
-    seen = [
-        [shown_as, with_interval(metrics, "accuracy"), with_interval(metrics, "macro_f1")]
-        for shown_as, metrics in scores.items()
+    comparison = [
+        [seen, with_interval(metrics, "accuracy"), with_interval(metrics, "macro_f1")]
+        for seen, metrics in scores.items()
     ]
-    predictions = []
-    for index in shown:
-        post, row = posts[index], probabilities[index]
-        picture = post.fields.get("image", "")
-        predictions.append([post.text or "", picture, post.label, labels[row.argmax()], f"{row.max():.2f}"])
+    predictions = [
+        [
+            posts[index].text or "",
+            posts[index].fields.get("image", ""),
+            posts[index].label,
+            labels[probabilities[index].argmax()],
+            f"{probabilities[index].max():.2f}",
+        ]
+        for index in shown
+    ]
     confusions = [[f"**{label}**", *counts] for label, counts in zip(labels, joint.confusion_matrix, strict=True)]
     classes = [
         [label, *(with_interval(row, name) for name in ("precision", "recall", "f1")), row.support]
@@ -154,7 +146,7 @@ def demo_report(
         "",
         "In demo posts, as in many real ones, the text alone or the picture alone is often ambiguous.",
         "",
-        *table(["the model sees", "accuracy (95 % interval)", "macro F1 (95 % interval)"], "lrr", seen),
+        *table(["the model sees", "accuracy (95 % interval)", "macro F1 (95 % interval)"], "lrr", comparison),
         "",
         "## Some predictions",
         "",

@@ -9,25 +9,20 @@ import typer
 from jointune.cli.options import (
     BundleArgument,
     Device,
-    Encoding,
     Engine,
     Force,
-    ImageColumn,
-    ImageRoot,
-    LabelColumn,
     OnBad,
     OnlySplit,
     PostsArgument,
     Quiet,
-    SplitColumn,
-    TextColumn,
-    columns,
     out,
     say_affected,
     sentence,
+    takes_columns,
 )
 from jointune.cli.posts_options import read_split
 from jointune.data.problems import Problem, valid_policy
+from jointune.data.read import Columns
 from jointune.inference.load import check_options, load_predictor
 from jointune.utils.files import atomic_file
 from jointune.utils.run_folder import locking, refuse_existing
@@ -35,6 +30,7 @@ from jointune.utils.wording import visible
 
 
 @locking("path")
+@takes_columns
 def evaluate(
     bundle: BundleArgument,
     posts: PostsArgument,
@@ -42,12 +38,8 @@ def evaluate(
         Path | None, typer.Option("--out", metavar="metrics.json", help="Where to write the scores.")
     ] = None,
     split: OnlySplit = None,
-    text_column: TextColumn = "text",
-    image_column: ImageColumn = "image",
-    label_column: LabelColumn = "label",
-    split_column: SplitColumn = None,
-    image_root: ImageRoot = None,
-    encoding: Encoding = None,
+    use: Columns = Columns(),  # noqa: B008 - immutable
+    encoding: str | None = None,
     on_bad_image: OnBad = "error",
     device: Device = None,
     engine: Engine = None,
@@ -59,7 +51,6 @@ def evaluate(
         refuse_existing(path, force, source=posts)
     policy = valid_policy(on_bad_image)
     check_options(bundle, device, engine=engine)
-    use = columns(text_column, image_column, label_column, split_column, image_root)
     labelled = read_split(posts, split, use, encoding)
 
     from jointune.inference.evaluate import evaluate_predictor

@@ -5,20 +5,10 @@ from typing import Annotated
 
 import typer
 
-from jointune.cli.options import (
-    Encoding,
-    Force,
-    ImageColumn,
-    ImageRoot,
-    LabelColumn,
-    OnlySplit,
-    SplitColumn,
-    TextColumn,
-    columns,
-    out,
-)
+from jointune.cli.options import Force, OnlySplit, out, takes_columns
 from jointune.cli.posts_options import read_split
 from jointune.data.post import Posts
+from jointune.data.read import Columns
 from jointune.errors import SettingsError
 from jointune.inference.load import check_options
 from jointune.utils.files import EXPORT_MARK
@@ -27,6 +17,7 @@ from jointune.utils.wording import counted
 
 
 @locking("path")
+@takes_columns
 def export(
     bundle: Annotated[
         str, typer.Argument(metavar="BUNDLE", help="Folder that training wrote, or its hub id.", show_default=False)
@@ -49,12 +40,8 @@ def export(
             max=100,
         ),
     ] = 1.0,
-    text_column: TextColumn = "text",
-    image_column: ImageColumn = "image",
-    label_column: LabelColumn = "label",
-    split_column: SplitColumn = None,
-    image_root: ImageRoot = None,
-    encoding: Encoding = None,
+    use: Columns = Columns(),  # noqa: B008 - immutable
+    encoding: str | None = None,
     force: Force = False,
 ) -> None:
     """Write a bundle as one ONNX graph that needs no torch, once it was found to say the same as torch."""
@@ -64,7 +51,6 @@ def export(
         raise SettingsError(f"--split {split}: name the posts with --check")
     posts: Posts | None = None
     if check:
-        use = columns(text_column, image_column, label_column, split_column, image_root)
         posts = read_split(check, split, use, encoding)
 
     from jointune import JointClassifier

@@ -69,33 +69,23 @@ def import_(
     for file in ("", *find_set(name).files):
         refuse_existing(path, force, source=folder / file)
     check_output(path, [], [])
-    found = load_public(
-        name,
-        folder,
-        on_missing,
-        keep_unlabelled,
-        balanced,
-        seed,
-        encoding,
-        label_rule=label_rule,
-        task=task,
-        keep_very=keep_very,
-    )
-    write_posts(path, found.posts)
+    options = {"label_rule": label_rule, "task": task, "keep_very": keep_very}
+    posts, left_out = load_public(name, folder, on_missing, keep_unlabelled, balanced, seed, encoding, **options)
+    write_posts(path, posts)
 
-    out.print(f"wrote {path}: {_counted(found.posts)}")
-    splits = [split for split in SPLITS if any(post.split == split for post in found.posts)]
+    out.print(f"wrote {path}: {_counts(posts)}")
+    splits = [split for split in SPLITS if any(post.split == split for post in posts)]
     for split in splits:
-        out.print(f"  {split}: {_counted(post for post in found.posts if post.split == split)}")
-    for reason, count in found.left_out.items():
+        out.print(f"  {split}: {_counts(post for post in posts if post.split == split)}")
+    for reason, count in left_out.items():
         out.print(f"left out: {reason}: {count:,}")
-    options = ["--split-column", "split"] if splits else []
-    if any(post.label is None for post in found.posts):
-        options += ["--label-column", ""]
-    out.print(f"next: {shlex.join(['jointune', 'check', str(path), *options])}")
+    next_options = ["--split-column", "split"] if splits else []
+    if any(post.label is None for post in posts):
+        next_options += ["--label-column", ""]
+    out.print(f"next: {shlex.join(['jointune', 'check', str(path), *next_options])}")
 
 
-def _counted(posts: Iterable[Post]) -> str:
+def _counts(posts: Iterable[Post]) -> str:
     labels = Counter(post.label or "(no label)" for post in posts)
     named = listed((f"{label} {count:,}" for label, count in labels.most_common()), len(labels))
     return f"{counted(labels.total(), 'post')}: {named}"

@@ -20,12 +20,12 @@ from jointune.utils.wording import counted, visible_lines
 
 
 def option(name: str, *, optional: bool = False, panel: str | None = None) -> Any:
-    """Make the command line's option of a setting.
+    """Make the option of a setting.
 
     Args:
         name: of the setting.
-        optional: whether it stands for the default, or for what is searched, where it is not given.
-        panel: of the help, where it is not the setting's own.
+        optional: whether the option has no default.
+        panel: of the help; by default the setting's own.
     """
     row, default = SETTINGS[name], DEFAULTS[name]
     # A switch that is on by default has a counterpart that turns it off.
@@ -116,12 +116,12 @@ out = Terminal()
 def columns(
     text: str, image: str, label: str | None, split: str | None = None, image_root: Path | None = None
 ) -> Columns:
-    """What the column options say."""
+    """Return the columns that the options name; an empty name is none."""
     return Columns(text or None, image or None, label or None, split or None, image_root)
 
 
 def say_affected(problems: list[Problem], policy: str) -> None:
-    """List and count the posts that --on-bad-image skipped or stripped of their picture."""
+    """List and count the posts that --on-bad-image skipped or left without their picture."""
     if problems:
         for problem in problems:
             out.print(f"{policy}: {problem}", style="yellow")
@@ -129,9 +129,9 @@ def say_affected(problems: list[Problem], policy: str) -> None:
 
 
 def sentence(scores: Metrics) -> str:
-    """The main scores in one line."""
-    lacking = untested(scores)
-    return f"{scores} on {counted(scores.n, 'post')}" + (f", {lacking}" if lacking else "")
+    """Return the main scores in one line."""
+    without_posts = untested(scores)
+    return f"{scores} on {counted(scores.n, 'post')}" + (f", {without_posts}" if without_posts else "")
 
 
 def _layers(value: str) -> float | None:
@@ -154,18 +154,45 @@ _FORMS: dict[str, tuple[type, Any, Callable[[Any], Any]]] = {
     "category_columns": (str, "", _names),
     "class_weight": (bool, False, lambda balanced: "balanced" if balanced else None),
 }
-"""Settings that the command line writes otherwise than Python: the option's type, its default, and the conversion."""
+"""Settings whose options differ from Python's arguments: the option's type, its default, and the conversion."""
+
+_COLUMN_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "text_column": (TextColumn, "text"),
+    "image_column": (ImageColumn, "image"),
+    "label_column": (LabelColumn, "label"),
+    "split_column": (SplitColumn, None),
+    "image_root": (ImageRoot, None),
+}
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
 
+def takes_columns(command: _Command) -> _Command:
+    """Give a command the options on the columns of its posts, and pass it ``Columns`` as ``use``, and ``encoding``."""
+    generated = [
+        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=annotation)
+        for name, (annotation, default) in (_COLUMN_OPTIONS | {"encoding": (Encoding, None)}).items()
+    ]
+
+    @functools.wraps(command)
+    def run(*args: Any, **arguments: Any) -> None:
+        named = [arguments.pop(name, default) for name, (_, default) in _COLUMN_OPTIONS.items()]
+        command(*args, use=columns(*named), **arguments)
+
+    own = inspect.signature(command).parameters.values()
+    settings = [one for one in own if one.kind is one.VAR_KEYWORD]
+    kept = [one for one in own if one.name not in ("use", "encoding") and one not in settings]
+    run.__signature__ = inspect.Signature(kept + generated + settings)  # type: ignore[attr-defined]
+    return run  # type: ignore[return-value]
+
+
 def takes_settings(names: Iterable[str], optional: Iterable[str] = (), panel: str | None = None) -> Any:
-    """Give a command an option for each of these settings; it gets their values as ``**settings``.
+    """Give a command an option for each of these settings, and pass it their values as ``**settings``.
 
     Args:
         names: settings whose options have the default of ``Config``.
-        optional: settings that the command only gets where they are given.
-        panel: of the help for those.
+        optional: settings that are passed only if the option is used.
+        panel: of the help, for these.
     """
     left_open = tuple(optional)
 

@@ -1,4 +1,4 @@
-"""Which posts are for training, validation and test, as the options of several commands say it."""
+"""Read posts by the options that several commands share."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,29 +13,26 @@ from jointune.data.split import validation_fraction
 from jointune.errors import PostsError, SettingsError, setting
 
 
-def read_parts(
-    path: Path, split_column: str | None, validation: str, use: Columns, encoding: str | None
-) -> tuple[Posts, Posts | float, Posts]:
-    """Training posts, validation posts or the fraction of them, and test posts.
+def read_training_posts(
+    path: Path, validation: str, use: Columns, encoding: str | None
+) -> tuple[Posts, Posts | float | None]:
+    """Read the posts for training, and the argument ``validation``: posts, a fraction, or None to divide by splits.
 
     Raises:
-        PostsError: they cannot be read, or a part is empty.
+        PostsError: the posts cannot be read, or a split is missing or unknown.
         SettingsError: ``validation`` is neither a fraction nor a file.
     """
-    chosen = 0.0 if split_column else fraction_or_file(validation)
-    posts = read_whole(path, split_column, use, encoding)
-    if split_column:
+    chosen = None if use.split else fraction_or_file(validation)
+    posts = read_whole(path, use, encoding)
+    if use.split:
         raise_problems(list(label_problems(posts, split=True)), posts.name)
         if validation != str(VALIDATION):
-            out.print(
-                f"note: --validation {validation} is not used; the column {split_column!r} divides.", style="yellow"
-            )
-        return posts.in_split("train"), posts.in_split("validation"), posts.in_split("test")
-    return posts, PostsFile(chosen, use, encoding).read() if isinstance(chosen, Path) else chosen, Posts([])
+            out.print(f"note: --validation {validation} is not used; the column {use.split!r} divides.", style="yellow")
+    return posts, PostsFile(chosen, use, encoding).read() if isinstance(chosen, Path) else chosen
 
 
 def fraction_or_file(validation: str) -> float | Path:
-    """What --validation says.
+    """Parse --validation.
 
     Raises:
         SettingsError: it is neither a fraction nor a file.
@@ -53,16 +50,16 @@ def fraction_or_file(validation: str) -> float | Path:
     return fraction
 
 
-def read_whole(path: Path, split_column: str | None, use: Columns, encoding: str | None) -> Posts:
-    """All posts, with a note where a column of splits is there and not used."""
+def read_whole(path: Path, use: Columns, encoding: str | None) -> Posts:
+    """Read all posts, and print a note if a column ``split`` is not used."""
     posts = PostsFile(path, use, encoding).read()
-    if split_column is None and "split" in posts[0].fields:
+    if use.split is None and "split" in posts[0].fields:
         out.print("note: the column 'split' is not used; --split-column split would.", style="yellow")
     return posts
 
 
 def read_split(path: Path, split: str | None, use: Columns, encoding: str | None) -> Posts:
-    """The posts of one split, by the column ``split`` where ``use`` names none; all of them without a split.
+    """Read the posts of one split, by the column ``split`` if ``use`` names none; all of them without a split.
 
     Raises:
         PostsError: they cannot be read, or there are none in that split.

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 _GO_ON = "go on with the same command and --resume"
 
 _LISTED = 20
-"""Posts that were left out are listed so far; all of them are in the file beside the output."""
+"""Skipped posts that are printed; the file beside the output lists all."""
 
 
 @locking("path")
@@ -109,9 +109,8 @@ def predict(
     refuse_outputs(path, policy == "skip", resume, force, None if is_address(posts) else Path(posts))
     use = Columns(text_column or None, image_column or None, None, None, image_root, remote_images)
     file = PostsFile(posts, use, encoding, not quiet)
-    earlier = columns_of_earlier_scoring(file.table, prefix)
-    replaced = frozenset(earlier)
-    kept = [name for name in file.columns if name not in replaced]
+    replaced = columns_of_earlier_scoring(file.table, prefix)
+    kept = [name for name in file.columns if name not in set(replaced)]
     remedy = "rename it, or name the added columns otherwise, such as with --prefix new_"
     check_output(path, kept, added_columns([], prefix), remedy)
     total = file.count(strict=policy != "skip")
@@ -122,15 +121,15 @@ def predict(
     predictor.check_columns(file.columns, file.path.name)
     added = added_columns(predictor.labels, prefix)
     check_output(path, kept, added, remedy)
-    if earlier:
+    if replaced:
         out.print(
-            f"note: the posts were scored before: {listed(earlier, len(earlier))} are replaced in {path.name}; "
+            f"note: the posts were scored before: {listed(replaced, len(replaced))} are replaced in {path.name}; "
             f"{file.path.name} keeps them, and --prefix new_ would keep both",
             style="yellow",
         )
     run = {
         "posts": file.stamp(),
-        "bundle": _digest(local_folder(bundle)),
+        "bundle": sha256(local_folder(bundle) / MANIFEST),  # which holds the digests of the other files
         "jointune": __version__,
         "--text-column": text_column,
         "--image-column": image_column,
@@ -147,7 +146,7 @@ def predict(
     layout = make_layout(path, file.table, added, replaced, safe_csv)
     parts = Parts(path, layout, run, resume, on_problems=["--on-bad-image"])
     fit = TextFitCounter(predictor.text)
-    with _kept_for_resume(parts, total, policy):
+    with _errors_say_what_is_kept(parts, total, policy):
         with progress_bar("predicting", shown=not quiet) as bar:
             bar.start(total, parts.read)
             for chunk in predictor.chunks(islice(file, parts.read, None), policy, file.path.name, fit=fit):
@@ -155,7 +154,7 @@ def predict(
                 bar.advance(chunk.read)
         parts.join(total, with_skipped=policy == "skip")
     try:
-        bad = _say_affected(parts, path, policy)
+        bad = _print_affected(parts, path, policy)
     finally:
         parts.discard()
     if force and policy == "skip" and not bad:
@@ -166,8 +165,8 @@ def predict(
 
 
 @contextmanager
-def _kept_for_resume(parts: Parts, total: int, policy: OnBadImage) -> Iterator[None]:
-    """Say, where the work ends early, what is kept; keep nothing where no part is finished."""
+def _errors_say_what_is_kept(parts: Parts, total: int, policy: OnBadImage) -> Iterator[None]:
+    """Add to an error how many posts are kept for --resume; remove the folder of parts if no part is finished."""
     try:
         yield
     except KeyboardInterrupt:
@@ -184,7 +183,7 @@ def _kept_for_resume(parts: Parts, total: int, policy: OnBadImage) -> Iterator[N
 
 
 def _after_bad_posts(parts: Parts, policy: OnBadImage) -> str:
-    """What to do where the posts themselves stopped the work: only what --resume takes."""
+    """Return the remedy for an error of the posts that stopped the run: only changes that --resume accepts."""
     if policy == "skip":
         return "a file that was changed is scored from the beginning, with --force"
     mended = f"mend the picture files and {_GO_ON}"
@@ -201,8 +200,8 @@ def _rows(
         yield {**fields, **dict(zip(added, predictor.cells(entry.probabilities), strict=True))}
 
 
-def _say_affected(parts: Parts, path: Path, policy: str) -> int:
-    """List and count the posts that were skipped, or stripped of their picture; how many there are."""
+def _print_affected(parts: Parts, path: Path, policy: str) -> int:
+    """List and count the posts that were skipped, or used without their image, and return their number."""
     count = 0
     for count, problem in enumerate(parts.problems(), 1):
         if policy == "missing" or count <= _LISTED:
@@ -211,8 +210,3 @@ def _say_affected(parts: Parts, path: Path, policy: str) -> int:
         where = f"; {skipped_file(path)} lists them" if policy == "skip" else ""
         out.print(f"{affected(count, policy)} (--on-bad-image {policy}){where}.", style="yellow")
     return count
-
-
-def _digest(bundle: Path) -> str:
-    """By which a resumed run knows the bundle again: its manifest holds the digests of the other files."""
-    return sha256(bundle / MANIFEST)

@@ -6,24 +6,19 @@ from typing import Annotated, Any
 import typer
 
 from jointune.cli.options import (
-    Encoding,
     Force,
-    ImageColumn,
-    ImageRoot,
-    LabelColumn,
     PostsArgument,
     Quiet,
-    SplitColumn,
-    TextColumn,
     Validation,
-    columns,
     out,
     say_affected,
     sentence,
+    takes_columns,
     takes_settings,
 )
-from jointune.cli.posts_options import read_parts
+from jointune.cli.posts_options import read_training_posts
 from jointune.config import SETTINGS, check_settings
+from jointune.data.read import Columns
 from jointune.utils.files import BUNDLE_MARK
 from jointune.utils.run_folder import TRAINING_STATE, RunFolder, locking, partial_folder
 
@@ -32,16 +27,13 @@ _NOT_HERE = {"device", "progress", "text_column", "image_column", "label_column"
 
 @locking("bundle", training=True)
 @takes_settings(name for name in SETTINGS if name not in _NOT_HERE)
+@takes_columns
 def train(
     posts: PostsArgument,
     bundle: Annotated[Path, typer.Option("--out", metavar="BUNDLE", help="Folder to write.", show_default=False)],
     validation: Validation = "0.1",
-    text_column: TextColumn = "text",
-    image_column: ImageColumn = "image",
-    label_column: LabelColumn = "label",
-    split_column: SplitColumn = None,
-    image_root: ImageRoot = None,
-    encoding: Encoding = None,
+    use: Columns = Columns(),  # noqa: B008 - immutable
+    encoding: str | None = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after an interrupt or a kill.")] = False,
     force: Force = False,
     quiet: Quiet = False,
@@ -52,13 +44,12 @@ def train(
     The state of an unfinished run is kept beside BUNDLE, as BUNDLE.partial: --resume goes on from it, --force discards
     it.
     """
-    check_settings(settings | {"text_column": text_column, "image_column": image_column, "label_column": label_column})
+    check_settings(settings | {f"{part}_column": getattr(use, part) for part in ("text", "image", "label")})
     RunFolder(bundle, BUNDLE_MARK, force=force, source=posts).refuse()
     contents = (TRAINING_STATE, f".{TRAINING_STATE}.*")
     partial = RunFolder(partial_folder(bundle), TRAINING_STATE, contents, resume, force)
     partial.refuse()
-    use = columns(text_column, image_column, label_column, split_column, image_root)
-    learned, held, test = read_parts(posts, split_column, validation, use, encoding)
+    learned, held = read_training_posts(posts, validation, use, encoding)
     if not resume:
         partial.discard()
 
@@ -66,7 +57,7 @@ def train(
 
     # The posts are read already; the bundle is to find other ones under the usual names.
     classifier = JointClassifier(**settings, progress=not quiet)
-    classifier.fit(learned, validation=held, test=test or None, checkpoint=partial.path, resume=resume)
+    classifier.fit(learned, validation=held, checkpoint=partial.path, resume=resume)
     if not classifier.is_main_process_:
         return
     classifier.save(bundle, force)

@@ -7,23 +7,19 @@ from typing import Annotated, Any
 import typer
 
 from jointune.cli.options import (
-    Encoding,
     Force,
-    ImageColumn,
-    ImageRoot,
-    LabelColumn,
     PostsArgument,
     Quiet,
-    SplitColumn,
-    TextColumn,
     Validation,
-    columns,
     out,
     say_affected,
+    takes_columns,
     takes_settings,
 )
-from jointune.cli.posts_options import read_parts
+from jointune.cli.posts_options import read_training_posts
 from jointune.config import check_settings
+from jointune.data.divide import VALIDATION
+from jointune.data.read import Columns
 from jointune.fusion.registry import check_fusion
 from jointune.tuning.space import FUSIONS, SEARCHED
 from jointune.tuning.study import Budget
@@ -38,6 +34,7 @@ from jointune.utils.run_folder import RunFolder, locking
     ("class_weight", "read_image_text", "batch_size", "micro_batch_size", "max_tokens"),
 )
 @takes_settings((), [name for name in SEARCHED if name != "fusion"], "Fixed instead of searched")
+@takes_columns
 def tune(
     posts: PostsArgument,
     folder: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder to write.", show_default=False)],
@@ -51,12 +48,8 @@ def tune(
         FUSIONS
     ),
     validation: Validation = "0.1",
-    text_column: TextColumn = "text",
-    image_column: ImageColumn = "image",
-    label_column: LabelColumn = "label",
-    split_column: SplitColumn = None,
-    image_root: ImageRoot = None,
-    encoding: Encoding = None,
+    use: Columns = Columns(),  # noqa: B008 - immutable
+    encoding: str | None = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on; trials and minutes spent earlier count.")] = False,
     force: Force = False,
     quiet: Quiet = False,
@@ -66,7 +59,6 @@ def tune(
 
     Every finished trial is stored at once. Posts that the split column marks as test are not used.
     """
-    arguments = dict(locals())
     names = [name.strip() for name in fusions.split(",")]
     check_installed("optuna", "tune", "tuning")
     check_settings(settings)
@@ -74,8 +66,7 @@ def tune(
         check_fusion(name, "fusions")
     Budget(trials, time_limit)
     RunFolder(folder, TUNING_MARK, resume=resume, force=force).refuse()
-    use = columns(text_column, image_column, label_column, split_column, image_root)
-    learned, held, _ = read_parts(posts, split_column, validation, use, encoding)
+    learned, held = read_training_posts(posts, validation, use, encoding)
 
     from jointune import tune as search
     from jointune.tuning.result import InterruptedTuning, Tuned
@@ -84,7 +75,7 @@ def tune(
         say_affected(tuned.problems, settings["on_bad_image"])
         out.print(tuned.summary())
         out.print("\nTo train with the best settings:")
-        out.print(shlex.join(_train(arguments, tuned.options)))
+        out.print(shlex.join(_train(posts, folder, validation, use, encoding) + tuned.options))
         out.print(f"\nwrote {folder / 'report.md'}")
 
     try:
@@ -107,12 +98,19 @@ def tune(
     say(tuned)
 
 
-def _train(arguments: dict[str, Any], options: list[str]) -> list[str]:
-    """The words of the command that trains the best settings on the same posts."""
-    folder: Path = arguments["folder"]
-    words = ["jointune", "train", str(arguments["posts"]), "--out", str(folder.with_name(f"{folder.name}-best"))]
-    usual = {"text_column": "text", "image_column": "image", "label_column": "label", "validation": "0.1"}
-    for name in ("split_column", "validation", "text_column", "image_column", "label_column", "image_root", "encoding"):
-        if arguments[name] != usual.get(name) and not (name == "validation" and arguments["split_column"]):
-            words += [f"--{name.replace('_', '-')}", str(arguments[name])]
-    return words + options
+def _train(posts: Path, folder: Path, validation: str, use: Columns, encoding: str | None) -> list[str]:
+    """Return the words of a command that trains on the same posts."""
+    words = ["jointune", "train", str(posts), "--out", str(folder.with_name(f"{folder.name}-best"))]
+    usual = Columns()
+    for flag, value, default in (
+        ("--split-column", use.split, usual.split),
+        ("--validation", str(VALIDATION) if use.split else validation, str(VALIDATION)),
+        ("--text-column", use.text, usual.text),
+        ("--image-column", use.image, usual.image),
+        ("--label-column", use.label, usual.label),
+        ("--image-root", use.image_root, usual.image_root),
+        ("--encoding", encoding, None),
+    ):
+        if value != default:
+            words += [flag, str(value or "")]
+    return words

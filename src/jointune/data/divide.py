@@ -1,4 +1,4 @@
-"""Which posts are learned from, which validate and which test, as the arguments of ``fit`` say it."""
+"""Divide posts into training, validation and test posts."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from jointune.data.split import split_posts, validation_fraction
 from jointune.errors import PostsError
 
 VALIDATION = 0.1
-"""The share of the posts that is held out for validation, by default."""
+"""The default share of the posts that is held out for validation."""
 
 
 @dataclass(frozen=True)
 class Division:
-    """Posts by what they are for.
+    """Posts by their use.
 
     Attributes:
-        training: the posts to learn from; and to hold validation posts out of, where there is a ``fraction``.
-        validation: the posts to choose on; none where there is a ``fraction``.
-        test: the posts to be scored once; perhaps none.
-        fraction: the share of ``training`` that is still to be held out for validation.
-        notes: what of the posts' own split is not used.
+        training: the training posts, of which ``fraction`` is still to be held out for validation.
+        validation: the validation posts; none if there is a ``fraction``.
+        test: the test posts, if any.
+        fraction: the share of ``training`` that is still to be held out; None for none.
+        notes: parts of the posts' own split that are not used.
     """
 
     training: Posts
@@ -35,54 +35,54 @@ class Division:
     notes: tuple[str, ...]
 
     def held_out(self, seed: int) -> tuple[Posts, Posts]:
-        """The training posts and the validation posts, with ``fraction`` of the former among the latter."""
+        """Return the training and the validation posts, after holding out ``fraction``."""
         if self.fraction is None:
             return self.training, self.validation
-        learned, checked = self.numbers(seed)
-        return self.training.take(learned), self.training.take(checked)
+        training, validation = self.numbers(seed)
+        return self.training.take(training), self.training.take(validation)
 
     def numbers(self, seed: int) -> tuple[list[int], list[int]]:
-        """The numbers of the posts of ``training`` to learn from, and of those to hold out for validation."""
+        """Return the indices in ``training`` of the posts to learn from, and of those to hold out for validation."""
         assert self.fraction is not None, "validation posts are still to be held out"
         return split_posts(self.training, self.fraction, seed)
 
 
 def divide(posts: Posts, validation: Any = None, test: Any = None, use: Columns = USUAL) -> Division:
-    """Divide posts by the split that they carry, or by what is given in its place.
+    """Divide posts by their own split, or by the arguments in its place.
 
     Args:
         posts: labelled.
-        validation: posts, or a fraction of ``posts``; by default the split that the posts carry decides, or, where no
-            post carries one, it is a tenth.
-        test: posts; by default those that the split marks so, where the split decides.
-        use: which column of ``validation`` and ``test`` holds what.
+        validation: posts, or a fraction of ``posts``; by default the split of the posts decides, or, if no post has
+            one, it is a tenth.
+        test: posts; by default those of the split ``test``, if the split decides.
+        use: the names of the columns of ``validation`` and ``test``.
 
     Raises:
-        PostsError: there are no posts, or the split that decides is missing or unknown for a post, or marks no post for
-            training, or none for validation.
+        PostsError: there are no posts, or the split that decides is missing or unknown for a post, or has no training
+            or no validation post.
     """
     if not posts:
         raise PostsError(f"{posts.name}: no posts to learn from")
-    tested = as_posts(test, use=use, labelled=True) if test is not None else Posts([])
+    test_posts = as_posts(test, use=use, labelled=True) if test is not None else Posts([])
     notes: list[str] = []
     if validation is None and any(post.split is not None for post in posts):
         raise_problems(list(label_problems(posts, split=True)), posts.name)
         marked = posts.in_split("test")
         if test is None:
-            tested = marked
+            test_posts = marked
         elif marked:
             notes.append(f"{posts.name}: posts marked test are not used ({len(marked):,}): other test posts were given")
-        return Division(posts.in_split("train"), posts.in_split("validation"), tested, None, tuple(notes))
+        return Division(posts.in_split("train"), posts.in_split("validation"), test_posts, None, tuple(notes))
     fraction = VALIDATION if validation is None else validation_fraction(validation)
     held = Posts([]) if fraction is not None else as_posts(validation, use=use, labelled=True)
     if fraction is None and not held:
         raise PostsError(f"{held.name}: no validation posts")
     for part, own, purpose in ((posts, "train", "learned from"), (held, "validation", "used for validation")):
-        if strangers := Counter(post.split for post in part if post.split not in (None, own)):
-            said = ", ".join(f"{count:,} {split}" for split, count in strangers.items())
+        if others := Counter(post.split for post in part if post.split not in (None, own)):
+            counts = ", ".join(f"{count:,} {split}" for split, count in others.items())
             also = " or used for validation" if part is posts and fraction is not None else ""
             notes.append(
                 f"{part.name}: the split that the posts carry is not used, since validation was given: "
-                f"{purpose}{also} are posts marked otherwise ({said})"
+                f"{purpose}{also} are posts marked otherwise ({counts})"
             )
-    return Division(posts, held, tested, fraction, tuple(notes))
+    return Division(posts, held, test_posts, fraction, tuple(notes))

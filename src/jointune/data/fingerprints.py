@@ -1,4 +1,4 @@
-"""By what a model knows the posts again that it was trained and validated on, without keeping them."""
+"""Content hashes of posts: to recognise the posts that a model was trained on, and the data set of a resumed run."""
 
 import base64
 import binascii
@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -20,31 +21,31 @@ from jointune.utils.files import clear_read_errors, read_json
 from jointune.utils.threads import available_cores
 
 LEARNED = "learned_posts.json"
-"""The file of a bundle or an export that holds the digests. Without it, all works but the notes of ``evaluate``."""
+"""The file of a bundle or an export that holds the digests. Without it, only some notes of ``evaluate`` are missing."""
 
 _DIGEST = np.dtype(">u8")
-"""The first bytes of a SHA-256: eight, so that a million texts and pictures hardly meet by chance."""
+"""The first 8 bytes of a SHA-256: enough that a million texts and images hardly collide."""
 
 
 class Known(IntEnum):
-    """What a model knows of a post."""
+    """Whether a model was trained or validated on a post."""
 
     NOTHING = 0
     A_PART = 1
-    """Its text or its picture is that of a post which the model was trained or validated on."""
+    """Its text or its image is that of a training or validation post."""
     VALIDATION = 2
-    """Text and picture, as far as it has them, are those of validation posts, or partly of training posts."""
+    """Its text and image, as far as it has them, are those of validation or training posts, not all of training."""
     TRAINING = 3
-    """Text and picture, as far as it has them, are those of training posts."""
+    """Its text and image, as far as it has them, are those of training posts."""
 
 
 @dataclass(frozen=True)
 class LearnedPosts:
-    """Digests of the texts and pictures of training and validation posts.
+    """Digests of the texts and images of training and validation posts.
 
     Attributes:
-        training: of training posts, ascending [N].
-        validation: of validation posts, ascending [M].
+        training: of training posts, ascending, uint64 [N].
+        validation: of validation posts, ascending, uint64 [M].
     """
 
     training: np.ndarray
@@ -52,15 +53,15 @@ class LearnedPosts:
 
     @classmethod
     def of(cls, training: Iterable[Sequence[bytes]], validation: Iterable[Sequence[bytes]]) -> "LearnedPosts":
-        """From the digests of each post, as ``digests`` gives them."""
+        """Collect the ``digests`` of each post."""
         return cls(*(np.unique(_packed(digest for post in part for digest in post)) for part in (training, validation)))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, str]) -> "LearnedPosts":
-        """From what ``to_dict`` gave.
+        """Restore what ``to_dict`` returned.
 
         Raises:
-            ValueError: it is something else.
+            ValueError: the values are others.
         """
         try:
             parts = [base64.b64decode(values[part], validate=True) for part in ("training", "validation")]
@@ -69,7 +70,7 @@ class LearnedPosts:
         return cls(*(np.frombuffer(part, dtype=_DIGEST) for part in parts))
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Return JSON values."""
         parts = {"training": self.training, "validation": self.validation}
         return {
             "digest": "the first 8 bytes of the SHA-256 of a text or of a picture's file",
@@ -77,34 +78,41 @@ class LearnedPosts:
         }
 
     def known(self, posts: Sequence[Post]) -> np.ndarray:
-        """What is ``Known`` of each post, int [N]. Opens its picture's file, but fetches none."""
-        with ThreadPoolExecutor(available_cores()) as pool:
-            found = list(pool.map(lambda post: digests(post.text, _picture(post.image)), posts))
-        return self.known_digests(found, [isinstance(post.image, RemoteImage) for post in posts])
+        """Return ``Known`` of each post, int [N]. Opens the files of images, but fetches none."""
 
-    def known_digests(self, found: Sequence[Sequence[bytes]], partly: Sequence[bool] | None = None) -> np.ndarray:
-        """The same by the digests of each post; ``partly`` says for which posts they are not all there."""
-        rows = np.repeat(np.arange(len(found)), [len(row) for row in found])
-        packed = _packed(digest for row in found for digest in row)
+        def digests_of(post: Post) -> list[bytes]:
+            image = None
+            if post.image is not None and not isinstance(post.image, RemoteImage):
+                with suppress(ImageError):  # reported when images are opened
+                    image = image_digest(post.image)
+            return digests(post.text, image)
+
+        with ThreadPoolExecutor(available_cores()) as pool:
+            rows = list(pool.map(digests_of, posts))
+        return self.known_digests(rows, [isinstance(post.image, RemoteImage) for post in posts])
+
+    def known_digests(self, posts: Sequence[Sequence[bytes]], incomplete: Sequence[bool] | None = None) -> np.ndarray:
+        """Return ``Known`` of each post by its ``digests``; ``incomplete`` marks posts that lack one."""
+        owner = np.repeat(np.arange(len(posts)), [len(row) for row in posts])
+        packed = _packed(digest for row in posts for digest in row)
         trained, validated = np.isin(packed, self.training), np.isin(packed, self.validation)
 
-        def of_each(hit: np.ndarray, every: bool) -> np.ndarray:
-            count = np.bincount(rows, weights=hit, minlength=len(found))
-            whole = np.bincount(rows, minlength=len(found))
-            return (count == whole) & (whole > 0) if every else count > 0
+        def hits(hit: np.ndarray) -> np.ndarray:
+            return np.bincount(owner, weights=hit, minlength=len(posts))
 
-        known = np.where(of_each(trained | validated, every=False), Known.A_PART, Known.NOTHING)
-        whole = ~np.array(partly if partly is not None else [False] * len(found), dtype=bool)
-        known[of_each(trained | validated, every=True) & whole] = Known.VALIDATION
-        known[of_each(trained, every=True) & whole] = Known.TRAINING
+        total = hits(np.ones(len(packed)))
+        whole = (total > 0) & ~np.array([False] * len(posts) if incomplete is None else incomplete, dtype=bool)
+        known = np.where(hits(trained | validated) > 0, Known.A_PART, Known.NOTHING)
+        known[whole & (hits(trained | validated) == total)] = Known.VALIDATION
+        known[whole & (hits(trained) == total)] = Known.TRAINING
         return known
 
 
 def read_learned(folder: Path, whole: str) -> LearnedPosts | None:
-    """What a bundle or an export knows of the posts; None where it was not kept, or deleted.
+    """Read the digests of a bundle or an export; None if it has none.
 
     Raises:
-        BundleError: the file is damaged; the ``whole`` of it should be copied again.
+        BundleError: the file is damaged, and the ``whole`` of the folder should be copied again.
     """
     path = folder / LEARNED
     if not os.path.lexists(path):
@@ -113,34 +121,20 @@ def read_learned(folder: Path, whole: str) -> LearnedPosts | None:
         return LearnedPosts.from_dict(read_json(path, whole))
 
 
-def digests(text: str | None, picture: bytes | None) -> list[bytes]:
-    """What tells a text and a picture from others, of those that there are.
-
-    Args:
-        text: compared without regard to case and white space.
-        picture: what ``image_digest`` gave.
-    """
-    found = [] if text is None else [hashlib.sha256(plain_text(text).encode("utf-8", "replace")).digest()]
-    return found if picture is None else [*found, picture]
+def digests(text: str | None, image: bytes | None) -> list[bytes]:
+    """Return the SHA-256 of a text, whose case and white space do not count, and the digest of an image, if any."""
+    own = [] if text is None else [hashlib.sha256(plain_text(text).encode("utf-8", "replace")).digest()]
+    return own if image is None else [*own, image]
 
 
-def _picture(picture: ImageSource | None) -> bytes | None:
-    if picture is None or isinstance(picture, RemoteImage):
-        return None
-    try:
-        return image_digest(picture)
-    except ImageError:
-        return None  # told, or passed over, where pictures are opened
-
-
-def _packed(found: Iterable[bytes]) -> np.ndarray:
-    return np.frombuffer(b"".join(digest[: _DIGEST.itemsize] for digest in found), dtype=_DIGEST)
+def _packed(rows: Iterable[bytes]) -> np.ndarray:
+    return np.frombuffer(b"".join(digest[: _DIGEST.itemsize] for digest in rows), dtype=_DIGEST)
 
 
 def posts_digest(posts: Posts) -> str:
-    """SHA-256 of texts, pictures, labels and splits, in hexadecimal.
+    """Return the content hash of a data set: SHA-256 of texts, images, labels and splits, in hexadecimal.
 
-    A picture counts by its content, wherever it lies; one to be fetched by its address.
+    An image counts by its content, wherever its file is; a remote one by its address.
     """
     digest = hashlib.sha256()
     for post in posts:
@@ -148,12 +142,10 @@ def posts_digest(posts: Posts) -> str:
     return digest.hexdigest()
 
 
-def _identity(picture: ImageSource | None) -> str:
-    if picture is None:
-        return ""
-    if isinstance(picture, RemoteImage):
-        return str(picture)
+def _identity(image: ImageSource | None) -> str:
+    if image is None or isinstance(image, RemoteImage):
+        return str(image or "")
     try:
-        return image_digest(picture).hex()
-    except ImageError as reason:
-        return str(reason)  # told, or passed over, where pictures are opened
+        return image_digest(image).hex()
+    except ImageError as error:
+        return str(error)  # reported when images are opened

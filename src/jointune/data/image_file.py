@@ -1,4 +1,4 @@
-"""The file of an image: its bytes, or the reason why there are none; and the digest by which an image is known."""
+"""Read the bytes of an image's file, and compute the digest that identifies an image."""
 
 import hashlib
 import logging
@@ -14,14 +14,14 @@ from jointune.data.remote import FetchError, fetch
 logger = logging.getLogger(__name__)
 
 MOST_FILE_BYTES = 2**28
-"""The largest file that is read: it is in memory as a whole, several at a time, before its first byte is looked at."""
+"""The largest file that is read: files are in memory as a whole, several at a time."""
 
 
 class ImageError(Exception):
-    """A picture that cannot be used.
+    """An image that cannot be used.
 
     Attributes:
-        file: the picture's name for messages.
+        file: the image's name for messages.
         reason: what is wrong with it.
         remedy: what to do about it.
     """
@@ -34,19 +34,19 @@ class ImageError(Exception):
 
 
 def image_name(source: ImageSource) -> str:
-    """The name of an image in messages."""
+    """Return the name of an image in messages."""
     if isinstance(source, Path | RemoteImage):
         return str(source)
     return "picture bytes" if isinstance(source, bytes) else getattr(source, "filename", "") or "opened picture"
 
 
 def damaged(file: str, reason: Exception) -> ImageError:
-    """The error for an image whose content cannot be decoded."""
+    """Return the error for an image whose content cannot be decoded."""
     return ImageError(file, f"damaged or cut off ({reason})", "restore the file or remove the row")
 
 
 def image_digest(source: ImageSource) -> bytes:
-    """SHA-256 by which an image is known: of its file, or of all that an opened image holds.
+    """Return the SHA-256 that identifies an image: of its file, or of the pixels of an opened image.
 
     A file is hashed once in a process, as long as its size and its time of modification stay the same.
 
@@ -65,10 +65,10 @@ def image_digest(source: ImageSource) -> bytes:
         pixels = source.tobytes()
         # Pixels mean nothing without palette, transparency and orientation.
         palette = source.palette.tobytes() if source.palette else b""
-        looks = (source.mode, source.size, palette, source.info.get("transparency"), orientation(source))
+        header = (source.mode, source.size, palette, source.info.get("transparency"), orientation(source))
     except Exception as reason:  # an opened file is decoded only now
         raise damaged(image_name(source), reason) from reason
-    return hashlib.sha256(repr(looks).encode() + pixels).digest()
+    return hashlib.sha256(repr(header).encode() + pixels).digest()
 
 
 @lru_cache(maxsize=2**18)
@@ -77,10 +77,10 @@ def _file_digest(path: Path, _version: tuple[int, ...]) -> bytes:
 
 
 def orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 where there is none."""
+    """Return the EXIF orientation, 1 to 8; 1 if there is none."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # EXIF beyond reading leaves the pixels good
+    except Exception:  # the pixels are good even if the EXIF is not readable
         logger.debug("unreadable EXIF in %s", image_name(image))
         return 1
 
@@ -93,26 +93,23 @@ def image_bytes(source: Path | bytes | RemoteImage) -> bytes:
         MissingExtraError: the package that fetches it is not installed.
     """
     file = image_name(source)
-    if isinstance(source, bytes):
-        content = source
-    elif isinstance(source, RemoteImage):
-        try:
+    try:
+        if isinstance(source, RemoteImage):
             content = fetch(source.address, source.redirects)
-        except FetchError as reason:
-            raise ImageError(file, reason.reason, reason.remedy) from reason
-    else:
-        try:
-            content = _read(source)
-        except FileNotFoundError as reason:
-            remedy = "correct the path or leave the picture empty"
-            if (other := _in_another_case(source)) is not None:
-                remedy = f"there is {other} in its folder, which differs in case: correct the path"
-            raise ImageError(file, "no such file", remedy) from reason
-        except IsADirectoryError as reason:
-            raise ImageError(file, "a folder, not a picture", "name a file or leave the picture empty") from reason
-        except (OSError, ValueError) as reason:
-            why = getattr(reason, "strerror", None) or reason
-            raise ImageError(file, f"not readable: {why}", "correct the path or its permissions") from reason
+        else:
+            content = source if isinstance(source, bytes) else _read(source)
+    except FetchError as error:
+        raise ImageError(file, error.reason, error.remedy) from error
+    except FileNotFoundError as reason:
+        remedy = "correct the path or leave the picture empty"
+        if isinstance(source, Path) and (other := _in_another_case(source)) is not None:
+            remedy = f"there is {other} in its folder, which differs in case: correct the path"
+        raise ImageError(file, "no such file", remedy) from reason
+    except IsADirectoryError as reason:
+        raise ImageError(file, "a folder, not a picture", "name a file or leave the picture empty") from reason
+    except (OSError, ValueError) as reason:
+        why = getattr(reason, "strerror", None) or reason
+        raise ImageError(file, f"not readable: {why}", "correct the path or its permissions") from reason
     if not content:
         raise ImageError(file, "an empty file of 0 bytes", "restore the file or remove the row")
     return content
@@ -122,7 +119,7 @@ def _read(path: Path) -> bytes:
     about = path.stat()
     if stat.S_ISREG(about.st_mode):
         if not about.st_size:
-            return b""  # some files that the system makes up say so, and are never read to their end
+            return b""  # some files that the system makes up have this size, and never end
         if about.st_size > MOST_FILE_BYTES:
             raise ValueError(f"larger than {MOST_FILE_BYTES // 2**20} MiB")
     elif not stat.S_ISDIR(about.st_mode):
@@ -132,7 +129,7 @@ def _read(path: Path) -> bytes:
 
 
 def _in_another_case(path: Path) -> str | None:
-    """The name of the one file beside a missing one that differs from it only in case, if there is one."""
+    """Return the name of the one file beside a missing one that differs from it only in case; None without one."""
     try:
         names = _names(path.parent, path.parent.stat().st_mtime_ns).get(path.name.casefold(), [])
     except OSError:
@@ -141,8 +138,8 @@ def _in_another_case(path: Path) -> str | None:
 
 
 @lru_cache(maxsize=8)
-def _names(folder: Path, _: int) -> dict[str, list[str]]:
-    """The names in a folder by what they are without regard to case; listed once as long as it stays the same."""
+def _names(folder: Path, _version: int) -> dict[str, list[str]]:
+    """Return the names in a folder by their case-folded form."""
     names: dict[str, list[str]] = {}
     for file in sorted(folder.iterdir()):
         names.setdefault(file.name.casefold(), []).append(file.name)

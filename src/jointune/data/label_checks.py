@@ -1,4 +1,4 @@
-"""What is wrong with labels and splits, found before any image is opened."""
+"""Check labels and splits, before any image is opened."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,89 +11,74 @@ from jointune.data.post import SPLITS, Post, Posts
 from jointune.data.problems import Problem, raise_problems
 from jointune.data.split import identity_groups, split_posts
 from jointune.errors import PostsError
-from jointune.utils.wording import listed
+from jointune.utils.wording import counted, listed
 
 
 def split_problems(posts: Iterable[Post]) -> Iterator[Problem]:
-    """What is wrong with the splits of posts that need one."""
+    """Yield a problem for each post without a valid split."""
     for post in posts:
         if post.split not in SPLITS:
-            said = "the split is empty" if post.split is None else f"the split is {post.split!r}"
-            yield Problem(post.where, "split", said, f"use one of {', '.join(SPLITS)}")
+            reason = "the split is empty" if post.split is None else f"the split is {post.split!r}"
+            yield Problem(post.where, "split", reason, f"use one of {', '.join(SPLITS)}")
 
 
 def label_problems(posts: Iterable[Post], split: bool = False, undivided: bool = True) -> Iterator[Problem]:
-    """What is wrong with labels and splits: missing, unknown, only one, or too few posts for one.
+    """Yield problems with labels and splits: missing, unknown, only one, or too few posts for one.
 
-    Args:
-        posts: the posts.
-        split: whether each post needs a split.
-        undivided: whether validation posts are still to be taken from these, so that a label needs two.
-
-    Yields:
-        Each problem.
+    With ``split``, each post needs a split. A label needs two posts if validation posts are still to be held out of
+    them (``undivided``).
     """
+    posts = list(posts)
     by_label: dict[str, list[Post]] = defaultdict(list)
-    splits: Counter[str | None] = Counter()
-    first: Post | None = None
     for post in posts:
-        first = first or post
-        splits[post.split] += 1
         if split:
             yield from split_problems([post])
         if post.label is None:
-            yield Problem(post.where, "label", "the post has no label", "label it or remove the row")
+            yield _unlabelled(post)
         else:
             by_label[post.label].append(post)
-    if first is None:
+    if not posts:
         return
-    if split and not splits["train"]:
-        yield Problem(first.where, "split", "no post is marked train", "mark the posts to learn from as train")
-    if split and not splits["validation"]:
-        yield Problem(
-            first.where, "split", "no post is marked validation", "mark some, or hold out a fraction without splits"
-        )
+    first, splits = posts[0].where, {post.split for post in posts}
+    if split and "train" not in splits:
+        yield Problem(first, "split", "no post is marked train", "mark the posts to learn from as train")
+    if split and "validation" not in splits:
+        remedy = "mark some, or hold out a fraction without splits"
+        yield Problem(first, "split", "no post is marked validation", remedy)
     if UNSURE in by_label:
         where, remedy = by_label[UNSURE][0].where, "rename the label, such as to 'undecided'"
         yield Problem(where, "label", f"{UNSURE!r} is the answer of a model that abstains", remedy)
     if len(by_label) > MOST_LABELS:
-        said = f"there are {len(by_label):,} different labels, more than {MOST_LABELS:,}"
-        yield Problem(first.where, "label", said, "name the column of the labels, or merge labels")
+        reason = f"there are {len(by_label):,} different labels, more than {MOST_LABELS:,}"
+        yield Problem(first, "label", reason, "name the column of the labels, or merge labels")
         return
     if len(by_label) == 1:
         (label,) = by_label
-        yield Problem(first.where, "label", f"every post is labelled {label!r}", "add posts with another label")
+        yield Problem(first, "label", f"every post is labelled {label!r}", "add posts with another label")
     for label, group in by_label.items():
-        learned = [post for post in group if not split or post.split == "train"]
-        if split and not learned:
-            yield Problem(
-                group[0].where, "label", f"no training post is labelled {label!r}", "add some or remove these posts"
-            )
+        if split and not any(post.split == "train" for post in group):
+            reason, remedy = f"no training post is labelled {label!r}", "add some or remove these posts"
         elif len(group) == 1 and undivided and not split:
-            yield Problem(
-                group[0].where,
-                "label",
-                f"the only post labelled {label!r}",
-                "two are needed, one to learn from and one to check on: add posts or merge the label into another",
-            )
+            reason = f"the only post labelled {label!r}"
+            remedy = "two are needed, one to learn from and one to check on: add posts or merge the label into another"
+        else:
+            continue
+        yield Problem(group[0].where, "label", reason, remedy)
 
 
 def training_problems(
     read: Sequence[Posts], usable: Sequence[Posts], split: bool, fraction: float, seed: int = 0
 ) -> Iterator[Problem | PostsError]:
-    """Why a training on these posts would be refused, as far as labels and their division tell.
+    """Yield the reasons why training on these posts would be refused, as far as labels and their division show.
 
-    Labels are judged before pictures are opened, and again without the posts that are left out for their picture.
+    Labels are checked before images are opened, and again without the posts that are left out for their image.
 
     Args:
-        read: the posts, and the validation posts where these are apart.
-        usable: those of them that are left once pictures were opened.
+        read: the posts, and the validation posts if they are separate.
+        usable: those of them whose images can be used.
         split: whether the posts are divided by their splits.
-        fraction: if not, and no validation posts are apart, the share of the posts that is held out.
+        fraction: otherwise, if there are no separate validation posts, the share of the posts that is held out.
         seed: of that division.
-
-    Yields:
-        Each problem, with the words in which training refuses.
     """
     for posts, *held in (read, usable):
         last = posts is usable[0]
@@ -114,15 +99,10 @@ def training_problems(
 
 
 def check_parts(learn: Posts, held: Posts | None, tested: Posts = Posts([])) -> None:  # noqa: B008
-    """See that a classifier can be trained on these posts, as far as labels tell.
-
-    Args:
-        learn: posts to learn from.
-        held: validation posts; None where some of ``learn`` will be.
-        tested: posts that are scored after training.
+    """Check that a classifier can be trained, validated and tested on these posts, as far as labels show.
 
     Raises:
-        PostsError: it cannot.
+        PostsError: it cannot; without ``held``, some of ``learn`` have to be held out.
     """
     if not learn:
         raise PostsError(f"{learn.name}: no posts to learn from")
@@ -134,37 +114,28 @@ def check_parts(learn: Posts, held: Posts | None, tested: Posts = Posts([])) -> 
 
 
 def class_numbers(posts: Posts, labels: Sequence[str]) -> np.ndarray:
-    """The place of each post's label among ``labels``, int64 [N].
+    """Return the index of each post's label in ``labels``, int64 [N].
 
     Raises:
         PostsError: a post has no label, or another one.
     """
     numbers = {label: number for number, label in enumerate(labels)}
-    known = listed(labels, len(labels))
-    raise_problems(
-        [
-            Problem(post.where, "label", "the post has no label", "label it or remove the row")
-            if post.label is None
-            else Problem(
-                post.where,
-                "label",
-                f"{post.label!r} is not a label of the training posts ({known})",
-                "correct or remove it",
-            )
-            for post in posts
-            if post.label not in numbers
-        ],
-        posts.name,
-    )
+    names = listed(labels, len(labels))
+
+    def problem(post: Post) -> Problem:
+        reason = f"{post.label!r} is not a label of the training posts ({names})"
+        return _unlabelled(post) if post.label is None else Problem(post.where, "label", reason, "correct or remove it")
+
+    raise_problems([problem(post) for post in posts if post.label not in numbers], posts.name)
     return np.array([numbers[str(post.label)] for post in posts], dtype=np.int64)
 
 
-def split_notes(posts: Posts) -> list[str]:
-    """What to know of posts that are divided by their splits: their numbers, and where the division may mislead.
+def _unlabelled(post: Post) -> Problem:
+    return Problem(post.where, "label", "the post has no label", "label it or remove the row")
 
-    Args:
-        posts: those that can be used, with a label and a split each.
-    """
+
+def split_notes(posts: Posts) -> list[str]:
+    """Return the size and label shares of each split, and notes if labels or content of two splits may mislead."""
     parts = {split: Posts(part) for split in SPLITS if (part := posts.in_split(split))}
     shares = {
         split: Counter({label: count / len(part) for label, count in Counter(post.label for post in part).items()})
@@ -172,8 +143,8 @@ def split_notes(posts: Posts) -> list[str]:
     }
     names = posts.label_names
     notes = [
-        f"{split}: {len(part):,} post{'s' * (len(part) != 1)}"
-        + f", {listed((f'{label} {shares[split][label]:.0%}' for label in names), len(names))}"
+        f"{split}: {counted(len(part), 'post')}"
+        f", {listed((f'{label} {shares[split][label]:.0%}' for label in names), len(names))}"
         for split, part in parts.items()
     ]
     notes += [
@@ -196,13 +167,13 @@ def split_notes(posts: Posts) -> list[str]:
 
 
 def _differ(first: Posts, second: Posts) -> bool:
-    """Whether shares of labels differ by five points or more, and by more than chance would let one in 1,000 differ.
+    """Return whether label shares differ by five points or more, and significantly so (p < 0.001).
 
-    Pearson's chi-square, whose distribution is made normal as by Wilson and Hilferty (1931).
+    Pearson's chi-square test, with the normal approximation of Wilson and Hilferty (1931).
     """
-    found = [Counter(post.label for post in part) for part in (first, second)]
-    labels = list(found[0] | found[1])
-    counts = np.array([[of_part[label] for label in labels] for of_part in found])
+    by_part = [Counter(post.label for post in part) for part in (first, second)]
+    labels = list(by_part[0] | by_part[1])
+    counts = np.array([[part[label] for label in labels] for part in by_part])
     shares = counts / counts.sum(1, keepdims=True)
     freedom = len(labels) - 1
     if not freedom or np.abs(shares[0] - shares[1]).max() < 0.05:

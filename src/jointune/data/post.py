@@ -1,4 +1,4 @@
-"""A post, and posts: what users bring, in memory."""
+"""A post, and posts: the examples in memory."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,16 +11,16 @@ from PIL import Image
 
 from jointune.data.labels import order_labels, typed_label
 from jointune.data.problems import Problem
-from jointune.utils.wording import counted
+from jointune.utils.wording import counted, shortened
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteImage:
-    """A picture that is fetched when it is opened.
+    """An image that is fetched when it is opened.
 
     Attributes:
-        address: where it is, such as ``https://example.org/a.jpg``.
-        redirects: whether an answer that leads to another address is followed.
+        address: such as ``https://example.org/a.jpg``.
+        redirects: whether a redirect to another address is followed.
     """
 
     address: str
@@ -29,6 +29,9 @@ class RemoteImage:
     def __str__(self) -> str:
         return self.address
 
+
+ImageSource = Path | bytes | Image.Image | RemoteImage
+Modality = Literal["text", "image"]
 
 SPLITS = ("train", "validation", "test")
 _OTHER_SPLITS = {
@@ -43,35 +46,31 @@ _OTHER_SPLITS = {
 
 
 def usual_split(name: str) -> str:
-    """One of ``SPLITS`` for a name that means it, such as ``Val`` or ``dev``; any other name as it is."""
-    known = name.strip().casefold()
-    known = _OTHER_SPLITS.get(known, known)
-    return known if known in SPLITS else name.strip()
-
-
-ImageSource = Path | bytes | Image.Image | RemoteImage
-Modality = Literal["text", "image"]
+    """Return the one of ``SPLITS`` that a name such as ``Val`` or ``dev`` means; any other name as it is."""
+    split = name.strip().casefold()
+    split = _OTHER_SPLITS.get(split, split)
+    return split if split in SPLITS else name.strip()
 
 
 def encodable(text: str) -> str:
-    """``text`` with a question mark for each lone surrogate: half an emoji, escaped in JSON, has no UTF-8 form."""
+    """Replace lone surrogates by question marks: half an emoji, escaped in JSON, has no UTF-8 form."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One example: a text, a picture (either may be missing), and perhaps a label.
+    """One example: a text, an image (either may be missing), and perhaps a label.
 
     Attributes:
-        text: the text, or None where the post has none.
-        image: a path, the bytes of a picture file, an opened picture or one to be fetched; None where it has none.
+        text: the text, or None if there is none.
+        image: a path, the bytes of an image file, an opened image or one to be fetched; None if there is none.
         label: the label as text; numbers and booleans are spelled as Python spells them (``3``, ``True``).
-        split: ``train``, ``validation`` or ``test``, where a column of splits was asked for, whichever of their usual
-            names it uses, such as ``val``; another value as it is.
-        problem: why the row cannot be used, where reading it found that out.
-        where: how messages name this post, such as ``posts.csv row 7 (line 8)``.
-        fields: the row as it was read, for the outputs that repeat it.
-        image_text: the text in its picture, empty where there is none; None where it was not read.
+        split: ``train``, ``validation`` or ``test``, also if the column uses another usual name, such as ``val``;
+            another value as it is.
+        problem: why the row cannot be used, if reading it showed that.
+        where: the name of this post in messages, such as ``posts.csv row 7 (line 8)``.
+        fields: the whole row as it was read, columns of all names included.
+        image_text: the text in its image, empty if there is none; None if it was not read.
     """
 
     text: str | None = None
@@ -88,31 +87,31 @@ class Post:
             object.__setattr__(self, "split", usual_split(self.split))
 
     def __repr__(self) -> str:
-        return f"Post({', '.join(f'{name}={value}' for name, value in self._shown().items() if value)})"
+        return f"Post({', '.join(f'{name}={value}' for name, value in self._cells().items() if value)})"
 
     def _repr_html_(self) -> str:
-        """A table for a notebook."""
-        return _html_table([self._shown()])
+        """Return a table for a notebook."""
+        return _html_table([self._cells()])
 
-    def _shown(self) -> dict[str, str]:
-        """What a person sees of it, by column; an empty text where there is nothing."""
+    def _cells(self) -> dict[str, str]:
+        """Return what to show a person, by column; empty texts for missing values."""
         return {
-            "text": "" if self.text is None else repr(_shortened(self.text)),
-            "image": "" if self.image is None else _picture_name(self.image),
+            "text": "" if self.text is None else repr(shortened(self.text, 80)),
+            "image": "" if self.image is None else _describe_image(self.image),
             "label": "" if self.label is None else repr(self.label),
             "split": "" if self.split is None else repr(self.split),
-            "image_text": "" if self.image_text is None else repr(_shortened(self.image_text)),
+            "image_text": "" if self.image_text is None else repr(shortened(self.image_text, 80)),
             "problem": "" if self.problem is None else str(self.problem),
         }
 
     @property
     def empty(self) -> bool:
-        """Whether the post has neither text nor picture."""
+        """Whether the post has neither text nor image."""
         return self.text is None and self.image is None
 
     @property
     def nbytes(self) -> int:
-        """About what it keeps in memory: the characters and bytes of its row, or of its text and picture."""
+        """Approximate size in memory: the characters and bytes of its row, or of its text and image."""
         return max(_size(self.fields), _size(self.text) + _size(self.image))
 
 
@@ -122,11 +121,7 @@ def _size(value: object) -> int:
     return sum(map(_size, value.values())) if isinstance(value, Mapping) else 0
 
 
-def _shortened(text: str, most: int = 80) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def _picture_name(image: ImageSource) -> str:
+def _describe_image(image: ImageSource) -> str:
     if isinstance(image, bytes):
         return f"<{len(image):,} bytes>"
     if isinstance(image, Image.Image):
@@ -135,7 +130,6 @@ def _picture_name(image: ImageSource) -> str:
 
 
 def _html_table(rows: Sequence[Mapping[str, str]]) -> str:
-    """A table of the columns that any row fills."""
     columns = [name for name in (rows[0] if rows else {}) if any(row[name] for row in rows)]
     head = "".join(f"<th>{name}</th>" for name in columns)
     body = "".join(f"<tr>{''.join(f'<td>{escape(row[name])}</td>' for name in columns)}</tr>" for row in rows)
@@ -147,9 +141,9 @@ class Posts(Sequence[Post]):
 
     Args:
         posts: the posts.
-        name: what messages call them.
-        label_dtype: the NumPy type that their labels had in Python, such as ``int64``; None for those of files, which
-            are texts.
+        name: of the posts in messages.
+        label_dtype: the NumPy type that their labels had in Python, such as ``int64``; None for labels from files,
+            which are texts.
     """
 
     def __init__(self, posts: Iterable[Post], name: str = "posts", label_dtype: str | None = None) -> None:
@@ -176,26 +170,26 @@ class Posts(Sequence[Post]):
         return f"Posts({self.name!r}, {counted(len(self), 'post')})"
 
     def _repr_html_(self) -> str:
-        """The number of posts of each label, and the first posts, for a notebook."""
+        """Return the number of posts of each label, and the first posts, for a notebook."""
         labels = Counter(post.label for post in self._posts if post.label is not None).most_common(20)
         counts = ", ".join(f"{label!r}: {number:,}" for label, number in labels)
         few = self._posts[:5]
         more = f"<p>… and {len(self) - len(few):,} more</p>" if len(self) > len(few) else ""
-        return f"<p>{escape(f'{self!r} {counts}')}</p>{_html_table([post._shown() for post in few])}{more}"
+        return f"<p>{escape(f'{self!r} {counts}')}</p>{_html_table([post._cells() for post in few])}{more}"
 
     def take(self, indices: Iterable[int]) -> "Posts":
-        """The posts at ``indices``, in that order."""
+        """Return the posts at ``indices``, in that order."""
         return self._like(self._posts[index] for index in indices)
 
     def in_split(self, split: str) -> "Posts":
-        """The posts whose split column says ``split``, or another name for it."""
+        """Return the posts whose split is ``split``; usual other names of it count, too."""
         split = usual_split(split)
         return self._like(post for post in self._posts if post.split == split)
 
     def without(self, modality: Modality) -> "Posts":
-        """The same posts with their text, or their picture, hidden: how text alone and picture alone are measured.
+        """Return the posts without their text, or without their image, to measure the other modality alone.
 
-        The text in a picture goes with the picture. A post that is left with neither is kept, so that every method is
+        The text in an image goes with the image. A post that is left with neither is kept, so that every method is
         scored on the same posts.
         """
         if modality == "text":
@@ -204,7 +198,7 @@ class Posts(Sequence[Post]):
 
     @property
     def labels(self) -> list[Any]:
-        """One label a post, in order: texts, or the numbers or booleans that Python gave; None where there is none."""
+        """One label a post: texts, or the numbers or booleans that Python gave; None for a post without one."""
         return [typed_label(post.label, self.label_dtype) for post in self._posts]
 
     @property

@@ -1,4 +1,4 @@
-"""Why a post cannot be used, in one line a person can act on."""
+"""Reasons why a post cannot be used, each in one line a person can act on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from jointune.errors import PostsError, SettingsError, setting
 from jointune.utils.wording import counted, shortened, visible
 
 OnBadImage = Literal["error", "skip", "missing"]
-"""What to do about a picture that cannot be read: stop, leave the post out, or go on as if it had no picture.
+"""How to treat an image that cannot be read: stop, leave the post out, or use the post without its image.
 
-``skip`` leaves out posts that are of no use for another reason, too.
+``skip`` also leaves out posts that cannot be used for another reason.
 """
 
 _SHOWN = 20
@@ -22,10 +22,10 @@ class Problem:
 
     Attributes:
         where: the row, such as ``posts.csv row 7 (line 8)``.
-        what: the file or column it is about.
+        what: the file or column at fault.
         reason: what is wrong.
         remedy: what to do about it.
-        about_image: whether it is only the picture that is wrong.
+        about_image: whether only the image is at fault.
     """
 
     where: str
@@ -39,59 +39,41 @@ class Problem:
 
 
 def affected(number: int, policy: str) -> str:
-    """Say how many posts ``policy`` skipped or used without a picture."""
+    """Say how many posts ``policy`` skipped or used without their image."""
     what = "left out" if policy == "skip" else "used without a picture"
     return f"{counted(number, 'post was', 'posts were')} {what}"
 
 
 def raise_problems(problems: Sequence[Problem], name: str, skippable: bool = False) -> None:
-    """Raise one error that lists the first problems and counts all of them.
+    """Raise one ``PostsError`` that lists the first problems and counts all of them; do nothing without problems.
 
-    Args:
-        problems: what is wrong, by post.
-        name: what messages call the posts.
-        skippable: whether ``skip`` would have left the posts out whatever is wrong with them.
-
-    Raises:
-        PostsError: there is at least one problem.
+    The message advises the policy ``skip`` for problems of images, and, if ``skippable``, for all.
     """
     if not problems:
         return
-    if len(problems) == 1:
-        raise PostsError(str(problems[0]) + _policy_hint(problems, skippable))
-    lines = [f"{counted(len(problems), 'post')} of {name} cannot be used:"]
-    lines += [f"  {problem}" for problem in problems[:_SHOWN]]
+    lines = [str(problems[0])]
+    if len(problems) > 1:
+        lines = [f"{counted(len(problems), 'post')} of {name} cannot be used:"]
+        lines += [f"  {problem}" for problem in problems[:_SHOWN]]
     if len(problems) > _SHOWN:
         lines.append(f"  and {len(problems) - _SHOWN} more; `jointune check` counts all by their reason")
-    raise PostsError("\n".join(lines) + _policy_hint(problems, skippable))
-
-
-def _policy_hint(problems: Sequence[Problem], skippable: bool) -> str:
     if all(problem.about_image for problem in problems):
-        return (
-            f"\n({setting('on_bad_image', 'skip')} leaves such posts out, "
+        lines.append(
+            f"({setting('on_bad_image', 'skip')} leaves such posts out, "
             f"{setting('on_bad_image', 'missing')} goes on without the picture where there is a text)"
         )
-    return f"\n({setting('on_bad_image', 'skip')} leaves such posts out)" if skippable else ""
+    elif skippable:
+        lines.append(f"({setting('on_bad_image', 'skip')} leaves such posts out)")
+    raise PostsError("\n".join(lines))
 
 
 def stops(problem: Problem, has_text: bool, policy: OnBadImage) -> bool:
-    """Whether a problem is an error under ``policy``.
-
-    Args:
-        problem: what is wrong with a post.
-        has_text: whether the post has a text, and so is something without its picture.
-        policy: what to do about pictures that cannot be read.
-    """
+    """Return whether a problem is an error under ``policy``; a post with a text can do without its image."""
     return policy != "skip" and not (policy == "missing" and problem.about_image and has_text)
 
 
 def valid_policy(policy: str) -> OnBadImage:
-    """``policy`` itself, if it is one.
-
-    Raises:
-        SettingsError: it is not.
-    """
+    """Return ``policy`` if it is one, or raise a ``SettingsError``."""
     if policy not in ("error", "skip", "missing"):
         raise SettingsError(f"{setting('on_bad_image', policy)}: choose error, skip or missing", setting="on_bad_image")
     return policy  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""Files, folders and Python records to posts; the one place that knows which column means what."""
+"""Read files, folders and rows as posts; the one place that knows which column means what."""
 
 import weakref
 from collections.abc import Iterator, Mapping
@@ -14,37 +14,27 @@ from jointune.data.labels import absent
 from jointune.data.post import ImageSource, Post, Posts, RemoteImage, encodable
 from jointune.data.problems import Problem, raise_problems
 from jointune.data.remote import SCHEMES, beside, can_fetch, download, is_address
-from jointune.data.tables.delimited import DelimitedTable
 from jointune.data.tables.encoding import known_encoding
-from jointune.data.tables.folder import FolderTable
-from jointune.data.tables.json_array import open_json
-from jointune.data.tables.json_lines import JsonlTable
-from jointune.data.tables.parquet import ParquetTable
-from jointune.data.tables.saved_dataset import SavedDataset, is_saved_dataset
-from jointune.data.tables.table import MOST_COLUMNS, Row, Table, clear_read_errors
+from jointune.data.tables.open_table import FolderTable, open_table
+from jointune.data.tables.saved_dataset import SavedDataset
+from jointune.data.tables.table import Row, table_errors
 from jointune.errors import PostsError, setting
 from jointune.utils.files import sha256
 from jointune.utils.progress import progress_bar
 from jointune.utils.run_folder import scratch_folder
 from jointune.utils.wording import listed, shortened
 
-_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
-_MOST_IN_LABEL = 1000
-_PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip")
+_LONGEST_LABEL = 1000
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column holds what; ``None`` where the posts have no such column.
+    """The names of the columns that hold the parts of a post; None if there is no such column.
 
     Attributes:
-        text: the post's text.
-        image: its picture: a path relative to the file, or the bytes of a picture file.
-        label: its label.
-        split: ``train``, ``validation`` or ``test``.
-        image_root: the folder that picture paths are relative to and may not leave; the file's own folder, which they
-            may leave, by default.
-        remote_images: whether pictures that are named by an address are fetched, wherever it leads.
+        image_root: the folder that image paths are relative to and may not leave; by default the file's own folder,
+            which they may leave.
+        remote_images: whether images that are named by an address are fetched, wherever it leads.
     """
 
     text: str | None = "text"
@@ -54,24 +44,24 @@ class Columns:
     image_root: Path | None = None
     remote_images: bool = False
 
-    def named(self) -> list[str]:
-        """The columns that there must be."""
-        return [name for name in (self.text, self.image, self.label, self.split) if name]
+    def named(self) -> dict[str, str]:
+        """Return the name of each column that has one, by ``text``, ``image``, ``label`` and ``split``."""
+        parts = ("text", "image", "label", "split")
+        return {part: name for part in parts if (name := getattr(self, part))}
 
 
 class PostsFile:
-    """A table of posts that is read as a stream, as often as asked.
+    """A table of posts that is read as a stream, as often as asked; see ``read_posts`` for its kinds.
 
     Args:
-        path: a CSV, TSV, JSONL, JSON or Parquet file, a folder of such files, or a Hugging Face dataset saved to disk;
-            or the address of a file, which is copied to a temporary folder first.
-        columns: which column holds what.
-        encoding: character encoding of CSV, TSV, JSONL and JSON files; UTF-8 by default.
+        path: a file, a folder, or an address, whose file is copied to a temporary folder first.
+        columns: the names of the columns.
+        encoding: character encoding of text formats; UTF-8 by default.
         progress: whether to show a bar while a file is copied.
 
     Raises:
         PostsError: there is no such file, its format is not known, or a column is missing.
-        MissingExtraError: what reads the format, or talks to the address, is not installed.
+        MissingExtraError: the package that reads the format, or fetches the address, is not installed.
     """
 
     def __init__(
@@ -80,44 +70,47 @@ class PostsFile:
         self.use = columns or Columns()
         self._address = path if isinstance(path, str) and is_address(path) else None
         self.path = self._copy(self._address, progress) if self._address else Path(path).expanduser()
-        with clear_read_errors(self.path):
-            self.table = _open_table(self.path, known_encoding(encoding), self.use.named())
+        named = self.use.named()
+        with table_errors(self.path):
+            self.table = open_table(self.path, known_encoding(encoding), list(named.values()))
             self.columns = self.table.columns
-            # What lies beside the tables of a saved dataset may change, as where the output is written among them.
+            # The files of a saved dataset may change, as when the output is written among them.
             self._stamp = None if self._address or isinstance(self.table, SavedDataset) else self.stamp()
-        for name, option in _options(self.use).items():
+        for part, name in named.items():
             if name not in self.columns:
+                argument = f"{part}_column"
                 raise PostsError(
                     f"{self.path.name}: there is no column {name!r} (there are: "
-                    f"{listed(self.columns, len(self.columns)) or 'none'}); "
-                    f"name the right one with {setting(option)}"
-                    + (f", or {setting(option, '')} for none" if option != "split_column" else "")
+                    f"{listed(self.columns, len(self.columns)) or 'none'})",
+                    f"name the right one with {setting(argument)}"
+                    + (f", or {setting(argument, '')} for none" if part != "split" else ""),
+                    setting=argument,
                 )
 
     def __iter__(self) -> Iterator[Post]:
         for row in self.table.rows():
             yield make_post(row, self.use, self._base)
-        with clear_read_errors(self.path):
+        with table_errors(self.path):
             if self._stamp is not None and self.stamp() != self._stamp:
                 raise PostsError(f"{self.path.name}: changed while it was read", "start again when it stays as it is")
 
     @property
     def _base(self) -> Path | str:
-        """What paths of pictures are relative to."""
+        """The folder or address that image paths are relative to."""
         return self._address or (self.path if self.path.is_dir() else self.path.parent)
 
     def _copy(self, address: str, progress: bool) -> Path:
         if not can_fetch(address):
             raise PostsError(f"{address}: not an address to read posts from", f"use one of {', '.join(SCHEMES)}")
-        # Tables are read more than once and Parquet from its end; and so every pass sees the same posts.
+        # Tables are read more than once and Parquet from its end, and every pass must see the same posts.
         stack = ExitStack()
         folder = stack.enter_context(scratch_folder("posts"))
-        weakref.finalize(self, stack.close)  # when this is let go of, or the process ends
+        weakref.finalize(self, stack.close)
         with progress_bar(f"reading {address}", "MB", progress) as bar:
             return download(address, folder, bar)
 
     def stamp(self) -> object:
-        """By which a resumed run knows the file again, as JSON values; pictures beside it do not count."""
+        """Return JSON values by which a resumed run recognises the file; images beside it do not count."""
         if self._address:
             return sha256(self.path)
         if isinstance(self.table, FolderTable):
@@ -127,37 +120,32 @@ class PostsFile:
         return [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files]
 
     def count(self, strict: bool = False) -> int:
-        """The number of posts; reads the whole file where its format has no other way to tell, but no picture.
+        """Return the number of posts; reads the whole file if its format does not store the number, but no image.
 
         Args:
-            strict: whether a row that is of no use even without its picture is an error. In Parquet files and saved
-                datasets such rows are not looked for: their pictures would be read as well.
+            strict: whether a row that is of no use even without its image is an error. Parquet files and saved
+                datasets are not searched for such rows: their images would be read as well.
 
         Raises:
             PostsError: the file is damaged, or ``strict`` and a row of it cannot be used.
         """
         if strict:
-            raise_problems(list(self._useless_rows()), self.path.name, skippable=True)
+            # Where an image path leads makes no difference here, and to ask the disk each time takes long.
+            use = replace(self.use, image_root=None)
+            posts = (make_post(row, use, self._base) for row in self.table.untyped_rows())
+            raise_problems(_useless(posts), self.path.name, skippable=True)
         return self.table.count()
 
-    def _useless_rows(self) -> Iterator[Problem]:
-        # Where a path leads makes no difference here, and to ask the disk each time takes long.
-        use = replace(self.use, image_root=None)
-        for row in self.table.untyped_rows():
-            problem = make_post(row, use, self._base).problem
-            if problem and not problem.about_image:
-                yield problem
-
     def read(self) -> Posts:
-        """All posts, in memory.
+        """Read all posts into memory.
 
         Raises:
-            PostsError: the file holds no post, or is damaged, or a row of it is of no use even without its picture.
+            PostsError: the file holds no post, or is damaged, or a row of it is of no use even without its image.
         """
         posts = Posts(self, self.path.name)
         if not posts:
             raise PostsError(f"{self.path.name}: no posts: the file has a header but no rows")
-        raise_problems([post.problem for post in posts if post.problem and not post.problem.about_image], posts.name)
+        raise_problems(_useless(posts), posts.name)
         return posts
 
 
@@ -171,17 +159,20 @@ def read_posts(
     image_root: str | Path | None = None,
     encoding: str | None = None,
 ) -> Posts:
-    """Read posts into memory. Pictures are opened later, where they are used.
+    """Read posts into memory. Images are opened later, when they are used.
 
     Args:
         posts: a CSV, TSV, JSONL, JSON or Parquet file, a folder of such files, or a Hugging Face dataset saved to disk;
             the address of a file (extra ``remote``); or a data frame, a dataset, or a list of mappings.
-        text_column: column of the texts; ``None`` where there are none.
-        image_column: column of the pictures: paths relative to the file, or bytes; ``None`` where there are none.
-        label_column: column of the labels; ``None`` where there are none.
+        text_column: column of the texts; ``None`` if there are none.
+        image_column: column of the images: paths relative to the file, or bytes; ``None`` if there are none.
+        label_column: column of the labels; ``None`` if there are none.
         split_column: column that says ``train``, ``validation`` or ``test``.
-        image_root: folder that picture paths are relative to and may not leave.
+        image_root: folder that image paths are relative to and may not leave.
         encoding: character encoding of text files; UTF-8 by default.
+
+    Returns:
+        The posts; columns with other names are in their ``fields``.
 
     Raises:
         PostsError: the posts cannot be read; the message names row, reason and remedy.
@@ -193,73 +184,17 @@ def read_posts(
     from jointune.data.records import as_posts
 
     read = as_posts(posts, use=columns, labelled=label_column not in (None, "label"))
-    raise_problems([post.problem for post in read if post.problem and not post.problem.about_image], read.name)
+    raise_problems(_useless(read), read.name)
     return read
 
 
-def _options(use: Columns) -> dict[str, str]:
-    named = {use.text: "text_column", use.image: "image_column", use.label: "label_column", use.split: "split_column"}
-    return {name: option for name, option in named.items() if name}
-
-
-def _open_table(path: Path, encoding: str, wanted: list[str], in_folder: bool = False) -> Table:
-    if path.is_dir() and not in_folder:
-        if is_saved_dataset(path):
-            return SavedDataset(path)
-        files = sorted(
-            file for file in path.iterdir() if file.suffix.lower() in _ENDINGS and not file.name.startswith(".")
-        )
-        # Beside tables, .json files rather describe them.
-        files = [file for file in files if file.suffix.lower() != ".json"] or files
-        if not files:
-            raise PostsError(f"{path}: the folder holds no {', '.join(_ENDINGS)} file and no saved dataset")
-        folder = FolderTable(path, [_open_table(file, encoding, wanted, in_folder=True) for file in files])
-        _check_names(folder.columns, path.name)
-        return folder
-    if path.is_symlink() and not path.exists():
-        raise PostsError(f"{path}: a link that leads to no file", "mend it or remove it")
-    if not path.exists():
-        raise PostsError(
-            f"{path}: no such file", f"give a {', '.join(_ENDINGS)} file, a folder of them or a saved dataset"
-        )
-    if path.is_dir():
-        raise PostsError(f"{path}: a folder within a folder of tables", "move its files up, or give it by itself")
-    if not path.is_file():
-        raise PostsError(f"{path}: a pipe or a device, and a table is read more than once", "write it to a file first")
-    ending = path.suffix.lower()
-    if not path.stat().st_size and ending in _ENDINGS:
-        raise PostsError(f"{path.name}: the file is empty", "save it again")  # as are files that the system makes up
-    table: Table
-    if ending in (".csv", ".tsv"):
-        table = DelimitedTable(path, encoding, wanted)
-    elif ending in (".jsonl", ".ndjson"):
-        table = JsonlTable(path, encoding)
-    elif ending == ".json":
-        table = open_json(path, encoding)
-    elif ending == ".parquet":
-        table = ParquetTable(path)
-    elif ending in _PACKED:
-        raise PostsError(f"{path.name}: a packed file", "unpack it, and give what was in it")
-    else:
-        raise PostsError(
-            f"{path.name}: the ending {ending or '(none)'} is not known", f"use one of {', '.join(_ENDINGS)}"
-        )
-    _check_names(table.columns, path.name)
-    return table
-
-
-def _check_names(names: list[str], file: str) -> None:
-    if len(names) > MOST_COLUMNS:
-        raise PostsError(f"{file}: more than {MOST_COLUMNS:,} columns", "write only those that are of use")
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise PostsError(f"{file}: two columns are named {shortened(name)!r}", "rename one of them")
-        seen.add(name)
+def _useless(posts: Iterator[Post] | Posts) -> list[Problem]:
+    """Return the problems of posts that are of no use even without their image."""
+    return [post.problem for post in posts if post.problem and not post.problem.about_image]
 
 
 def make_post(row: Row, use: Columns, base: Path | str) -> Post:
-    """The post of a row, with what is wrong with it; paths of pictures are relative to ``base``."""
+    """Make the post of a row, or one with a problem; image paths are relative to ``base``."""
     where, values, problem = row
     if problem:
         return Post(problem=problem, where=where)
@@ -274,10 +209,10 @@ def make_post(row: Row, use: Columns, base: Path | str) -> Post:
     image: ImageSource | None = None
     try:
         image = _image(values.get(use.image), use, base) if use.image else None
-    except (TypeError, ValueError, OSError) as reason:  # the last for a path that is too long
+    except (TypeError, ValueError, OSError) as reason:  # OSError: a path that is too long
         remedy = "give the path of a picture file, or nothing"
         what = shortened(str(values.get(use.image or "")))
-        # A post that is of no use without its picture either stays so whatever --on-bad-image says.
+        # An earlier problem comes first: the post is of no use whatever on_bad_image does about the image.
         problem = problem or Problem(where, what, str(reason), remedy, about_image=True)
     if problem is None and text is None and image is None:
         problem = Problem(where, "the post", "has neither text nor picture", "give it one of them or remove the row")
@@ -295,10 +230,10 @@ def _text(value: Any) -> str | None:
 
 
 def label_text(value: Any) -> str | None:
-    """A label as text; None for nothing.
+    """Return a label as text; None for an empty cell.
 
     Raises:
-        TypeError: it is of no kind that a label can be.
+        TypeError: the value cannot be a label.
     """
     if absent(value):
         return None
@@ -307,23 +242,15 @@ def label_text(value: Any) -> str | None:
     if isinstance(value, float | np.floating) and np.isinf(value):
         raise TypeError("an infinite number where a label is needed")
     if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))  # whole numbers become floats wherever a column has gaps
+        return str(int(value))  # whole numbers become floats in a column with gaps
     label = encodable(str(value).strip())
-    if len(label) > _MOST_IN_LABEL:
+    if len(label) > _LONGEST_LABEL:
         raise TypeError(f"a text of {len(label):,} characters where a label is needed")
     return label
 
 
-def _path(value: str | Path, base: Path | str) -> Path:
-    """A path as it is written, or as Windows would take it where it has backslashes and no file is called so."""
-    path = Path(value.strip() if isinstance(value, str) else value)
-    if "\\" in str(path) and (isinstance(base, str) or not (base / path).exists()):
-        return Path(PureWindowsPath(path).as_posix())
-    return path
-
-
 def _image(value: Any, use: Columns, base: Path | str) -> ImageSource | None:
-    if isinstance(value, Mapping):  # how datasets and Parquet exports keep a picture
+    if isinstance(value, Mapping):  # as datasets and Parquet exports store an image
         value = value.get("bytes") or value.get("path")
     if isinstance(value, np.ndarray):
         return Image.fromarray(value)
@@ -356,3 +283,11 @@ def _image(value: Any, use: Columns, base: Path | str) -> ImageSource | None:
     if leaves:
         raise ValueError(f"leads outside {setting('image_root', str(root))}")
     return inside
+
+
+def _path(value: str | Path, base: Path | str) -> Path:
+    """Return a path as it is, or with its backslashes read as on Windows if no file has such a name."""
+    path = Path(value.strip() if isinstance(value, str) else value)
+    if "\\" in str(path) and (isinstance(base, str) or not (base / path).exists()):
+        return Path(PureWindowsPath(path).as_posix())
+    return path

@@ -1,4 +1,4 @@
-"""Posts from what Python users have at hand: records, data frames, and labels beside them."""
+"""Read posts from Python objects: records, data frames, datasets, and labels beside them."""
 
 import os
 import warnings
@@ -18,21 +18,23 @@ from jointune.data.tables.table import Row
 from jointune.errors import JointuneWarning, PostsError
 
 USUAL = Columns(split="split")
-"""Where posts are looked for in records whose columns nobody named."""
+"""The columns of records if nobody named others."""
+
+_EXAMPLE = "give a list of mappings, such as [{'text': ..., 'image': ...}], or a data frame"
 
 
 def as_posts(posts: Any, labels: Any = None, use: Columns = USUAL, labelled: bool = False) -> Posts:
-    """Posts from what Python users have at hand.
+    """Convert posts of any kind to ``Posts``.
 
     Args:
         posts: ``Posts``, a path, an iterable of ``Post`` or of mappings, a data frame (pandas or polars) or a dataset
             (Hugging Face).
         labels: one label a post, in place of their own.
-        use: which column, or key of a mapping, holds what.
+        use: the names of the columns, or of the keys of mappings.
         labelled: whether labels are needed: posts without a column for them are refused.
 
     Raises:
-        PostsError: something else was given, a column is missing, or the numbers of posts and labels differ.
+        PostsError: the posts are of another kind, a column is missing, or the numbers of posts and labels differ.
     """
     labelled = labelled and labels is None
     if isinstance(posts, str | Path):
@@ -41,36 +43,38 @@ def as_posts(posts: Any, labels: Any = None, use: Columns = USUAL, labelled: boo
         posts = _from_python(posts, use, labelled)
     if labels is None:
         return posts
-    given = _one_a_post(labels)
-    if len(given) != len(posts):
-        raise PostsError(f"{len(given)} labels for {len(posts)} posts")
+    values = _label_list(labels)
+    if len(values) != len(posts):
+        raise PostsError(f"{len(values)} labels for {len(posts)} posts")
     try:
-        texts = [label_text(label) for label in given]
+        texts = [label_text(label) for label in values]
     except TypeError as reason:
         raise PostsError(f"labels: {reason}", "give one text, number or boolean a post") from reason
     labelled_posts = (replace(post, label=text) for post, text in zip(posts, texts, strict=True))
-    return Posts(labelled_posts, posts.name, label_dtype(given))
+    return Posts(labelled_posts, posts.name, label_dtype(values))
 
 
 def _from_path(path: str | Path, use: Columns, labelled: bool) -> Posts:
-    if isinstance(path, str) and not is_address(path) and (not Path(path).suffix or any(map(str.isspace, path))):
-        # Unlike Path.exists, this is False for what is too long to be a path.
-        there = os.path.exists(Path(path).expanduser())  # noqa: PTH110
-        if not there:
-            shown = f"{path[:60]!r}{'...' if len(path) > 60 else ''}"
-            example = "[{'text': 'lovely day'}]"
-            raise PostsError(
-                f"{shown}: no such file", f"a text to classify is given in a list of mappings, such as {example}"
-            )
+    # A text that was meant as a post. Unlike Path.exists, os.path.exists is False for a text too long to be a path.
+    if (
+        isinstance(path, str)
+        and not is_address(path)
+        and (not Path(path).suffix or any(map(str.isspace, path)))
+        and not os.path.exists(Path(path).expanduser())  # noqa: PTH110
+    ):
+        shown = f"{path[:60]!r}{'...' if len(path) > 60 else ''}"
+        example = "[{'text': 'lovely day'}]"
+        raise PostsError(
+            f"{shown}: no such file", f"a text to classify is given in a list of mappings, such as {example}"
+        )
     file = PostsFile(path, replace(use, split=None, label=use.label if labelled else None))
-    # As in a frame, labels and splits are read where there are such columns.
-    read = {part: name for part in ("label", "split") if (name := getattr(use, part)) in file.columns}
-    file.use = replace(file.use, **read)
+    # As in a data frame, the columns of labels and splits are optional.
+    optional = {part: name for part in ("label", "split") if (name := getattr(use, part)) in file.columns}
+    file.use = replace(file.use, **optional)
     return file.read()
 
 
 def _from_python(posts: Any, use: Columns, labelled: bool) -> Posts:
-    example = "give a list of mappings, such as [{'text': ..., 'image': ...}], or a data frame"
     if is_dataset(posts):
         posts = [row.values for row in dataset_rows(dataset_parts(posts), "dataset")]
     elif hasattr(posts, "to_dicts") and hasattr(posts, "columns"):  # polars
@@ -78,49 +82,50 @@ def _from_python(posts: Any, use: Columns, labelled: bool) -> Posts:
     elif isinstance(posts, Mapping | Post):
         what = "post" if isinstance(posts, Post) else "mapping"
         raise PostsError(f"a single {what} where several posts are needed: give a list, such as [{{'text': ...}}]")
-    named = list(posts.columns) if hasattr(posts, "to_dict") and hasattr(posts, "columns") else None
+    frame_columns = list(posts.columns) if hasattr(posts, "to_dict") and hasattr(posts, "columns") else None
     try:
-        entries = posts.to_dict("records") if named is not None else list(posts)
+        entries = posts.to_dict("records") if frame_columns is not None else list(posts)
     except TypeError as reason:
-        raise PostsError(f"a {type(posts).__name__} where posts are needed: {example}") from reason
+        raise PostsError(f"a {type(posts).__name__} where posts are needed: {_EXAMPLE}") from reason
     for number, entry in enumerate(entries, 1):
         if not isinstance(entry, Post | Mapping):
-            raise PostsError(f"post {number}: a {type(entry).__name__} where a mapping is needed: {example}")
+            raise PostsError(f"post {number}: a {type(entry).__name__} where a mapping is needed: {_EXAMPLE}")
     rows = [entry for entry in entries if isinstance(entry, Mapping)]
-    if rows or named is not None:
-        _check_columns(named or list(dict.fromkeys(key for row in rows for key in row)), use, labelled)
-    of_labels = posts[use.label] if named and use.label in named else [row.get(use.label) for row in rows]
+    if rows or frame_columns is not None:
+        _check_columns(frame_columns or list(dict.fromkeys(key for row in rows for key in row)), use, labelled)
+    in_frame = frame_columns and use.label in frame_columns
+    labels = posts[use.label] if in_frame else [row.get(use.label) for row in rows]
     return Posts(
         (
             entry if isinstance(entry, Post) else make_post(Row(f"post {number}", entry), use, Path())
             for number, entry in enumerate(entries, 1)
         ),
-        label_dtype=label_dtype(of_labels) if len(rows) == len(entries) else None,
+        label_dtype=label_dtype(labels) if len(rows) == len(entries) else None,
     )
 
 
 def _check_columns(columns: list[Any], use: Columns, labelled: bool) -> None:
-    """Refuse posts whose columns are not those that ``use`` names, and say which are not used.
+    """Refuse posts that lack a column of ``use``, and warn about an unused one that may have been meant.
 
-    Of the usual columns of text and picture one may be missing; a column that the user named may not.
+    One of the usual columns of text and image may be missing; a column that the user named may not.
     """
-    named = {part: name for part in ("text", "image", "label", "split") if (name := getattr(use, part))}
-    lacking = [
+    named = use.named()
+    missing = [
         name for part, name in named.items() if name not in columns and name != getattr(USUAL, part) and part != "label"
     ]
     if not {use.text, use.image} & set(columns):
-        lacking += [name for name in (use.text, use.image) if name]
+        missing += [name for name in (use.text, use.image) if name]
     if labelled and use.label not in columns:
-        lacking.append(use.label or "label")
-    if lacking or not (use.text or use.image):
+        missing.append(use.label or "label")
+    if missing or not (use.text or use.image):
         what = (
-            f"no column {' and no '.join(map(repr, dict.fromkeys(lacking)))}" if lacking else "neither text nor image"
+            f"no column {' and no '.join(map(repr, dict.fromkeys(missing)))}" if missing else "neither text nor image"
         )
-        there = f"there are: {', '.join(map(str, columns)) or 'none'}"
-        apart = "; labels may also be given by themselves, as in fit(posts, labels)" if labelled else ""
+        present = f"there are: {', '.join(map(str, columns)) or 'none'}"
+        separate = "; labels may also be given by themselves, as in fit(posts, labels)" if labelled else ""
         raise PostsError(
-            f"the posts have {what} ({there}): name yours with text_column, image_column and label_column, as in "
-            f"JointClassifier(text_column=...) or read_posts(posts, text_column=...){apart}"
+            f"the posts have {what} ({present}): name yours with text_column, image_column and label_column, as in "
+            f"JointClassifier(text_column=...) or read_posts(posts, text_column=...){separate}"
         )
     others = [str(name) for name in columns if name not in named.values()]
     for modality in ("text", "image"):
@@ -133,8 +138,8 @@ def _check_columns(columns: list[Any], use: Columns, labelled: bool) -> None:
             )
 
 
-def _one_a_post(labels: Any) -> list[Any]:
-    """The labels as a list; of a column that is a matrix, too.
+def _label_list(labels: Any) -> list[Any]:
+    """Convert labels to a list, also those in a matrix of one column.
 
     Raises:
         PostsError: there are several a post, or they are no sequence.

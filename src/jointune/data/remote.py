@@ -1,4 +1,4 @@
-"""The one place that talks to a network: tables and pictures behind http, https, s3 and gs addresses."""
+"""Fetch tables and images behind http, https, s3 and gs addresses; nothing else in the package reads from a network."""
 
 import posixpath
 import re
@@ -9,22 +9,21 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
-from jointune.errors import MissingExtraError, PostsError, setting
+from jointune.errors import JointuneError, MissingExtraError, PostsError, setting
 from jointune.utils.extras import require
 from jointune.utils.progress import Bar
 
 SCHEMES = ("http", "https", "s3", "gs")
 """An allow-list: fsspec itself would also read local files, archives and chains of addresses."""
 
-MOST_BYTES = 64 * 2**20
-"""The largest picture that is fetched: several are in memory at a time."""
+_MOST_BYTES = 64 * 2**20
+"""The largest image that is fetched: several are in memory at a time."""
 
 _ATTEMPTS, _PAUSE = 3, 0.5
-"""How often an address is tried, and seconds before the second time; twice as long before the third."""
+"""Attempts for each address, and seconds before the second one; twice as many before the third."""
 
-_CONNECT, _SILENCE, _PICTURE = 10, 20, 30
-"""Seconds to wait for a connection, for the next bytes, and for a picture as a whole; s3 and gs have limits of their
-own."""
+_CONNECT_SECONDS, _SILENCE_SECONDS, _IMAGE_SECONDS = 10, 20, 30
+"""Time to wait for a connection, for the next bytes, and for a whole image; s3 and gs have limits of their own."""
 
 _BLOCK = 2**20
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs"}
@@ -32,32 +31,22 @@ _PACKAGES = {"s3": "s3fs", "gs": "gcsfs"}
 T = TypeVar("T")
 
 
-class FetchError(Exception):
-    """Something behind an address that could not be had.
-
-    Attributes:
-        reason: why not.
-        remedy: what to do about it.
-    """
-
-    def __init__(self, reason: str, remedy: str) -> None:
-        super().__init__(f"{reason}; {remedy}")
-        self.reason = reason
-        self.remedy = remedy
+class FetchError(JointuneError):
+    """An address that could not be fetched."""
 
 
 def is_address(value: str) -> bool:
-    """Whether ``value`` is an address of any kind, fetched or not, and no path."""
+    """Return whether a text is an address of any kind, and not a path."""
     return re.match(r"\s*([a-z][a-z0-9+.-]+://|data:)", value, re.IGNORECASE) is not None
 
 
 def can_fetch(address: str) -> bool:
-    """Whether ``address`` is of a kind that is fetched."""
+    """Return whether an address has one of ``SCHEMES``."""
     return address.lower().startswith(tuple(f"{scheme}://" for scheme in SCHEMES))
 
 
 def beside(table: str, path: str) -> str:
-    """The address of a picture that the table behind an address names by a relative path.
+    """Return the address of an image that the table behind an address names by a relative path.
 
     Raises:
         ValueError: ``path`` leads out of the table's folder.
@@ -71,47 +60,47 @@ def beside(table: str, path: str) -> str:
     return f"{folder}/{quote(inner) if parts.scheme.startswith('http') else inner}"
 
 
-def fetch(address: str, redirects: bool) -> bytes:
-    """What is behind an address, in memory.
-
-    Args:
-        address: with one of ``SCHEMES``.
-        redirects: whether to follow an answer that leads to another address.
+def fetch(
+    address: str,
+    redirects: bool,
+    *,
+    most_bytes: int = _MOST_BYTES,
+    seconds: float = _IMAGE_SECONDS,
+    pause: float = _PAUSE,
+) -> bytes:
+    """Fetch an image into memory, in several attempts of at most so many seconds, after a growing pause.
 
     Raises:
-        FetchError: it is missing, too large or does not answer, also after a few attempts.
-        MissingExtraError: what talks to it is not installed.
+        FetchError: there is nothing, or it is too large, or does not answer after several attempts.
+        MissingExtraError: the package that fetches it is not installed.
     """
 
     def attempt() -> bytes:
         content = bytearray()
-        with _opened(address, redirects, _PICTURE) as file:
+        with _opened(address, redirects, seconds) as file:
             while block := file.read(_BLOCK):
                 content += block
-                if len(content) > MOST_BYTES:
-                    raise FetchError(f"larger than {MOST_BYTES:,} bytes", "save it smaller or remove the row")
+                if len(content) > most_bytes:
+                    raise FetchError(f"larger than {most_bytes:,} bytes", "save it smaller or remove the row")
         return bytes(content)
 
-    return _with_patience(attempt)
+    return _retried(attempt, pause)
 
 
 def download(address: str, folder: Path, bar: Bar) -> Path:
-    """Copy a table into ``folder``, under its own name.
-
-    Args:
-        address: with one of ``SCHEMES``.
-        folder: where to.
-        bar: advances by megabytes.
+    """Copy a table into ``folder``, under its own name; the bar advances by megabytes.
 
     Raises:
-        PostsError: it could not be had.
-        MissingExtraError: what talks to it is not installed.
+        PostsError: it could not be fetched.
+        MissingExtraError: the package that fetches it is not installed.
     """
 
     def attempt() -> Path:
         path = folder / (posixpath.basename(urlsplit(address).path) or "posts")
         with _opened(address, True, None) as file, open(path, "wb") as copy:
-            bar.start(_size(file) // 2**20)
+            answer = getattr(file, "r", None)
+            size = int(file.size or 0) if answer is None else int(answer.headers.get("Content-Length", 0))
+            bar.start(size // 2**20)
             megabytes = 0
             while block := file.read(_BLOCK):
                 copy.write(block)
@@ -120,15 +109,9 @@ def download(address: str, folder: Path, bar: Bar) -> Path:
         return path
 
     try:
-        return _with_patience(attempt)
-    except FetchError as reason:
-        raise PostsError(f"{address}: {reason}") from reason
-
-
-def _size(file: Any) -> int:
-    """In bytes; 0 where it is not known."""
-    answer = getattr(file, "r", None)
-    return int(file.size or 0) if answer is None else int(answer.headers.get("Content-Length", 0))
+        return _retried(attempt, _PAUSE)
+    except FetchError as error:
+        raise PostsError(f"{address}: {error.reason}", error.remedy) from error
 
 
 @contextmanager
@@ -148,8 +131,8 @@ def _opened(address: str, redirects: bool, seconds: float | None) -> Iterator[An
     aiohttp = require("aiohttp", "remote", purpose)
     if urlsplit(address).port == 0:
         raise FetchError("port 0, at which nothing can be", "correct the address")
-    limits = aiohttp.ClientTimeout(seconds, sock_connect=_CONNECT, sock_read=_SILENCE)
-    # Without blocks and with a size, whatever it is, fsspec makes one plain request that is read as it comes.
+    limits = aiohttp.ClientTimeout(seconds, sock_connect=_CONNECT_SECONDS, sock_read=_SILENCE_SECONDS)
+    # Without blocks and with any size, fsspec makes one plain request and streams the answer.
     with fsspec.filesystem(scheme).open(
         address, "rb", block_size=0, size=1, timeout=limits, allow_redirects=redirects
     ) as file:
@@ -158,22 +141,20 @@ def _opened(address: str, redirects: bool, seconds: float | None) -> Iterator[An
         yield file
 
 
-def _with_patience(attempt: Callable[[], T]) -> T:
-    for pause in [_PAUSE * 2**number for number in range(_ATTEMPTS - 1)]:
+def _retried(attempt: Callable[[], T], pause: float) -> T:
+    number = 0
+    while True:
+        number += 1
         try:
             return attempt()
         except Exception as reason:
-            if _is_final(reason):
+            if number == _ATTEMPTS or _is_final(reason):
                 raise _as_fetch_error(reason) from reason
-        time.sleep(pause)
-    try:
-        return attempt()
-    except Exception as reason:
-        raise _as_fetch_error(reason) from reason
+        time.sleep(pause * 2 ** (number - 1))
 
 
 def _is_final(reason: Exception) -> bool:
-    """Whether trying again is of no use."""
+    """Return whether another attempt would be of no use."""
     if isinstance(reason, FetchError | MissingExtraError | FileNotFoundError | PermissionError | ValueError):
         return True
     status = getattr(reason, "status", None)

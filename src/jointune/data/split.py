@@ -1,4 +1,4 @@
-"""A validation part that is stratified by label and shares no picture and no text with the training part."""
+"""Hold out validation posts, stratified by label and sharing no image and no text with the training posts."""
 
 import random
 from collections import Counter, defaultdict
@@ -13,14 +13,14 @@ from jointune.errors import PostsError, SettingsError, setting
 
 
 def plain_text(text: str) -> str:
-    """The text without regard to case and white space, by which identical texts are found."""
+    """Return a text for comparison: its case and white space do not count."""
     return " ".join(text.casefold().split())
 
 
 def identity_groups(posts: Posts) -> list[int]:
-    """One number a post; posts that share a picture's bytes or a text, directly or through others, share it.
+    """Return a group number a post, equal for posts that share an image or a text, directly or through other posts.
 
-    Texts are compared without regard to case and white space.
+    Images are the same if their files are, texts if only case and white space differ.
     """
     parent = list(range(len(posts)))
 
@@ -42,7 +42,7 @@ def identity_groups(posts: Posts) -> list[int]:
                 try:
                     digests[source] = image_digest(post.image)
                 except ImageError:
-                    digests[source] = repr(source).encode()  # reported where pictures are opened
+                    digests[source] = repr(source).encode()  # reported when images are opened
             keys.append(("image", digests[source]))
         for key in keys:
             parent[root(index)] = root(first.setdefault(key, index))
@@ -50,7 +50,7 @@ def identity_groups(posts: Posts) -> list[int]:
 
 
 def validation_fraction(validation: Any) -> float | None:
-    """The fraction of the posts that ``validation`` asks for; None where it is no number, but posts.
+    """Return ``validation`` if it is a fraction of the posts; None if it is no number, but posts.
 
     Raises:
         SettingsError: it is not between 0 and 1.
@@ -65,11 +65,11 @@ def validation_fraction(validation: Any) -> float | None:
 
 
 def split_posts(posts: Posts, fraction: float, seed: int = 0) -> tuple[list[int], list[int]]:
-    """Split into a training and a validation part.
+    """Split posts into a training and a validation part.
 
-    Groups of posts that share a picture or a text stay together. Groups are dealt in random order, each to the part
-    that is shorter of the group's labels, so that both parts keep the label proportions as far as the groups allow. A
-    label of two posts or more has one in the validation part, where that is large enough for one of each.
+    Groups of posts that share an image or a text stay together. Groups are assigned in random order, each to the part
+    that lacks more of the group's labels, so that both parts keep the label proportions as far as the groups allow. A
+    label of two posts or more has one in the validation part, if that is large enough for one of each.
 
     Args:
         posts: labelled posts.
@@ -92,22 +92,22 @@ def split_posts(posts: Posts, fraction: float, seed: int = 0) -> tuple[list[int]
     order.sort(key=len, reverse=True)  # large groups first, while there is still room to balance them
 
     labels = [post.label for post in posts]
-    left_to_learn = Counter(labels)
-    one_of_each = sum(count > 1 for count in left_to_learn.values()) <= len(posts) * fraction
-    wanted = {label: max(count * fraction, float(one_of_each and count > 1)) for label, count in left_to_learn.items()}
+    training = Counter(labels)
+    one_of_each = sum(count > 1 for count in training.values()) <= len(posts) * fraction
+    wanted = {label: max(count * fraction, float(one_of_each and count > 1)) for label, count in training.items()}
     held: list[int] = []
-    taken: Counter[str | None] = Counter()
+    validation: Counter[str | None] = Counter()
     for members in order:
         counts = Counter(labels[index] for index in members)
-        # Taken when that brings the label counts of the validation part closer to what is wanted.
+        # Held out if that brings the label counts of the validation part closer to the wanted ones.
         gain = sum(
-            abs(wanted[label] - taken[label]) - abs(wanted[label] - taken[label] - count)
+            abs(wanted[label] - validation[label]) - abs(wanted[label] - validation[label] - count)
             for label, count in counts.items()
         )
-        if gain > 0 and all(left_to_learn[label] > count for label, count in counts.items()):
+        if gain > 0 and all(training[label] > count for label, count in counts.items()):
             held += members
-            taken.update(counts)
-            left_to_learn.subtract(counts)
+            validation.update(counts)
+            training.subtract(counts)
     if not held:
         held = _smallest_possible(order, labels)
     if not held:
@@ -121,7 +121,7 @@ def split_posts(posts: Posts, fraction: float, seed: int = 0) -> tuple[list[int]
 
 
 def _smallest_possible(order: Sequence[list[int]], labels: Sequence[str | None]) -> list[int]:
-    """One post a label at most, where the fraction asks for less than one."""
+    """Return the smallest group that can be held out, for a fraction of less than one post a label."""
     total = Counter(labels)
     for group in reversed(order):
         counts = Counter(labels[index] for index in group)

@@ -1,8 +1,7 @@
-"""What becomes of the posts that a set lists: used, or left out and counted by reason."""
+"""Collect the usable posts of a published set; count those that are left out, by reason."""
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from jointune.data.post import Post
@@ -17,69 +16,59 @@ class Candidate(NamedTuple):
     """A post as a set lists it.
 
     Attributes:
-        post: its ``fields`` are ``id`` and the columns that only this set has; its ``problem`` is a file it lacks.
-        unlabelled: why it has no label, where it has none.
-        useless: why it is no post at all, where it is none.
-        fault: by what name posts with such a ``problem`` are counted.
+        post: its ``fields`` are ``id`` and the columns that only this set has; its ``problem`` is a missing file.
+        unlabelled: why it has no label, if it has none.
+        excluded: why it is no post at all, if it is none.
+        fault: the reason under which posts with such a ``problem`` are counted.
     """
 
     post: Post
     unlabelled: str = ""
-    useless: str = ""
+    excluded: str = ""
     fault: str = MISSING
 
 
-@dataclass(frozen=True)
-class Gathered:
-    """The posts of a set.
+class Gathered(NamedTuple):
+    """The usable posts of a set, and the number of others by reason."""
 
-    Attributes:
-        posts: those to use.
-        left_out: how many are not among them, by reason.
-    """
-
-    posts: list[Post] = field(default_factory=list)
-    left_out: Counter[str] = field(default_factory=Counter)
+    posts: list[Post]
+    left_out: Counter[str]
 
 
 def missing(where: str, name: str) -> Problem:
-    """A file that a set names and does not hold."""
+    """Return the problem of a file that a set names and does not hold."""
     return Problem(where, name, "no such file in the folder", f"restore it, or use {setting('on_missing', 'skip')}")
 
 
 def malformed(where: str, what: str, reason: str, remedy: str) -> Candidate:
-    """A row that says nothing of use."""
+    """Return the candidate of a malformed row."""
     problem = Problem(where, what, reason, f"{remedy}, remove the row, or use {setting('on_missing', 'skip')}")
     return Candidate(Post(problem=problem, where=where, fields={"id": where}), fault="the row is malformed")
 
 
 def gather(candidates: Iterable[Candidate], skip_missing: bool = False, keep_unlabelled: bool = False) -> Gathered:
-    """Take what can be used. Of posts with the same id the first that can be used is taken.
-
-    Args:
-        candidates: the posts as the set lists them.
-        skip_missing: whether a post that lacks its text or its picture, or whose row is malformed, is left out instead
-            of being an error.
-        keep_unlabelled: whether a post without a label is used all the same.
+    """Collect the usable posts; of several with the same id, the first one.
 
     Raises:
-        PostsError: a file is missing or a row malformed; or what the set itself raises.
+        PostsError: a file is missing or a row malformed, and ``skip_missing`` does not leave it out.
     """
-    found = Gathered()
+    gathered = Gathered([], Counter())
     seen: set[object] = set()
-    for post, unlabelled, useless, fault in candidates:
+    for post, unlabelled, excluded, fault in candidates:
         identity = post.fields["id"]
-        if useless:
-            found.left_out[useless] += 1
+        if excluded:
+            reason = excluded
         elif identity in seen:
-            found.left_out["listed before, under the same id"] += 1
+            reason = "listed before, under the same id"
         elif post.label is None and unlabelled and not keep_unlabelled:
-            found.left_out[unlabelled] += 1
+            reason = unlabelled
         elif post.problem:
             if not skip_missing:
                 raise PostsError(str(post.problem))
-            found.left_out[fault] += 1
+            reason = fault
         else:
             seen.add(identity)
-            found.posts.append(post)
-    return found
+            gathered.posts.append(post)
+            continue
+        gathered.left_out[reason] += 1
+    return gathered

@@ -16,17 +16,14 @@ TASKS = ("overall_sentiment", "humour", "sarcasm", "offensive", "motivational")
 def load_memotion(
     folder: Path, task: str = "overall_sentiment", keep_very: bool = False, encoding: str | None = None
 ) -> Iterator[Candidate]:
-    """The memes of ``labels.csv``, with their corrected texts and the pictures of ``images/``.
+    """Yield the memes of ``labels.csv``, with their corrected texts, the images of ``images/`` and all five labels.
 
     Args:
         folder: as published.
         task: which of the five labels is the post's, one of ``TASKS``.
-        keep_very: whether ``very_positive`` and ``very_negative`` are labels of their own; otherwise they are merged
+        keep_very: whether ``very_positive`` and ``very_negative`` stay labels of their own; otherwise they are merged
             into ``positive`` and ``negative``, as task A of SemEval-2020 does.
-        encoding: of ``labels.csv`` where that is not UTF-8; a guess by default.
-
-    Yields:
-        Each post, with a column for each of the five labels as published.
+        encoding: of ``labels.csv`` if that is not UTF-8; detected by default.
 
     Raises:
         SettingsError: there is no such task.
@@ -49,13 +46,13 @@ def load_memotion(
         label = row[task].casefold()
         if task == "overall_sentiment" and not keep_very:
             label = label.removeprefix("very_")
-        picture = files.find(f"images/{name}") if name else None
+        image = files.find(f"images/{name}") if name else None
         post = Post(
             row["text_corrected"] or row["text_ocr"] or None,
-            picture,
+            image,
             label or None,
-            problem=None if picture else missing(where, f"images/{name}"),
+            problem=None if image else missing(where, f"images/{name}"),
             where=where,
-            fields={"id": name, **{one: row[one] or None for one in TASKS}},
+            fields={"id": name, **{column: row[column] or None for column in TASKS}},
         )
         yield Candidate(post, f"no {task}")

@@ -1,4 +1,4 @@
-"""MVSA-Single and MVSA-Multiple (Niu et al. 2016): tweets whose text and picture were judged separately."""
+"""MVSA-Single and MVSA-Multiple (Niu et al. 2016): tweets whose text and image were annotated separately."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -20,14 +20,14 @@ _NO_MAJORITY = "no majority among the annotators"
 
 
 class Votes(NamedTuple):
-    """What each annotator said of the text, and of the picture."""
+    """The annotators' labels of the text, and of the image."""
 
     text: tuple[str, ...]
     image: tuple[str, ...]
 
 
 class Row(NamedTuple):
-    """A row of the file of labels: where it stands, the post's number, and its votes."""
+    """A row of the file of labels: its place, the post's number, and its votes."""
 
     where: str
     number: str
@@ -35,15 +35,15 @@ class Row(NamedTuple):
 
 
 def majority(votes: Sequence[str]) -> str | None:
-    """What more than half of the annotators say, if anything."""
+    """Return the vote of more than half of the annotators, if there is one."""
     ((word, count),) = Counter(votes).most_common(1)
     return word if 2 * count > len(votes) else None
 
 
 def multisentinet(votes: Votes) -> tuple[str | None, str]:
-    """The rule of MultiSentiNet (Xu and Mao 2017), which most papers follow.
+    """Apply the rule of MultiSentiNet (Xu and Mao 2017), which most papers follow.
 
-    Text and picture each get the majority's label. If these are the same, that is the post's; if one is neutral, the
+    Text and image each get the majority's label. If these are the same, that is the post's; if one is neutral, the
     other one is; if one is positive and the other negative, the post has none.
 
     Returns:
@@ -52,17 +52,17 @@ def multisentinet(votes: Votes) -> tuple[str | None, str]:
     text, image = majority(votes.text), majority(votes.image)
     if text is None or image is None:
         return None, _NO_MAJORITY
-    told = {text, image} - {"neutral"}
-    if len(told) > 1:
+    polar = {text, image} - {"neutral"}
+    if len(polar) > 1:
         return None, "text and picture contradict each other"
-    return told.pop() if told else "neutral", ""
+    return polar.pop() if polar else "neutral", ""
 
 
 def most_common(votes: Votes) -> tuple[str | None, str]:
-    """The rule of de Toledo and Marcacini (2022, arXiv 2210.05790): the most common of all votes, text and picture.
+    """Apply the rule of de Toledo and Marcacini (2022, arXiv 2210.05790): the most common vote on text and image.
 
     The paper does not say how ties are resolved. Here a tie has no most common label, and the post has none: of
-    MVSA-Single, where two votes are all there are, only the posts remain whose text and picture agree.
+    MVSA-Single, with two votes a post, only the posts remain whose text and image agree.
 
     Returns:
         The label, and why there is none.
@@ -84,17 +84,16 @@ RULES: dict[str, Callable[[Votes], tuple[str | None, str]]] = {
 def load_mvsa(
     folder: Path, annotators: int, label_rule: str = "multisentinet", encoding: str | None = None
 ) -> Iterator[Candidate]:
-    """The tweets of ``labelResultAll.txt``, with ``data/<id>.txt`` and ``data/<id>.jpg``.
+    """Yield the tweets of ``labelResultAll.txt``, with ``data/<id>.txt`` and ``data/<id>.jpg``.
+
+    They have the columns ``text_label`` and ``image_label``, the majority's label of text and image alone or nothing;
+    with several annotators, also ``text_votes`` and ``image_votes``, in their order.
 
     Args:
         folder: as published.
         annotators: 1 in MVSA-Single, 3 in MVSA-Multiple.
-        label_rule: how the votes make a label, one of ``RULES``.
+        label_rule: the rule from votes to a label, one of ``RULES``.
         encoding: of texts that are not UTF-8; GB18030 by default, as in the published sets.
-
-    Yields:
-        Each post, with the columns ``text_label`` and ``image_label``, the majority's label of text and picture alone
-        or nothing; where there are several annotators, also ``text_votes`` and ``image_votes``, in their order.
 
     Raises:
         SettingsError: there is no such rule.
@@ -107,22 +106,22 @@ def load_mvsa(
     texts = [files.find(f"data/{row.number}.txt") for row in rows if isinstance(row, Row)]
     encodings = find_encodings([text for text in texts if text], encoding, known="gb18030")
     for row in rows:
-        if isinstance(row, Candidate):
-            yield row
-            continue
-        where, number, votes = row
-        label, unlabelled = RULES[label_rule](votes)
-        fields = {"id": number, "text_label": majority(votes.text), "image_label": majority(votes.image)}
-        if annotators > 1:
-            fields |= {"text_votes": " ".join(votes.text), "image_votes": " ".join(votes.image)}
-        text, picture = files.find(f"data/{number}.txt"), files.find(f"data/{number}.jpg")
-        if text is None or picture is None:
-            problem = missing(where, f"data/{number}.{'txt' if text is None else 'jpg'}")
-            yield Candidate(Post(label=label, problem=problem, where=where, fields=fields), unlabelled)
-            continue
-        said, unreadable = read_text(text, encodings[text], where)
-        post = Post(said, picture, label, problem=unreadable, where=where, fields=fields)
-        yield Candidate(post, unlabelled, fault=UNREADABLE)
+        yield row if isinstance(row, Candidate) else _candidate(row, files, label_rule, encodings)
+
+
+def _candidate(row: Row, files: SetFolder, label_rule: str, encodings: dict[Path, str]) -> Candidate:
+    where, number, votes = row
+    label, unlabelled = RULES[label_rule](votes)
+    fields = {"id": number, "text_label": majority(votes.text), "image_label": majority(votes.image)}
+    if len(votes.text) > 1:
+        fields |= {"text_votes": " ".join(votes.text), "image_votes": " ".join(votes.image)}
+    file, image = files.find(f"data/{number}.txt"), files.find(f"data/{number}.jpg")
+    if file is None or image is None:
+        problem = missing(where, f"data/{number}.{'txt' if file is None else 'jpg'}")
+        return Candidate(Post(label=label, problem=problem, where=where, fields=fields), unlabelled)
+    text, unreadable = read_text(file, encodings[file], where)
+    post = Post(text, image, label, problem=unreadable, where=where, fields=fields)
+    return Candidate(post, unlabelled, fault=UNREADABLE)
 
 
 def _rows(path: Path, annotators: int) -> Iterator[Row | Candidate]:
@@ -136,8 +135,8 @@ def _rows(path: Path, annotators: int) -> Iterator[Row | Candidate]:
     if len(header) - 1 != annotators:
         right = _NAMES.get(len(header) - 1)
         raise PostsError(
-            f"{path.name}: {len(header) - 1} columns of votes, and {_NAMES[annotators]} has {annotators}; "
-            + (f"import it as {right}" if right else "restore it as published")
+            f"{path.name}: {len(header) - 1} columns of votes, and {_NAMES[annotators]} has {annotators}",
+            f"import it as {right}" if right else "restore it as published",
         )
     for row, (line, text) in enumerate(lines[1:], 1):
         where = f"{path.name} row {row} (line {line})"
@@ -149,8 +148,7 @@ def _rows(path: Path, annotators: int) -> Iterator[Row | Candidate]:
             reason = f"it has {len(cells) + 1} fields and the header {len(header)}"
             yield malformed(where, "the row", reason, remedy)
         elif wrong:
-            yield malformed(
-                where, "votes", f"{wrong[0][:80]!r} is not a vote on the text and one on the picture", remedy
-            )
+            reason = f"{wrong[0][:80]!r} is not a vote on the text and one on the picture"
+            yield malformed(where, "votes", reason, remedy)
         else:
             yield Row(where, number, Votes(*zip(*pairs, strict=True)))

@@ -1,4 +1,4 @@
-"""The public sets by name."""
+"""Read public sets by name, and write them as tables of posts."""
 
 import random
 from collections import Counter, defaultdict
@@ -9,22 +9,15 @@ from typing import NamedTuple
 
 from jointune.data.post import Post
 from jointune.data.tables.encoding import known_encoding
-from jointune.data.tables.table import Row
 from jointune.datasets import hateful_memes, memotion, mvsa
 from jointune.datasets.gather import Candidate, Gathered, gather
 from jointune.datasets.labelled_folders import load_labelled_folders
-from jointune.errors import PostsError, SettingsError
-from jointune.output.writers import open_writer
+from jointune.errors import PostsError, SettingsError, setting
+from jointune.output.writers import open_writer, text_layout
 
 
 class PublicSet(NamedTuple):
-    """How a set is read.
-
-    Attributes:
-        load: turns its folder, and its options, into posts.
-        files: those that hold its labels, which no output may replace.
-        options: the arguments of ``load`` that are a matter of choice.
-    """
+    """The function that loads a set, the files of its labels, which no output may replace, and its options."""
 
     load: Callable[..., Iterator[Candidate]]
     files: tuple[str, ...] = ()
@@ -41,11 +34,7 @@ SETS: dict[str, PublicSet] = {
 
 
 def find_set(name: str) -> PublicSet:
-    """The set of a name.
-
-    Raises:
-        SettingsError: there is none.
-    """
+    """Return the set of a name, or raise a ``SettingsError``."""
     if name not in SETS:
         raise SettingsError(f"there is no public set {name!r}: choose one of {', '.join(SETS)}")
     return SETS[name]
@@ -61,76 +50,64 @@ def load_public(
     encoding: str | None = None,
     **options: str | bool | None,
 ) -> Gathered:
-    """The posts of a public set.
+    """Read the posts of a public set.
 
     Args:
         name: one of ``SETS``.
-        folder: where the set lies, as published.
-        on_missing: what to do about a post whose text or picture is not there, or whose row is malformed: ``error`` or
-            ``skip``.
-        keep_unlabelled: whether posts without a label are used all the same.
+        folder: the set as published.
+        on_missing: ``error`` or ``skip``, for a post with a missing file or a malformed row.
+        keep_unlabelled: whether posts without a label are used.
         balanced: whether to draw as many posts of each label as the rarest one has; always with a label rule whose
             authors do so.
         seed: of that draw.
-        encoding: of texts that are not UTF-8; the one that the set is known to have, or else a guess, by default.
-        options: of the set; ``None`` or ``False`` for one that was not given.
+        encoding: of texts that are not UTF-8; by default that of the set, if it is known, or else detected.
+        options: of the set; ``None`` or ``False`` for the default.
 
     Raises:
         SettingsError: an option is not of this set, or not known.
-        PostsError: the set is not there, damaged, or without a post to use; the message names file and row.
+        PostsError: the set is not there, damaged, or without a usable post; the message names file and row.
     """
-    known = find_set(name)
-    given = {option: value for option, value in options.items() if value not in (None, False)}
-    foreign = next((option for option in given if option not in known.options), None)
+    public = find_set(name)
+    chosen = {option: value for option, value in options.items() if value not in (None, False)}
+    foreign = next((option for option in chosen if option not in public.options), None)
     if foreign is not None:
         owners = ", ".join(name for name, one in SETS.items() if foreign in one.options)
-        raise SettingsError(f"--{foreign.replace('_', '-')} is an option of {owners}, not of {name}")
+        raise SettingsError(f"{setting(foreign)} is an option of {owners}, not of {name}", setting=foreign)
     if on_missing not in ("error", "skip"):
         raise SettingsError(f"on_missing={on_missing!r}: choose error or skip", setting="on_missing")
     if encoding is not None:
         known_encoding(encoding)
     if not folder.is_dir():
         raise PostsError(f"{folder}: no such folder", f"give the one that {name} was unpacked into")
-    found = gather(known.load(folder.resolve(), encoding=encoding, **given), on_missing == "skip", keep_unlabelled)
-    if balanced or given.get("label_rule") in mvsa.BALANCED_RULES:
-        drawn = balance(found.posts, seed)
-        undrawn = Counter({"not drawn, to balance the labels": len(found.posts) - len(drawn)})
-        found = Gathered(drawn, found.left_out + undrawn)
-    if not found.posts:
-        reasons = "".join(f"; left out: {reason}: {count:,}" for reason, count in found.left_out.items())
+    candidates = public.load(folder.resolve(), encoding=encoding, **chosen)
+    posts, left_out = gather(candidates, on_missing == "skip", keep_unlabelled)
+    if balanced or chosen.get("label_rule") in mvsa.BALANCED_RULES:
+        drawn = balance(posts, seed)
+        left_out += Counter({"not drawn, to balance the labels": len(posts) - len(drawn)})
+        posts = drawn
+    if not posts:
+        reasons = "".join(f"; left out: {reason}: {count:,}" for reason, count in left_out.items())
         raise PostsError(f"{folder}: no posts to use in it{reasons}")
-    return found
+    return Gathered(posts, left_out)
 
 
 def balance(posts: Sequence[Post], seed: int) -> list[Post]:
-    """Draw from each label as many posts as the rarest one has, within each split.
-
-    Args:
-        posts: the posts; those without a label are all kept.
-        seed: of the draw.
-
-    Returns:
-        The posts drawn, in their order.
-    """
+    """Draw as many posts of each label as the rarest one has, within each split; keep those without a label."""
     groups: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
-    kept = {index for index, post in enumerate(posts) if post.label is None}
+    drawn = {index for index, post in enumerate(posts) if post.label is None}
     for index, post in enumerate(posts):
         if post.label is not None:
             groups[post.split or ""][post.label].append(index)
-    drawing = random.Random(seed)
+    generator = random.Random(seed)
     for _, labels in sorted(groups.items()):
         rarest = min(map(len, labels.values()))
         for _, members in sorted(labels.items()):
-            kept.update(drawing.sample(members, rarest))
-    return [posts[index] for index in sorted(kept)]
+            drawn.update(generator.sample(members, rarest))
+    return [posts[index] for index in sorted(drawn)]
 
 
 def write_posts(path: Path, posts: Sequence[Post]) -> None:
     """Write a table with ``id``, ``text``, ``image``, ``label``, ``split`` if there are splits, and the set's columns.
-
-    Args:
-        path: ends in .csv, .tsv, .jsonl or .parquet; appears whole or not at all.
-        posts: one or more; their pictures are absolute paths, their fields ``id`` and what else the set tells.
 
     Raises:
         OutputError: the disk is full or the like.
@@ -138,44 +115,23 @@ def write_posts(path: Path, posts: Sequence[Post]) -> None:
     own = [name for name in posts[0].fields if name != "id"]
     split = ["split"] if any(post.split for post in posts) else []
     columns = ["id", "text", "image", "label", *split, *own]
-    # The writer is one that adds columns to a table: here the last one, of texts like all the others.
-    with open_writer(path, _PostsTable(path, columns[:-1], posts), columns[-1:]) as writer:
+    base = path.parent.resolve()
+    with open_writer(path, text_layout(path, columns)) as writer:
         for post in posts:
-            writer.write(_values(post, columns, path.parent.resolve()))
+            image = image_path(post.image, base) if isinstance(post.image, Path) else None
+            values = {"text": post.text, "image": image, "label": post.label, "split": post.split, **post.fields}
+            writer.write({name: values[name] for name in columns})
 
 
-def picture_path(picture: Path, base: Path) -> str:
-    """How a table in the folder ``base`` names a picture.
+def image_path(image: Path, base: Path) -> str:
+    """Return the path of an image in a table of the folder ``base``.
 
-    Relative where the picture lies below the folder or beside it, one level up, so that both can be moved together;
-    absolute elsewhere.
+    It is relative if the image is in the folder or in the one above, so that both can be moved together; and absolute
+    otherwise.
     """
-    if picture.is_relative_to(base):
-        return picture.relative_to(base).as_posix()
-    beside = base.parent
-    if beside != beside.parent and picture.is_relative_to(beside):
-        return f"../{picture.relative_to(beside).as_posix()}"
-    return str(picture)
-
-
-class _PostsTable:
-    """What the writer asks: which columns there are, and what is in them."""
-
-    def __init__(self, path: Path, columns: list[str], posts: Sequence[Post]) -> None:
-        self.path, self.columns, self._posts = path, columns, posts
-
-    def rows(self) -> Iterator[Row]:
-        for post in self._posts:
-            yield Row(post.where, _values(post, self.columns, self.path.parent.resolve()))
-
-    def untyped_rows(self) -> Iterator[Row]:
-        return iter(())
-
-    def count(self) -> int:
-        return len(self._posts)
-
-
-def _values(post: Post, columns: Sequence[str], base: Path) -> dict[str, object]:
-    image = picture_path(post.image, base) if isinstance(post.image, Path) else None
-    values = {"text": post.text, "image": image, "label": post.label, "split": post.split, **post.fields}
-    return {name: values[name] for name in columns}
+    if image.is_relative_to(base):
+        return image.relative_to(base).as_posix()
+    above = base.parent
+    if above != above.parent and image.is_relative_to(above):
+        return f"../{image.relative_to(above).as_posix()}"
+    return str(image)

@@ -1,4 +1,4 @@
-"""The files of a published set: found whatever the case of their names, and never outside its folder."""
+"""Read the files of a published set, whatever the case of their names, and never outside its folder."""
 
 import os
 import warnings
@@ -12,21 +12,14 @@ from jointune.errors import JointuneWarning, PostsError, setting
 
 
 class SetFolder:
-    """The folder of a set. Each folder in it is listed once, which is faster than asking for each file.
-
-    Args:
-        root: the folder.
-    """
+    """The folder of a set. Each folder in it is listed once, which is faster than asking for each file."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._listed: dict[PurePosixPath, dict[str, Path]] = {}
 
     def find(self, name: str) -> Path | None:
-        """The file called ``name``, or the one that differs only in case; ``None`` where there is none.
-
-        Args:
-            name: relative to the folder, with slashes; a name that leads out of the folder finds nothing.
+        """Return the file of a relative path, or the one that differs only in case; None if there is none inside.
 
         Raises:
             PostsError: the folder that the file would be in is not readable.
@@ -40,55 +33,51 @@ class SetFolder:
         return files.get(path.name) or files.get(path.name.casefold())
 
     def require(self, name: str) -> Path:
-        """The file called ``name``.
-
-        Raises:
-            PostsError: there is none.
-        """
-        found = self.find(name)
-        if found is None:
+        """Return the file of this name, or raise a ``PostsError``."""
+        file = self.find(name)
+        if file is None:
             raise PostsError(f"{self.root}: there is no {name} in it", f"give the folder that holds {name}")
-        return found
+        return file
 
 
 def find_encodings(paths: Iterable[Path], encoding: str | None = None, known: str | None = None) -> dict[Path, str]:
-    """Find out the encoding of each file: UTF-8, or the one that all the others are in.
+    """Return the encoding of each file: UTF-8, or the one that all the others are in.
 
     Args:
-        paths: the files; their texts are detected together, since one alone is too short.
-        encoding: of those that are not UTF-8, where the user names it.
+        paths: the files; their encoding is detected over all of them, since one alone is too short.
+        encoding: of those that are not UTF-8, if the user names it.
         known: the encoding that the set is known to have.
 
     Raises:
-        PostsError: a file is not readable, or the encoding cannot be told.
+        PostsError: a file is not readable, or the encoding cannot be detected.
     """
-    found: dict[Path, str] = {}
+    encodings: dict[Path, str] = {}
     others: dict[Path, bytes] = {}
     for path in paths:
         content = _read(path)
-        found[path] = marked_encoding(content) or "utf-8"
+        encodings[path] = marked_encoding(content) or "utf-8"
         if decode_utf8(content) is None:
             others[path] = content
     if not others:
-        return found
+        return encodings
     if encoding is None:
         detected = detect_encoding(list(others.values()), known)
         if detected.encoding is None:
-            raise PostsError(_undecided(others, detected))
+            raise _undecided(others, detected)
         encoding = detected.encoding
         guess = f"a guess: {setting('encoding')} names another one"
         source = "which the set is known to have" if encoding == known else guess
         warnings.warn(
-            f"{len(others):,} of {len(found):,} text files are not UTF-8 and were read as {encoding} ({source}):"
+            f"{len(others):,} of {len(encodings):,} text files are not UTF-8 and were read as {encoding} ({source}):"
             + _examples(others, encoding),
             JointuneWarning,
             stacklevel=2,
         )
-    return found | dict.fromkeys(others, encoding)
+    return encodings | dict.fromkeys(others, encoding)
 
 
 def read_text(path: Path, encoding: str, where: str) -> tuple[str | None, Problem | None]:
-    """The text of a file, stripped, ``None`` where there is none; or what is wrong with it.
+    """Return the text of a file, stripped, or None if it is empty; and the problem if it cannot be decoded.
 
     Raises:
         PostsError: the file is not readable.
@@ -108,15 +97,13 @@ def _read(path: Path) -> bytes:
         raise _unreadable(path, reason) from reason
 
 
-def _undecided(contents: Mapping[Path, bytes], detected: Detected) -> str:
-    path = next(iter(contents))
-    readings = "".join(
-        _examples({path: contents[path]}, encoding) + f" in {encoding}" for encoding in detected.candidates
-    )
-    return (
+def _undecided(contents: Mapping[Path, bytes], detected: Detected) -> PostsError:
+    path, content = next(iter(contents.items()))
+    readings = "".join(_examples({path: content}, encoding) + f" in {encoding}" for encoding in detected.candidates)
+    return PostsError(
         f"{path}: not UTF-8, like {len(contents):,} text files in all, and their encoding cannot be told: "
-        f"{detected.reason}; save them as UTF-8, or name their encoding ({setting('encoding')})"
-        f"{readings and ':'}{readings}"
+        f"{detected.reason}",
+        f"save them as UTF-8, or name their encoding ({setting('encoding')}){readings and ':'}{readings}",
     )
 
 
@@ -133,7 +120,7 @@ def _files(folder: Path) -> dict[str, Path]:
     try:
         with os.scandir(folder) as entries:
             names = sorted(entry.name for entry in entries if entry.is_file())
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last for a NUL character in a name
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL character in a name
         return {}
     except OSError as reason:
         raise _unreadable(folder, reason) from reason

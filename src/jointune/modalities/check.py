@@ -1,10 +1,9 @@
-"""Everything that would stop training or scoring, found beforehand and all at once."""
+"""Find every post that cannot be used, before training or scoring."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
-from PIL import Image
 
 from jointune.data.image_file import ImageError, image_digest
 from jointune.data.post import ImageSource, Post, Posts
@@ -16,20 +15,17 @@ from jointune.utils.progress import Bar, QuietBar
 def check_posts(
     posts: Iterable[Post], policy: OnBadImage = "error", usable: list[Post] | None = None, learning: bool = False
 ) -> Iterator[Problem]:
-    """Read every row and open every picture.
+    """Read every row, open every image, and yield each problem as soon as it is known.
 
     Args:
-        posts: the posts; streamed, their pictures are not kept.
-        policy: pictures that it lets pass are no problem.
-        usable: takes the posts that training would go on with, or would if their pictures were mended. In place of its
-            picture each has the picture's digest, which tells as well which posts share one.
-        learning: whether the rows of a table are to be learned from: one that is of no use even without its picture is
-            then a problem, whatever the policy.
-
-    Yields:
-        Each problem, as soon as it is known.
+        posts: the posts; streamed, their images are not kept.
+        policy: images that it tolerates are no problem.
+        usable: a list to extend by the posts that training would use, or would if their images were repaired. Each has
+            the digest of its image in place of the image, which also shows which posts share one.
+        learning: whether the posts are training posts: a row that is of no use even without its image is then a
+            problem, whatever the policy.
     """
-    for post, problem in opened(posts):
+    for post, problem in _opened(posts):
         stopped = problem is not None and (
             stops(problem, post.text is not None, policy) or (learning and not problem.about_image)
         )
@@ -39,42 +35,36 @@ def check_posts(
             usable.append(replace(post, image=None if problem else _identity(post.image), problem=None, fields={}))
 
 
-def opened(posts: Iterable[Post]) -> Iterator[tuple[Post, Problem | None]]:
-    """Each post in order, with what is wrong with it or its picture, if anything; the pictures are not kept."""
-    return ((post, problem) for post, _, problem in decode_posts(posts, _nothing))
-
-
 def usable(posts: Posts, policy: OnBadImage, bar: Bar = QuietBar()) -> tuple[Posts, list[Problem]]:  # noqa: B008
-    """The posts without those that ``policy`` skips, others without their bad picture; and what is wrong with those.
+    """Return the posts that ``policy`` lets through, without their bad images, and the tolerated problems.
 
     Raises:
         PostsError: a post cannot be used.
     """
-    kept: list[Post] = []
-    passed: list[Problem] = []
+    through: list[Post] = []
+    tolerated: list[Problem] = []
     fatal: list[Problem] = []
     bar.start(len(posts))
-    for post, problem in opened(posts):
+    for post, problem in _opened(posts):
         bar.advance()
         if problem is None:
-            kept.append(post)
+            through.append(post)
         elif stops(problem, post.text is not None, policy):
             fatal.append(problem)
         else:
-            passed.append(problem)
+            tolerated.append(problem)
             if policy == "missing":
-                kept.append(replace(post, image=None, problem=None))
+                through.append(replace(post, image=None, problem=None))
     raise_problems(fatal, posts.name)
-    return Posts(kept, posts.name), passed
+    return Posts(through, posts.name), tolerated
 
 
-def _identity(picture: ImageSource | None) -> bytes | None:
+def _opened(posts: Iterable[Post]) -> Iterator[tuple[Post, Problem | None]]:
+    return ((post, problem) for post, _, problem in decode_posts(posts, lambda _: np.empty(0)))
+
+
+def _identity(image: ImageSource | None) -> bytes | None:
     try:
-        return None if picture is None else image_digest(picture)
+        return None if image is None else image_digest(image)
     except ImageError:  # changed since it was opened
         return None
-
-
-def _nothing(_: Image.Image) -> np.ndarray:
-    """Decoding is the check; nothing of the picture is kept."""
-    return np.empty(0)

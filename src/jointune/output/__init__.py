@@ -1,1 +1,1 @@
-"""Scored rows, written."""
+"""Write scored rows."""

@@ -1,4 +1,4 @@
-"""An output in the making: finished parts in a folder beside it, which in the end become the one file."""
+"""Resumable output: finished parts in a folder beside the file that they become in the end."""
 
 import csv
 import json
@@ -16,37 +16,29 @@ from jointune.utils.files import atomic_file, atomic_folder, clear_write_errors,
 from jointune.utils.run_folder import RunFolder, partial_folder, refuse_existing
 
 _RUN = "run.json"
-"""What the parts depend on; the file by which to know one of our folders."""
+"""The inputs that the parts depend on; marks a folder as ours."""
 
 _JOINED = "joined"
-"""A folder with the outputs, whole, until each has moved to its place."""
+"""A folder with the whole outputs, until each has moved to its place."""
 
 _PROBLEMS = ".problems.jsonl"
 
 _RECORD = ".finished.json"
-"""Written last: how many rows a part has, and the SHA-256 of its files."""
+"""Written last: the number of rows of a part, and the SHA-256 of its files."""
 
 
 def skipped_file(path: Path) -> Path:
-    """Where the rows that were left out of ``path`` are listed."""
+    """Return the file that lists the rows left out of ``path``."""
     return path.parent / f"{path.name}.skipped.csv"
 
 
 def refuse_outputs(path: Path, with_skipped: bool, resume: bool, force: bool, source: Path | None) -> None:
-    """Refuse outputs that exist, and parts of another run, before any work is done.
+    """Refuse outputs that exist, and parts of another run, before any work is done; see ``RunFolder.refuse``.
 
-    Args:
-        path: the output.
-        with_skipped: whether rows that are left out are listed beside it.
-        resume: whether to go on from the parts of an earlier run.
-        force: whether outputs may be replaced, and parts discarded.
-        source: what the posts are read from.
-
-    Raises:
-        OutputError: something is in the way; the message says what, and what to do about it.
+    The list of skipped posts is such an output, too, if it is to be written (``with_skipped``).
     """
     folder = partial_folder(path)
-    moving = resume and (folder / _JOINED).exists()  # what has moved to its place already is ours
+    moving = resume and (folder / _JOINED).exists()  # outputs that have moved to their place are ours
     for file in (path, skipped_file(path)) if with_skipped else (path,):
         if not moving or (folder / _JOINED / file.name).exists():
             refuse_existing(file, force, source)
@@ -55,7 +47,7 @@ def refuse_outputs(path: Path, with_skipped: bool, resume: bool, force: bool, so
 
 @dataclass(frozen=True)
 class _Part:
-    """A finished part: up to which post, how many rows, and the SHA-256 of its files, the one with the rows first."""
+    """A finished part: its end in the posts, its number of rows, and the SHA-256 of its files, rows first."""
 
     end: int
     rows: int
@@ -67,36 +59,63 @@ class Parts:
 
     Args:
         path: the output.
-        layout: how its rows are laid out.
-        run: what the rows depend on, by the name that messages give it, as JSON values.
-        resume: whether to go on from the parts of an earlier run; they are discarded otherwise.
-        on_problems: names in ``run`` of what makes no difference as long as no post has a problem.
+        layout: its format and columns.
+        run: the inputs that the rows depend on, by their names in messages, as JSON values.
+        resume: whether to continue from the parts of an earlier run; they are discarded otherwise.
+        on_problems: names in ``run`` of inputs that make no difference as long as no post has a problem.
 
     Raises:
-        OutputError: the earlier run was another one, or nothing can be written.
+        OutputError: the earlier run had other inputs, or nothing can be written.
     """
 
     def __init__(
         self, path: Path, layout: Layout, run: Mapping[str, Any], resume: bool, on_problems: Collection[str] = ()
     ) -> None:
         self.folder = partial_folder(path)
-        self._run_folder = RunFolder(self.folder, _RUN, resume=resume, force=not resume)
         self._path, self._layout = path, layout
-        self._open(run, on_problems)
-        self._finished = list(self._found())
+        self._run_folder = RunFolder(self.folder, _RUN, resume=resume, force=not resume)
+        same = [name for name in run if self.has_problems or name not in on_problems]
+        if self._run_folder.claim(run, same) and self._run_folder.fingerprint() != json.loads(json.dumps(run)):
+            self._run_folder.write_fingerprint(run)
+        self._finished = list(self._intact_parts())
+
+    def _intact_parts(self) -> Iterator[_Part]:
+        """Yield the finished parts from the first one on, until one is missing or damaged."""
+        end = 0
+        for record in sorted(self.folder.glob(f"[0-9]*{_RECORD}")):
+            if int(record.name.split("-")[0]) != end:
+                return
+            try:
+                part = _Part(**json.loads(record.read_text(encoding="utf-8")))
+                damaged = self._damaged_file(part)
+            except (OSError, ValueError, TypeError, AttributeError):
+                damaged = record
+            if damaged:
+                note = f"{damaged} is missing or was changed after it was written: from post {end + 1:,} on, all are "
+                warnings.warn(f"{note}scored again", JointuneWarning, stacklevel=2)
+                return
+            end = part.end
+            yield part
+
+    def _damaged_file(self, part: _Part) -> Path | None:
+        for name, digest in part.digests.items():
+            file = self.folder / name
+            if not file.is_file() or sha256(file) != digest:
+                return file
+        return None
 
     @property
     def read(self) -> int:
-        """How many posts the finished parts were made of."""
+        """The number of posts in the finished parts, those with a problem included."""
         return self._finished[-1].end if self._finished else 0
 
-    def add(self, read: int, rows: Iterable[Mapping[str, object]], problems: Sequence[Problem]) -> None:
-        """Finish a part.
+    @property
+    def has_problems(self) -> bool:
+        """Whether a post had a problem, so that another policy for problems would make a difference."""
+        return any(self.folder.glob(f"*{_PROBLEMS}"))
 
-        Args:
-            read: how many posts it was made of.
-            rows: what became of them.
-            problems: what was wrong with some.
+    def add(self, read: int, rows: Iterable[Mapping[str, object]], problems: Sequence[Problem]) -> None:
+        """Finish a part of ``read`` posts: their scored rows, and the problems of some.
 
         Raises:
             OutputError: the disk is full or the like, or a value does not fit the format.
@@ -105,9 +124,9 @@ class Parts:
         files = [self.folder / f"{name}{part_ending(self._layout)}"]
         count = write_part(files[0], rows, self._layout)
         if problems:
-            lines = [json.dumps(asdict(problem)) + "\n" for problem in problems]
             files.append(self.folder / f"{name}{_PROBLEMS}")
             with atomic_file(files[1]) as temporary:
+                lines = [json.dumps(asdict(problem)) + "\n" for problem in problems]
                 temporary.write_text("".join(lines), encoding="utf-8")
         part = _Part(self.read + read, count, {file.name: sha256(file) for file in files})
         with atomic_file(self.folder / f"{name}{_RECORD}") as temporary:
@@ -115,20 +134,16 @@ class Parts:
         self._finished.append(part)
 
     def problems(self) -> Iterator[Problem]:
-        """What was wrong with posts of the finished parts, in order."""
+        """Yield the problems of the finished parts, in order."""
         for part in self._finished:
             for name in list(part.digests)[1:]:
                 with open(self.folder / name, encoding="utf-8") as lines:
                     yield from (Problem(**json.loads(line)) for line in lines)
 
     def join(self, total: int, with_skipped: bool) -> None:
-        """Make the output of the parts, and of the problems the list of rows that were left out, if there are any.
+        """Join the parts of ``total`` posts to the output, and list those that were left out (``with_skipped``).
 
-        Both appear whole, the output last; the parts stay. After a kill in between, the same call goes on.
-
-        Args:
-            total: how many posts there are.
-            with_skipped: whether posts with a problem are left out and listed.
+        Both files appear whole, the output last; the parts stay. After a kill in between, call it again.
 
         Raises:
             OutputError: the disk is full or the like, a part was changed, or posts are missing.
@@ -146,13 +161,9 @@ class Parts:
                 with clear_write_errors(target):
                     (joined / target.name).replace(target)
 
-    def discard(self) -> None:
-        """Remove the parts."""
-        self._run_folder.discard()
-
     def _check(self, total: int, with_skipped: bool) -> None:
         for part in self._finished:
-            if damaged := self._damaged(part):
+            if damaged := self._damaged_file(part):
                 raise OutputError(
                     f"{damaged} is missing or was changed after it was written: go on with {setting('resume', True)}, "
                     "which scores its posts again"
@@ -166,47 +177,15 @@ class Parts:
                 f"start again with {setting('force', True)}",
             )
 
-    def _damaged(self, part: _Part) -> Path | None:
-        """The first file of a part that is not as it was written."""
-        for name, digest in part.digests.items():
-            file = self.folder / name
-            if not file.is_file() or sha256(file) != digest:
-                return file
-        return None
-
-    @property
-    def has_problems(self) -> bool:
-        """Whether something was wrong with a post: another way to deal with that then makes a difference."""
-        return any(self.folder.glob(f"*{_PROBLEMS}"))
+    def discard(self) -> None:
+        """Remove the parts."""
+        self._run_folder.discard()
 
     def discard_if_empty(self) -> bool:
-        """Whether no part is finished; nothing is then left to resume, or in the way of the next run."""
+        """Remove the folder if no part is finished, and return whether it was removed."""
         if not self._finished:
             self.discard()
         return not self._finished
-
-    def _open(self, run: Mapping[str, Any], on_problems: Collection[str]) -> None:
-        same = [name for name in run if self.has_problems or name not in on_problems]
-        if self._run_folder.claim(run, same) and self._run_folder.fingerprint() != json.loads(json.dumps(run)):
-            self._run_folder.write_fingerprint(run)
-
-    def _found(self) -> Iterator[_Part]:
-        """The finished parts from the first one on, as long as none is missing or damaged."""
-        end = 0
-        for record in sorted(self.folder.glob(f"[0-9]*{_RECORD}")):
-            if int(record.name.split("-")[0]) != end:
-                return
-            try:
-                part = _Part(**json.loads(record.read_text(encoding="utf-8")))
-                damaged = self._damaged(part)
-            except (OSError, ValueError, TypeError, AttributeError):
-                damaged = record
-            if damaged:
-                note = f"{damaged} is missing or was changed after it was written: from post {end + 1:,} on, all are "
-                warnings.warn(f"{note}scored again", JointuneWarning, stacklevel=2)
-                return
-            end = part.end
-            yield part
 
 
 def _list_skipped(problems: Iterator[Problem], path: Path, safe: bool) -> None:

@@ -1,4 +1,4 @@
-"""Scored rows to CSV, TSV, JSONL or Parquet, as a stream or in parts, appearing whole or not at all."""
+"""Write scored rows as CSV, TSV, JSONL or Parquet, as a stream or in parts; files appear whole or not at all."""
 
 import csv
 import json
@@ -19,17 +19,18 @@ from jointune.utils.extras import require
 from jointune.utils.files import atomic_file
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
+
 _GROUP_ROWS, _GROUP_BYTES = 8192, 64 * 2**20
-"""A Parquet row group, which has to fit into memory, ends when it has so many rows or bytes."""
+"""A Parquet row group, which has to fit into memory, ends at so many rows or bytes."""
 
-_LOOKED_AT = 100
-"""Rows from which it is told what a column holds."""
+_CHECKED_ROWS = 100
+"""Rows in which columns of an earlier scoring have to hold probabilities."""
 
-_BUFFERED = 1024
-"""Rows that are put into an Arrow table at once."""
+_BUFFERED_ROWS = 1024
+"""Rows that are converted to an Arrow table at once."""
 
 _FORMULA = re.compile("[=+\\-@\t\r\n＝＋－＠]")  # noqa: RUF001 - spreadsheets read the wide ones alike
-"""What a cell begins with that spreadsheets take for a formula."""
+"""First characters of cells that spreadsheets take for formulas."""
 
 
 class Writer(Protocol):
@@ -40,14 +41,14 @@ class Writer(Protocol):
 
 
 def added_columns(labels: Sequence[str], prefix: str = "") -> list[str]:
-    """The columns that scoring adds: ``prediction``, ``confidence`` and one ``p_<label>`` each, after a prefix."""
+    """Return the columns that scoring adds: ``prediction``, ``confidence`` and a ``p_<label>`` each, after a prefix."""
     return [f"{prefix}{name}" for name in ("prediction", "confidence", *(f"p_{label}" for label in labels))]
 
 
 def columns_of_earlier_scoring(table: Table, prefix: str = "") -> list[str]:
-    """The columns at a table's end that an earlier scoring added, by any model; none where they may be anything else.
+    """Return the columns at a table's end that an earlier scoring added, by any model; none if in doubt.
 
-    They are known by their names and order, and by values that are probabilities in the first rows.
+    They are recognised by their names and order, and by the probabilities in their first rows.
 
     Raises:
         PostsError: the table is damaged.
@@ -57,7 +58,7 @@ def columns_of_earlier_scoring(table: Table, prefix: str = "") -> list[str]:
     added = table.columns[start:]
     if added[1:2] != [numbers] or len(added) < 4 or not all(name.startswith(f"{prefix}p_") for name in added[2:]):
         return []
-    for row in islice(table.rows(), _LOOKED_AT):
+    for row in islice(table.rows(), _CHECKED_ROWS):
         if not all(_is_probability(row.values[name]) for name in added[1:] if name in row.values):
             return []
     return added
@@ -71,7 +72,7 @@ def _is_probability(value: object) -> bool:
 
 
 def safe_cell(text: str) -> str:
-    """``text``, after a quotation mark where a spreadsheet would take it for a formula; numbers stay as they are."""
+    """Put an apostrophe before a text that a spreadsheet would take for a formula; numbers stay as they are."""
     if not _FORMULA.match(text):
         return text
     try:
@@ -82,27 +83,20 @@ def safe_cell(text: str) -> str:
 
 
 def check_output(path: Path, columns: Sequence[str], added: Sequence[str], remedy: str = "rename it first") -> None:
-    """See to it that the rows can be written, before any is scored.
-
-    Args:
-        path: the output.
-        columns: of the posts, that are kept.
-        added: names of the added columns.
-        remedy: what to do about a column that has an added name.
+    """Check that the columns of the posts and the added ones can be written; ``remedy`` is for a name of both.
 
     Raises:
-        OutputError: the ending is not known, or the posts have a column of an added name already.
-        MissingExtraError: Parquet is asked for and pyarrow is not installed.
+        OutputError: the ending is unknown, or the posts have a column of an added name already.
+        MissingExtraError: ``path`` is a Parquet file and pyarrow is not installed.
     """
-    if path.suffix.lower() not in ENDINGS:
+    ending = path.suffix.lower()
+    if ending not in ENDINGS:
         raise OutputError(
             f"{path}: the ending {path.suffix or '(none)'} is not known", f"use one of {', '.join(ENDINGS)}"
         )
-    there = set(columns)
-    clash = next((name for name in added if name in there), None)
-    if clash is not None:
+    if clash := next((name for name in added if name in set(columns)), None):
         raise OutputError(f"the posts have a column {clash!r} already, which scoring adds: {remedy}")
-    if path.suffix.lower() == ".parquet":
+    if ending == ".parquet":
         require("pyarrow", "parquet", "writing Parquet")
         if odd := next((name for name in columns if encodable(name) != name), None):
             raise OutputError(
@@ -113,13 +107,13 @@ def check_output(path: Path, columns: Sequence[str], added: Sequence[str], remed
 
 @dataclass(frozen=True)
 class Layout:
-    """How rows become a file.
+    """The format and the columns of an output.
 
     Attributes:
         ending: .csv, .tsv, .jsonl or .parquet.
         columns: the names of the columns, in order.
         schema: for Parquet, their types, as a ``pyarrow.Schema``.
-        safe: whether cells of CSV and TSV files that a spreadsheet would take for formulas are made texts.
+        safe: whether ``safe_cell`` is applied in CSV and TSV files.
     """
 
     ending: str
@@ -131,165 +125,77 @@ class Layout:
 def make_layout(
     path: Path, table: Table, added: Sequence[str], left_out: Collection[str] = (), safe: bool = False
 ) -> Layout:
-    """The layout of ``table`` with ``added`` columns; for Parquet it may take a pass over the table.
+    """Return the layout of a table without the columns ``left_out``, and with the ``added`` ones: a text and numbers.
 
-    Args:
-        path: ends in .csv, .tsv, .jsonl or .parquet.
-        table: gives the columns and, for Parquet, their types.
-        added: names of the added columns, the first a string, the others numbers.
-        left_out: columns of the table that are not written.
-        safe: see ``Layout``.
+    For Parquet, the types of columns may take reading the whole table.
     """
     ending = path.suffix.lower()
-    schema = _schema(table, added, left_out) if ending == ".parquet" else None
+    schema = None
+    if ending == ".parquet":
+        arrow = require("pyarrow", "parquet", "writing Parquet")
+        fields = [field for field in getattr(table, "schema", None) or _inferred(table) if field.name not in left_out]
+        numbers = [arrow.field(name, arrow.float32()) for name in added[1:]]
+        schema = arrow.schema([*fields, arrow.field(added[0], arrow.string()), *numbers])
     return Layout(ending, [*(name for name in table.columns if name not in left_out), *added], schema, safe)
 
 
-@contextmanager
-def open_writer(
-    path: Path, table: Table, added: Sequence[str], left_out: Collection[str] = (), safe: bool = False
-) -> Iterator[Writer]:
-    """Write the rows of ``table`` with ``added`` columns; ``path`` appears when the block ends without an error.
+def text_layout(path: Path, columns: Sequence[str]) -> Layout:
+    """Return the layout of columns of texts."""
+    schema = None
+    if path.suffix.lower() == ".parquet":
+        arrow = require("pyarrow", "parquet", "writing Parquet")
+        schema = arrow.schema([arrow.field(name, arrow.string()) for name in columns])
+    return Layout(path.suffix.lower(), list(columns), schema)
 
-    Args:
-        path: ends in .csv, .tsv, .jsonl or .parquet.
-        table: gives the columns and, for Parquet, their types.
-        added: names of the added columns, the first a string, the others numbers.
-        left_out: columns of the table that are not written.
-        safe: see ``Layout``.
+
+@contextmanager
+def open_writer(path: Path, layout: Layout) -> Iterator[Writer]:
+    """Write rows; ``path`` appears when the block ends without an error.
 
     Raises:
         OutputError: the disk is full or the like, or a value does not fit the format.
     """
-    with atomic_file(path) as temporary:
-        layout = make_layout(path, table, added, left_out, safe)
-        if layout.schema is None:
-            with _open_text(temporary, layout) as writer:
-                yield writer
-        else:
-            with _open_parquet(temporary, layout) as sink, _open_arrow(sink, layout) as writer:
-                yield writer
+    with atomic_file(path) as temporary, _open(temporary, layout) as writer:
+        yield writer
 
 
 def part_ending(layout: Layout) -> str:
-    """What the name of a part ends in: Parquet's are Arrow files, which keep every type as it is."""
+    """Return the ending of a part: for Parquet, parts are Arrow files, which keep every type as it is."""
     return layout.ending if layout.schema is None else ".arrow"
 
 
 def write_part(path: Path, rows: Iterable[Mapping[str, object]], layout: Layout) -> int:
-    """Write rows that ``join_parts`` makes a file of, and count them; ``path`` appears whole or not at all.
+    """Write and count the rows of a part for ``join_parts``; ``path`` appears whole or not at all.
 
     Raises:
         OutputError: the disk is full or the like, or a value does not fit the format.
     """
-    with atomic_file(path) as temporary:
-        if layout.schema is None:
-            with _open_text(temporary, layout, header=False) as writer:
-                return _write_all(writer, rows)
-        else:
-            ipc = require("pyarrow.ipc", "parquet", "writing Parquet")
-            with ipc.new_stream(str(temporary), layout.schema) as sink, _open_arrow(sink, layout) as writer:
-                return _write_all(writer, rows)
+    count = 0
+    with atomic_file(path) as temporary, _open(temporary, layout, part=True) as writer:
+        for values in rows:
+            writer.write(values)
+            count += 1
+    return count
 
 
 def join_parts(parts: Iterable[Path], path: Path, layout: Layout) -> None:
     """Write the rows of all ``parts``, in their order, to ``path``, in bounded memory."""
     if layout.schema is None:
-        with _open_text(path, layout):
+        with _open(path, layout):
             pass  # the header
         with open(path, "ab") as joined:
             for part in parts:
                 with open(part, "rb") as file:
                     shutil.copyfileobj(file, joined)
     else:
-        with _open_parquet(path, layout) as sink:
+        parquet = require("pyarrow.parquet", "parquet", "writing Parquet")
+        with parquet.ParquetWriter(path, layout.schema) as sink:
             for group in _row_groups(parts):
                 sink.write_table(group)
 
 
-def _write_all(writer: Writer, rows: Iterable[Mapping[str, object]]) -> int:
-    count = 0
-    for values in rows:
-        writer.write(values)
-        count += 1
-    return count
-
-
-@contextmanager
-def _open_text(path: Path, layout: Layout, header: bool = True) -> Iterator[Writer]:
-    if layout.ending == ".jsonl":
-        # A lone surrogate has no UTF-8 form, but this escape is the one that JSON knows.
-        with open(path, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            yield _JsonlWriter(file)
-    else:
-        with open(path, "w", encoding="utf-8", errors="replace", newline="") as file:
-            yield _DelimitedWriter(file, layout, header)
-
-
-class _DelimitedWriter:
-    def __init__(self, file: Any, layout: Layout, header: bool) -> None:
-        delimiter = "\t" if layout.ending == ".tsv" else ","
-        self._writer = csv.DictWriter(file, layout.columns, delimiter=delimiter, lineterminator="\n")
-        self._quoting = csv.DictWriter(
-            file, layout.columns, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_ALL
-        )
-        self._safe = layout.safe
-        if header:
-            self.write({name: name for name in layout.columns})
-
-    def write(self, values: Mapping[str, object]) -> None:
-        row = {name: _cell(name, value) for name, value in values.items()}
-        if self._safe:
-            row = {name: safe_cell(value) if isinstance(value, str) else value for name, value in row.items()}
-        # Python 3.11 and 3.12 leave a lone carriage return unquoted, which readers take for the end of the row.
-        returns = any(isinstance(value, str) and "\r" in value for value in row.values())
-        (self._quoting if returns else self._writer).writerow(row)
-
-
-class _JsonlWriter:
-    def __init__(self, file: Any) -> None:
-        self._file = file
-
-    def write(self, values: Mapping[str, object]) -> None:
-        self._file.write(json.dumps(values, ensure_ascii=False, default=_jsonable) + "\n")
-
-
-class _ArrowWriter:
-    def __init__(self, sink: Any, schema: Any, arrow: Any) -> None:
-        self._sink, self._schema, self._arrow = sink, schema, arrow
-        self._rows: list[dict[str, object]] = []
-        self._as_text = {field.name for field in schema if arrow.types.is_string(field.type)}
-
-    def write(self, values: Mapping[str, object]) -> None:
-        self._rows.append({name: self._fitted(name, value) for name, value in values.items()})
-        if len(self._rows) == _BUFFERED:
-            self.flush()
-
-    def flush(self) -> None:
-        if self._rows:
-            self._sink.write_table(self._arrow.Table.from_pylist(self._rows, schema=self._schema))
-            self._rows = []
-
-    def _fitted(self, name: str, value: object) -> object:
-        if name not in self._as_text or value is None:
-            return value
-        return encodable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=_jsonable))
-
-
-@contextmanager
-def _open_arrow(sink: Any, layout: Layout) -> Iterator[Writer]:
-    writer = _ArrowWriter(sink, layout.schema, require("pyarrow", "parquet", "writing Parquet"))
-    yield writer
-    writer.flush()
-
-
-def _open_parquet(path: Path, layout: Layout) -> Any:
-    parquet = require("pyarrow.parquet", "parquet", "writing Parquet")
-    return parquet.ParquetWriter(path, layout.schema)
-
-
 def _row_groups(parts: Iterable[Path]) -> Iterator[Any]:
-    """The tables of ``parts``, put together to row groups: where these end does not depend on who wrote which part."""
+    """Yield the tables of ``parts``, joined to row groups, which do not depend on the number of interruptions."""
     arrow = require("pyarrow", "parquet", "writing Parquet")
     ipc = require("pyarrow.ipc", "parquet", "writing Parquet")
     tables: list[Any] = []
@@ -303,16 +209,79 @@ def _row_groups(parts: Iterable[Path]) -> Iterator[Any]:
         yield arrow.concat_tables(tables)
 
 
-def _schema(table: Table, added: Sequence[str], left_out: Collection[str]) -> Any:
+@contextmanager
+def _open(path: Path, layout: Layout, part: bool = False) -> Iterator[Writer]:
+    """Open a file for rows; a part has no header, and Arrow's format in place of Parquet."""
+    if layout.schema is not None:
+        module = "pyarrow.ipc" if part else "pyarrow.parquet"
+        library = require(module, "parquet", "writing Parquet")
+        with (library.new_stream if part else library.ParquetWriter)(str(path), layout.schema) as sink:
+            writer = _ArrowWriter(sink, layout.schema)
+            yield writer
+            writer.flush()
+    elif layout.ending == ".jsonl":
+        # A lone surrogate has no UTF-8 form, but JSON knows this escape.
+        with open(path, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+            yield _JsonlWriter(file)
+    else:
+        with open(path, "w", encoding="utf-8", errors="replace", newline="") as file:
+            yield _DelimitedWriter(file, layout, header=not part)
+
+
+class _DelimitedWriter:
+    def __init__(self, file: Any, layout: Layout, header: bool) -> None:
+        def writer(quoting: Any) -> Any:
+            delimiter = "\t" if layout.ending == ".tsv" else ","
+            return csv.DictWriter(file, layout.columns, delimiter=delimiter, lineterminator="\n", quoting=quoting)
+
+        self._minimal, self._all_quoted = writer(csv.QUOTE_MINIMAL), writer(csv.QUOTE_ALL)
+        self._safe = layout.safe
+        if header:
+            self.write({name: name for name in layout.columns})
+
+    def write(self, values: Mapping[str, object]) -> None:
+        row = {name: _cell(name, value) for name, value in values.items()}
+        if self._safe:
+            row = {name: safe_cell(value) if isinstance(value, str) else value for name, value in row.items()}
+        # Python 3.11 and 3.12 leave a lone carriage return unquoted, which readers take for the end of the row.
+        returns = any(isinstance(value, str) and "\r" in value for value in row.values())
+        (self._all_quoted if returns else self._minimal).writerow(row)
+
+
+class _JsonlWriter:
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def write(self, values: Mapping[str, object]) -> None:
+        self._file.write(json.dumps(values, ensure_ascii=False, default=_jsonable) + "\n")
+
+
+class _ArrowWriter:
+    def __init__(self, sink: Any, schema: Any) -> None:
+        self._arrow = require("pyarrow", "parquet", "writing Parquet")
+        self._sink, self._schema = sink, schema
+        self._rows: list[dict[str, object]] = []
+        self._text_columns = {field.name for field in schema if self._arrow.types.is_string(field.type)}
+
+    def write(self, values: Mapping[str, object]) -> None:
+        self._rows.append({name: self._converted(name, value) for name, value in values.items()})
+        if len(self._rows) == _BUFFERED_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._rows:
+            self._sink.write_table(self._arrow.Table.from_pylist(self._rows, schema=self._schema))
+            self._rows = []
+
+    def _converted(self, name: str, value: object) -> object:
+        if name not in self._text_columns or value is None:
+            return value
+        return encodable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=_jsonable))
+
+
+def _inferred(table: Table) -> list[Any]:
+    """Return a field for each column, of a type that fits all its values; reads the whole table."""
     arrow = require("pyarrow", "parquet", "writing Parquet")
-    fields = list(getattr(table, "schema", None) or _inferred(table, arrow))
-    numbers = [arrow.field(name, arrow.float32()) for name in added[1:]]
-    fields = [field for field in fields if field.name not in left_out]
-    return arrow.schema([*fields, arrow.field(added[0], arrow.string()), *numbers])
-
-
-def _inferred(table: Table, arrow: Any) -> list[Any]:
-    """A type for each column that all its values fit: one more pass over the file, but never a surprise at its end."""
     kinds: dict[str, set[str]] = {name: set() for name in table.columns}
     for row in table.rows():
         for name, value in row.values.items():
@@ -323,17 +292,17 @@ def _inferred(table: Table, arrow: Any) -> list[Any]:
         ({"int", "int64"}, arrow.int64()),
         ({"int", "float"}, arrow.float64()),
         ({"bytes"}, arrow.binary()),
-        ({"picture"}, arrow.struct({"bytes": arrow.binary(), "path": arrow.string()})),
+        ({"image"}, arrow.struct({"bytes": arrow.binary(), "path": arrow.string()})),
     ]
     return [
-        arrow.field(name, next((type_ for fitting, type_ in types if found and found <= fitting), arrow.string()))
-        for name, found in kinds.items()
+        arrow.field(name, next((type_ for fitting, type_ in types if own and own <= fitting), arrow.string()))
+        for name, own in kinds.items()
     ]
 
 
 def _kind(value: object) -> str:
     if isinstance(value, Mapping) and value.keys() == {"bytes", "path"}:
-        return "picture"  # how datasets keeps one
+        return "image"  # as datasets stores one
     if type(value) is int and abs(value) > 2**53:  # no float holds it
         return "int64" if abs(value) < 2**63 else "long"
     return type(value).__name__
@@ -344,7 +313,7 @@ def _cell(name: str, value: object) -> object:
         raise OutputError(f"column {name!r} holds pictures as bytes, which a text file cannot: write to .parquet")
     if isinstance(value, Mapping | list):
         return json.dumps(value, ensure_ascii=False, default=_jsonable)
-    # csv would write "nan", which is a text like any other when the file is read.
+    # csv would write "nan", which would be read as a text.
     return None if isinstance(value, float) and math.isnan(value) else value
 
 

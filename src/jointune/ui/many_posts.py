@@ -11,7 +11,7 @@ from jointune.data.read import Columns, PostsFile
 from jointune.data.tables.delimited import DelimitedTable
 from jointune.errors import PostsError
 from jointune.inference.predictor import Predictor
-from jointune.output.writers import added_columns, check_output, columns_of_earlier_scoring, open_writer
+from jointune.output.writers import added_columns, check_output, columns_of_earlier_scoring, make_layout, open_writer
 from jointune.ui.uploads import Archive
 from jointune.utils.wording import counted, listed
 
@@ -91,7 +91,7 @@ def score_table(
 
     with (
         Archive(images) if images else nullcontext() as archive,
-        open_writer(out, file.table, added, earlier, safe=True) as writer,
+        open_writer(out, make_layout(out, file.table, added, earlier, safe=True)) as writer,
     ):
         for scored in predictor.stream(posts(archive), "skip", problems, table.name):
             answer, confidence = predictor.answer(scored.probabilities)

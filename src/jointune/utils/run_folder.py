@@ -1,4 +1,4 @@
-"""The output of a run: locked against a second run; new, resumed, replaced or refused."""
+"""The output of a run: locked against a second run, and fresh, resumed, replaced or refused."""
 
 import functools
 import inspect
@@ -29,6 +29,7 @@ from jointune.utils.files import (
     why,
     write_json,
 )
+from jointune.utils.wording import visible
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,7 +38,7 @@ _PATIENCE = 0.2
 """Seconds to wait for a lock, so that a run that is just ending is not in the way."""
 
 _RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
-"""Where launchers say which of the processes of one training this is."""
+"""Variables by which launchers number the processes of one training."""
 
 PARTIAL = ".partial"
 """Ending of the name of the folder beside an output that keeps the state of an unfinished run."""
@@ -49,11 +50,11 @@ _held = threading.local()
 
 
 def locking(parameter: str, training: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Decorate a function so that it holds the lock of its output as long as it runs; see ``locked``.
+    """Decorate a function so that it holds the lock of its output while it runs; see ``locked``.
 
     Args:
-        parameter: of the function, that names the output; None is no output.
-        training: whether several processes may share the work: only the main one takes the lock.
+        parameter: the function's parameter that names the output; None is no output.
+        training: whether several processes may share the work, of which the main one takes the lock.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -123,19 +124,16 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def scratch_folder(purpose: str) -> Iterator[Path]:
-    """Make a temporary folder that goes with the block, and remove those of killed runs.
-
-    Args:
-        purpose: a part of its name.
+    """Make a temporary folder, named after its purpose, for the duration of the block; remove those of killed runs.
 
     Raises:
-        OutputError: there is no place for it.
+        OutputError: it cannot be made.
     """
     base = Path(tempfile.gettempdir())
     for file in base.glob(".jointune-*.lock"):
-        left = base / file.name.removeprefix(".").removesuffix(".lock")
-        with suppress(OutputError), _lock(left, file, patience=0):  # a run that lives holds it
-            shutil.rmtree(left, ignore_errors=True)
+        folder = base / file.name.removeprefix(".").removesuffix(".lock")
+        with suppress(OutputError), _lock(folder, file, patience=0):  # a run that lives holds it
+            shutil.rmtree(folder, ignore_errors=True)
     folder = base / f"jointune-{purpose}-{secrets.token_hex(8)}"
     with locked(folder):
         try:
@@ -150,22 +148,20 @@ def scratch_folder(purpose: str) -> Iterator[Path]:
 def _lock(path: Path, file: Path, patience: float = _PATIENCE) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
-    # Not of one thread: whichever lets go of a table behind an address removes its copy.
+    # Another thread may release it: whichever closes a table behind an address removes its copy.
     lock = FileLock(file, timeout=patience, thread_local=False, on_acquired=_sign)
     try:
         lock.acquire()
     except Timeout:
-        raise OutputError(
-            f"{path} is being written by another run, {_holder(file)}: wait until it has ended, or choose another path"
-        ) from None
+        remedy = "wait until it has ended, or choose another path"
+        raise OutputError(f"{path} is being written by another run, {_holder(file)}", remedy) from None
     except OSError as reason:
-        raise OutputError(
-            f"{path} cannot be locked against a second run: {file}: {why(reason)}", "choose another path"
-        ) from reason
+        message = f"{path} cannot be locked against a second run: {file}: {why(reason)}"
+        raise OutputError(message, "choose another path") from reason
     try:
         yield
     finally:
-        # While the lock is held: who waits for it sees that this file has lost its name, and makes another one.
+        # Before the release: a waiting run sees that the file has no name any more, and makes another one.
         with suppress(OSError):  # Windows removes no open file
             file.unlink()
         lock.release()
@@ -175,20 +171,19 @@ def _sign(handle: int) -> None:
     """Write into a lock file who holds it."""
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     since = f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z}"
-    about = {"pid": os.getpid(), "host": socket.gethostname(), "command": command[:300], "since": since}
-    content = json.dumps(about).encode()
-    os.ftruncate(handle, os.pwrite(handle, content, 0))
+    holder = {"pid": os.getpid(), "host": socket.gethostname(), "command": command[:300], "since": since}
+    os.ftruncate(handle, os.pwrite(handle, json.dumps(holder).encode(), 0))
 
 
 def _holder(file: Path) -> str:
     try:
         with open(file, "rb") as opened:
-            about = json.loads(opened.read(10_000))
-        host = "" if about["host"] == socket.gethostname() else f" on {about['host']}"
-        text = f"process {about['pid']}{host} (`{about['command']}`), since {about['since']}"
+            holder = json.loads(opened.read(10_000))
+        host = "" if holder["host"] == socket.gethostname() else f" on {holder['host']}"
+        text = f"process {holder['pid']}{host} (`{holder['command']}`), since {holder['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         return f"which {file} does not name"
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+    return visible(text)
 
 
 def refuse_existing(path: Path, force: bool, source: Path | None = None) -> None:

@@ -8,7 +8,7 @@ from jointune import PostsError, read_posts
 from jointune.data.read import Columns, PostsFile
 from jointune.data.records import as_posts
 from jointune.modalities.image.open import open_image
-from jointune.output.writers import added_columns, open_writer
+from jointune.output.writers import added_columns, make_layout, open_writer
 
 FEATURES = datasets.Features(
     {"text": datasets.Value("string"), "image": datasets.Image(), "label": datasets.ClassLabel(names=["good", "bad"])}
@@ -56,7 +56,8 @@ def test_class_labels_in_parquet_are_named(tmp_path):
     assert posts.labels == ["good", "bad", None]
     file = PostsFile(tmp_path / "posts.parquet", Columns(label=None))
     added = added_columns(["good"])
-    with open_writer(tmp_path / "scored.parquet", file.table, added) as writer:
+    out = tmp_path / "scored.parquet"
+    with open_writer(out, make_layout(out, file.table, added)) as writer:
         for post in file:
             writer.write({**post.fields, **dict(zip(added, ["good", 1.0, 1.0], strict=True))})
     assert read_posts(tmp_path / "scored.parquet").labels == ["good", "bad", None]
@@ -66,7 +67,8 @@ def test_scored_rows_keep_their_pictures_in_parquet(tmp_path):
     made(["red", "blue"], [0, 1]).save_to_disk(tmp_path / "saved")
     file = PostsFile(tmp_path / "saved", Columns(label=None))
     added = added_columns(["good"])
-    with open_writer(tmp_path / "scored.parquet", file.table, added) as writer:
+    out = tmp_path / "scored.parquet"
+    with open_writer(out, make_layout(out, file.table, added)) as writer:
         for post in file:
             writer.write({**post.fields, **dict(zip(added, ["good", 1.0, 1.0], strict=True))})
     scored = read_posts(tmp_path / "scored.parquet")

@@ -8,7 +8,6 @@ import numpy as np
 from PIL import Image
 
 from jointune.data.post import Post
-from jointune.modalities.image import decode
 from jointune.modalities.image.decode import decode_posts
 from jointune.modalities.image.open import open_image
 
@@ -27,8 +26,7 @@ def test_posts_come_back_in_order_whatever_takes_long():
     assert [int(pixels) for _, pixels, _ in decode_posts(posts, slow, workers=4)] == widths
 
 
-def test_large_pictures_are_decoded_one_at_a_time_and_small_ones_together(monkeypatch):
-    monkeypatch.setattr(decode, "_PIXELS", 100)
+def test_large_pictures_are_decoded_one_at_a_time_and_small_ones_together():
     lock, inside, seen = threading.Lock(), [], []
 
     def watched(picture: Image.Image) -> np.ndarray:
@@ -41,14 +39,13 @@ def test_large_pictures_are_decoded_one_at_a_time_and_small_ones_together(monkey
         return np.zeros(1)
 
     posts = [Post("a", Image.new("RGB", (width, 1))) for width in [10, 10, 10, 60, 60, 200, 10, 10, 60, 200] * 4]
-    assert len(list(decode_posts(posts, watched, workers=3))) == 40
+    assert len(list(decode_posts(posts, watched, workers=3, most_pixels=100))) == 40
     assert max(map(len, seen)) > 1
     assert all(len(together) <= 3 for together in seen)
     assert all(sum(together) <= 100 or len(together) == 1 for together in seen)
 
 
-def test_rows_that_hold_pictures_are_not_read_far_ahead(monkeypatch):
-    monkeypatch.setattr(decode, "_WAITING_BYTES", 1000)
+def test_rows_that_hold_pictures_are_not_read_far_ahead():
     read = []
 
     def rows(size: int):
@@ -56,14 +53,14 @@ def test_rows_that_hold_pictures_are_not_read_far_ahead(monkeypatch):
             read.append(number)
             yield Post("a" * size)
 
-    next(decode_posts(rows(1), prepared, workers=2))
+    next(decode_posts(rows(1), prepared, workers=2, most_waiting=1000))
     few = len(read)
     read.clear()
-    next(decode_posts(rows(300), prepared, workers=2))
+    next(decode_posts(rows(300), prepared, workers=2, most_waiting=1000))
     assert len(read) == 4
     assert few > 8
     read.clear()
-    next(decode_posts(rows(5000), prepared, workers=2))
+    next(decode_posts(rows(5000), prepared, workers=2, most_waiting=1000))
     assert len(read) == 2
 
 

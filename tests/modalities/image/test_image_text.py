@@ -4,6 +4,7 @@ import logging
 import sqlite3
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -173,6 +174,7 @@ def spoil_midway(cache, monkeypatch):
 def spoil_by_read_only(cache, monkeypatch):
     image_text.TextCache("fake 1").close()
     opened = sqlite3.connect
+    # Root may write to files without permission.
     monkeypatch.setattr(sqlite3, "connect", lambda path, **more: opened(f"file:{path}?mode=ro", uri=True, **more))
 
 
@@ -180,16 +182,7 @@ def spoil_by_a_file_in_its_place(cache, monkeypatch):
     cache.write_text("not a folder")
 
 
-def spoil_by_a_lock(cache, monkeypatch):
-    image_text.TextCache("fake 1").close()
-    monkeypatch.setattr(image_text, "PATIENCE", 0.01)
-    monkeypatch.setattr(image_text, "_lock_of_the_test", sqlite3.connect(cache / "image-text.sqlite"), raising=False)
-    image_text._lock_of_the_test.execute("BEGIN EXCLUSIVE")
-
-
-@pytest.mark.parametrize(
-    "spoil", [spoil_with_garbage, spoil_midway, spoil_by_read_only, spoil_by_a_file_in_its_place, spoil_by_a_lock]
-)
+@pytest.mark.parametrize("spoil", [spoil_with_garbage, spoil_midway, spoil_by_read_only, spoil_by_a_file_in_its_place])
 def test_a_cache_of_no_use_is_said_once_and_done_without(fake, monkeypatch, tmp_path, caplog, spoil):
     spoil(tmp_path / "cache", monkeypatch)
     posts = pictures(tmp_path, 6)
@@ -199,6 +192,17 @@ def test_a_cache_of_no_use_is_said_once_and_done_without(fake, monkeypatch, tmp_
     assert len(caplog.messages) == 1
     assert "image-text.sqlite" in caplog.messages[0]
     assert "JOINTUNE_CACHE" in caplog.messages[0]
+
+
+def test_a_cache_that_is_locked_for_long_is_said_once_and_done_without(fake, tmp_path, caplog):
+    image_text.TextCache("fake 1").close()
+    with closing(sqlite3.connect(tmp_path / "cache" / "image-text.sqlite")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with closing(image_text.TextCache("fake 1", patience=0.01)) as cache:
+            cache.put(b"digest", "text")
+            assert cache.get(b"digest") is None
+    assert len(caplog.messages) == 1
+    assert "is locked" in caplog.messages[0]
 
 
 def test_a_read_only_cache_is_still_read(fake, monkeypatch, tmp_path, caplog):
@@ -216,11 +220,10 @@ def test_without_the_extra_it_is_named_at_once(monkeypatch):
         read_image_text([])
 
 
-def test_a_missing_system_library_is_named(monkeypatch):
-    def fails(*_):
-        raise ImportError("libGL.so.1: cannot open shared object file")
-
-    monkeypatch.setattr(ocr, "require", fails)
+def test_a_missing_system_library_is_named(monkeypatch, tmp_path):
+    (tmp_path / "rapidocr_onnxruntime.py").write_text("raise ImportError('libGL.so.1: cannot open shared object file')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "rapidocr_onnxruntime", raising=False)
     with pytest.raises(MissingExtraError, match=r"libGL\.so\.1.*apt-get install libgl1"):
         ocr.load_ocr()
 
@@ -253,8 +256,8 @@ def test_unsure_pieces_are_left_out():
         box = [[0, 0], [50, 0], [50, 20], [0, 20]]
         return [[box, "sure", 0.95], [box, "unsure", ocr.MIN_CONFIDENCE - 0.01]], [0.1]
 
-    assert ocr._read(engine, Image.new("RGB", (100, 50), "red")) == "sure"
-    assert ocr._read(lambda pixels, **_: (None, None), Image.new("RGB", (100, 50))) == ""
+    assert ocr.read_pieces(engine, Image.new("RGB", (100, 50), "red")) == "sure"
+    assert ocr.read_pieces(lambda pixels, **_: (None, None), Image.new("RGB", (100, 50))) == ""
 
 
 @pytest.mark.slow

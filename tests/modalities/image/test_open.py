@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from helpers.odd_pictures import RED, bomb, red, unusable, usable
-from jointune.data.image_file import ImageError, image_bytes
+from jointune.data.image_file import ImageError, image_digest
 from jointune.modalities.image.open import open_image
 
 
@@ -237,7 +237,7 @@ def test_opened_pictures_are_decoded_by_the_same_rules(tmp_path):
     content = BytesIO()
     Image.effect_noise((200, 160), 80).save(content, "JPEG")
     (tmp_path / "cut.jpg").write_bytes(content.getvalue()[:5000])
-    for use in (open_image, image_bytes):
+    for use in (open_image, image_digest):
         with Image.open(tmp_path / "cut.jpg") as picture, pytest.raises(ImageError, match=r"cut\.jpg: damaged or cut"):
             use(picture)
     with pytest.raises(ImageError, match="no pixels"):
@@ -279,8 +279,8 @@ def test_damage_of_any_kind_is_a_picture_or_a_picture_error(sample, changes, kep
 def test_pictures_are_identified_by_their_bytes(good, tmp_path):
     copy = tmp_path / "copy.bin"
     copy.write_bytes(good["bmp"].read_bytes())
-    assert image_bytes(copy) == image_bytes(good["bmp"])
-    assert image_bytes(red()) == image_bytes(red())
-    assert image_bytes(red()) != image_bytes(red((16, 24)))
+    assert image_digest(copy) == image_digest(good["bmp"])
+    assert image_digest(red()) == image_digest(red())
+    assert image_digest(red()) != image_digest(red((16, 24)))
     with pytest.raises(ImageError, match="no such file"):
-        image_bytes(Path("nowhere.png"))
+        image_digest(Path("nowhere.png"))

@@ -1,1 +1,1 @@
-"""One module per file format: each turns a file into rows, and knows nothing of posts."""
+"""One module per file format: each reads a file as rows, and knows nothing of posts."""

@@ -1,13 +1,14 @@
-"""The character encoding of texts that are not UTF-8: detected over all of them together, or not at all.
+"""Detect the character encoding of texts that are not UTF-8, over all of them together.
 
-The same bytes are often a text in several encodings: Portuguese "não" and Romanian "năo", or a Chinese word. So each
-encoding is judged by how usual its characters are in the languages that are written in it, and one that is not clearly
-more likely than every other reading is not chosen. (charset-normalizer, which judges by the mess that a wrong encoding
-makes, takes real tweets in cp1252 for cp1250, five of them as well as a hundred.)
+The same bytes are often a text in several encodings: Portuguese "não" is Romanian "năo", or a Chinese word. So each
+encoding is scored by the frequency of its characters in the languages that use it, and chosen only if it is clearly
+more likely than every other one. (charset-normalizer, which looks for the disorder that a wrong encoding causes, takes
+real tweets in cp1252 for cp1250, five of them as well as a hundred.)
 """
 
 import codecs
 import math
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,7 +47,7 @@ _LANGUAGES = {
     "cp1257": ("ėšįžąųūčę", "āīēšņļūžčģķ", "äõüöšž"),
     "cp874": ("านรอกเงมยลวดทสตะปบคหแจพชขใไโผฟซฉถธณญศษภึืุูิีั่้็์ำ๊๋ๆ",),
 }
-"""Letters beyond ASCII, the most frequent first, of the languages that are written in each encoding."""
+"""Non-ASCII letters, the most frequent first, of the languages that are written in each encoding."""
 
 _ASIAN = {
     "gb18030": ("gb2312", 0xB0, 0xD7),
@@ -55,7 +56,7 @@ _ASIAN = {
     "euc-jp": ("euc_jp", 0xB0, 0xCF),
     "cp949": ("euc_kr", 0xB0, 0xC8),
 }
-"""Encodings of two bytes a character; the standard behind each, and the first bytes of what that counts as usual."""
+"""Encodings of two bytes a character: the standard behind each, and the first bytes of its usual characters."""
 
 _CANDIDATES = (*_LANGUAGES, *_ASIAN)
 _PUNCTUATION = "’“”…–—‘«»„•€£°©®™\u00a0"  # noqa: RUF001
@@ -66,28 +67,31 @@ _FREQUENT = {
     "euc_jp": "のいしてるにんはたとをがでなかもすれまさっらくあこりうそよきだめわどえおちゃつけじみばやせょずろゆべ",
     "euc_kr": "이다는에가고지하을의은로기한사도를서어리아대자나시스해인정들전게구부그보수요네너무오늘진짜",
 }
-"""The characters that texts in Chinese, Japanese and Korean have most, by the standard behind the encoding."""
+"""The most frequent characters of Chinese, Japanese and Korean texts, by the standard behind the encoding."""
 
 _UNUSUAL = math.log(1e-4)
-"""Log-probability of a byte that makes no usual character."""
+"""Log-probability of an unusual character, for each of its bytes."""
 
 _MARGIN = 5.0
-"""By how much more likely, in nats, an encoding has to be than any other one to be chosen."""
+"""Nats by which an encoding has to be more likely than any other one to be chosen."""
 
 _LINES, _CHARACTERS = 500, 500
-"""Lines beyond ASCII that are looked at, and characters of each: many more tell no more."""
+"""Non-ASCII lines that are scored, and characters of each."""
 
-_NO_FILES = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape")
-"""Encodings of Python's own that are of domain names or of source code."""
+_NOT_OF_FILES = ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape")
+"""Python's encodings of domain names and of source code."""
+
+UNDECODED = re.compile("[\udc80-\udcff]")
+"""An undecodable byte, after decoding with ``errors="surrogateescape"``."""
 
 
 @dataclass(frozen=True)
 class Detected:
-    """What texts may be encoded in.
+    """The result of ``detect_encoding``.
 
     Attributes:
-        encoding: the one that fits; ``None`` where none or more than one does.
-        candidates: where there is none, those that cannot be told apart; empty where nothing fits.
+        encoding: the one that fits; None if none or more than one does.
+        candidates: if there is no encoding, those that are about equally likely; empty if nothing fits.
     """
 
     encoding: str | None
@@ -102,7 +106,7 @@ class Detected:
 
 
 def known_encoding(encoding: str | None) -> str:
-    """The name to open files with; UTF-8, asked for or not, then allows a byte-order mark.
+    """Return the name to open files with; that of UTF-8, the default, also allows a byte-order mark.
 
     Raises:
         PostsError: Python knows no such encoding, or it is not one of text files.
@@ -110,7 +114,7 @@ def known_encoding(encoding: str | None) -> str:
     try:
         "".encode(encoding or "utf-8")
         name = codecs.lookup(encoding or "utf-8").name
-        if name in _NO_FILES:
+        if name in _NOT_OF_FILES:
             raise LookupError(f"{name!r} is not an encoding of text files")
     except (LookupError, ValueError) as reason:
         raise PostsError(
@@ -120,7 +124,7 @@ def known_encoding(encoding: str | None) -> str:
 
 
 def decode_utf8(content: bytes) -> str | None:
-    """The text of ``content`` where it is UTF-8, or says by its byte-order mark that it is UTF-16 or UTF-32."""
+    """Decode UTF-8, or UTF-16 and UTF-32 with a byte-order mark; return None for anything else."""
     encoding = marked_encoding(content) or "utf-8"
     try:
         text = content.decode(encoding)
@@ -131,10 +135,10 @@ def decode_utf8(content: bytes) -> str | None:
 
 
 def file_encoding(path: Path, encoding: str) -> str:
-    """The encoding to open a file with: ``encoding``, unless that is UTF-8 and a byte-order mark says another one.
+    """Return the encoding to open a file with: ``encoding``, or, instead of UTF-8, that of its byte-order mark.
 
     Raises:
-        PostsError: UTF-8 is meant, and the file is in UTF-16 without a mark.
+        PostsError: ``encoding`` is UTF-8, and the file is in UTF-16 without a mark.
     """
     if encoding != "utf-8-sig":
         return encoding
@@ -151,7 +155,7 @@ def file_encoding(path: Path, encoding: str) -> str:
 
 
 def advice(path: Path) -> str:
-    """What to do about a file that is not UTF-8."""
+    """Return the remedy for a file that is not UTF-8."""
     with open(path, "rb") as file:
         detected = detect_encoding([file.read(2**22).rpartition(b"\n")[0]])
     names = [detected.encoding] if detected.encoding else detected.candidates
@@ -161,7 +165,7 @@ def advice(path: Path) -> str:
 
 
 def marked_encoding(start: bytes) -> str | None:
-    """The encoding that a byte-order mark at the start says, if there is one."""
+    """Return the encoding of the byte-order mark at the start of a file; None if there is none."""
     for mark, encoding in (
         (codecs.BOM_UTF8, "utf-8-sig"),
         (codecs.BOM_UTF32_LE, "utf-32"),  # begins with the mark of UTF-16
@@ -175,11 +179,9 @@ def marked_encoding(start: bytes) -> str | None:
 
 
 def detect_encoding(contents: Sequence[bytes], known: str | None = None) -> Detected:
-    """Detect the one encoding of several texts that are not UTF-8.
+    """Detect the one encoding of several texts that are not UTF-8; up to a tenth of them may be damaged.
 
-    Args:
-        contents: the texts. A few that no encoding fits do not keep the others from being told.
-        known: the encoding they should be in, which is taken unless another one is clearly more likely.
+    The encoding that they are ``known`` to be in is chosen unless another one is clearly more likely.
     """
     scores = {
         name: score
@@ -209,7 +211,7 @@ def _decoded(contents: Iterable[bytes], encoding: str) -> list[str | None]:
 
 
 def _score(contents: Sequence[bytes], encoding: str) -> float | None:
-    """The log-likelihood of the texts in an encoding; ``None`` where it does not fit them."""
+    """Return the log-likelihood of the texts in an encoding; None if it does not fit them."""
     texts = _decoded(contents, encoding)
     misfits = [content for content, text in zip(contents, texts, strict=True) if text is None]
     if len(misfits) > 0.1 * len(contents):
@@ -224,9 +226,9 @@ def _score(contents: Sequence[bytes], encoding: str) -> float | None:
 
 
 def _log_probabilities(line: str, encoding: str) -> list[float]:
-    """That of each character of a line beyond ASCII, in the language that makes the line most likely."""
+    """Return that of each non-ASCII character of a line, in the language that makes the line most likely."""
     if line.isupper():
-        line = line.lower()  # a shout is no less likely than what an encoding with swapped cases makes of it
+        line = line.lower()  # encodings with swapped cases would make shouted words usual ones
     places = [
         (own, _out_of_place(before, own, after))
         for before, own, after in zip(f" {line}", line, f"{line[1:]} ", strict=False)
@@ -241,12 +243,12 @@ def _log_probabilities(line: str, encoding: str) -> list[float]:
 
 
 def _floor(encoding: str) -> float:
-    """The log-probability of a character that nobody writes."""
+    """Return the log-probability of a character that nobody writes."""
     return _UNUSUAL * (2 if encoding in _ASIAN else 1)
 
 
 def _out_of_place(before: str, letter: str, after: str) -> bool:
-    """Whether a letter stands where nobody writes one and the wrong encoding often puts it.
+    """Return whether a letter is where only a wrong encoding puts one.
 
     That is a capital after a small letter, a letter beside a digit, and one of another script, or a quotation mark,
     within a Latin word.
@@ -261,7 +263,7 @@ def _out_of_place(before: str, letter: str, after: str) -> bool:
 
 
 def _rare(character: str, encoding: str) -> float:
-    """The log-probability of a character that is not listed by itself."""
+    """Return the log-probability of a character that is not among the frequent ones of a language."""
     if unicodedata.category(character) == "Cc":
         return 2 * _UNUSUAL
     if encoding not in _ASIAN:
@@ -282,7 +284,7 @@ def _rare(character: str, encoding: str) -> float:
 
 @lru_cache
 def _languages(encoding: str) -> list[Mapping[str, float]]:
-    """For each language that is written in an encoding, the log-probabilities of its usual characters."""
+    """Return the log-probabilities of the usual characters of each language that is written in an encoding."""
     if encoding in _ASIAN:
         return [_ranked(_WIDE_PUNCTUATION, 0.2) | _ranked(_FREQUENT[_ASIAN[encoding][0]], 0.4)]
     languages = [
@@ -293,9 +295,6 @@ def _languages(encoding: str) -> list[Mapping[str, float]]:
 
 
 def _ranked(characters: str, share: float) -> dict[str, float]:
-    """Log-probabilities of characters that together make up ``share`` of a text, the most frequent one first."""
-    weights = [1 / (rank + 2) for rank in range(len(characters))]
-    return {
-        character: math.log(share * weight / sum(weights))
-        for character, weight in zip(characters, weights, strict=True)
-    }
+    """Return log-probabilities, by Zipf's law, of characters that together make up ``share`` of a text."""
+    total = sum(1 / rank for rank in range(2, len(characters) + 2))
+    return {character: math.log(share / rank / total) for rank, character in enumerate(characters, 2)}

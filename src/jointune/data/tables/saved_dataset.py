@@ -1,34 +1,34 @@
-"""A Hugging Face dataset that ``save_to_disk`` wrote."""
+"""A Hugging Face dataset, in memory or written by ``save_to_disk``."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jointune.data.tables.table import Row
-from jointune.errors import PostsError, first_line
+from jointune.data.tables.table import Row, Table, library_errors
+from jointune.errors import PostsError
 from jointune.utils.extras import require
 from jointune.utils.wording import listed
 
 
 def is_saved_dataset(folder: Path) -> bool:
-    """Whether ``folder`` was written by ``datasets``."""
+    """Return whether ``folder`` was written by ``datasets``."""
     return (folder / "dataset_dict.json").exists() or (folder / "dataset_info.json").exists()
 
 
 def is_dataset(value: Any) -> bool:
-    """Whether something in memory is a dataset of ``datasets``, or a dictionary of them."""
+    """Return whether a value is a dataset of ``datasets``, or a dictionary of them."""
     if isinstance(value, dict):
         return bool(value) and all(map(is_dataset, value.values()))
     return hasattr(value, "features") and hasattr(value, "cast_column")
 
 
 def dataset_parts(loaded: Any) -> dict[str | None, Any]:
-    """The datasets of a dictionary by name, or the only one; pictures in them stay encoded."""
+    """Return the datasets of a dictionary by name, or the only one under None; images in them stay encoded."""
     parts = loaded if isinstance(loaded, dict) else {None: loaded}
-    return {name: _undecoded(part) for name, part in parts.items()}
+    return {name: _with_encoded_images(part) for name, part in parts.items()}
 
 
-def _undecoded(part: Any) -> Any:
+def _with_encoded_images(part: Any) -> Any:
     for name, feature in (part.features or {}).items():
         if type(feature).__name__ == "Image" and hasattr(feature, "decode"):
             part = part.cast_column(name, type(feature)(decode=False))
@@ -36,9 +36,10 @@ def _undecoded(part: Any) -> Any:
 
 
 def dataset_rows(parts: Mapping[str | None, Any], name: str) -> Iterator[Row]:
-    """The rows of ``dataset_parts``; class labels by name, and the names of parts in the column ``split``."""
+    """Yield the rows of ``dataset_parts``: class labels by name, and the names of parts in the column ``split``."""
     for part_name, part in parts.items():
-        classes = {column: feature.names for column, feature in (part.features or {}).items() if _is_classes(feature)}
+        features = (part.features or {}).items()
+        classes = {column: feature.names for column, feature in features if hasattr(feature, "int2str")}
         for number, values in enumerate(part, 1):
             for column, names in classes.items():
                 values[column] = class_name(values[column], names)
@@ -46,12 +47,8 @@ def dataset_rows(parts: Mapping[str | None, Any], name: str) -> Iterator[Row]:
             yield Row(where, values if part_name is None else {"split": part_name} | values)
 
 
-def _is_classes(feature: Any) -> bool:
-    return hasattr(feature, "int2str")
-
-
 def class_name(number: int | None, names: Sequence[str]) -> str | None:
-    """The name of a class; ``None`` where there is none, or -1, which says so by the habit of ``datasets``.
+    """Return the name of a class; None for no class, which ``datasets`` also writes as -1.
 
     Raises:
         PostsError: there are fewer classes.
@@ -65,38 +62,26 @@ def class_name(number: int | None, names: Sequence[str]) -> str | None:
     return names[number]
 
 
-class SavedDataset:
-    """A dataset, or a dictionary of them, whose keys then fill the column ``split``.
-
-    Pictures stay encoded: they are decoded where all pictures are. Class labels are given by name.
-    """
+class SavedDataset(Table):
+    """A dataset, or a dictionary of them, whose keys then fill the column ``split``."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         datasets = require("datasets", "datasets", "reading a Hugging Face dataset")
-        try:
+        with library_errors(lambda: f"{path}: not readable as a saved dataset", "save it again"):
             self._parts = dataset_parts(datasets.load_from_disk(str(path)))
-            self.columns: list[str] = list(next(iter(self._parts.values())).column_names)
-        except Exception as reason:  # damaged JSON makes it raise nearly anything
-            raise PostsError(
-                f"{path}: not readable as a saved dataset: {first_line(reason)}", "save it again"
-            ) from reason
+            self.columns = list(next(iter(self._parts.values())).column_names)
         if None not in self._parts and "split" not in self.columns:
             self.columns.append("split")
 
-    def rows(self) -> Iterator[Row]:
-        """Each row in order; see ``Table.rows``."""
-        try:
+    def _rows(self) -> Iterator[Row]:
+        with library_errors(lambda: f"{self.path}: damaged", "save it again"):
             yield from dataset_rows(self._parts, self.path.name)
-        except (PostsError, MemoryError):
-            raise
-        except Exception as reason:  # as above
-            raise PostsError(f"{self.path}: damaged: {first_line(reason)}", "save it again") from reason
 
     def untyped_rows(self) -> Iterator[Row]:
-        """None; see ``Table.untyped_rows``."""
+        """Yield none; see ``Table.untyped_rows``."""
         return iter(())
 
     def count(self) -> int:
-        """The number of rows."""
+        """Return the number of rows."""
         return sum(len(part) for part in self._parts.values())

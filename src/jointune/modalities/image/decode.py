@@ -1,10 +1,11 @@
-"""Pictures of many posts, fetched and decoded by several threads, in order, with bounded memory."""
+"""Fetch and decode the images of many posts in several threads, in order, with bounded memory."""
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image
@@ -16,59 +17,77 @@ from jointune.modalities.image.open import open_image
 from jointune.utils.threads import available_cores
 
 Prepare = Callable[[Image.Image], np.ndarray]
+T = TypeVar("T")
 
 _LEAST_THREADS = 8
-"""Some wait for a disk or a network; no more than there are cores decode at a time."""
+"""Some wait for a disk or a network; no more decode at a time than there are cores."""
 
 _WAITING_BYTES = 64 * 2**20
-"""Of rows that are read ahead: they may hold pictures."""
+"""The most bytes of rows that are read ahead: they may hold images."""
 
-_PIXELS = 2**26
-"""That are decoded at a time: half a gigabyte, as a picture is in memory in its own mode and as RGB, each in up to
-4 bytes a pixel; about a gigabyte where all are WebP, whose decoder keeps two further copies."""
+_MOST_PIXELS = 2**26
+"""Decoded at a time: half a gigabyte, as an image is in memory in its own mode and as RGB, each in up to 4 bytes a
+pixel; about a gigabyte if all are WebP, whose decoder makes two further copies."""
 
 
 def decode_posts(
-    posts: Iterable[Post], prepare: Prepare, at_least: tuple[int, int] | None = None, workers: int | None = None
+    posts: Iterable[Post],
+    prepare: Prepare,
+    at_least: tuple[int, int] | None = None,
+    workers: int | None = None,
+    *,
+    most_pixels: int = _MOST_PIXELS,
+    most_waiting: int = _WAITING_BYTES,
 ) -> Iterator[tuple[Post, np.ndarray | None, Problem | None]]:
-    """Decode and prepare each post's picture.
+    """Decode and prepare each post's image.
 
     Args:
         posts: the posts, read no further ahead than the workers need.
-        prepare: what to make of each picture.
+        prepare: converts each image to an array.
         at_least: see ``open_image``.
-        workers: pictures that are decoded at a time; as many as there are cores by default.
+        workers: images that are decoded at a time; as many as there are cores by default.
+        most_pixels: decoded at a time, unless one image has more.
+        most_waiting: bytes of posts that are read ahead.
 
     Yields:
-        Each post in order, with its prepared picture (``None`` where it has none) and what is wrong with it, if
-        anything.
+        Each post in order, with its prepared image (None if it has none) and its problem, if any.
 
     Raises:
-        MissingExtraError: what fetches a picture is not installed.
+        MissingExtraError: the package that fetches an image is not installed.
     """
     workers = workers or available_cores()
     threads = max(workers, _LEAST_THREADS)
-    room = _Room(workers, _PIXELS)
+    room = _Room(workers, most_pixels)
 
     def work(post: Post) -> tuple[Post, np.ndarray | None, Problem | None]:
         if post.problem or post.image is None:
             return post, None, post.problem
         try:
-            with ExitStack() as taken:
-                picture = open_image(post.image, at_least, lambda pixels: taken.enter_context(room.taken(pixels)))
-                return post, prepare(picture), None
+            with ExitStack() as stack:
+                image = open_image(post.image, at_least, lambda pixels: stack.enter_context(room.taken(pixels)))
+                return post, prepare(image), None
         except ImageError as error:
             return post, None, Problem(post.where, error.file, error.reason, error.remedy, about_image=True)
 
-    ahead: deque[tuple[int, Future[tuple[Post, np.ndarray | None, Problem | None]]]] = deque()
+    return map_in_order(work, posts, threads, 4 * threads, most_waiting)
+
+
+def map_in_order(
+    work: Callable[[Post], T], posts: Iterable[Post], threads: int, most_ahead: int, most_waiting: int = _WAITING_BYTES
+) -> Generator[T, None, None]:
+    """Yield ``work(post)`` for each post, in order, computed by several threads.
+
+    Posts are read ahead up to ``most_ahead`` of them, or ``most_waiting`` bytes, unless one has more.
+    """
+    ahead: deque[tuple[int, Future[T]]] = deque()
     waiting = 0
-    with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
+    with ThreadPoolExecutor(threads, thread_name_prefix="images") as pool:
         try:
             for post in posts:
                 size = post.nbytes
                 ahead.append((size, pool.submit(work, post)))
                 waiting += size
-                while len(ahead) > 4 * threads or (waiting > _WAITING_BYTES and len(ahead) > 1):
+                while len(ahead) > most_ahead or (waiting > most_waiting and len(ahead) > 1):
                     size, first = ahead.popleft()
                     waiting -= size
                     yield first.result()
@@ -80,7 +99,7 @@ def decode_posts(
 
 
 class _Room:
-    """Lets in as many at a time as there are places and pixels for, or one that is larger than that by itself."""
+    """Admit threads as long as there are places and pixels for them, or a single one of any size."""
 
     def __init__(self, places: int, pixels: int) -> None:
         self._places, self._most = places, pixels

@@ -1,4 +1,4 @@
-"""What posts write otherwise than the texts on which encoders were pre-trained."""
+"""Rewrite what is particular to posts, such as links and hashtags, as the plain text that encoders know."""
 
 import math
 import re
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from jointune.errors import SettingsError, setting
 
 KINDS = ("links", "retweets", "handles", "hashtags", "emoji", "repeats")
-"""What can be normalised.
+"""The parts of a text that can be normalised.
 
 - ``links`` are left out;
 - ``retweets``: ``RT @someone:`` at the beginning is left out; ``RT if you agree`` stays;
@@ -20,7 +20,7 @@ KINDS = ("links", "retweets", "handles", "hashtags", "emoji", "repeats")
   of scripts without case, where a letter repeated is spelling as often as emphasis.
 """
 
-# Scripts without spaces between words: what follows a link or a handle in them is no part of it.
+# Scripts without spaces between words: in them, a link or a handle may be followed by a word at once.
 _UNSPACED = (
     r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\ua4cf\uac00-\ud7af\uf900-\ufaff\uff00-\uffef"
     r"\U00020000-\U0003ffff"
@@ -45,17 +45,17 @@ _EMOJI = re.compile(f"[{_SYMBOLS}]")
 _JOINERS = re.compile(rf"[\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]|(?<=[{_SYMBOLS}\ufe0f])\u200d")
 
 _FEWEST_WORDS = 1000
-"""In a vocabulary, for it to tell where one word of a hashtag ends and the next begins."""
+"""In a vocabulary that is used to split hashtags."""
 
 _LONGEST = 20
 """Letters of a word."""
 
-_REMEMBERED = 100_000
-"""Most runs of letters whose words are remembered."""
+_CACHED = 100_000
+"""The most runs of letters whose words are cached."""
 
 
 def valid_kinds(kinds: Iterable[str]) -> tuple[str, ...]:
-    """The same kinds, in the order of ``KINDS``.
+    """Return the kinds in the order of ``KINDS``.
 
     Raises:
         SettingsError: one is unknown.
@@ -71,13 +71,14 @@ def valid_kinds(kinds: Iterable[str]) -> tuple[str, ...]:
 
 
 class Normaliser:
-    """Writes a post as plain text.
+    """Rewrite a post as plain text.
+
+    Hashtags are split with the unigram model of Norvig (2009, "Natural language corpus data"). Common tokens come first
+    in nearly every vocabulary, so that ranks and Zipf's law give the probabilities of words.
 
     Args:
         kinds: which of ``KINDS`` to normalise.
-        vocabulary: the tokenizer's, token to id. Common tokens come first in nearly every vocabulary, which is all that
-            splitting hashtags into words needs to know of the language (the unigram model of Norvig, 2009, "Natural
-            language corpus data", with ranks by Zipf's law for counts).
+        vocabulary: the tokenizer's, token to id.
     """
 
     def __init__(self, kinds: Iterable[str], vocabulary: Mapping[str, int]) -> None:
@@ -86,7 +87,7 @@ class Normaliser:
         self._words: dict[str, str] = {}
 
     def __call__(self, text: str) -> str:
-        """``text``, normalised; a text of which nothing is left stays as it is."""
+        """Normalise a text; one of which nothing would be left stays as it is."""
         plain = text
         if "links" in self._kinds:
             plain = _LINK.sub(" ", plain)
@@ -95,9 +96,11 @@ class Normaliser:
         if "handles" in self._kinds:
             plain = _HANDLE.sub("@user", plain)
         if "hashtags" in self._kinds:
-            plain = _HASHTAG.sub(lambda found: f"# {self._tag(found[1])}", plain)
+            plain = _HASHTAG.sub(lambda match: f"# {self._tag(match[1])}", plain)
         if "emoji" in self._kinds:
-            plain = _EMOJI.sub(lambda found: f" {_name(found[0])} ", _JOINERS.sub("", plain))
+            plain = _EMOJI.sub(
+                lambda match: f" {unicodedata.name(match[0], match[0]).lower()} ", _JOINERS.sub("", plain)
+            )
         if "repeats" in self._kinds and _REPEAT.search(plain):
             plain = _WORD.sub(_shortened, plain)
         return text if plain == text else " ".join(plain.split()) or text
@@ -108,17 +111,17 @@ class Normaliser:
         return " ".join(self._split(part) for part in _PART.findall(tag)) or tag
 
     def _split(self, letters: str) -> str:
-        """The words of a run of letters or digits, as it is where one of them is new."""
+        """Split a run of letters into words; it stays as it is if one of them is unknown, or if it is a number."""
         if not self._costs or letters.isdigit():
             return letters
         if letters not in self._words:
-            if len(self._words) >= _REMEMBERED:
+            if len(self._words) >= _CACHED:
                 self._words.clear()
             self._words[letters] = self._most_probable(letters)
         return self._words[letters]
 
     def _most_probable(self, letters: str) -> str:
-        """The words with the highest product of probabilities: dynamic programming over where the last one begins."""
+        """Find the words with the highest product of probabilities, by dynamic programming over the last one."""
         lower = letters.lower()
         best: list[tuple[float, int]] = [(0.0, 0)]
         for end in range(1, len(lower) + 1):
@@ -136,7 +139,7 @@ class Normaliser:
 
 
 def _word_costs(vocabulary: Mapping[str, int]) -> dict[str, float]:
-    """Minus the logarithm of how probable each word is."""
+    """Return the negative log-probability of each word."""
     marked = [token for token in vocabulary if token[:1] in ("▁", "Ġ")]
     whole = marked or [token for token in vocabulary if not token.startswith("##")]
     words: dict[str, int] = {}
@@ -159,7 +162,3 @@ def _shortened(word: re.Match[str]) -> str:
 def _twice(run: re.Match[str]) -> str:
     drawn_out = run[1].islower() or (run[1].isupper() and len(run[0]) > 3)
     return run[1] * 2 if drawn_out else run[0]
-
-
-def _name(symbol: str) -> str:
-    return unicodedata.name(symbol, symbol).lower()

@@ -1,4 +1,4 @@
-"""How texts fit a text encoder: how many are cut, and how many of their words its tokenizer does not know."""
+"""Measure how texts fit a text encoder: how many are cut, and how many words its tokenizer does not know."""
 
 import json
 from collections import Counter
@@ -13,11 +13,11 @@ from jointune.data.post import Post
 from jointune.modalities.text.tokens import TextPreprocessor, Tokens
 
 _SAMPLE = 1000
-"""Most texts whose words are looked at."""
+"""The most texts whose words are checked."""
 
 _MANY_CUT = 0.05
 _MANY_UNKNOWN = 0.1
-"""Shares from which on it is worth a note. Of the words of English tweets, about 1 % are unknown to MiniLM."""
+"""Shares that are worth a note. Of the words of English tweets, about 1 % are unknown to MiniLM."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class TextFit:
     Attributes:
         texts: number of texts.
         max_tokens: the length that they are cut to.
-        cut: number of those that are longer.
-        median_cut_off: tokens that half of the longer ones lose, or more.
+        cut: number of longer texts.
+        median_cut_off: tokens that half of the longer texts lose, or more.
         longest: tokens of the longest.
-        unknown_words: share of the words that the tokenizer writes as unknown tokens or letter by letter.
+        unknown_words: share of the words that become unknown tokens or single letters.
     """
 
     texts: int
@@ -41,11 +41,11 @@ class TextFit:
     unknown_words: float
 
     def to_dict(self) -> dict[str, Any]:
-        """The attributes as JSON values."""
+        """Return the attributes as JSON values."""
         return asdict(self)
 
     def summary(self) -> str:
-        """One sentence with all numbers."""
+        """Return two sentences with all numbers."""
         texts = f"{self.texts:,} text{'s' * (self.texts != 1)}"
         cut = f"{self.cut:,} ({self.cut / self.texts:.1%})" if self.cut else "none"
         return (
@@ -54,7 +54,7 @@ class TextFit:
         )
 
     def notes(self, encoder: str) -> list[str]:
-        """What should be known before training, if anything; ``encoder`` is the name of the text encoder."""
+        """Return warnings for the user, if any; ``encoder`` is the name of the text encoder."""
         notes = []
         if self.cut > _MANY_CUT * self.texts:
             notes.append(
@@ -71,11 +71,7 @@ class TextFit:
 
 
 class TextFitCounter:
-    """Measure how texts fit a text encoder, in memory that does not grow with their number.
-
-    Args:
-        text: the text encoder's preprocessing.
-    """
+    """Measure how texts fit a text encoder, in memory that does not grow with their number."""
 
     def __init__(self, text: TextPreprocessor) -> None:
         self._text = text
@@ -85,7 +81,7 @@ class TextFitCounter:
         self._seen, self._distance = 0, 1
 
     def add(self, rows: Iterable[Tokens | None], posts: Iterable[Post]) -> None:
-        """Count posts by their tokens, None where one has no text; and keep texts, to look at their words later."""
+        """Count posts by their tokens, None for a post without text; and sample texts, to check their words later."""
         for row in rows:
             if row is not None:
                 self._texts += 1
@@ -99,7 +95,7 @@ class TextFitCounter:
                 self._sample, self._distance = self._sample[::2], 2 * self._distance
 
     def result(self) -> TextFit:
-        """The numbers; those of the words are of a thousand texts at most, at equal distances."""
+        """Return the numbers; words are those of at most a thousand texts, at equal distances."""
         longer = +Counter({number: count for number, count in self._cut_off.items() if number})
         counted, cut = 0, longer.total()
         median = next((n for n in sorted(longer, reverse=True) if 2 * (counted := counted + longer[n]) >= cut), 0)
@@ -108,17 +104,17 @@ class TextFitCounter:
 
 
 def _unknown_words(texts: Sequence[str], text: TextPreprocessor) -> float:
-    """The share of words of which the tokenizer sees single letters, bytes, or nothing."""
+    """Return the share of words that become single letters, bytes, or unknown tokens."""
     model = text.tokenizer.model
     if hasattr(model, "unk_token"):
         unknown_id = text.tokenizer.token_to_id(model.unk_token) if model.unk_token else None
-    else:  # a Unigram model does not say it otherwise
+    else:  # a Unigram model
         unknown_id = json.loads(text.tokenizer.to_str())["model"].get("unk_id")
-    plain = [text.plain(given) for given in texts]
+    plain = [text.plain(one) for one in texts]
     encodings = text.tokenizer.encode_batch(plain, add_special_tokens=False)
     words = unknown = 0
-    for given, encoded in zip(plain, encodings, strict=True):
-        for ids, word in _words(encoded, given):
+    for one, encoded in zip(plain, encodings, strict=True):
+        for ids, word in _words(encoded, one):
             kinds = [category(character) for character in word]
             if "Nd" in kinds or not any(kind[0] == "L" or kind == "So" for kind in kinds):
                 continue  # numbers are written digit by digit on purpose, and punctuation is no word
@@ -129,7 +125,7 @@ def _unknown_words(texts: Sequence[str], text: TextPreprocessor) -> float:
 
 
 def _words(encoded: Encoding, text: str) -> Iterator[tuple[list[int], str]]:
-    """Each word with its token ids. Not every tokenizer parts words: they end at white space at the latest."""
+    """Yield the token ids and the text of each word. Some tokenizers do not split words: white space ends them, too."""
     ids: list[int] = []
     first = last = 0
     previous = None
