@@ -15,9 +15,8 @@ from jointune.data.post import Posts
 from jointune.data.problems import OnBadImage, Problem, valid_policy
 from jointune.data.split import identity_groups
 from jointune.errors import InterruptedTraining, JointuneError, SettingsError, TooLittleMemoryError
-from jointune.evaluation.intervals import Metric
-from jointune.evaluation.significance import paired_difference
-from jointune.evaluation.variance import Run
+from jointune.evaluation.scores import Metric
+from jointune.evaluation.significance import Run, paired_difference
 from jointune.tuning.result import InterruptedTuning, Tuned, Verdict, rank, write_report
 from jointune.tuning.space import FUSIONS, make_space, rounded
 from jointune.tuning.study import (
