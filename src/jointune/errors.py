@@ -78,7 +78,7 @@ class SettingsError(JointuneError, ValueError):
 
 
 class TooLittleMemoryError(JointuneError):
-    """A device has too little memory for one post in training, or for as many at once as it was told to run."""
+    """A device has too little memory for one post in training, or for ``micro_batch_size`` posts at once."""
 
 
 class MissingExtraError(JointuneError, ImportError):

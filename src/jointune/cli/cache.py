@@ -11,9 +11,9 @@ from jointune.utils.wording import counted
 
 
 def cache(clear: Annotated[bool, typer.Option("--clear", help="Delete all of it.")] = False) -> None:
-    """Show what is kept between runs, and how much; prepared pictures, and texts read in pictures.
+    """Show the caches between runs and their size: prepared pictures, and texts read in pictures.
 
-    The folder is that of JOINTUNE_CACHE, with `off` for none. At most JOINTUNE_CACHE_GIB of prepared pictures are kept,
+    JOINTUNE_CACHE names their folder, or is `off` for none. At most JOINTUNE_CACHE_GIB of prepared pictures are kept,
     20 by default.
     """
     try:

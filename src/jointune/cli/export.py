@@ -44,7 +44,7 @@ def export(
     encoding: str | None = None,
     force: Force = False,
 ) -> None:
-    """Write a bundle as one ONNX graph that needs no torch, once it was found to say the same as torch."""
+    """Write a bundle as one ONNX graph that needs no torch, once it agrees with torch."""
     RunFolder(path, EXPORT_MARK, force=force, source=check).refuse()
     check_options(bundle)
     if split and not check:

@@ -181,8 +181,8 @@ def takes_columns(command: _Command) -> _Command:
 
     own = inspect.signature(command).parameters.values()
     settings = [one for one in own if one.kind is one.VAR_KEYWORD]
-    kept = [one for one in own if one.name not in ("use", "encoding") and one not in settings]
-    run.__signature__ = inspect.Signature(kept + generated + settings)  # type: ignore[attr-defined]
+    others = [one for one in own if one.name not in ("use", "encoding") and one not in settings]
+    run.__signature__ = inspect.Signature(others + generated + settings)  # type: ignore[attr-defined]
     return run  # type: ignore[return-value]
 
 

@@ -44,7 +44,8 @@ def train(
     The state of an unfinished run is kept beside BUNDLE, as BUNDLE.partial: --resume goes on from it, --force discards
     it.
     """
-    check_settings(settings | {f"{part}_column": getattr(use, part) for part in ("text", "image", "label")})
+    columns = {"text_column": use.text, "image_column": use.image, "label_column": use.label or ""}
+    check_settings(settings | columns)
     RunFolder(bundle, BUNDLE_MARK, force=force, source=posts).refuse()
     contents = (TRAINING_STATE, f".{TRAINING_STATE}.*")
     partial = RunFolder(partial_folder(bundle), TRAINING_STATE, contents, resume, force)

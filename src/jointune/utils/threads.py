@@ -1,5 +1,6 @@
 """Count usable cores, set up OpenMP's threads, and prefetch in a thread."""
 
+import logging
 import os
 import queue
 import threading
@@ -89,7 +90,8 @@ def prefetch(items: Iterable[T], ahead: int = 2, closed: threading.Event | None 
                     return
             put(None)
         except BaseException as error:
-            put(error)  # the consumer raises it
+            logging.getLogger(__name__).debug("the consumer raises what ended the thread", exc_info=True)
+            put(error)
 
     thread = threading.Thread(target=work, name="prefetch", daemon=True)
     thread.start()

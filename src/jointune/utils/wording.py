@@ -52,10 +52,10 @@ def listed(names: Iterable[object], count: int) -> str:
 
 def option(name: str, *value: object) -> str:
     """Return a setting as a shell takes it, such as ``--no-probe``; see ``jointune.errors.setting``."""
-    given = value[0] if value else True
-    flag = f"--{'no-' if given is False else ''}{name.replace('_', '-')}"
-    if isinstance(given, bool):
+    setting = value[0] if value else True
+    flag = f"--{'no-' if setting is False else ''}{name.replace('_', '-')}"
+    if isinstance(setting, bool):
         return flag
-    if isinstance(given, list | tuple):
-        given = ",".join(map(str, given))
-    return f"{flag} {'all' if given is None else shlex.quote(str(given))}"
+    if isinstance(setting, list | tuple):
+        setting = ",".join(map(str, setting))
+    return f"{flag} {'all' if setting is None else shlex.quote(str(setting))}"
