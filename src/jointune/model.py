@@ -150,7 +150,7 @@ class SingleStreamModel(JointModel):
     takes_states = False
 
     def __init__(self, text: TextEncoder, image: ImageEncoder, labels: int, probe: bool = False) -> None:
-        fusion = SingleStreamFusion(text.dim, image.dim, text.word_dim, text.picture_dim)
+        fusion = SingleStreamFusion(text.dim, image.dim, text.word_dim, text.image_token_dim)
         super().__init__(text, image, fusion, labels, probe)
 
     def forward(self, inputs: Inputs) -> Outputs:
@@ -160,7 +160,7 @@ class SingleStreamModel(JointModel):
         words = _stand_in(words, inputs.present[:, 0], missing, len(missing))
         image = self.image_states(inputs)
         picture = self.fusion.picture_tokens(image)
-        joined = self.text_encoder.forward_with_picture(words, picture, image.mask)
+        joined = self.text_encoder.forward_with_image(words, picture, image.mask)
         logits = self.head(self.fusion(joined))
         if self.probe is not None:
             logits = logits + self.probe(self.text_states(inputs).summary, image.summary)
