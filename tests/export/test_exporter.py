@@ -9,7 +9,7 @@ from itertools import cycle
 import numpy as np
 import pytest
 import torch
-from encoders.test_huggingface import IMAGE_MODELS, TEXT_MODELS, save
+from encoders.test_loading import IMAGE_MODELS, TEXT_MODELS, save
 
 from conftest import MVSA, SumFusion, make_tokenizer_folder, needs_mvsa
 from jointune import JointClassifier, OutputError, Post, read_posts
