@@ -9,9 +9,9 @@ from itertools import cycle
 import numpy as np
 import pytest
 import torch
-from encoders.test_loading import IMAGE_MODELS, TEXT_MODELS, save
 
 from conftest import MVSA, SumFusion, make_tokenizer_folder, needs_mvsa
+from encoders.test_loading import IMAGE_MODELS, TEXT_MODELS, save
 from jointune import JointClassifier, OutputError, Post, read_posts
 from jointune.data.post import Posts
 from jointune.export.agreement import logits_on, partly_hidden
