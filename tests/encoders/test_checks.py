@@ -42,7 +42,7 @@ def save(folder, config):
 
 
 def states(encoder, preprocessor, texts):
-    batch = preprocessor.pad(preprocessor.encode(texts))
+    batch = preprocessor.collate(preprocessor.encode(texts))
     with torch.no_grad():
         return encoder.eval()({name: torch.from_numpy(values) for name, values in batch.items()})
 
@@ -197,7 +197,7 @@ def test_states_are_found_in_whatever_is_returned(returns, tmp_path):
     assert found.tokens.shape == (2, 1 if returns == "one vector" else 16, 6)
     if returns != "one vector":
         torch.testing.assert_close(found.tokens, wanted.flatten(2).transpose(1, 2))
-    check_rebuilt(build_image_encoder(description, preprocessor), encoder, pixels)
+    check_rebuilt(build_image_encoder(description, preprocessor), encoder, {"pixels": pixels})
 
 
 def check_rebuilt(rebuilt, encoder, inputs):
@@ -240,12 +240,12 @@ FAMILIES = {
 def test_families_are_trained_and_rebuilt(family, tmp_path):
     if hasattr(FAMILIES[family], "vocab_size"):
         encoder, preprocessor, description = load_text_encoder(text_folder(tmp_path, FAMILIES[family]))
-        batch = preprocessor.pad(preprocessor.encode(["good lunch", "so bad a day"]))
+        batch = preprocessor.collate(preprocessor.encode(["good lunch", "so bad a day"]))
         inputs = {name: torch.from_numpy(values) for name, values in batch.items()}
         rebuilt = build_text_encoder(json.loads(json.dumps(description)), preprocessor)
     else:
         encoder, preprocessor, description = load_image_encoder(image_folder(tmp_path, FAMILIES[family]))
-        inputs = torch.randint(0, 256, (2, *preprocessor.size, 3), dtype=torch.uint8)
+        inputs = {"pixels": torch.randint(0, 256, (2, *preprocessor.size, 3), dtype=torch.uint8)}
         rebuilt = build_image_encoder(json.loads(json.dumps(description)), preprocessor)
     encoder.freeze_lower(1)
     encoder.use_hidden_layers(spread_layers(encoder.model, 2))

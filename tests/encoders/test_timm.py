@@ -63,7 +63,7 @@ def test_architectures_train_and_are_built_again(name):
     assert found.tokens.shape[::2] == (2, encoder.dim)
     encoder.freeze_lower(0.5)
     encoder.use_hidden_layers(spread_layers(encoder.model, 2))
-    encoder(pixels).summary.sum().backward()
+    encoder({"pixels": pixels}).summary.sum().backward()
 
 
 @needs_timm

@@ -27,12 +27,15 @@ from jointune.comparison.protocol import budgets_of
 from jointune.config import check_settings
 from jointune.errors import SettingsError
 from jointune.utils.files import COMPARISON_MARK
-from jointune.utils.run_folder import locking, refuse_existing
+from jointune.utils.run_folder import RunFolder, locking
 from jointune.utils.wording import counted
 
 
 @locking("report")
-@takes_settings(("text_encoder", "image_encoder", "fusion", "metric", "on_bad_image"), ("epochs", "read_image_text"))
+@takes_settings(
+    ("text_encoder", "image_encoder", "fusion", "metric", "on_bad_image"),
+    ("epochs", "read_image_text", "number_columns", "category_columns"),
+)
 def compare(
     posts: PostsArgument,
     report: Annotated[Path, typer.Option("--out", metavar="REPORT_DIR", help="Folder to write.", show_default=False)],
@@ -81,7 +84,7 @@ def compare(
     check_settings(settings)
     chosen_methods(names, Setup(settings, clip, visualbert, templates))
     budgets_of(wanted)
-    refuse_existing(report, force, COMPARISON_MARK, resume=resume)
+    RunFolder(report, COMPARISON_MARK, resume=resume, force=force).refuse()
     use = columns(text_column, image_column, label_column, split_column, image_root)
     read = read_whole(posts, split_column, use, encoding)
 

@@ -31,7 +31,7 @@ def check_text(encoder: TextEncoder, text: TextPreprocessor, name: str) -> bool:
     long = text.encode(["so it was a good day, they say, " * (text.max_tokens // 4 + 1)])
 
     def run(rows: Sequence[Tokens]) -> EncoderOutput:
-        batch = text.pad(rows)
+        batch = text.collate(rows)
         output = _run(encoder, batch)
         posts, length = batch["input_ids"].shape
         if output.tokens.dim() != 3 or output.tokens.shape[1] < length or output.tokens.shape[2] != encoder.dim:
@@ -55,7 +55,9 @@ def check_image(encoder: ImageEncoder, image: ImagePreprocessor, name: str) -> N
     slopes = np.stack([right * 255 // width, down * 255 // height, (down + right) % 256], 2).astype(np.uint8)
     pixels = torch.from_numpy(np.stack([slopes, 255 - slopes]))
     encoder_name = f"the image encoder {name!r}"
-    if not _is_steady(encoder_name, "picture", encoder, lambda: encoder(pixels[:1]), lambda: encoder(pixels)):
+    if not _is_steady(
+        encoder_name, "picture", encoder, lambda: encoder({"pixels": pixels[:1]}), lambda: encoder({"pixels": pixels})
+    ):
         raise EncoderError(f"{encoder_name} gives a picture other states when others are in its batch: it mixes them")
 
 
@@ -79,7 +81,9 @@ def check_pairs(encoder: TextEncoder, text: TextPreprocessor, name: str) -> None
         )
     # CLIP's vector is that of the first end-of-text token, which comes before the second text; no setting says so.
     with _evaluating(encoder):
-        without, with_second = (_run(encoder, text.pad(text.encode(["a"], [second]))).pooled for second in ("", "a b"))
+        without, with_second = (
+            _run(encoder, text.collate(text.encode(["a"], [second]))).pooled for second in ("", "a b")
+        )
     if torch.allclose(without, with_second, atol=1e-6):
         raise EncoderError(
             f"the text encoder {name!r} reads no further than the first of two texts", remedy, setting="text_encoder"

@@ -27,6 +27,9 @@ class Encoder(nn.Module):
         hidden_states: the lower layers that ``EncoderOutput.hidden`` holds; None if there are none.
     """
 
+    pretrained = True
+    """Whether its weights come trained, so that they are trained at the rate of encoders."""
+
     def __init__(self, model: Any, dim: int) -> None:
         super().__init__()
         self.model = model

@@ -1,5 +1,6 @@
 """The image encoder: pixels to states."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from jointune.modalities.image.pixels import ImagePreprocessor
 class ImageEncoder(Encoder):
     """Any Hugging Face image model, convolutional or transformer.
 
-    It takes pixels, uint8 [B, H, W, 3], and returns states of width ``dim``, one for each patch or place of the map.
+    It takes ``pixels``, uint8 [B, H, W, 3], and returns states of width ``dim``, one for each patch or place.
 
     Args:
         model: the model, or the vision tower of a dual encoder.
@@ -40,9 +41,10 @@ class ImageEncoder(Encoder):
         upper = self.split.upper(self.model, activations)
         return self._run(upper, self.mean.new_zeros(()).expand(len(activations), 3, *self._size))
 
-    def _encode(self, model: Any, inputs: Tensor) -> EncoderOutput:
+    def _encode(self, model: Any, inputs: Mapping[str, Tensor]) -> EncoderOutput:
         # The permuted view of rows of RGB is what torch calls channels_last: no copy, and the fast layout.
-        channels = inputs.flip(3) if self._bgr else inputs
+        pixels = inputs["pixels"]
+        channels = pixels.flip(3) if self._bgr else pixels
         return self._run(model, (channels.permute(0, 3, 1, 2).float() - self.mean) / self.std)
 
     def _run(self, model: Any, normalised: Tensor) -> EncoderOutput:
@@ -55,7 +57,7 @@ class ImageEncoder(Encoder):
         return EncoderOutput(tokens, mask, pooled, hidden)
 
     def _run_example(self, model: Any) -> EncoderOutput:
-        return self._encode(model, torch.zeros((1, *self._size, 3), dtype=torch.uint8))
+        return self._encode(model, {"pixels": torch.zeros((1, *self._size, 3), dtype=torch.uint8)})
 
 
 def width_of(output: Any, likely: int | None = None) -> int:

@@ -228,7 +228,7 @@ def _pools(model: Any) -> bool:
 
 def _text_dim(model: Any, preprocessor: TextPreprocessor) -> int:
     """Return the width of the states by running the model: configurations name it differently, some wrongly."""
-    batch = preprocessor.pad(preprocessor.encode(["a"]))
+    batch = preprocessor.collate(preprocessor.encode(["a"]))
     with torch.no_grad():
         return last_states(model(**{key: torch.from_numpy(batch[key]) for key in preprocessor.inputs})).shape[-1]
 

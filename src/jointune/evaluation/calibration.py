@@ -1,6 +1,6 @@
 """Temperature scaling, and the confidence below which a model abstains."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -126,9 +126,9 @@ def calibrate(probabilities: np.ndarray, truth: np.ndarray, held: Sequence[str] 
     )
 
 
-def presence(text: bool, image: bool) -> str:
-    """Name the modalities of a post: ``text+image``, ``text`` or ``image``."""
-    return "+".join(name for name, held in (("text", text), ("image", image)) if held)
+def presence(modalities: Iterable[str]) -> str:
+    """Return a name for the modalities of a post, such as ``text+image``."""
+    return "+".join(modalities)
 
 
 def at_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:

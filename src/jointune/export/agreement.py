@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from jointune.data.post import Posts
-from jointune.evaluation.metrics import Interval, compute_metrics
-from jointune.inference.onnx_backend import softmax
+from jointune.evaluation.metrics import Interval
 from jointune.inference.predictor import Predictor
 from jointune.modalities.batch import Batch
+from jointune.targets.single_label import SingleLabel
 
 Logits = Callable[[Batch], np.ndarray]
 """A batch to calibrated logits, float32 [B, C]: torch's model, or a graph."""
@@ -82,22 +82,21 @@ def partly_hidden(posts: Posts) -> Posts:
     return Posts([*texts.without("text"), *pictures.without("image")], posts.name)
 
 
-def agreement(logits: np.ndarray, reference: np.ndarray, posts: Posts, labels: list[str]) -> Agreement:
+def agreement(logits: np.ndarray, reference: np.ndarray, posts: Posts, target: SingleLabel) -> Agreement:
     """Compare logits with torch's, and with the posts' labels where they are the model's own.
 
     Args:
         logits: of the posts, and behind them of any others, float32 [N, C].
         reference: what torch says of the same.
         posts: those that count for labels and scores; for the difference all do.
-        labels: the model's.
+        target: of the model.
     """
     difference = float(np.abs(logits - reference).max())
     logits, reference = logits[: len(posts)], reference[: len(posts)]
-    same = float((logits.argmax(1) == reference.argmax(1)).mean())
-    names = [post.label for post in posts]
-    if set(names) <= set(labels):
-        truth = np.array([labels.index(str(name)) for name in names])
-        scores = compute_metrics(truth, softmax(logits), labels)
+    answers = [[target.answer(row)[0] for row in target.activate(one)] for one in (logits, reference)]
+    same = float(np.mean([one == other for one, other in zip(*answers, strict=True)]))
+    if {post.label for post in posts} <= set(target.labels):
+        scores = target.metrics(target.encode(posts), target.activate(logits))
         return Agreement(
             len(posts), difference, same, scores.accuracy, scores.macro_f1, scores.accuracy_ci, scores.macro_f1_ci
         )

@@ -18,25 +18,15 @@ from jointune.errors import OutputError, PostsError, setting
 from jointune.export.agreement import Agreement, Logits, agreement, logits_on, partly_hidden
 from jointune.export.graph import write_graph
 from jointune.export.int8 import quantize
-from jointune.inference.onnx_backend import (
-    FORMAT,
-    GRAPH,
-    LABELS,
-    PREPROCESSOR,
-    TOKENIZER,
-    VERIFIED,
-    WEIGHTS,
-    ExportedModel,
-    open_graph,
-)
+from jointune.inference.onnx_backend import FORMAT, GRAPH, LABELS, VERIFIED, WEIGHTS, ExportedModel
 from jointune.modalities.batch import Batch
-from jointune.model import JointModel
+from jointune.model import JointModel, to_inputs
+from jointune.persistence.manifest import write_preprocessors
 from jointune.persistence.model_card import with_interval
-from jointune.training.forward import to_inputs
 from jointune.utils.extras import install_command
 from jointune.utils.files import EXPORT_MARK, atomic_folder, write_json, write_manifest
 from jointune.utils.markdown import literal, table
-from jointune.utils.run_folder import locking, refuse_existing
+from jointune.utils.run_folder import RunFolder, locking
 from jointune.utils.wording import counted
 
 if TYPE_CHECKING:
@@ -77,7 +67,7 @@ def export(
         MissingExtraError: a package of the extra ``export`` is not installed.
     """
     path = Path(path)
-    refuse_existing(path, force, EXPORT_MARK)
+    RunFolder(path, EXPORT_MARK, force=force).refuse()
     checked = posts if posts is not None else Posts(read_posts(POSTS), "the demo")
     if not checked:
         raise PostsError(f"{checked.name}: no posts to check the graph on")
@@ -86,21 +76,21 @@ def export(
     with atomic_folder(path) as folder:
         precise = folder / "fp32"
         precise.mkdir()
-        write_graph(model, predictor.text, predictor.image, precise / GRAPH)
+        write_graph(model, predictor.preprocessors, precise / GRAPH)
         graphs = {"fp32": precise}
         if int8:
             graphs["int8"] = folder / "int8"
             graphs["int8"].mkdir()
             quantize(precise / GRAPH, graphs["int8"] / GRAPH)
         runs = {
-            name: ExportedModel(open_graph(made / GRAPH), predictor.text, predictor.image)
+            name: ExportedModel(made / GRAPH, predictor.target, predictor.preprocessors)
             for name, made in graphs.items()
         }
         tried = Posts([*checked, *partly_hidden(checked)], checked.name)
         said = logits_on(
             tried, predictor, {"torch": torch_logits(model)} | {name: run.logits for name, run in runs.items()}
         )
-        found = {name: agreement(said[name], said["torch"], checked, predictor.labels) for name in graphs}
+        found = {name: agreement(said[name], said["torch"], checked, predictor.target) for name in graphs}
         _refuse(path, found, allow_loss)
         report = {name: found[name].to_dict() | {"bytes": _size(graphs[name])} for name in graphs}
 
@@ -111,8 +101,7 @@ def export(
         del runs
         for made in graphs.values():
             shutil.rmtree(made)
-        (folder / TOKENIZER).write_text(predictor.text.tokenizer.to_str(pretty=True), encoding="utf-8")
-        write_json(folder / PREPROCESSOR, predictor.image.config())
+        preprocessing = write_preprocessors(folder, predictor.preprocessors)
         write_json(folder / LABELS, predictor.labels)
         precision = "int8" if int8 else "fp32"
         write_json(
@@ -123,7 +112,8 @@ def export(
                 "export": {"precision": precision, "checked_on": checked.name, "check": report},
                 "inputs": _inputs(predictor.text.inputs),
                 "output": "logits, float32 [posts, labels]: their softmax is the calibrated probabilities",
-                "text_preprocessing": predictor.text.config(),
+                "modalities": list(predictor.preprocessors),
+                **preprocessing,
                 "read_image_text": predictor.read_image_text,
                 "about": dict(predictor.about),
             },

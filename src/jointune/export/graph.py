@@ -1,7 +1,7 @@
-"""A model as one ONNX graph: from tokens and pixels to calibrated logits."""
+"""A model as one ONNX graph: from the inputs of all encoders to calibrated logits."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from jointune.errors import OutputError
-from jointune.modalities.image.pixels import ImagePreprocessor
-from jointune.modalities.text.tokens import TextPreprocessor
+from jointune.modalities.batch import Arrays, Preprocessors
 from jointune.model import Inputs, JointModel
 from jointune.utils.extras import require
 
@@ -22,29 +21,31 @@ class Whole(nn.Module):
 
     Args:
         model: the model.
-        names: of the text inputs, in order.
+        names: of each modality's inputs, in order.
     """
 
-    def __init__(self, model: JointModel, names: tuple[str, ...]) -> None:
+    def __init__(self, model: JointModel, names: Mapping[str, Sequence[str]]) -> None:
         super().__init__()
         self.model = model
         self.names = names
 
-    def forward(self, present: Tensor, pixels: Tensor, *text: Tensor) -> Tensor:
-        """``present`` [B, 2], ``pixels`` [Bi, H, W, 3] and text inputs [Bt, L] as in ``Inputs``, to logits [B, C]."""
-        return self.model(Inputs(present, dict(zip(self.names, text, strict=True)), pixels)).logits
+    def forward(self, present: Tensor, *arrays: Tensor) -> Tensor:
+        """Return logits [B, C] from ``present`` [B, M] and the arrays of all modalities, as in ``Inputs``."""
+        values = iter(arrays)
+        return self.model(
+            Inputs(present, {name: {key: next(values) for key in keys} for name, keys in self.names.items()})
+        ).logits
 
 
-def write_graph(model: JointModel, text: TextPreprocessor, image: ImagePreprocessor, path: Path) -> None:
+def write_graph(model: JointModel, preprocessors: Preprocessors, path: Path) -> None:
     """Write the graph, its weights in a second file beside it.
 
     The encoders run on the rows that there are, one at least, and the graph itself spreads them over all posts, as the
-    model does: the numbers of posts, texts, pictures and tokens are free of each other.
+    model does: the numbers of posts, texts, images and tokens are free of each other.
 
     Args:
         model: on the CPU; its encoders' attention becomes the plain kind, with the same results.
-        text: its text preprocessing.
-        image: its image preprocessing.
+        preprocessors: by modality.
         path: such as ``model.onnx``; the weights go to ``model.onnx.data``.
 
     Raises:
@@ -53,10 +54,12 @@ def write_graph(model: JointModel, text: TextPreprocessor, image: ImagePreproces
     """
     onnx = require("onnx", "export", "export")
     require("onnxscript", "export", "export")
-    arguments, names = _example(text, image)
-    length = {} if text.fixed_length else {1: torch.export.Dim.DYNAMIC}
+    example = {name: one.collate(one.examples()) for name, one in preprocessors.items()}
+    names = {name: tuple(arrays) for name, arrays in example.items()}
+    flat = [array for arrays in example.values() for array in arrays.values()]
+    shapes = [preprocessors[name].open_axes() for name, arrays in example.items() for _ in arrays]
     rows = {0: torch.export.Dim.DYNAMIC}
-    for encoder in (model.text_encoder.model, model.image_encoder.model):
+    for encoder in (getattr(one, "model", one) for one in model.each_encoder()):
         # torch 2.13 cannot follow its own fused attention where T5 adds positions to it and sizes are open.
         if hasattr(encoder, "set_attn_implementation"):
             encoder.set_attn_implementation("eager")
@@ -64,17 +67,20 @@ def write_graph(model: JointModel, text: TextPreprocessor, image: ImagePreproces
         with _quiet():
             program = torch.onnx.export(
                 Whole(model, names).eval(),
-                arguments,
+                (torch.from_numpy(_presence(example)), *map(torch.from_numpy, flat)),
                 dynamo=True,
-                input_names=["present", "pixels", *names],
+                input_names=["present", *(key for keys in names.values() for key in keys)],
                 output_names=["logits"],
-                dynamic_shapes={"present": rows, "pixels": rows, "text": tuple(rows | length for _ in names)},
+                dynamic_shapes={
+                    "present": rows,
+                    "arrays": tuple(dict.fromkeys(axes, torch.export.Dim.DYNAMIC) for axes in shapes),
+                },
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as reason:
         raise OutputError(
             f"the model cannot be written as a graph: {_root(reason)} (its encoders are "
-            f"{type(model.text_encoder.model).__name__} and {type(model.image_encoder.model).__name__}, "
+            f"{' and '.join(type(getattr(one, 'model', one)).__name__ for one in model.encoders.values())}, "
             f"its fusion is {type(model.fusion).__name__}",
             "what a module does may not depend on the values in its tensors)",
         ) from reason
@@ -85,14 +91,15 @@ def write_graph(model: JointModel, text: TextPreprocessor, image: ImagePreproces
     onnx.save(graph, str(path))
 
 
-def _example(text: TextPreprocessor, image: ImagePreprocessor) -> tuple[tuple[Tensor, ...], tuple[str, ...]]:
-    """Inputs to follow the model with. All sizes differ, so that none is taken for another, and none is 0 or 1."""
-    rows = text.pad(text.encode(["a", "a b", "a b c d e"]))
-    posts = rows["input_ids"].shape[1] + 4
-    present = np.zeros((posts, 2), dtype=bool)
-    present[:3, 0] = present[2:4, 1] = True
-    pixels = np.zeros((2, *image.size, 3), dtype=np.uint8)
-    return tuple(map(torch.from_numpy, (present, pixels, *rows.values()))), tuple(rows)
+def _presence(example: Mapping[str, Arrays]) -> np.ndarray:
+    """Mark posts with and without each modality; their number differs from all other sizes, and none is 0 or 1."""
+    taken = {size for arrays in example.values() for array in arrays.values() for size in array.shape}
+    posts = next(size for size in range(7, 10_000) if size not in taken)
+    present = np.zeros((posts, len(example)), dtype=bool)
+    for column, arrays in enumerate(example.values()):
+        count = len(next(iter(arrays.values())))
+        present[column : column + count, column] = True
+    return present
 
 
 def _forget_origins(graph: Any) -> None:

@@ -29,11 +29,10 @@ from jointune.tuning.study import (
     objective,
     open_study,
 )
-from jointune.tuning.tuning_folder import STUDY, about_of, discard, open_folder
+from jointune.tuning.tuning_folder import STUDY, about_of, tuning_folder
 from jointune.tuning.tuning_posts import divide
 from jointune.utils.cache_dir import cache_limit
 from jointune.utils.extras import require
-from jointune.utils.files import TUNING_MARK
 from jointune.utils.progress import LineBar, QuietBar, spoken
 from jointune.utils.run_folder import locking
 
@@ -104,11 +103,9 @@ def tune(
         raise SettingsError("there is nothing left to search: leave one of the searched settings open")
     use = JointClassifier(**fixed).columns()
     learn, held, problems = divide(posts, validation, use, on_bad_image, seed, progress)
-    folder, resumed = Path(out) if out is not None else None, False
-    if folder:
-        resumed = resume and (folder / TUNING_MARK).exists()
-        open_folder(folder, about_of(learn, held, fixed, space), resume, force)
-    study = open_study(folder / STUDY if folder else None, resumed)
+    folder = tuning_folder(Path(out), resume, force) if out is not None else None
+    resumed = folder.claim(about_of(learn, held, fixed, space)) if folder else False
+    study = open_study(folder.path / STUDY if folder else None, resumed)
 
     first = {name: default[name] for name in space}
     search = _Search(study, space, first, fixed, learn, held, problems, progress)
@@ -117,15 +114,15 @@ def tune(
     except (KeyboardInterrupt, InterruptedTraining) as reason:
         tuned = search.result("the search was interrupted") if search.finished() else None
         if tuned and folder:
-            write_report(tuned, folder)
+            write_report(tuned, folder.path)
         raise InterruptedTuning("tuning was interrupted; finished trials are kept", tuned) from reason
     except JointuneError:
         if folder and not search.finished():
-            discard(folder)  # a mistake in the arguments should not ask for --force next time
+            folder.discard()  # a mistake in the arguments should not ask for --force next time
         raise
     tuned = search.result(ended)
     if folder:
-        write_report(tuned, folder)
+        write_report(tuned, folder.path)
     return tuned
 
 

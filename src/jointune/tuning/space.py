@@ -49,7 +49,7 @@ def make_space(fusions: Sequence[str], given: Collection[str]) -> "dict[str, Bas
         "weight_decay": rate(1e-3, 0.3, log=True),
     }
     for fusion in fusions:
-        make_fusion(fusion, 64, 64)  # tells a wrong name or width before anything is trained
+        make_fusion(fusion, {"text": 64, "image": 64})  # tells a wrong name or width before anything is trained
     return {name: values[name] for name in SEARCHED if name not in given}
 
 

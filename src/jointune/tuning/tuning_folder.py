@@ -1,4 +1,4 @@
-"""The folder of a tuning: what it is of, and whether it may be written to."""
+"""The run folder of a tuning, and its fingerprint."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from jointune.data.post import Posts
 from jointune.persistence.bundle import versions
 from jointune.training.tracking import loggable
 from jointune.utils.files import TUNING_MARK
-from jointune.utils.run_folder import claim_folder
+from jointune.utils.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -21,25 +21,16 @@ FORMAT = 2
 """Raised where the study's file changes, or what a trial does: no study may hold trials of both kinds."""
 
 
-def open_folder(folder: Path, about: dict[str, Any], resume: bool, force: bool) -> None:
-    """Begin a tuning's folder, or see that it belongs to this tuning; see ``claim_folder``."""
-    claim_folder(folder, TUNING_MARK, about, about, "tuning", discard, resume, force)
-
-
-def discard(folder: Path) -> None:
-    """Delete what a tuning wrote, and the folder where nothing else is in it."""
-    if folder.is_dir():
-        for name in (f"{STUDY}*", "trials.csv", "best.json", "report.md", TUNING_MARK):
-            for path in folder.glob(name):
-                path.unlink()
-        if not any(folder.iterdir()):
-            folder.rmdir()
+def tuning_folder(folder: Path, resume: bool, force: bool) -> RunFolder:
+    """Return the run folder of a tuning."""
+    contents = (f"{STUDY}*", "trials.csv", "best.json", "report.md")
+    return RunFolder(folder, TUNING_MARK, contents, resume, force)
 
 
 def about_of(
     learn: Posts, held: Posts, settings: Mapping[str, Any], space: "Mapping[str, BaseDistribution]"
 ) -> dict[str, Any]:
-    """What a tuning is of: all that must agree for its trials to be compared, as JSON values."""
+    """Return the fingerprint of a tuning: all that must agree for its trials to be compared, as JSON values."""
     environment = versions()
     return {
         "format": FORMAT,
