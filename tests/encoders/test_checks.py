@@ -84,7 +84,7 @@ def test_a_masked_autoencoder_sees_all_patches(tmp_path):
     rebuilt = build_image_encoder(description, load_image_encoder(str(tmp_path))[1])
     rebuilt.load_state_dict(encoder.state_dict())
     with torch.no_grad():
-        first, again = encoder.eval()(pixels), rebuilt.eval()(pixels[1:])
+        first, again = encoder.eval()({"pixels": pixels}), rebuilt.eval()({"pixels": pixels[1:]})
     assert first.tokens.shape == (2, 17, 16)
     torch.testing.assert_close(first.pooled[1:], again.pooled)
 
@@ -191,7 +191,7 @@ def test_states_are_found_in_whatever_is_returned(returns, tmp_path):
     assert encoder.dim == 6
     with torch.no_grad():
         pixels = torch.full((2, 32, 32, 3), 7, dtype=torch.uint8)
-        found = encoder.eval()(pixels)
+        found = encoder.eval()({"pixels": pixels})
         wanted = encoder.model.layers((pixels.permute(0, 3, 1, 2) - encoder.mean) / encoder.std)
     torch.testing.assert_close(found.pooled, wanted.mean((2, 3)))
     assert found.tokens.shape == (2, 1 if returns == "one vector" else 16, 6)

@@ -121,7 +121,7 @@ def test_image_encoder_of_any_family(name, tmp_path):
     rebuilt.load_state_dict(encoder.state_dict())
     with torch.no_grad():
         torch.testing.assert_close(
-            rebuilt(torch.from_numpy(pixels[None])).pooled, states.pooled[:1], atol=1e-5, rtol=1e-4
+            rebuilt({"pixels": torch.from_numpy(pixels[None])}).pooled, states.pooled[:1], atol=1e-5, rtol=1e-4
         )
 
 
