@@ -269,7 +269,7 @@ def test_a_decoder_keeps_no_keys_and_values(tiny_settings, posts_csv, tmp_path):
     }
     torch.testing.assert_close(*(one.predict_proba(posts_csv) for one in trained.values()))
     trained[True].save(tmp_path / "bundle")
-    model = JointClassifier.load(tmp_path / "bundle").model_.text_encoder.model
+    model = JointClassifier.load(tmp_path / "bundle").model_.encoders["text"].model
     assert model(torch.ones(1, 3, dtype=torch.long)).past_key_values is None
 
 

@@ -95,8 +95,8 @@ def test_a_model_learns_from_them_and_its_bundle_keeps_them(parts, tiny_settings
     plain = JointClassifier(**settings, probe_depths=1).fit(training, validation=held)
     deep = JointClassifier(**settings).fit(training, validation=held)
     assert deep.encoders_["text"]["depths"] == [0, 2]
-    assert deep.model_.text_encoder.widths == (16, 16, 16)
-    assert plain.model_.text_encoder.widths == (16,)
+    assert deep.model_.encoders["text"].widths == (16, 16, 16)
+    assert plain.model_.encoders["text"].widths == (16,)
     assert not np.allclose(deep.predict_proba(test), plain.predict_proba(test))
     deep.save(tmp_path / "model")
     again = JointClassifier.load(tmp_path / "model")
