@@ -160,7 +160,7 @@ class SingleStreamModel(JointModel):
         missing = self.fusion.missing_word(self.missing["text"][: encoder.dim])
         words = _fill_missing(words, inputs.present[:, 0], missing, len(missing))
         image = self.output_of("image", inputs)
-        joined = encoder.forward_with_picture(words, self.fusion.picture_tokens(image), image.mask)
+        joined = encoder.forward_with_image(words, self.fusion.picture_tokens(image), image.mask)
         logits = self.head(self.fusion(joined))
         if self.probe is not None:
             logits = logits + self.probe((self.output_of("text", inputs), image))
@@ -186,7 +186,7 @@ def make_model(
     if fusion in ("single-stream", SingleStreamFusion):
         only_text_and_image("single-stream", dims)
         text = encoders["text"]
-        made = SingleStreamFusion(text.dim, encoders["image"].dim, text.word_dim, text.picture_dim)
+        made = SingleStreamFusion(text.dim, encoders["image"].dim, text.word_dim, text.image_token_dim)
         return SingleStreamModel(encoders, made, outputs, probe)
     return JointModel(encoders, make_fusion(fusion, dims), outputs, probe)
 

@@ -2,19 +2,21 @@
 
 import json
 import shutil
-import warnings
 from pathlib import Path
 
 import pytest
 import torch
 import transformers as t
 from safetensors.torch import load_file, save_file
+from tokenizers.processors import ByteLevel, RobertaProcessing, TemplateProcessing
 from torch import nn
 
 from conftest import make_tokenizer_folder
 from jointune import JointClassifier
-from jointune.encoders.loading import build_image_encoder, load_image_encoder, load_text_encoder
-from jointune.errors import EncoderError, JointuneWarning
+from jointune.encoders.checks import check_pairs
+from jointune.encoders.hidden_states import spread_layers
+from jointune.encoders.loading import build_image_encoder, build_text_encoder, load_image_encoder, load_text_encoder
+from jointune.errors import EncoderError, JointuneWarning, SettingsError
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
 EYES = SMALL | {"image_size": 32, "patch_size": 8}
@@ -82,7 +84,7 @@ def test_a_masked_autoencoder_sees_all_patches(tmp_path):
     rebuilt = build_image_encoder(description, load_image_encoder(str(tmp_path))[1])
     rebuilt.load_state_dict(encoder.state_dict())
     with torch.no_grad():
-        first, again = encoder.eval()(pixels), rebuilt.eval()(pixels[1:])
+        first, again = encoder.eval()({"pixels": pixels}), rebuilt.eval()({"pixels": pixels[1:]})
     assert first.tokens.shape == (2, 17, 16)
     torch.testing.assert_close(first.pooled[1:], again.pooled)
 
@@ -184,23 +186,24 @@ t.AutoModel.register(OddConfig, OddModel, exist_ok=True)
 
 
 @pytest.mark.parametrize("returns", ["map", "channels last", "tuple", "list", "mapping", "one vector", "wider pool"])
-def test_states_are_found_in_whatever_is_returned(returns, tiny_settings, posts_csv, tmp_path):
-    folder = image_folder(tmp_path, OddConfig(returns=returns))
-    encoder, _, _ = load_image_encoder(folder)
+def test_states_are_found_in_whatever_is_returned(returns, tmp_path):
+    encoder, preprocessor, description = load_image_encoder(image_folder(tmp_path, OddConfig(returns=returns)))
     assert encoder.dim == 6
     with torch.no_grad():
         pixels = torch.full((2, 32, 32, 3), 7, dtype=torch.uint8)
-        found = encoder.eval()(pixels)
+        found = encoder.eval()({"pixels": pixels})
         wanted = encoder.model.layers((pixels.permute(0, 3, 1, 2) - encoder.mean) / encoder.std)
     torch.testing.assert_close(found.pooled, wanted.mean((2, 3)))
     assert found.tokens.shape == (2, 1 if returns == "one vector" else 16, 6)
     if returns != "one vector":
         torch.testing.assert_close(found.tokens, wanted.flatten(2).transpose(1, 2))
-    classifier = JointClassifier(**tiny_settings | {"image_encoder": folder}).fit(posts_csv, validation=0.2)
-    classifier.save(tmp_path / "bundle")
-    torch.testing.assert_close(
-        JointClassifier.load(tmp_path / "bundle").predict_proba(posts_csv), classifier.predict_proba(posts_csv)
-    )
+    check_rebuilt(build_image_encoder(description, preprocessor), encoder, {"pixels": pixels})
+
+
+def check_rebuilt(rebuilt, encoder, inputs):
+    rebuilt.load_state_dict(encoder.state_dict())
+    with torch.no_grad():
+        torch.testing.assert_close(rebuilt.eval()(inputs).pooled, encoder.eval()(inputs).pooled, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("returns", "reason"), [("mixing", "mixes them"), ("nothing", "without states")])
@@ -234,20 +237,26 @@ FAMILIES = {
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.filterwarnings("error::jointune.errors.JointuneWarning")
-def test_families_train_and_predict(family, tiny_settings, posts_csv, tmp_path):
-    is_text = hasattr(FAMILIES[family], "vocab_size")
-    folder = (text_folder if is_text else image_folder)(tmp_path, FAMILIES[family])
-    settings = tiny_settings | {f"{'text' if is_text else 'image'}_encoder": folder, "train_layers": 1, "epochs": 1}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        classifier = JointClassifier(**settings).fit(posts_csv, validation=0.2)
-    classifier.save(tmp_path / "bundle")
-    torch.testing.assert_close(
-        JointClassifier.load(tmp_path / "bundle").predict_proba(posts_csv),
-        classifier.predict_proba(posts_csv),
-        atol=1e-5,
-        rtol=1e-4,
-    )
+def test_families_are_trained_and_rebuilt(family, tmp_path):
+    if hasattr(FAMILIES[family], "vocab_size"):
+        encoder, preprocessor, description = load_text_encoder(text_folder(tmp_path, FAMILIES[family]))
+        batch = preprocessor.collate(preprocessor.encode(["good lunch", "so bad a day"]))
+        inputs = {name: torch.from_numpy(values) for name, values in batch.items()}
+        rebuilt = build_text_encoder(json.loads(json.dumps(description)), preprocessor)
+    else:
+        encoder, preprocessor, description = load_image_encoder(image_folder(tmp_path, FAMILIES[family]))
+        inputs = {"pixels": torch.randint(0, 256, (2, *preprocessor.size, 3), dtype=torch.uint8)}
+        rebuilt = build_image_encoder(json.loads(json.dumps(description)), preprocessor)
+    encoder.freeze_lower(1)
+    encoder.use_hidden_layers(spread_layers(encoder.model, 2))
+    encoder.train()
+    weights = [weight for weight in encoder.parameters() if weight.requires_grad]
+    before = [weight.clone() for weight in weights]
+    encoder(inputs).summary.square().sum().backward()
+    torch.optim.SGD(weights, lr=0.1).step()
+    assert any(not torch.equal(old, new) for old, new in zip(before, weights, strict=True))
+    rebuilt.use_hidden_layers(encoder.hidden_layers)
+    check_rebuilt(rebuilt, encoder, inputs)
 
 
 def test_a_decoder_keeps_no_keys_and_values(tiny_settings, posts_csv, tmp_path):
@@ -265,10 +274,7 @@ def test_a_decoder_keeps_no_keys_and_values(tiny_settings, posts_csv, tmp_path):
 
 
 def test_the_check_leaves_no_trace(tiny_text, tiny_image):
-    before = torch.get_rng_state()
-    text, image = load_text_encoder(tiny_text)[0], load_image_encoder(tiny_image)[0]
-    assert torch.equal(before, torch.get_rng_state())
-    for encoder in (text, image):
+    for encoder in (load_text_encoder(tiny_text)[0], load_image_encoder(tiny_image)[0]):
         assert not any(module.training for module in encoder.model.modules())
         assert all(parameter.grad is None and parameter.requires_grad for parameter in encoder.parameters())
 
@@ -281,3 +287,59 @@ def test_sentencepiece_alone_names_what_converts_it(tmp_path):
         load_text_encoder(str(tmp_path))
     assert "tiktoken" not in str(refusal.value).split("pip install")[1]
     assert Path(tmp_path, "spm.model").exists()
+
+
+ROBERTA = RobertaProcessing(("[SEP]", 3), ("[CLS]", 2))
+SPECIAL = [("[CLS]", 2), ("[SEP]", 3)]
+IDS = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
+PAIRS = {
+    "bert": t.BertConfig(**SMALL, **WORDS),
+    "roberta": t.RobertaConfig(**SMALL, **WORDS),
+    "t5": t.T5Config(vocab_size=40, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2),
+    "clip": t.CLIPConfig(text_config=SMALL | WORDS | IDS, vision_config=EYES, projection_dim=8),
+}
+
+
+@pytest.fixture
+def load_pairs(tmp_path):
+    """Loads a text encoder of a family, with another post-processor of its tokenizer."""
+
+    def load(family, processor=None, max_tokens=None):
+        encoder, text, _ = load_text_encoder(text_folder(tmp_path, PAIRS[family]), max_tokens)
+        if processor:
+            text.tokenizer.post_processor = processor
+        return encoder, text, "mine"
+
+    return load
+
+
+@pytest.mark.parametrize(("model", "processor"), [("bert", None), ("roberta", ROBERTA), ("t5", None)])
+def test_most_encoders_read_two(load_pairs, model, processor):
+    encoder, text, name = load_pairs(model, processor)
+    encoder.train()
+    check_pairs(encoder, text, name)
+    assert encoder.training
+
+
+@pytest.mark.parametrize(
+    "processor",
+    [
+        ByteLevel(),
+        TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=SPECIAL),
+        TemplateProcessing(single="$A [SEP]", pair="$A $B [SEP]", special_tokens=SPECIAL),
+    ],
+)
+def test_a_tokenizer_that_runs_texts_together_is_refused(load_pairs, processor):
+    with pytest.raises(EncoderError, match=r"'mine' puts nothing between two texts.*do without read_image_text"):
+        check_pairs(*load_pairs("bert", processor))
+
+
+def test_a_vector_that_ends_with_the_first_text_is_refused(load_pairs):
+    with pytest.raises(EncoderError, match="'mine' reads no further than the first"):
+        check_pairs(*load_pairs("clip", ROBERTA))
+
+
+def test_two_texts_need_room(load_pairs):
+    with pytest.raises(SettingsError, match="max_tokens=4: with read_image_text the text encoder 'mine' needs 5 or"):
+        check_pairs(*load_pairs("bert", max_tokens=4))
+    check_pairs(*load_pairs("bert", max_tokens=5))

@@ -30,7 +30,7 @@ def make_inputs(encoder, seed):
     random = torch.Generator().manual_seed(seed)
     posts, length = seed % 3 + 1, seed % 5 + 4
     if isinstance(encoder, ImageEncoder):
-        return torch.randint(0, 256, (posts, 32, 32, 3), generator=random, dtype=torch.uint8)
+        return {"pixels": torch.randint(0, 256, (posts, 32, 32, 3), generator=random, dtype=torch.uint8)}
     ids = torch.randint(5, 40, (posts, length), generator=random)
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
 

@@ -107,16 +107,6 @@ def test_a_model_learns_from_them_and_its_bundle_keeps_them(parts, tiny_settings
         np.testing.assert_allclose(scores.sum(1), 1, rtol=1e-5)
 
 
-def test_frozen_layers_that_were_run_once_change_nothing(parts, tiny_settings, four_layers, monkeypatch):
-    training, held, test = parts
-    settings = tiny_settings | {"text_encoder": four_layers, "train_layers": 3, "epochs": 2, "precision": "fp32"}
-    once = JointClassifier(**settings).fit(training, validation=held)
-    monkeypatch.setattr("jointune.training.fit.cache_frozen_layers", lambda *_: None)  # no setting turns it off
-    anew = JointClassifier(**settings).fit(training, validation=held)
-    assert once.encoders_["text"]["depths"] == [1, 2]
-    np.testing.assert_allclose(once.predict_proba(test), anew.predict_proba(test), atol=1e-5)
-
-
 def test_there_is_one_depth_at_least(parts, tiny_settings):
     with pytest.raises(SettingsError, match="probe_depths"):
         JointClassifier(**tiny_settings, probe_depths=0).fit(parts[0])

@@ -125,7 +125,7 @@ def test_channels_change_places():
     from jointune.encoders.image_encoder import ImageEncoder
 
     channels = {
-        bgr: ImageEncoder(Echo(), preprocessor, 3)(torch.from_numpy(red)).pooled[0].tolist()
+        bgr: ImageEncoder(Echo(), preprocessor, 3)({"pixels": torch.from_numpy(red)}).pooled[0].tolist()
         for bgr, preprocessor in encoder_of.items()
     }
     assert channels == {False: [1.0, -1.0, -1.0], True: [-1.0, -1.0, 1.0]}

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -120,7 +121,7 @@ def test_image_encoder_of_any_family(name, tmp_path):
     rebuilt.load_state_dict(encoder.state_dict())
     with torch.no_grad():
         torch.testing.assert_close(
-            rebuilt(torch.from_numpy(pixels[None])).pooled, states.pooled[:1], atol=1e-5, rtol=1e-4
+            rebuilt({"pixels": torch.from_numpy(pixels[None])}).pooled, states.pooled[:1], atol=1e-5, rtol=1e-4
         )
 
 
@@ -162,18 +163,22 @@ def test_a_built_in_name_of_the_other_modality_is_explained():
         load_text_encoder("efficientnet-lite0")
 
 
-@pytest.mark.parametrize("load", [load_text_encoder, load_image_encoder])
-def test_without_the_hub_the_answer_comes_at_once(load, monkeypatch):
-    """One question, not the minute of retries of the hub's client."""
-    import huggingface_hub
+@pytest.fixture
+def online(monkeypatch):
+    """Ask the hub, as the tests otherwise do not; the library reads this from the environment once."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
 
+
+@pytest.mark.usefixtures("online")
+@pytest.mark.parametrize("load", [load_text_encoder, load_image_encoder])
+def test_an_unreachable_hub_is_asked_once(load, monkeypatch):
+    """Not for the minute of retries of the hub's client, which has no argument for its transport."""
     asked = []
 
     def unreachable(address, **_):
         asked.append(address)
         raise ConnectionError("Name or service not known")
 
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", unreachable)
     with pytest.raises(EncoderError, match=r"nobody/nothing: no such folder.*Name or service not known") as refusal:
         load("nobody/nothing")
@@ -181,40 +186,29 @@ def test_without_the_hub_the_answer_comes_at_once(load, monkeypatch):
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.usefixtures("online")
 @pytest.mark.parametrize("name", ["no such name!", "what is/this?"])
-def test_what_can_be_no_name_of_the_hub_is_refused(name, monkeypatch):
-    import huggingface_hub
-
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+def test_a_name_that_cannot_be_on_the_hub_is_refused(name):
     with pytest.raises(EncoderError, match="no such folder"):
         load_text_encoder(name)
 
 
-def test_what_was_downloaded_before_loads_without_the_hub(tiny_text, tmp_path, monkeypatch):
-    import huggingface_hub
-    from transformers.utils import hub
-
+def test_a_downloaded_encoder_loads_without_the_hub(tiny_text, tmp_path, monkeypatch):
     folder = tmp_path / "models--nobody--cached" / "snapshots" / "0123456789012345678901234567890123456789"
     shutil.copytree(tiny_text, folder)
     (tmp_path / "models--nobody--cached" / "refs").mkdir()
     (tmp_path / "models--nobody--cached" / "refs" / "main").write_text(folder.name)
+    # The library reads its cache folder from the environment once.
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(huggingface_hub.file_download.constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    found, wanted = load_text_encoder("nobody/cached")[0], load_text_encoder(tiny_text)[0]
-    for name, value in wanted.state_dict().items():
-        torch.testing.assert_close(found.state_dict()[name], value)
+    cached, original = load_text_encoder("nobody/cached")[0], load_text_encoder(tiny_text)[0]
+    for name, value in original.state_dict().items():
+        torch.testing.assert_close(cached.state_dict()[name], value)
 
 
-def test_loading_leaves_the_global_random_state_alone(tiny_text, tiny_image):
+def test_loading_changes_no_random_state(tiny_text, tiny_image, monkeypatch):
+    # Without a GPU, its state cannot be compared; it is not restored, as that of the CPU is.
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("a GPU was seeded"))
     before = torch.get_rng_state()
     load_text_encoder(tiny_text)
     load_image_encoder(tiny_image)
     assert torch.equal(before, torch.get_rng_state())
-
-
-def test_loading_seeds_no_gpu(tiny_text, tiny_image, monkeypatch):
-    """Its state is not given back afterwards, as that of the CPU is."""
-    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("a GPU was seeded"))
-    load_text_encoder(tiny_text)
-    load_image_encoder(tiny_image)

@@ -64,7 +64,7 @@ def test_the_image_encoders_are_the_published_networks(name):
         draw.ellipse((115, top, 185, top + 70), fill=colour)
     pixels = preprocessor.crop(preprocessor.prepare(picture))
     with torch.no_grad():
-        pooled = encoder.eval()(torch.from_numpy(np.array(pixels))[None]).pooled
+        pooled = encoder.eval()({"pixels": torch.from_numpy(np.array(pixels))[None]}).pooled
     logits = pooled @ weights["_fc.weight"].T + weights["_fc.bias"]
     traffic_light = 920  # of the 1,000 ImageNet classes
     assert traffic_light in logits.topk(5).indices

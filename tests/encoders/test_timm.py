@@ -57,8 +57,8 @@ def test_architectures_train_and_are_built_again(name):
     rebuilt.load_state_dict(encoder.state_dict())
     pixels = torch.zeros(2, *preprocessor.size, 3, dtype=torch.uint8)
     with torch.no_grad():
-        found = encoder.eval()(pixels)
-        torch.testing.assert_close(rebuilt(pixels).pooled, found.pooled, atol=1e-4, rtol=1e-4)
+        found = encoder.eval()({"pixels": pixels})
+        torch.testing.assert_close(rebuilt({"pixels": pixels}).pooled, found.pooled, atol=1e-4, rtol=1e-4)
     assert found.pooled.shape == (2, encoder.dim)
     assert found.tokens.shape[::2] == (2, encoder.dim)
     encoder.freeze_lower(0.5)
@@ -97,7 +97,7 @@ def test_folders(published, prefix, tmp_path):
     assert (normalised - theirs).abs().mean() < 0.05
     with torch.no_grad():
         torch.testing.assert_close(
-            encoder.eval()(ours).tokens,
+            encoder.eval()({"pixels": ours}).tokens,
             model.eval().forward_features(normalised).flatten(2).transpose(1, 2),
             atol=1e-4,
             rtol=1e-4,

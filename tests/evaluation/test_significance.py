@@ -120,7 +120,7 @@ def compare(world, metric, trials):
     ],
 )
 def test_intervals_cover_the_true_difference_as_often_as_they_say(world, metric):
-    covered, _ = compare(world, metric, 1000)
+    covered, _ = compare(world, metric, 600)
     assert 0.93 <= covered <= 0.97
 
 

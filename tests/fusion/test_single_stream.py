@@ -89,8 +89,8 @@ def test_without_a_picture_words_are_read_as_ever(name, tmp_path, tiny_image):
     tokens["token_type_ids"][:, 3:] = 1
     with torch.no_grad():
         expected = encoder(tokens)
-        picture = torch.randn(2, 7, encoder.picture_dim, generator=torch.Generator().manual_seed(0))
-        states = encoder.forward_with_picture(encoder.embed(tokens), picture, torch.zeros(2, 7, dtype=torch.bool))
+        picture = torch.randn(2, 7, encoder.image_token_dim, generator=torch.Generator().manual_seed(0))
+        states = encoder.forward_with_image(encoder.embed(tokens), picture, torch.zeros(2, 7, dtype=torch.bool))
     torch.testing.assert_close(states.pooled, expected.pooled, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(states.tokens[1], expected.tokens[1], atol=1e-5, rtol=1e-4)
 

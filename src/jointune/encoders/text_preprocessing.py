@@ -8,11 +8,10 @@ from transformers import AutoTokenizer
 
 from jointune.encoders.foreign_config import is_inside
 from jointune.encoders.text_encoder import POOLINGS
+from jointune.encoders.tokenizer_alone import DEFAULT_MAX_TOKENS, check_length
 from jointune.encoders.weights import Source, find_file, read_json
-from jointune.errors import EncoderError, SettingsError
+from jointune.errors import EncoderError
 from jointune.modalities.text.tokens import TextPreprocessor
-
-DEFAULT_MAX_TOKENS = 128
 
 _SENTENCEPIECE = ("spm.model", "spiece.model", "sentencepiece.bpe.model", "tokenizer.model")
 
@@ -118,10 +117,7 @@ def load_text_preprocessor(
     tokenizer = _load_tokenizer(source, config.model_type)
     _check_vocabulary(name, tokenizer, model)
     limit = _most_tokens(tokenizer, model)
-    if max_tokens is not None and not 4 <= max_tokens <= limit:
-        raise SettingsError(
-            f"max_tokens={max_tokens}: the text encoder {name!r} takes 4 to {limit} tokens", setting="max_tokens"
-        )
+    check_length(name, max_tokens, limit)
     fixed = config.model_type.startswith("siglip")
     inputs = [kind for kind in ("input_ids", "attention_mask") if kind in arguments]
     if fixed:

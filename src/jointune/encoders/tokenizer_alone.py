@@ -10,7 +10,7 @@ from jointune.encoders import packaged
 from jointune.errors import EncoderError, SettingsError, foreign_errors
 from jointune.modalities.text.tokens import TextPreprocessor
 
-_DEFAULT_MAX_TOKENS = 128
+DEFAULT_MAX_TOKENS = 128
 _COUNTED_FROM_PADDING = ("roberta", "xlm-roberta", "camembert", "mpnet", "longformer")
 
 
@@ -31,11 +31,20 @@ def load_tokenizer(name: str, max_tokens: int | None = None, normalise: tuple[st
         tokenizer = Tokenizer.from_file(str(file))
     with foreign_errors(f"{file.parent} does not say how long texts may be"):
         limit, usual = _lengths(file.parent)
+    check_length(name, max_tokens, limit)
+    return TextPreprocessor(tokenizer, max_tokens or usual, normalise=normalise)
+
+
+def check_length(name: str, max_tokens: int | None, limit: int) -> None:
+    """Refuse a length of texts that a text encoder does not allow.
+
+    Raises:
+        SettingsError: it is less than 4 or more than ``limit``.
+    """
     if max_tokens is not None and not 4 <= max_tokens <= limit:
         raise SettingsError(
             f"max_tokens={max_tokens}: the text encoder {name!r} takes 4 to {limit} tokens", setting="max_tokens"
         )
-    return TextPreprocessor(tokenizer, max_tokens or usual, normalise=normalise)
 
 
 def _tokenizer_file(name: str) -> Path:
@@ -67,7 +76,7 @@ def _lengths(folder: Path) -> tuple[int, int]:
         limit = min(limit, positions - (padding + 1 if config.get("model_type") in _COUNTED_FROM_PADDING else 0))
     trained = _json(folder / "sentence_bert_config.json").get("max_seq_length") or limit
     fixed = str(config.get("model_type")).startswith("siglip")
-    return limit, limit if fixed else min(limit, trained, _DEFAULT_MAX_TOKENS)
+    return limit, limit if fixed else min(limit, trained, DEFAULT_MAX_TOKENS)
 
 
 def _json(path: Path) -> dict[str, Any]:

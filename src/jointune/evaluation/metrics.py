@@ -9,6 +9,7 @@ import numpy as np
 
 from jointune.evaluation.intervals import effective_posts, f1_interval, score_interval
 from jointune.evaluation.scores import Metric, bootstrap_confusions, f1_scores, scores_of
+from jointune.utils.wording import counted
 
 Interval = tuple[float, float]
 
@@ -37,7 +38,7 @@ class ClassScores:
 
     def __str__(self) -> str:
         scores = (f"{_title(name)} {with_interval(self, name)}" for name in ("precision", "recall", "f1"))
-        return f"{', '.join(scores)}, {self.support:,} {'post' if self.support == 1 else 'posts'}"
+        return f"{', '.join(scores)}, {counted(self.support, 'post')}"
 
     def __repr__(self) -> str:
         return f"ClassScores({self})"
@@ -87,7 +88,7 @@ class Metrics:
         )
 
     def __repr__(self) -> str:
-        lines = [f"Metrics on {self.n:,} {'post' if self.n == 1 else 'posts'}, with 95 % intervals:"]
+        lines = [f"Metrics on {counted(self.n, 'post')}, with 95 % intervals:"]
         lines += [f"  {name}: {score}" for name, score in self._overall()]
         lines += [f"  {label}: {scores}" for label, scores in self.per_class.items()]
         return "\n".join(lines)
@@ -102,7 +103,7 @@ class Metrics:
                 for label, scores in self.per_class.items()
             ],
         )
-        return f"<p>{self.n:,} {'post' if self.n == 1 else 'posts'}</p>{overall}{by_label}"
+        return f"<p>{counted(self.n, 'post')}</p>{overall}{by_label}"
 
     def _overall(self) -> list[tuple[str, str]]:
         scores = [(_title(name), with_interval(self, name)) for name in ("accuracy", "macro_f1", "weighted_f1")]

@@ -7,6 +7,7 @@ import numpy as np
 
 from jointune.data.fingerprints import Known
 from jointune.evaluation.metrics import Metrics, compute_metrics
+from jointune.utils.wording import counted
 
 _FEW_POSTS = 30
 """With fewer, the 95 % interval of an accuracy may be wider than 36 points, and one post is more than 3 of them."""
@@ -38,7 +39,7 @@ def notes_on_few(part: str, counts: Mapping[str, int], labels: Sequence[str], re
     listed = _named([f"{label!r} {number}" for label, number in sorted(numbers.items(), key=lambda pair: pair[1])])
     if total < _FEW_POSTS:
         notes.append(
-            f"only {_count(total, f'{part} post')} ({listed}): an accuracy on so few may be off by "
+            f"only {counted(total, f'{part} post')} ({listed}): an accuracy on so few may be off by "
             f"{98 / max(1, total) ** 0.5:.0f} points{rests}"
         )
     elif few:
@@ -108,10 +109,12 @@ def notes_on_known(
         scores = compute_metrics(truth[new], probabilities[new], labels)
         low, high = scores.accuracy_ci
         rest = (
-            f"on the {_count(scores.n, 'other')}, accuracy is {scores.accuracy:.3f} ({low:.3f} to {high:.3f}) and "
+            f"on the {counted(scores.n, 'other')}, accuracy is {scores.accuracy:.3f} ({low:.3f} to {high:.3f}) and "
             f"macro F1 {scores.macro_f1:.3f}" + (f", {lacking}" if (lacking := untested(scores)) else "")
         )
-    return [f"of the {_count(len(known), f'{part} post'.strip())}, {', '.join(counts)}: scores on them flatter; {rest}"]
+    return [
+        f"of the {counted(len(known), f'{part} post'.strip())}, {', '.join(counts)}: scores on them flatter; {rest}"
+    ]
 
 
 def untested(metrics: Metrics | Mapping[str, Any]) -> str:
@@ -127,7 +130,3 @@ def _percent(share: float) -> str:
 
 def _named(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
