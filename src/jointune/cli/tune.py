@@ -25,8 +25,7 @@ from jointune.cli.options import (
 from jointune.cli.posts_options import read_parts
 from jointune.config import check_settings
 from jointune.fusion.registry import check_fusion
-from jointune.tuning.space import FUSIONS, SEARCHED
-from jointune.tuning.study import Budget
+from jointune.tuning.study import FUSIONS, SPACE, Budget
 from jointune.utils.extras import check_installed
 from jointune.utils.files import TUNING_MARK
 from jointune.utils.run_folder import locking, refuse_existing
@@ -37,7 +36,7 @@ from jointune.utils.run_folder import locking, refuse_existing
     ("text_encoder", "image_encoder", "metric", "precision", "on_bad_image", "seed"),
     ("class_weight", "read_image_text", "batch_size", "micro_batch_size", "max_tokens"),
 )
-@takes_settings((), [name for name in SEARCHED if name != "fusion"], "Fixed instead of searched")
+@takes_settings((), [name for name in SPACE if name != "fusion"], "Fixed instead of searched")
 def tune(
     posts: PostsArgument,
     folder: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder to write.", show_default=False)],

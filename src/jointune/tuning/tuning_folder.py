@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jointune.data.fingerprints import posts_digest
 from jointune.data.post import Posts
@@ -10,9 +10,6 @@ from jointune.persistence.bundle import versions
 from jointune.training.tracking import loggable
 from jointune.utils.files import TUNING_MARK
 from jointune.utils.run_folder import claim_folder
-
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
 
 STUDY = "study.db"
 """Optuna's database in it."""
@@ -36,10 +33,8 @@ def discard(folder: Path) -> None:
             folder.rmdir()
 
 
-def about_of(
-    learn: Posts, held: Posts, settings: Mapping[str, Any], space: "Mapping[str, BaseDistribution]"
-) -> dict[str, Any]:
-    """What a tuning is of: all that must agree for its trials to be compared, as JSON values."""
+def about_of(learn: Posts, held: Posts, settings: Mapping[str, Any], space: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fingerprint of a tuning: all that must agree for its trials to be compared, as JSON values."""
     environment = versions()
     return {
         "format": FORMAT,
