@@ -24,26 +24,6 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """The best trial compared with the default recipe on the validation posts.
-
-    Attributes:
-        score: name of the score that is compared.
-        difference: the best trial's score minus the default recipe's.
-        p_value: of the difference, times the number of trials that could have become the best (Bonferroni).
-    """
-
-    score: str
-    difference: Difference
-    p_value: float
-
-    @property
-    def distinguishable(self) -> bool:
-        """True if the gain exceeds what chance would give the best of so many trials."""
-        return self.difference.distinguishable and self.p_value < 0.05
-
-
-@dataclass(frozen=True)
 class Tuned:
     """The result of ``tune``.
 
@@ -54,7 +34,8 @@ class Tuned:
         best_trial: number of the best trial.
         importance: share of the variance between trials that each searched setting explains; empty if there are too
             few trials to tell.
-        verdict: the comparison of the best trial with the default recipe; None if the default recipe is the best.
+        gain: the best trial's score minus the default recipe's, on the validation posts; its p-value is multiplied by
+            the number of trials that could have become the best (Bonferroni). None if the default recipe is the best.
         metric: score that was optimised.
         validation_posts: number of posts that the trials were scored on.
         problems: posts that ``on_bad_image="skip"`` left out.
@@ -65,7 +46,7 @@ class Tuned:
     trials: list[dict[str, Any]]
     best_trial: int
     importance: dict[str, float]
-    verdict: Verdict | None
+    gain: Difference | None
     metric: str
     validation_posts: int
     problems: list[Problem]
@@ -123,18 +104,19 @@ class Tuned:
         return [*sentences, self._comparison(), self._caution()]
 
     def _comparison(self) -> str:
-        if self.verdict is None:
+        gain = self.gain
+        if gain is None:
             return "No trial beat the default recipe: keep it."
-        gain = self.verdict.difference
+        score = _score_name("accuracy" if self.metric == "log_loss" else self.metric)
         conclusion = (
             "more than chance alone would bring the best of so many"
-            if self.verdict.distinguishable
+            if gain.distinguishable
             else "not distinguishable from chance"
         )
         return (
-            f"Trial {self.best_trial} against the default recipe, in {_score_name(self.verdict.score)}: "
-            f"{gain.value:+.3f} (95 % interval {gain.low:+.3f} to {gain.high:+.3f}), p = {self.verdict.p_value:.2g} "
-            f"after allowing for the number of trials: {conclusion}."
+            f"Trial {self.best_trial} against the default recipe, in {score}: {gain.value:+.3f} (95 % interval "
+            f"{gain.low:+.3f} to {gain.high:+.3f}), p = {gain.p_value:.2g} after allowing for the number of trials: "
+            f"{conclusion}."
         )
 
     def _caution(self) -> str:

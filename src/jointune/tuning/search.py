@@ -28,26 +28,23 @@ from jointune.errors import (
     TooLittleMemoryError,
 )
 from jointune.evaluation.intervals import Metric
-from jointune.evaluation.significance import paired_difference
+from jointune.evaluation.significance import Difference, paired_difference
 from jointune.evaluation.variance import Run
 from jointune.modalities.check import usable
-from jointune.tuning.result import InterruptedTuning, Tuned, Verdict, rank, write_report
+from jointune.tuning.result import InterruptedTuning, Tuned, rank, write_report
 from jointune.tuning.study import (
     FUSIONS,
     TRIALS,
     Budget,
     Space,
-    clear_storage_errors,
     finished_trials,
     importance,
-    make_sampler,
     make_space,
     objective_value,
     open_study,
+    optuna_session,
     prepare_study,
-    quiet_optuna,
     rounded,
-    suggest,
 )
 from jointune.tuning.tuning_folder import STUDY, about_of, discard, open_folder
 from jointune.utils.extras import require
@@ -241,19 +238,25 @@ class _Search:
                 study.stop()
 
         if ended is None:
-            with quiet_optuna(), clear_storage_errors():
+            with optuna_session():
                 prepare_study(self.study, self.default)
                 self.study.optimize(self._train, callbacks=[after_trial])
         return cast(str, ended)
 
     def _train(self, trial: "Trial") -> float:
         """Train and score one trial; a trial that fails is recorded, and its value is not a number."""
+        from optuna.samplers import TPESampler
+
         finished = len(finished_trials(self.study))
-        trial.study.sampler = make_sampler(self.fixed["seed"], finished)
-        values = suggest(trial, self.space)
+        # The draws depend on the seed and the number of finished trials alone: an interrupted trial is proposed again,
+        # and a resumed search equals an uninterrupted one.
+        trial.study.sampler = TPESampler(seed=(self.fixed["seed"] * 1_000_003 + finished) % 2**32)
+        values = {
+            name: getattr(trial, f"suggest_{kind}")(name, **range_) for name, (kind, range_) in self.space.items()
+        }
         began = time.monotonic()
         try:
-            classifier = JointClassifier(**self.fixed | values, progress=self.progress)
+            classifier = JointClassifier(**self.fixed | rounded(values), progress=self.progress)
             classifier.fit(self.data.training, validation=self.data.validation)
             scores = {name: getattr(classifier.metrics_, name) for name in METRICS}
             predicted = classifier.predict_proba(self.data.validation).argmax(1).tolist()
@@ -288,15 +291,15 @@ class _Search:
             trials=rows,
             best_trial=best,
             importance=importance(self.study, metric, self.fixed["seed"]),
-            verdict=self._verdict(best, len(rows) - 1, metric) if best else None,
+            gain=self._gain(best, len(rows) - 1, metric) if best else None,
             metric=metric,
             validation_posts=len(self.data.validation),
             problems=self.data.problems,
             ended=ended,
         )
 
-    def _verdict(self, best: int, rivals: int, metric: str) -> Verdict:
-        """Test the best trial against the default recipe, the best of ``rivals``."""
+    def _gain(self, best: int, rivals: int, metric: str) -> Difference:
+        """Compare the best of ``rivals`` trials with the default recipe; the p-value is adjusted for their number."""
         labels, posts = self.data.training.label_names, self.data.validation
         truth = class_numbers(posts, labels)
         trials = finished_trials(self.study)
@@ -305,10 +308,11 @@ class _Search:
             predicted = np.array(trials[number].user_attrs["predicted"])
             return Run(0, self.fixed["seed"], np.arange(len(truth)), truth, predicted, len(self.data.training))
 
-        score: Metric = "accuracy" if metric == "log_loss" else cast(Metric, metric)
+        score = cast(Metric, "accuracy" if metric == "log_loss" else metric)
         groups = np.array(identity_groups(posts))
-        difference = paired_difference([run(best)], [run(0)], score, len(labels), groups)
-        return Verdict(score, difference, min(1.0, rivals * difference.p_value))
+        gain = paired_difference([run(best)], [run(0)], score, len(labels), groups)
+        p_value = min(1.0, rivals * gain.p_value)
+        return replace(gain, p_value=p_value, distinguishable=gain.distinguishable and p_value < 0.05)
 
 
 def _best(rows: Sequence[Mapping[str, Any]], metric: str) -> int:

@@ -17,9 +17,7 @@ from jointune.utils.progress import spoken
 from jointune.utils.wording import counted
 
 if TYPE_CHECKING:
-    from optuna import Study, Trial
-    from optuna.samplers import TPESampler
-    from optuna.storages import RDBStorage
+    from optuna import Study
     from optuna.trial import FrozenTrial
 
 FUSIONS = ("gated", "gated:512", "concat", "cross-attention")
@@ -59,12 +57,6 @@ def make_space(fusions: Sequence[str], fixed: Collection[str]) -> Space:
     return {name: values for name, values in space.items() if name not in fixed}
 
 
-def suggest(trial: "Trial", space: Space) -> dict[str, Any]:
-    """Return the trial's values of the searched settings, with three significant digits."""
-    values = {name: getattr(trial, f"suggest_{kind}")(name, **range_) for name, (kind, range_) in space.items()}
-    return rounded(values)
-
-
 def rounded(values: Mapping[str, Any]) -> dict[str, Any]:
     """Round numbers to three significant digits."""
     return {name: float(f"{value:.3g}") if isinstance(value, float) else value for name, value in values.items()}
@@ -78,40 +70,29 @@ def open_study(path: Path | None, resumed: bool = False) -> "Study":
     """
     if resumed and path is not None and not (path.is_file() and path.stat().st_size):
         raise OutputError(f"{path} is missing or empty: begin anew with {setting('force', True)}")
-    optuna = require("optuna", "tune", "tuning")
-    with quiet_optuna(), clear_storage_errors():
-        storage = None if path is None else _stored_at(path)
+    optuna, storage = require("optuna", "tune", "tuning"), None
+    with optuna_session():
+        if path is not None:
+            # The path goes straight to sqlite: question marks and braces in it would mean something in a URL.
+            connect = functools.partial(sqlite3.connect, path, check_same_thread=False)
+            storage = optuna.storages.RDBStorage(f"sqlite:///{path.name}", engine_kwargs={"creator": connect})
         return optuna.create_study(  # type: ignore[no-any-return]
             storage=storage, study_name="jointune", direction="maximize", load_if_exists=True
         )
 
 
-def _stored_at(path: Path) -> "RDBStorage":
-    from optuna.storages import RDBStorage
-
-    # The path goes straight to sqlite: question marks and braces in it would mean something in a URL.
-    connect = functools.partial(sqlite3.connect, path, check_same_thread=False)
-    return RDBStorage(f"sqlite:///{path.name}", engine_kwargs={"creator": connect})
-
-
 @contextmanager
-def quiet_optuna() -> Iterator[None]:
-    """Silence Optuna's logging, which is global; its verbosity is restored when the block ends."""
+def optuna_session() -> Iterator[None]:
+    """Turn errors of the study's storage into an ``OutputError`` that says how to go on, and silence Optuna's logging.
+
+    Its verbosity is global, and restored when the block ends.
+    """
     logging = require("optuna", "tune", "tuning").logging
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-
-
-@contextmanager
-def clear_storage_errors() -> Iterator[None]:
-    """Turn errors of the study's storage into an ``OutputError`` that says how to go on."""
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
 
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
     try:
         yield
     except (StorageInternalError, SQLAlchemyError) as reason:
@@ -122,6 +103,8 @@ def clear_storage_errors() -> Iterator[None]:
             f"the study of this tuning cannot be read or written: {cause}",
             f"free the disk and use {setting('resume', True)}, or begin anew with {setting('force', True)}",
         ) from reason
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def prepare_study(study: "Study", default: Mapping[str, Any]) -> None:
@@ -140,17 +123,6 @@ def finished_trials(study: "Study") -> "list[FrozenTrial]":
 
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.FAIL))
     return [trial for trial in trials if trial.state == TrialState.COMPLETE or "error" in trial.user_attrs]
-
-
-def make_sampler(seed: int, finished: int) -> "TPESampler":
-    """Make the sampler of the next trial.
-
-    Its draws depend on the seed and the number of finished trials alone: an interrupted trial is proposed again, and a
-    resumed search equals an uninterrupted one.
-    """
-    from optuna.samplers import TPESampler
-
-    return TPESampler(seed=(seed * 1_000_003 + finished) % 2**32)
 
 
 def objective_value(scores: Mapping[str, float], metric: str) -> float:
