@@ -37,8 +37,8 @@ from jointune.training.trainer import Validation, fine_tune
 from jointune.training.training_set import TrainingSet
 from jointune.utils.progress import QuietBar
 
-SIDE, PRODUCTS = 2048, 8
-"""Of the square matrices that are multiplied, and how often in a round."""
+PRODUCTS = 8
+"""How often matrices are multiplied in a round."""
 
 
 def preloaded(training: TrainingSet, config: Config, device: torch.device) -> list[list[Inputs]]:
@@ -119,10 +119,11 @@ def main(options: Namespace) -> None:
 
     flops = training_flops(model.train(), steps, device)
     dtype = torch.bfloat16 if supports_bf16(device) else torch.float32
-    left, right = (torch.randn(SIDE, SIDE, dtype=dtype, device=device) for _ in range(2))
+    side = options.side
+    left, right = (torch.randn(side, side, dtype=dtype, device=device) for _ in range(2))
     ways: dict[str, tuple[int, Callable[[], object]]] = {
-        f"matrix product, {SIDE} x {SIDE}, {str(dtype).removeprefix('torch.')}": (
-            PRODUCTS * 2 * SIDE**3,
+        f"matrix product, {side} x {side}, {str(dtype).removeprefix('torch.')}": (
+            PRODUCTS * 2 * side**3,
             lambda: [left @ right for _ in range(PRODUCTS)],
         ),
         "both encoders and AdamW, bare": (flops, lambda: bare_epoch(model, steps, device)),
@@ -166,4 +167,5 @@ if __name__ == "__main__":
     arguments.add_argument("posts", type=Path, nargs="?", default=POSTS, help="(default: the demo posts)")
     arguments.add_argument("--count", type=int, default=320, help="posts of an epoch at most (default: %(default)s)")
     arguments.add_argument("--rounds", type=int, default=3, help="after one that warms up (default: %(default)s)")
+    arguments.add_argument("--side", type=int, default=2048, help="of the square matrices (default: %(default)s)")
     main(arguments.parse_args())

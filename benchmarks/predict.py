@@ -27,7 +27,8 @@ from results import circumstances, parser, save, show
 
 from jointune import JointClassifier, Posts, read_posts
 from jointune.export.exporter import export
-from jointune.inference.onnx_backend import load_exported
+from jointune.export.graph import quantize
+from jointune.inference.onnx_backend import GRAPH, ExportedModel, load_exported, open_graph
 from jointune.inference.predictor import Predictor
 from jointune.modalities.batch import Batch
 
@@ -35,13 +36,19 @@ from jointune.modalities.batch import Batch
 def predictors(options: Namespace, posts: Posts, folder: Path) -> dict[str, Predictor]:
     """The ways to run one model."""
     classifier = JointClassifier.load(options.bundle, device="cpu").set_params(progress=False)
-    found = {"torch": classifier.predictor()}
-    for name, int8 in (("exported", False), ("int8", True)):
-        export(classifier, folder / name, int8=int8, posts=posts[:64], allow_loss=100)
-        found[name] = load_exported(folder / name, threads=torch.get_num_threads())
+    threads = torch.get_num_threads()
+    export(classifier, folder / "exported", posts=posts[:64])
+    exported = load_exported(folder / "exported", threads=threads)
+    quantize(folder / "exported" / GRAPH, folder / GRAPH)
+    rounded = ExportedModel(open_graph(folder / GRAPH, threads=threads), exported.text, exported.image)
+    ways = {
+        "torch": classifier.predictor(),
+        "exported": exported,
+        "int8": replace(exported, probabilities=rounded.probabilities),
+    }
     if find_spec("openvino"):
-        found["openvino"] = load_exported(folder / "exported", "openvino", torch.get_num_threads())
-    return found
+        ways["openvino"] = load_exported(folder / "exported", "openvino", threads)
+    return ways
 
 
 def preloaded(predictor: Predictor, posts: Posts) -> list[tuple[list[Batch], int]]:
