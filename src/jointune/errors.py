@@ -1,54 +1,44 @@
 """The errors a user can meet: each message says what happened, where, and what to do about it."""
 
-import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_as_options = False
-_NO_VALUE = object()
+
+def _argument(name: str, *value: object) -> str:
+    return f"{name}={value[0]!r}" if value else name
 
 
-def setting(name: str, value: object = _NO_VALUE) -> str:
-    """A setting as messages name it: ``force=True`` in Python, ``--force`` on the command line.
+_render: Callable[..., str] = _argument
+
+
+def setting(name: str, *value: object) -> str:
+    """Return a setting as messages name it, such as ``force=True``; a command has it rendered as an option.
 
     Args:
-        name: of the argument in Python; the option has the same name, with hyphens.
+        name: of the argument in Python.
         value: if the message is about one.
     """
-    if _as_options:
-        return option(name, value)
-    return name if value is _NO_VALUE else f"{name}={value!r}"
-
-
-def option(name: str, value: object = _NO_VALUE) -> str:
-    """A setting as a shell takes it, such as ``--force``; see ``setting``."""
-    words = [*(["no"] if value is False else []), *name.split("_")]
-    flag = f"--{'-'.join(words)}"
-    if value is _NO_VALUE or isinstance(value, bool):
-        return flag
-    if isinstance(value, list | tuple):
-        value = ",".join(map(str, value))
-    return f"{flag} {'all' if value is None else shlex.quote(str(value))}"
+    return _render(name, *value)
 
 
 @contextmanager
-def settings_as_options() -> Iterator[None]:
-    """Have ``setting`` name options of the command line, in all threads, as long as the block lasts."""
-    global _as_options
-    before, _as_options = _as_options, True
+def settings_rendered_by(render: Callable[..., str]) -> Iterator[None]:
+    """Have ``setting`` return what ``render`` does, in all threads; put the former renderer back at the end."""
+    global _render
+    former, _render = _render, render
     try:
         yield
     finally:
-        _as_options = before
+        _render = former
 
 
 class JointuneError(Exception):
-    """Base of every error that jointune raises on purpose; the command line prints it and exits with 2.
+    """Base of every error that jointune raises on purpose. The command line prints it and exits with 2.
 
     Args:
         reason: what is wrong, and where.
         remedy: what to do about it; follows the reason in the message.
-        setting: the name of the argument that is at fault, where one is.
+        setting: the name of the argument at fault, if there is one.
     """
 
     def __init__(self, reason: str, remedy: str = "", *, setting: str | None = None) -> None:
@@ -104,24 +94,22 @@ class InterruptedTraining(InterruptedWork):
 
 
 def first_line(reason: BaseException) -> str:
-    """The first line of what an error says; its name where it says nothing."""
+    """Return the first line of an error's message, or the error's name if the message is empty."""
     return next((line for line in map(str.strip, str(reason).splitlines()) if line), type(reason).__name__)
 
 
 def is_fatal(reason: BaseException) -> bool:
-    """Whether an error ends the process, such as Ctrl-C; a panic of a library in Rust does not, though it looks so."""
+    """Tell whether an error ends the process, such as Ctrl-C. A panic of a library in Rust looks so, but does not."""
     return not isinstance(reason, Exception) and type(reason).__name__ != "PanicException"
 
 
 @contextmanager
 def foreign_errors(failed: str, remedy: str = "") -> Iterator[None]:
-    """Turn whatever a model of others raises into an ``EncoderError`` with the first line of what it said.
-
-    A lack of memory is passed on as it is.
+    """Turn any error that third-party code raises into an ``EncoderError``, except for a lack of memory.
 
     Args:
         failed: what could not be done, such as ``the text encoder 'x' cannot be loaded``.
-        remedy: follows the reason.
+        remedy: what to do about it.
     """
     try:
         yield

@@ -237,11 +237,11 @@ def test_a_table_that_shrinks_while_it_is_scored_is_told(refused, tiny_bundle, f
 )
 def test_a_damaged_piece_of_a_comparison_is_named(tmp_path, made_comparison_folder, name, content, says):
     from jointune.comparison.cells import stored_failures, stored_results
-    from jointune.utils.run_folder import claim_folder
+    from jointune.comparison.comparison_folder import comparison_folder
 
     (made_comparison_folder / name).write_bytes(content)
     with pytest.raises(OutputError) as caught:  # noqa: PT012
-        claim_folder(made_comparison_folder, "comparison.json", {}, (), "comparison", print, True, False)
+        comparison_folder(made_comparison_folder).claim({})
         list(stored_results(made_comparison_folder / "cells"))
         list(stored_failures(made_comparison_folder / "cells"))
     assert f"{made_comparison_folder / name} {says}" in str(caught.value)
@@ -287,7 +287,6 @@ def test_a_study_that_is_gone_is_not_begun_anew_in_silence(tmp_path):
 def test_a_damaged_state_of_a_training_is_named(tmp_path):
     import torch
 
-    from jointune.errors import BundleError
     from jointune.training.checkpoint import Checkpoints
 
     checkpoints = Checkpoints(tmp_path, {"seed": 0})
@@ -298,10 +297,10 @@ def test_a_damaged_state_of_a_training_is_named(tmp_path):
     flipped = whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :]
     for content in (b"", whole[:middle], flipped):
         (tmp_path / "state.pt").write_bytes(content)
-        with pytest.raises(BundleError, match=r"state\.pt is damaged: .*; remove it and start again"):
+        with pytest.raises(OutputError, match=r"state\.pt is damaged: .*; remove it and start again"):
             checkpoints.load()
     torch.save({"other": 1}, tmp_path / "state.pt")
-    with pytest.raises(BundleError, match=r"state\.pt is damaged: "):
+    with pytest.raises(OutputError, match=r"state\.pt is damaged: "):
         checkpoints.load()
 
 

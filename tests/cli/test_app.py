@@ -13,9 +13,9 @@ import torch
 from jointune import JointClassifier, SettingsError
 from jointune.cli.app import COMMANDS
 from jointune.demo import POSTS
-from jointune.errors import setting, settings_as_options
+from jointune.errors import setting, settings_rendered_by
 from jointune.utils.files import MANIFEST
-from jointune.utils.wording import counted
+from jointune.utils.wording import counted, option
 
 PACKAGE = Path(__file__).parents[2] / "src" / "jointune"
 
@@ -113,7 +113,13 @@ def test_other_mistakes_too(refused, tmp_path, command, says):
 @pytest.mark.parametrize("command", ["train", "compare", "tune"])
 def test_an_output_in_the_way_is_told_before_posts_are_read(refused, tmp_path, command):
     (tmp_path / "mine.txt").touch()
-    refused(command, "nowhere.csv", "--out", tmp_path, says=["exists already", "replace it with --force"])
+    refused(
+        command,
+        "nowhere.csv",
+        "--out",
+        tmp_path,
+        says=["exists already and holds something else, which --force spares"],
+    )
 
 
 WITHOUT_TORCH = """
@@ -231,6 +237,6 @@ def test_only_the_command_line_names_options():
 )
 def test_a_setting_is_named_as_whoever_reads_it_gives_it(name, value, said):
     assert setting(name, value) == f"{name}={value!r}"
-    with settings_as_options():
+    with settings_rendered_by(option):
         assert setting(name, value) == said
     assert setting(name) == name

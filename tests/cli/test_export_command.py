@@ -42,8 +42,8 @@ def test_what_exists_is_spared(refused, jointune, tiny_bundle, posts_csv, tmp_pa
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "letter.txt").write_text("dear")
-    refused("export", tiny_bundle, "--out", mine, says=["exists already", "--force"])
-    refused("export", tiny_bundle, "--out", mine, "--force", says=["holds something else"])
+    for force in ([], ["--force"]):
+        refused("export", tiny_bundle, "--out", mine, *force, says=["exists already and holds something else"])
     refused("export", tiny_bundle, "--out", tiny_bundle, "--force", says=["holds something else"])
     assert (mine / "letter.txt").read_text() == "dear"
 

@@ -394,7 +394,7 @@ def test_an_unfinished_run_is_not_discarded_unasked_nor_mixed_with_another(
     interrupted(1, KeyboardInterrupt())
     assert jointune(*command)[0] == 130
     partial = tmp_path / "s.csv.partial"
-    says = [f"{partial} holds an unfinished run: go on with --resume, or discard it with --force"]
+    says = [f"{partial} exists already and holds an unfinished run", "go on with --resume", "replace it with --force"]
     refused(*command, says=says)
     for options, differs in (
         (("--image-column", ""), "--image-column"),
@@ -402,14 +402,14 @@ def test_an_unfinished_run_is_not_discarded_unasked_nor_mixed_with_another(
         (("--device", "cpu"), "--device"),
         (("--encoding", "utf-8"), "--encoding"),
     ):
-        refused(*command, *options, "--resume", says=[f"{partial} holds a run with other {differs}:", "--force"])
+        refused(*command, *options, "--resume", says=[f"an unfinished run with other {differs};", "--force"])
     other = tmp_path / "other"
     shutil.copytree(tiny_bundle, other)
     (other / "manifest.json").write_text((other / "manifest.json").read_text() + "\n")
-    refused("predict", other, posts, "--out", out, "--resume", says=["a run with other bundle:"])
+    refused("predict", other, posts, "--out", out, "--resume", says=["run with other bundle;"])
     content = posts.read_bytes()
     posts.write_bytes(content.replace(b"good", b"fine"))
-    refused(*command, "--resume", says=["a run with other posts:"])
+    refused(*command, "--resume", says=["run with other posts;"])
     assert len(list(partial.iterdir())) == 3
     code, said = jointune(*command, "--force")
     assert code == 0, said
@@ -431,7 +431,7 @@ def test_a_run_with_another_least_confidence_is_another_run(
     calibration["answered"] = [[0.75, 1.0, 1.0]]
     (bundle / "calibration.json").write_text(json.dumps(calibration))
     write_manifest(bundle, json.loads((bundle / "manifest.json").read_text()))
-    refused(*command, "--resume", says=["a run with other bundle, --abstain"])
+    refused(*command, "--resume", says=["run with other bundle and --abstain"])
 
 
 def test_resume_starts_from_the_beginning_where_there_is_nothing_yet(jointune, tiny_bundle, posts_csv, tmp_path):
@@ -537,12 +537,12 @@ def test_rows_that_are_left_out_are_listed_in_a_file_beside_the_output(
 
 
 def test_a_kill_between_the_outputs_loses_neither(jointune, tiny_bundle, fresh_posts, tmp_path, monkeypatch):
-    from jointune.output import resumable
+    from jointune.output.resumable import Parts
 
     posts, out = fresh_posts(8), tmp_path / "s.csv"
     (posts.parent / "3.png").unlink()
     command = ("predict", tiny_bundle, posts, "--out", out, "--on-bad-image", "skip")
-    replace, discard = Path.replace, resumable.discard_folder
+    replace = Path.replace
 
     def killed(self: Path, target: Path) -> Path:
         if target == out:
@@ -555,11 +555,11 @@ def test_a_kill_between_the_outputs_loses_neither(jointune, tiny_bundle, fresh_p
     monkeypatch.setattr(Path, "replace", replace)
     assert (tmp_path / "s.csv.skipped.csv").exists()
     assert not out.exists()
-    monkeypatch.setattr(resumable, "discard_folder", lambda folder: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        jointune(*command, "--resume")
+    with monkeypatch.context() as patch:
+        patch.setattr(Parts, "discard", lambda self: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            jointune(*command, "--resume")
     assert len(rows_of(out)) == 7
-    monkeypatch.setattr(resumable, "discard_folder", discard)
     assert jointune(*command, "--resume")[0] == 0
     assert len(rows_of(out)) == 7
     assert sorted(file.name for file in tmp_path.iterdir()) == ["posts", "s.csv", "s.csv.skipped.csv"]

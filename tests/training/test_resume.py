@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from jointune import JointClassifier, read_posts
-from jointune.errors import BundleError, InterruptedTraining
+from jointune.errors import InterruptedTraining, OutputError
 
 ARGUMENTS = ["--split-column", "split", "--epochs", "6", "--batch-size", "4", "--precision", "fp32", "--patience", "9"]
 RATES = ["--encoder-lr", "1e-3", "--head-lr", "1e-2", "--epoch-steps", "1"]
@@ -116,11 +116,11 @@ def test_a_run_of_other_posts_or_settings_is_not_continued(tmp_path, posts_csv, 
     checkpoint = tmp_path / "state"
     held = posts.in_split("validation")
     JointClassifier(**tiny_settings).fit(posts.in_split("train"), validation=held, checkpoint=checkpoint)
-    with pytest.raises(BundleError, match="other head_lr"):
+    with pytest.raises(OutputError, match="other head_lr"):
         JointClassifier(**tiny_settings | {"head_lr": 0.5}).fit(
             posts.in_split("train"), validation=held, checkpoint=checkpoint, resume=True
         )
-    with pytest.raises(BundleError, match="other training posts"):
+    with pytest.raises(OutputError, match="other training posts"):
         JointClassifier(**tiny_settings).fit(
             posts.in_split("train")[1:], validation=held, checkpoint=checkpoint, resume=True
         )

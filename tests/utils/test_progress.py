@@ -76,7 +76,7 @@ def test_what_is_known_better_than_the_mean_is_the_time_left(clock, capsys):
 
 
 def test_beside_the_bar_of_another_process_there_is_no_second_time_left(clock, capsys, monkeypatch):
-    monkeypatch.setattr(progress, "_without_time_left", False)  # put back after the test
+    monkeypatch.setattr(progress, "_time_left_shown", True)  # put back after the test: it is for a whole process
     progress.show_no_time_left()
     with progress_bar("training", "steps") as bar:
         bar.start(3)

@@ -1,5 +1,6 @@
 """The command line: one table, command to function."""
 
+import inspect
 import os
 import signal
 import sys
@@ -28,9 +29,10 @@ from jointune.cli.serve import serve
 from jointune.cli.train import train
 from jointune.cli.tune import tune
 from jointune.cli.ui import ui
-from jointune.errors import InterruptedWork, JointuneError, JointuneWarning, settings_as_options
+from jointune.errors import InterruptedWork, JointuneError, JointuneWarning, settings_rendered_by
 from jointune.utils.files import why
 from jointune.utils.threads import set_up_threads
+from jointune.utils.wording import option
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "import": import_,
@@ -90,7 +92,10 @@ def _options(
 
 @contextmanager
 def _clean_ending() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end a command as Ctrl-C does: child processes end and temporary files are removed."""
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does: child processes end and temporary files are removed.
+
+    Their handlers are put back at the end.
+    """
     ended: list[int] = []
     # Those that are ignored, as SIGHUP is under nohup, stay so. Windows has no SIGHUP.
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -118,8 +123,9 @@ def _clean_ending() -> Iterator[None]:
 def main() -> None:
     """Run a command; print an error of ours, or of the system, in one message.
 
-    The exit code is 2 after an error, 130 after Ctrl-C, and 143 after SIGTERM, or 130 where training saved its state
-    first.
+    The exit code is 2 after an error, 130 after Ctrl-C, and 143 after SIGTERM, or 130 if training saved its state
+    first. Signal handlers and warning filters are put back at the end; the standard streams escape from now on what
+    their encoding cannot show, and OpenMP's variables in the environment stay as ``set_up_threads`` sets them.
     """
     with suppress(OSError):
         # A file that is opened later must not become the standard output that was closed.
@@ -140,19 +146,19 @@ def _run() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a label or a path that the terminal cannot show
-    console = _errors()
-    warnings.filterwarnings("ignore")  # other packages' warnings are not for the user of a command
-    warnings.filterwarnings("default", category=JointuneWarning)  # once, where trials repeat it
-    warnings.showwarning = lambda message, *_, **__: console.print(f"note: {message}", style="yellow")
+    console = Terminal(stderr=True)
     try:
-        with settings_as_options():
+        with settings_rendered_by(option), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # other packages' warnings are not for the user of a command
+            warnings.simplefilter("default", JointuneWarning)  # once, even if trials repeat it
+            warnings.showwarning = lambda message, *_, **__: console.print(f"note: {message}", style="yellow")
             _check_working_folder()
             app()
     except InterruptedWork as error:
         console.print(f"{error}; go on with the same command and --resume", style="yellow")
         sys.exit(130)
     except JointuneError as error:
-        _fail(str(error))
+        _fail(_message(error))
     except OSError as error:
         _stdout_is_lost()
         _fail(f"{error.filename or 'standard output or a file'}: {why(error)}")
@@ -161,13 +167,19 @@ def _run() -> None:
         sys.exit(130)
 
 
-def _errors() -> Terminal:
-    return Terminal(stderr=True)
+def _message(error: JointuneError) -> str:
+    """Return an error's message, with the option at fault if the message does not name it."""
+    message, command = str(error), COMMANDS.get(sys.argv[1] if len(sys.argv) > 1 else "")
+    if error.setting and command and error.setting in inspect.signature(command).parameters:
+        flag = option({"class_weight": "balanced"}.get(error.setting, error.setting))
+        if flag not in message:
+            return f"{flag}: {message.removeprefix(f'{error.setting}: ')}"
+    return message
 
 
 def _fail(message: str) -> NoReturn:
     with suppress(OSError):
-        _errors().print(f"error: {message}", style="red")
+        Terminal(stderr=True).print(f"error: {message}", style="red")
     sys.exit(2)
 
 
@@ -179,7 +191,7 @@ def _check_working_folder() -> None:
 
 
 def _stdout_is_lost() -> bool:
-    """Whether what was printed cannot be written: a full disk, or a reader that went away."""
+    """Flush standard output; return True if it cannot be written: a full disk, or a reader that went away."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()

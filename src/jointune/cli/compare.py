@@ -27,7 +27,7 @@ from jointune.comparison.protocol import budgets_of
 from jointune.config import check_settings
 from jointune.errors import SettingsError
 from jointune.utils.files import COMPARISON_MARK
-from jointune.utils.run_folder import locking, refuse_existing
+from jointune.utils.run_folder import RunFolder, locking
 from jointune.utils.wording import counted
 
 
@@ -81,7 +81,7 @@ def compare(
     check_settings(settings)
     chosen_methods(names, Setup(settings, clip, visualbert, templates))
     budgets_of(wanted)
-    refuse_existing(report, force, COMPARISON_MARK, resume=resume)
+    RunFolder(report, COMPARISON_MARK, resume=resume, force=force).refuse()
     use = columns(text_column, image_column, label_column, split_column, image_root)
     read = read_whole(posts, split_column, use, encoding)
 

@@ -16,7 +16,7 @@ from jointune.data.post import Posts
 from jointune.evaluation.metrics import Metrics, with_interval
 from jointune.utils.files import atomic_file, atomic_folder
 from jointune.utils.markdown import table
-from jointune.utils.run_folder import locking, refuse_existing
+from jointune.utils.run_folder import RunFolder, locking
 from jointune.utils.wording import counted
 
 
@@ -35,7 +35,7 @@ def demo(
     from jointune.cli.predict import predict
     from jointune.demo import POSTS
 
-    refuse_existing(path, force, mark="report.json")
+    RunFolder(path, "report.json", force=force).refuse()
     with atomic_folder(path) as folder:
         _say("1. Check the demo posts", "check", str(POSTS), "--split-column", "split")
         check(POSTS, split_column="split", quiet=True)

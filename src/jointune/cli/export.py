@@ -22,7 +22,7 @@ from jointune.data.post import Posts
 from jointune.errors import SettingsError
 from jointune.inference.load import check_options
 from jointune.utils.files import EXPORT_MARK
-from jointune.utils.run_folder import locking, refuse_existing
+from jointune.utils.run_folder import RunFolder, locking
 from jointune.utils.wording import counted
 
 
@@ -58,7 +58,7 @@ def export(
     force: Force = False,
 ) -> None:
     """Write a bundle as one ONNX graph that needs no torch, once it was found to say the same as torch."""
-    refuse_existing(path, force, EXPORT_MARK, check)
+    RunFolder(path, EXPORT_MARK, force=force, source=check).refuse()
     check_options(bundle)
     if split and not check:
         raise SettingsError(f"--split {split}: name the posts with --check")

@@ -24,9 +24,8 @@ from jointune.cli.options import (
 )
 from jointune.cli.posts_options import read_parts
 from jointune.config import SETTINGS, check_settings
-from jointune.training.checkpoint import discard_unfinished, refuse_unfinished
 from jointune.utils.files import BUNDLE_MARK
-from jointune.utils.run_folder import locking, refuse_existing
+from jointune.utils.run_folder import TRAINING_STATE, RunFolder, locking, partial_folder
 
 _NOT_HERE = {"device", "progress", "text_column", "image_column", "label_column"}
 
@@ -54,23 +53,24 @@ def train(
     it.
     """
     check_settings(settings)
-    refuse_existing(bundle, force, BUNDLE_MARK, posts)
-    partial = bundle.parent / f"{bundle.name}.partial"
-    refuse_unfinished(partial, resume, force)
+    RunFolder(bundle, BUNDLE_MARK, force=force, source=posts).refuse()
+    contents = (TRAINING_STATE, f".{TRAINING_STATE}.*")
+    partial = RunFolder(partial_folder(bundle), TRAINING_STATE, contents, resume, force)
+    partial.refuse()
     use = columns(text_column, image_column, label_column, split_column, image_root)
     learned, held, test = read_parts(posts, split_column, validation, use, encoding)
     if not resume:
-        discard_unfinished(partial)
+        partial.discard()
 
     from jointune import JointClassifier
 
     # The posts are read already; the bundle is to find other ones under the usual names.
     classifier = JointClassifier(**settings, progress=not quiet)
-    classifier.fit(learned, validation=held, test=test or None, checkpoint=partial, resume=resume)
+    classifier.fit(learned, validation=held, test=test or None, checkpoint=partial.path, resume=resume)
     if not classifier.is_main_process_:
         return
     classifier.save(bundle, force)
-    discard_unfinished(partial)
+    partial.discard()
     say_affected(classifier.problems_, settings["on_bad_image"])
     for part, scores in (("validation", classifier.metrics_), ("test", classifier.test_metrics_)):
         if scores:

@@ -28,7 +28,7 @@ from jointune.fusion.registry import check_fusion
 from jointune.tuning.study import FUSIONS, SPACE, Budget
 from jointune.utils.extras import check_installed
 from jointune.utils.files import TUNING_MARK
-from jointune.utils.run_folder import locking, refuse_existing
+from jointune.utils.run_folder import RunFolder, locking
 
 
 @locking("folder")
@@ -72,7 +72,7 @@ def tune(
     for name in names:
         check_fusion(name, "fusions")
     Budget(trials, time_limit)
-    refuse_existing(folder, force, TUNING_MARK, resume=resume)
+    RunFolder(folder, TUNING_MARK, resume=resume, force=force).refuse()
     use = columns(text_column, image_column, label_column, split_column, image_root)
     learned, held, _ = read_parts(posts, split_column, validation, use, encoding)
 

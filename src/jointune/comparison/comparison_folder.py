@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from jointune.comparison.cells import stored_cells
+from jointune.comparison.cells import FAILURE, RESULT
 from jointune.comparison.methods import METHODS, Setup
 from jointune.comparison.protocol import Fold
 from jointune.comparison.report.write import REPORT
@@ -19,41 +19,41 @@ from jointune.data.fingerprints import posts_digest
 from jointune.data.post import Posts
 from jointune.persistence.bundle import versions
 from jointune.training.tracking import loggable
-from jointune.utils.files import COMPARISON_MARK, atomic_file, write_json
-from jointune.utils.run_folder import claim_folder, read_mark, refuse_other
+from jointune.utils.files import COMPARISON_MARK
+from jointune.utils.run_folder import RunFolder
 
 FORMAT = 2
 """Raised where the files of cells change, or what a method does: no report may hold cells of both kinds."""
 
 
-def open_folder(folder: Path, about: dict[str, Any], resume: bool, force: bool) -> None:
-    """Begin a comparison's folder, or see that it belongs to this comparison; see ``claim_folder``."""
-    same = ("format", "posts", "protocol", "versions")
-    claim_folder(folder, COMPARISON_MARK, about, same, "comparison", _clear, resume, force)
+def comparison_folder(folder: Path, resume: bool = True, force: bool = False) -> RunFolder:
+    """Return the run folder of a comparison."""
+    cells = [f"cells/*{ending}" for ending in (RESULT, FAILURE)]
+    return RunFolder(folder, COMPARISON_MARK, (*cells, *REPORT), resume, force)
+
+
+def claim(folder: RunFolder, about: dict[str, Any]) -> None:
+    """Begin a comparison's folder, or check that it belongs to this comparison; see ``RunFolder.claim``."""
+    folder.claim(about, ("format", "posts", "protocol", "versions"))
     _check_setup(folder, about["setup"])
 
 
 _NEEDED_BY = {"clip": ("clip", "clip-zero-shot"), "visualbert": ("visualbert",), "prompts": ("clip-zero-shot",)}
 
 
-def _check_setup(folder: Path, setup: dict[str, Any]) -> None:
-    """See that stored cells were run as these will be; what none of them depends on may still be named."""
-    about = read_mark(folder / COMPARISON_MARK)
-    found, wanted = about["setup"], json.loads(json.dumps(setup))
-    settings = found["settings"] | wanted["settings"]
-    differing = [name for name in settings if found["settings"].get(name) != wanted["settings"].get(name)]
+def _check_setup(folder: RunFolder, setup: dict[str, Any]) -> None:
+    """Check that stored cells were run as these will be; what none of them depends on may still be named."""
+    about = folder.fingerprint()
+    stored, wanted = about["setup"], json.loads(json.dumps(setup))
+    settings = stored["settings"] | wanted["settings"]
+    differing = [name for name in settings if stored["settings"].get(name) != wanted["settings"].get(name)]
     for name, methods in _NEEDED_BY.items():
-        if found[name] != wanted[name] and any(any((folder / "cells").glob(f"{method}.*")) for method in methods):
+        cells = folder.path / "cells"
+        if stored[name] != wanted[name] and any(any(cells.glob(f"{method}.*")) for method in methods):
             differing.append(name)
-    refuse_other(folder, "comparison", differing)
-    if found != wanted:
-        with atomic_file(folder / COMPARISON_MARK) as path:
-            write_json(path, about | {"setup": wanted})
-
-
-def _clear(folder: Path) -> None:
-    for path in (*stored_cells(folder / "cells"), *(folder / name for name in REPORT)):
-        path.unlink(missing_ok=True)
+    folder.refuse_other(differing)
+    if stored != wanted:
+        folder.write_fingerprint(about | {"setup": wanted})
 
 
 def about_of(posts: Posts, divided: list[Fold], folds: int | None, setup: Setup) -> dict[str, Any]:

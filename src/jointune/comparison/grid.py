@@ -21,7 +21,7 @@ from jointune.comparison.cells import (
     stored_results,
 )
 from jointune.comparison.comparison import Comparison
-from jointune.comparison.comparison_folder import about_of, open_folder
+from jointune.comparison.comparison_folder import about_of, claim, comparison_folder
 from jointune.comparison.late_cells import WEIGHT, late_of, parts_of_late
 from jointune.comparison.methods import Estimator, Setup, chosen_methods
 from jointune.comparison.protocol import Fold, budgets_of, draw, fold_of_split, make_folds
@@ -36,9 +36,9 @@ from jointune.data.split import identity_groups
 from jointune.errors import JointuneWarning, PostsError, SettingsError, setting
 from jointune.modalities.check import usable
 from jointune.modalities.image.image_text import read_with_bar
-from jointune.utils.files import COMPARISON_MARK, clear_write_errors, remove_leftovers
+from jointune.utils.files import clear_write_errors, remove_leftovers
 from jointune.utils.progress import Bar, progress_bar, spoken
-from jointune.utils.run_folder import locking, read_mark, scratch_folder
+from jointune.utils.run_folder import locking, scratch_folder
 
 
 @locking("out")
@@ -118,7 +118,7 @@ def compare(
         about = about_of(posts, divided, folds, setup)
         if problems:
             about["posts"] |= {"on bad image": on_bad_image, "affected": len(problems)}
-        open_folder(folder, about, resume, force)
+        claim(comparison_folder(folder, resume, force), about)
         if settings.get("read_image_text"):
             # Once and before the grid: no method's seconds are to hold it.
             posts = Posts(read_with_bar(posts, progress), posts.name)
@@ -140,7 +140,7 @@ def compare(
 
 def collect(folder: Path, posts: Posts, groups: Sequence[int], divided: Sequence[Fold]) -> Comparison:
     """Everything that is stored of a comparison."""
-    about = read_mark(folder / COMPARISON_MARK)
+    about = comparison_folder(folder).fingerprint()
     results = list(stored_results(folder / "cells"))
     failures = list(stored_failures(folder / "cells"))
     return Comparison(about, posts, tuple(groups), tuple(divided), results, failures)

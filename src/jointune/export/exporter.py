@@ -31,7 +31,7 @@ from jointune.persistence.model_card import with_interval
 from jointune.utils.extras import install_command
 from jointune.utils.files import EXPORT_MARK, atomic_folder, write_json, write_manifest
 from jointune.utils.markdown import literal, table
-from jointune.utils.run_folder import locking, refuse_existing
+from jointune.utils.run_folder import RunFolder, locking
 from jointune.utils.wording import counted
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def export(
         MissingExtraError: a package of the extra ``export`` is not installed.
     """
     path = Path(path)
-    refuse_existing(path, force, EXPORT_MARK)
+    RunFolder(path, EXPORT_MARK, force=force).refuse()
     checked = posts if posts is not None else Posts(read_posts(POSTS), "the demo")
     if not checked:
         raise PostsError(f"{checked.name}: no posts to check the graph on")

@@ -12,16 +12,8 @@ from typing import Any
 from jointune.data.problems import Problem
 from jointune.errors import JointuneWarning, OutputError, setting
 from jointune.output.writers import Layout, join_parts, part_ending, safe_cell, write_part
-from jointune.utils.files import (
-    atomic_file,
-    atomic_folder,
-    clear_write_errors,
-    discard_folder,
-    remove_leftovers,
-    sha256,
-    write_json,
-)
-from jointune.utils.run_folder import read_mark, refuse_existing
+from jointune.utils.files import atomic_file, atomic_folder, clear_write_errors, sha256, write_json
+from jointune.utils.run_folder import RunFolder, partial_folder, refuse_existing
 
 _RUN = "run.json"
 """What the parts depend on; the file by which to know one of our folders."""
@@ -33,11 +25,6 @@ _PROBLEMS = ".problems.jsonl"
 
 _RECORD = ".finished.json"
 """Written last: how many rows a part has, and the SHA-256 of its files."""
-
-
-def partial_folder(path: Path) -> Path:
-    """Where the parts of ``path`` are kept until it is whole."""
-    return path.parent / f"{path.name}.partial"
 
 
 def skipped_file(path: Path) -> Path:
@@ -62,13 +49,8 @@ def refuse_outputs(path: Path, with_skipped: bool, resume: bool, force: bool, so
     moving = resume and (folder / _JOINED).exists()  # what has moved to its place already is ours
     for file in (path, skipped_file(path)) if with_skipped else (path,):
         if not moving or (folder / _JOINED / file.name).exists():
-            refuse_existing(file, force, source=source)
-    refuse_existing(folder, True, _RUN, source)
-    if folder.exists() and any(folder.iterdir()) and not resume and not force:
-        raise OutputError(
-            f"{folder} holds an unfinished run: go on with {setting('resume', True)}, or discard it with "
-            f"{setting('force', True)}"
-        )
+            refuse_existing(file, force, source)
+    RunFolder(folder, _RUN, resume=resume, force=force, source=source).refuse()
 
 
 @dataclass(frozen=True)
@@ -98,12 +80,9 @@ class Parts:
         self, path: Path, layout: Layout, run: Mapping[str, Any], resume: bool, on_problems: Collection[str] = ()
     ) -> None:
         self.folder = partial_folder(path)
+        self._run_folder = RunFolder(self.folder, _RUN, resume=resume, force=not resume)
         self._path, self._layout = path, layout
-        remove_leftovers(self.folder.parent, self.folder.name)
-        remove_leftovers(self.folder)
-        if not resume:
-            discard_folder(self.folder)
-        self._open(json.loads(json.dumps(run)), on_problems)
+        self._open(run, on_problems)
         self._finished = list(self._found())
 
     @property
@@ -169,7 +148,7 @@ class Parts:
 
     def discard(self) -> None:
         """Remove the parts."""
-        discard_folder(self.folder)
+        self._run_folder.discard()
 
     def _check(self, total: int, with_skipped: bool) -> None:
         for part in self._finished:
@@ -203,27 +182,13 @@ class Parts:
     def discard_if_empty(self) -> bool:
         """Whether no part is finished; nothing is then left to resume, or in the way of the next run."""
         if not self._finished:
-            discard_folder(self.folder)
+            self.discard()
         return not self._finished
 
-    def _open(self, run: dict[str, Any], on_problems: Collection[str]) -> None:
-        file = self.folder / _RUN
-        if not file.exists():
-            with atomic_folder(self.folder) as temporary:
-                write_json(temporary / _RUN, run)
-            return
-        earlier = read_mark(file)
-        differing = [name for name, value in run.items() if earlier.get(name) != value]
-        if not self.has_problems:
-            differing = [name for name in differing if name not in on_problems]
-        if differing:
-            raise OutputError(
-                f"{self.folder} holds a run with other {', '.join(differing)}: "
-                f"resume with the same posts, bundle and options, or start again with {setting('force', True)}"
-            )
-        if earlier != run:
-            with atomic_file(file) as temporary:
-                write_json(temporary, run)
+    def _open(self, run: Mapping[str, Any], on_problems: Collection[str]) -> None:
+        same = [name for name in run if self.has_problems or name not in on_problems]
+        if self._run_folder.claim(run, same) and self._run_folder.fingerprint() != json.loads(json.dumps(run)):
+            self._run_folder.write_fingerprint(run)
 
     def _found(self) -> Iterator[_Part]:
         """The finished parts from the first one on, as long as none is missing or damaged."""

@@ -57,7 +57,7 @@ from jointune.utils.files import (
     write_json,
     write_manifest,
 )
-from jointune.utils.run_folder import locking, refuse_existing
+from jointune.utils.run_folder import RunFolder, locking
 
 FORMAT = 2
 """Raised when an older jointune could no longer read the bundle."""
@@ -149,7 +149,7 @@ def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
     Raises:
         OutputError: ``path`` exists and ``force`` is off, or it cannot be written.
     """
-    refuse_existing(path, force, BUNDLE_MARK)
+    RunFolder(path, BUNDLE_MARK, force=force).refuse()
     with atomic_folder(path) as folder:
         config = {
             "format": FORMAT,

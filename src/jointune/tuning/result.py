@@ -11,13 +11,13 @@ from typing import Any
 
 from jointune.config import DEFAULTS, METRICS
 from jointune.data.problems import Problem
-from jointune.errors import InterruptedTraining, option
+from jointune.errors import InterruptedTraining
 from jointune.evaluation.significance import Difference
 from jointune.output.writers import safe_cell
 from jointune.tuning.study import FEWEST_FOR_IMPORTANCE
 from jointune.utils.files import atomic_file
 from jointune.utils.markdown import literal, table
-from jointune.utils.wording import counted
+from jointune.utils.wording import counted, option
 
 _SHOWN = 5
 """Trials in the summary's table, beside the default recipe."""

@@ -14,6 +14,7 @@ import numpy as np
 from jointune.classifier import JointClassifier
 from jointune.config import METRICS, Config, check_names
 from jointune.data.divide import divide
+from jointune.data.fingerprints import posts_digest
 from jointune.data.label_checks import check_parts, class_numbers
 from jointune.data.post import Posts
 from jointune.data.problems import OnBadImage, Problem, valid_policy
@@ -31,6 +32,8 @@ from jointune.evaluation.intervals import Metric
 from jointune.evaluation.significance import Difference, paired_difference
 from jointune.evaluation.variance import Run
 from jointune.modalities.check import usable
+from jointune.persistence.bundle import versions
+from jointune.training.tracking import loggable
 from jointune.tuning.result import InterruptedTuning, Tuned, rank, write_report
 from jointune.tuning.study import (
     FUSIONS,
@@ -46,17 +49,22 @@ from jointune.tuning.study import (
     prepare_study,
     rounded,
 )
-from jointune.tuning.tuning_folder import STUDY, about_of, discard, open_folder
 from jointune.utils.extras import require
 from jointune.utils.files import TUNING_MARK
 from jointune.utils.progress import LineBar, QuietBar, progress_bar, spoken
-from jointune.utils.run_folder import locking
+from jointune.utils.run_folder import RunFolder, locking
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.trial import FrozenTrial
 
 logger = logging.getLogger(__name__)
+
+_FORMAT = 3
+"""Raised if the study's file or what a trial does changes: no study may hold trials of both kinds."""
+
+_STUDY = "study.db"
+_CONTENTS = (f"{_STUDY}*", "trials.csv", "best.json", "report.md")
 
 
 @locking("out")
@@ -120,26 +128,24 @@ def tune(
     if not space:
         raise SettingsError("there is nothing left to search: leave one of the searched settings open")
     data = _divide(posts, validation, fixed, progress)
-    folder, resumed = Path(out) if out is not None else None, False
-    if folder:
-        resumed = resume and (folder / TUNING_MARK).exists()
-        open_folder(folder, about_of(data.training, data.validation, fixed, space), resume, force)
-    study = open_study(folder / STUDY if folder else None, resumed)
+    folder = RunFolder(Path(out), TUNING_MARK, _CONTENTS, resume, force) if out is not None else None
+    resumed = folder.claim(_fingerprint(data, fixed, space)) if folder else False
+    study = open_study(folder.path / _STUDY if folder else None, resumed)
     search = _Search(study, space, {name: default[name] for name in space}, fixed, data, progress)
     try:
         ended = search.run(budget, began)
     except (KeyboardInterrupt, InterruptedTraining) as reason:
         tuned = search.result("the search was interrupted") if search.rows() else None
         if tuned and folder:
-            write_report(tuned, folder)
+            write_report(tuned, folder.path)
         raise InterruptedTuning("tuning was interrupted; finished trials are kept", tuned) from reason
     except JointuneError:
         if folder and not search.rows():
-            discard(folder)  # after a mistake in the arguments, the next run needs no force
+            folder.discard()  # after a mistake in the arguments, the next run needs no force
         raise
     tuned = search.result(ended)
     if folder:
-        write_report(tuned, folder)
+        write_report(tuned, folder.path)
     return tuned
 
 
@@ -191,6 +197,19 @@ def _divide(posts: Any, validation: Any, fixed: dict[str, Any], progress: bool) 
         check_parts(training, None)
         training, held_out = replace(division, training=training).held_out(fixed["seed"])
     return _Data(training, held_out, problems)
+
+
+def _fingerprint(data: _Data, fixed: dict[str, Any], space: Space) -> dict[str, Any]:
+    """Return all that must agree for trials to be compared, as JSON values."""
+    environment = versions()
+    return {
+        "format": _FORMAT,
+        "training posts": posts_digest(data.training),
+        "validation posts": posts_digest(data.validation),
+        "settings": loggable(fixed),
+        "search space": {name: repr(values) for name, values in space.items()},
+        "versions": {name: environment[name] for name in ("jointune", "torch", "transformers")},
+    }
 
 
 @dataclass(frozen=True)

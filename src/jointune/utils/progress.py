@@ -1,99 +1,27 @@
-"""Bars with rate and time left on a terminal, plain lines elsewhere, nothing when asked for quiet."""
+"""Progress bars with rate and time left on a terminal, plain lines elsewhere, nothing if quiet."""
 
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from jointune.utils.wording import visible, visible_lines
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-
-class Bar(Protocol):
-    """The progress of one piece of work."""
-
-    def start(self, total: int, done: int = 0) -> None:
-        """Say how many steps there are, and how many of them an earlier run did."""
-
-    def advance(self, steps: int = 1) -> None:
-        """Say that ``steps`` more are done."""
-
-    def expect(self, seconds: float) -> None:
-        """Say how long the rest will take, where more is known than the mean duration of a step."""
-
-    def note(self, text: str) -> None:
-        """Show ``text`` beside the bar, such as the loss."""
-
-    def line(self, text: str) -> None:
-        """Print a line that stays."""
-
-
-class QuietBar:
-    """Shows nothing."""
-
-    def start(self, total: int, done: int = 0) -> None:
-        """See ``Bar``."""
-
-    def advance(self, steps: int = 1) -> None:
-        """See ``Bar``."""
-
-    def expect(self, seconds: float) -> None:
-        """See ``Bar``."""
-
-    def note(self, text: str) -> None:
-        """See ``Bar``."""
-
-    def line(self, text: str) -> None:
-        """See ``Bar``."""
-
-
-class _Pace:
-    """How many steps are done, how long one takes, and how long the rest will take."""
-
-    def __init__(self, unit: str) -> None:
-        self._unit = unit
-        self.total = self.done = self._earlier = 0
-        self._began = self._advanced = time.monotonic()
-        self._left: float | None = None
-
-    def start(self, total: int, done: int) -> None:
-        self.total, self.done, self._earlier = total, done, done
-        self._began = self._advanced = time.monotonic()
-
-    def advance(self, steps: int) -> None:
-        self.done += steps
-        self._advanced = time.monotonic()
-
-    def expect(self, seconds: float) -> None:
-        self._left = seconds
-
-    def __str__(self) -> str:
-        parts = [f"{self.done:,}/{self.total:,} {self._unit}" if self.total else f"{self.done:,} {self._unit}"]
-        if (done := self.done - self._earlier) and not _without_time_left:
-            # Until the last step that ended: the one that is under way has not slowed down what came before.
-            seconds = max(self._advanced - self._began, 1e-9) / done
-            one = self._unit.removesuffix("s")
-            parts.append(f"{1 / seconds:,.1f} {self._unit}/s" if seconds <= 1 else f"{spoken(seconds)} a {one}")
-            if self.total:
-                left = (self.total - self.done) * seconds if self._left is None else self._left
-                parts.append(f"{spoken(max(left - (time.monotonic() - self._advanced), 0.0))} left")
-        return " · ".join(parts)
-
-
-_without_time_left = False
+_time_left_shown = True
 
 
 def show_no_time_left() -> None:
-    """Leave rate and time left to the process that shows what this one prints beside a bar of its own."""
-    global _without_time_left
-    _without_time_left = True
+    """Leave rate and time left to the parent process, from now on: it shows what this one prints beside its own bar."""
+    global _time_left_shown
+    _time_left_shown = False
 
 
 def spoken(seconds: float) -> str:
-    """A duration as one says it."""
+    """Return a duration in words."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     if seconds < 90:
@@ -101,60 +29,108 @@ def spoken(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-class LineBar:
-    """For logs: a line now and then, with count, rate and time left."""
+class Bar:
+    """The progress of one piece of work.
 
-    def __init__(self, what: str, unit: str, every_seconds: float = 15.0) -> None:
-        self._what, self._every = what, every_seconds
-        self._pace = _Pace(unit)
-        self._note = ""
-        self._said = time.monotonic()
+    Rate and time left are our own: rich forgets the rate after half a minute, and its time left stands still during a
+    step, while a cell of a comparison takes minutes.
+
+    Args:
+        title: the work, in a word or two.
+        unit: of what is counted, in the plural.
+    """
+
+    def __init__(self, title: str = "", unit: str = "posts") -> None:
+        self.title, self._unit, self._note = title, unit, ""
+        self.start(0)
 
     def start(self, total: int, done: int = 0) -> None:
-        """See ``Bar``."""
-        self._pace.start(total, done)
-        self._said = time.monotonic()
+        """Begin to count ``total`` steps, of which an earlier run did ``done``."""
+        self.total, self.done, self._earlier = total, done, done
+        self._began = self._advanced = time.monotonic()
+        self._left: float | None = None
+        self._show()
 
     def advance(self, steps: int = 1) -> None:
-        """See ``Bar``."""
-        self._pace.advance(steps)
-        self._say_after(self._every)
+        """Count ``steps`` more as done."""
+        self.done += steps
+        self._advanced = time.monotonic()
+        self._show()
 
     def expect(self, seconds: float) -> None:
-        """See ``Bar``."""
-        self._pace.expect(seconds)
+        """Take ``seconds`` as the time left, in place of an estimate by the mean duration of a step."""
+        self._left = seconds
 
     def note(self, text: str) -> None:
-        """See ``Bar``."""
+        """Show ``text`` with the bar, such as the loss."""
         self._note = text
-        if text:
-            self._say_after(4 * self._every)  # a step may take long
-
-    def _say_after(self, seconds: float) -> None:
-        now = time.monotonic()
-        if now - self._said >= seconds:
-            self._said = now
-            self.line(f"{self._what}: {self._pace}" + (f"; {self._note}" if self._note else ""))
+        self._show()
 
     def line(self, text: str) -> None:
-        """See ``Bar``."""
+        """Print a line that stays."""
+
+    def _show(self) -> None:
+        pass
+
+    def __str__(self) -> str:
+        """Return count, rate and time left."""
+        words = [f"{self.done:,}/{self.total:,} {self._unit}" if self.total else f"{self.done:,} {self._unit}"]
+        if (done := self.done - self._earlier) and _time_left_shown:
+            # The step that is under way does not slow down the rate of those before it.
+            seconds = max(self._advanced - self._began, 1e-9) / done
+            one = self._unit.removesuffix("s")
+            words.append(f"{1 / seconds:,.1f} {self._unit}/s" if seconds <= 1 else f"{spoken(seconds)} a {one}")
+            if self.total:
+                left = (self.total - self.done) * seconds if self._left is None else self._left
+                words.append(f"{spoken(max(left - (time.monotonic() - self._advanced), 0.0))} left")
+        return " · ".join(words)
+
+
+class QuietBar(Bar):
+    """Shows nothing."""
+
+
+class LineBar(Bar):
+    """Prints a line now and then, for logs: the first after 15 seconds; during a step, every minute."""
+
+    _seconds = 15.0
+
+    def start(self, total: int, done: int = 0) -> None:
+        """See ``Bar.start``."""
+        self._printed = time.monotonic()
+        super().start(total, done)
+
+    def advance(self, steps: int = 1) -> None:
+        """See ``Bar.advance``."""
+        super().advance(steps)
+        self._print_after(self._seconds)
+
+    def note(self, text: str) -> None:
+        """See ``Bar.note``."""
+        super().note(text)
+        if text:
+            self._print_after(4 * self._seconds)
+
+    def _print_after(self, seconds: float) -> None:
+        now = time.monotonic()
+        if now - self._printed >= seconds:
+            self._printed = now
+            self.line(f"{self.title}: {self}" + (f"; {self._note}" if self._note else ""))
+
+    def line(self, text: str) -> None:
+        """See ``Bar.line``."""
         print(visible_lines(text), file=sys.stderr, flush=True)  # noqa: T201
 
 
-class TerminalBar:
-    """A bar drawn by rich; what is noted stands below it, so that neither is cut to make room for the other."""
+class TerminalBar(Bar):
+    """A bar drawn by rich. Notes stand on a line of their own, so that neither is cut to make room for the other."""
 
-    def __init__(self, what: str, unit: str) -> None:
+    def __init__(self, title: str, unit: str = "posts") -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+        from rich.progress import BarColumn, Progress, TextColumn
         from rich.text import Text
 
-        pace = self._pace = _Pace(unit)
-        note = self._note = Text(no_wrap=True, overflow="ellipsis", style="dim")
-
-        class PaceColumn(ProgressColumn):
-            def render(self, task: Task) -> Text:
-                return Text(str(pace), no_wrap=True)
+        note = self._note_text = Text(no_wrap=True, overflow="ellipsis", style="dim")
 
         class NotedProgress(Progress):
             def get_renderables(self) -> "Iterator[RenderableType]":
@@ -162,47 +138,29 @@ class TerminalBar:
                 if note:
                     yield note
 
-        columns = TextColumn("{task.description}", markup=False), BarColumn(bar_width=20), PaceColumn()
-        self.progress = NotedProgress(*columns, console=Console(stderr=True))
-        self._task = self.progress.add_task(visible(what), total=None)
+        # The last column is this bar as text, made anew whenever it is drawn.
+        text, pace = (TextColumn(field, markup=False) for field in ("{task.description}", "{task.fields[bar]}"))
+        self.progress = NotedProgress(text, BarColumn(bar_width=20), pace, console=Console(stderr=True))
+        self._task = self.progress.add_task(visible(title), total=None, bar=self)
+        super().__init__(title, unit)
 
-    def start(self, total: int, done: int = 0) -> None:
-        """See ``Bar``."""
-        self._pace.start(total, done)
-        self.progress.update(self._task, total=total, completed=done)
-
-    def advance(self, steps: int = 1) -> None:
-        """See ``Bar``."""
-        self._pace.advance(steps)
-        self.progress.advance(self._task, steps)
-
-    def expect(self, seconds: float) -> None:
-        """See ``Bar``."""
-        self._pace.expect(seconds)
-
-    def note(self, text: str) -> None:
-        """See ``Bar``."""
-        self._note.plain = visible(text)
+    def _show(self) -> None:
+        self.progress.update(self._task, total=self.total or None, completed=self.done)
+        self._note_text.plain = visible(self._note)
 
     def line(self, text: str) -> None:
-        """See ``Bar``."""
+        """See ``Bar.line``."""
         self.progress.console.print(visible_lines(text), highlight=False, markup=False)
 
 
 @contextmanager
-def progress_bar(what: str, unit: str = "posts", shown: bool = True) -> Iterator[Bar]:
-    """A bar for one piece of work, on standard error.
-
-    Args:
-        what: the work, in a word or two.
-        unit: what is counted.
-        shown: whether to show anything.
-    """
+def progress_bar(title: str, unit: str = "posts", shown: bool = True) -> Iterator[Bar]:
+    """Show the progress of one piece of work on standard error; see ``Bar`` for the arguments."""
     if not shown:
         yield QuietBar()
     elif sys.stderr.isatty():
-        bar = TerminalBar(what, unit)
+        bar = TerminalBar(title, unit)
         with bar.progress:
             yield bar
     else:
-        yield LineBar(what, unit)
+        yield LineBar(title, unit)

@@ -11,14 +11,24 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from jointune.errors import OutputError, setting
-from jointune.utils.files import atomic_file, clear_write_errors, remove_leftovers, why, write_json
+from jointune.utils.files import (
+    COMPARISON_MARK,
+    TUNING_MARK,
+    atomic_file,
+    clear_write_errors,
+    discard_folder,
+    remove_leftovers,
+    why,
+    write_json,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,6 +38,12 @@ _PATIENCE = 0.2
 
 _RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
 """Where launchers say which of the processes of one training this is."""
+
+PARTIAL = ".partial"
+"""Ending of the name of the folder beside an output that keeps the state of an unfinished run."""
+
+TRAINING_STATE = "state.pt"
+"""The file with the newest state of a training, and its fingerprint; the mark of its folder."""
 
 _held = threading.local()
 
@@ -62,7 +78,7 @@ def locked(path: Path) -> Iterator[None]:
     """Hold the lock of an output, and remove what a killed run left of it.
 
     The lock is a hidden file beside the output that names who holds it. The system releases it when the process ends,
-    however it ends. Calls within calls of one thread share the lock.
+    however it ends. Nested calls of one thread share the lock, and so do an output and its ``.partial`` folder.
 
     Args:
         path: a file or a folder, which need not exist.
@@ -72,6 +88,8 @@ def locked(path: Path) -> Iterator[None]:
     """
     target = Path(os.path.abspath(path))  # noqa: PTH100 - a link to a file is replaced, not followed
     with clear_write_errors(path, before=True):
+        if target.suffix == PARTIAL:
+            target = target.with_suffix("")
         if target.is_dir():
             target = target.resolve()  # another name of the same folder is the same output
         missing = [folder for folder in target.parents if not folder.exists()]
@@ -93,6 +111,7 @@ def locked(path: Path) -> Iterator[None]:
             try:
                 with clear_write_errors(path, before=True):
                     remove_leftovers(target.parent, target.name)
+                    remove_leftovers(target.parent, target.name + PARTIAL)
                 yield
             finally:
                 held.discard(target)
@@ -172,104 +191,186 @@ def _holder(file: Path) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
-def refuse_existing(
-    path: Path, force: bool, mark: str | None = None, source: Path | None = None, resume: bool | None = None
-) -> None:
-    """Refuse an output that exists and is neither resumed nor replaced.
+def refuse_existing(path: Path, force: bool, source: Path | None = None) -> None:
+    """Refuse a file that exists and may not be replaced.
 
     Args:
-        path: the output.
-        force: whether it may replace what an earlier run wrote.
-        mark: for an output that is a folder, the file by which to know one of ours: no other folder is ever replaced.
-        source: what the posts are read from, which is never replaced either.
-        resume: for long work, whether it goes on with a folder of ours; it may also begin in an empty one.
+        path: the file to write.
+        force: whether it may be replaced.
+        source: the file or folder with the posts, which is never replaced.
 
     Raises:
-        OutputError: ``path`` exists and may not be replaced.
+        OutputError: ``path`` may not be written to.
     """
     with clear_write_errors(path, before=True):
         if not path.exists():
             return
-        if source is not None and source.resolve().is_relative_to(path.resolve()):
-            raise OutputError(f"{path} is or holds the posts themselves: choose another path")
-        ours, empty = path.is_file(), False
-        if mark:
-            empty = path.is_dir() and not any(path.iterdir())
-            ours = (path / mark).exists() or empty
-    if resume is not None and (empty or (resume and ours)):
-        return
+        _refuse_source(path, source)
+        if not path.is_file():
+            raise OutputError(_OCCUPIED.format(path, setting("force", True)), "choose another path")
     if not force:
-        raise OutputError(f"{path} exists already: choose another path, or replace it with {setting('force', True)}")
-    if not ours:
-        raise OutputError(f"{path} holds something else, which {setting('force', True)} spares: choose another path")
+        raise OutputError(f"{path} exists already", f"choose another path, or replace it with {setting('force', True)}")
 
 
-def claim_folder(
-    folder: Path,
-    mark: str,
-    about: dict[str, Any],
-    same: Iterable[str],
-    kind: str,
-    clear: Callable[[Path], None],
-    resume: bool,
-    force: bool,
-) -> None:
-    """Begin the folder of long work, or see that it belongs to the same work; the caller holds its lock.
+_OCCUPIED = "{} exists already and holds something else, which {} spares"
+
+
+def _refuse_source(path: Path, source: Path | None) -> None:
+    if source is not None and source.resolve().is_relative_to(path.resolve()):
+        raise OutputError(f"{path} is or holds the posts themselves", "choose another path")
+
+
+def partial_folder(path: Path) -> Path:
+    """Return the folder that keeps the state of a run until its output is whole."""
+    return path.parent / f"{path.name}{PARTIAL}"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The output folder of a run: fresh, resumed, replaced or refused. The caller holds its lock.
 
     Args:
-        folder: where the work keeps what it finished.
-        mark: the file in it that says what the work is of, and by which to know a folder of this kind.
-        about: what this work is of, as JSON values.
-        same: the names in ``about`` that must agree for the work to go on.
-        kind: of work, for messages.
-        clear: removes what such work wrote.
-        resume: whether to go on with what is there.
-        force: whether to replace it.
-
-    Raises:
-        OutputError: the folder exists and is neither resumed nor replaced, or is of other work.
+        path: the folder.
+        mark: the file in it that holds the run's fingerprint. A folder without this file is never replaced.
+        contents: patterns of the files that a run writes; everything in the folder if empty.
+        resume: whether to go on with an earlier run; None if such a run cannot be resumed.
+        force: whether to replace an earlier run; None if there is no such argument.
+        source: the file or folder with the posts, which is never replaced.
     """
-    refuse_existing(folder, force, mark, resume=resume)
-    remove_leftovers(folder)
-    if resume and (folder / mark).exists():
-        found = read_mark(folder / mark)
-        wanted = json.loads(json.dumps(about))
-        refuse_other(folder, kind, [name for name in same if found.get(name) != wanted[name]])
-        return
-    if folder.exists() and any(folder.iterdir()):
-        clear(folder)
-    with atomic_file(folder / mark) as path:
-        write_json(path, about)
 
+    path: Path
+    mark: str
+    contents: tuple[str, ...] = ()
+    resume: bool | None = None
+    force: bool | None = False
+    source: Path | None = None
 
-def read_mark(file: Path) -> dict[str, Any]:
-    """What the mark of a folder says that its work is of.
+    @property
+    def exists(self) -> bool:
+        """Whether the folder holds a run of this kind."""
+        return (self.path / self.mark).exists()
 
-    Raises:
-        OutputError: it is damaged.
-    """
-    try:
-        about = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(about, dict):
-            raise ValueError("it is no JSON object")
-    except (OSError, ValueError) as reason:
-        raise OutputError(f"{file} is damaged: {reason}", f"begin anew with {setting('force', True)}") from reason
-    return about
+    def refuse(self) -> None:
+        """Refuse a folder that exists and is neither resumed nor replaced; call it before any work is done.
 
+        Raises:
+            OutputError: the folder may not be written to.
+        """
+        with clear_write_errors(self.path, before=True):
+            if not self.path.exists():
+                return
+            _refuse_source(self.path, self.source)
+            leftover = f".{self.mark}."
+            empty = self.path.is_dir() and all(file.name.startswith(leftover) for file in self.path.iterdir())
+            ours = self.exists or empty
+        if not ours:
+            raise OutputError(_OCCUPIED.format(self.path, setting("force", True)), "choose another path")
+        if self.force or self.resume or (self.resume is not None and empty):
+            return
+        if self.resume is None:
+            raise OutputError(f"{self.path} exists already", self._remedy())
+        way_on = f"go on with {setting('resume', True)}, {self._remedy()}"
+        raise OutputError(f"{self.path} exists already and holds {self._kind}", way_on)
 
-def refuse_other(folder: Path, kind: str, differing: Sequence[str]) -> None:
-    """Refuse to go on with work of which something differs.
+    def claim(self, fingerprint: Mapping[str, Any], same: Iterable[str] | None = None) -> bool:
+        """Begin the folder, or check that the run in it is the same one.
 
-    Raises:
-        OutputError: ``differing`` names it.
-    """
-    if "format" in differing:
-        raise OutputError(
-            f"{folder} holds a {kind} by another version of jointune, which does not all do as this one: go on with "
-            f"that version, choose another path, or replace it with {setting('force', True)}"
-        )
-    if differing:
-        raise OutputError(
-            f"{folder} holds a {kind} with other {' and '.join(differing)}: resume with the same, choose another "
-            f"path, or replace it with {setting('force', True)}"
-        )
+        Args:
+            fingerprint: what the run depends on, as JSON values, by the names that messages give them.
+            same: the names that must agree for the run to go on; all by default.
+
+        Returns:
+            Whether an earlier run goes on.
+
+        Raises:
+            OutputError: the folder may not be written to, or holds another run.
+        """
+        self.refuse()
+        remove_leftovers(self.path)
+        if self.resume and self.exists:
+            self.check_same(self.fingerprint(), fingerprint, same)
+            return True
+        self.discard()
+        self.write_fingerprint(fingerprint)
+        return False
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Read the fingerprint of the run.
+
+        Raises:
+            OutputError: the file is damaged.
+        """
+        file = self.path / self.mark
+        try:
+            stored = json.loads(file.read_text(encoding="utf-8"))
+            if not isinstance(stored, dict):
+                raise ValueError("it is no JSON object")
+        except (OSError, ValueError) as reason:
+            raise OutputError(f"{file} is damaged: {reason}", self._remedy()) from reason
+        return stored
+
+    def write_fingerprint(self, fingerprint: Mapping[str, Any]) -> None:
+        """Write the fingerprint, and so make the folder one of this kind."""
+        with atomic_file(self.path / self.mark) as file:
+            write_json(file, fingerprint)
+
+    def check_same(
+        self, stored: Mapping[str, Any], fingerprint: Mapping[str, Any], names: Iterable[str] | None = None
+    ) -> None:
+        """Refuse to go on with a run of another fingerprint.
+
+        Args:
+            stored: of the earlier run.
+            fingerprint: of this run.
+            names: those that must agree; all by default.
+
+        Raises:
+            OutputError: it names what differs.
+        """
+        wanted = json.loads(json.dumps(fingerprint))
+        names = wanted if names is None else names
+        self.refuse_other([name for name in names if stored.get(name) != wanted.get(name)])
+
+    def refuse_other(self, differing: Sequence[str]) -> None:
+        """Refuse to go on with a run from which this one differs.
+
+        Raises:
+            OutputError: ``differing`` names something.
+        """
+        if "format" in differing:
+            raise OutputError(
+                f"{self.path} holds {self._kind} by another version of jointune, which works differently",
+                f"go on with that version, {self._remedy()}",
+            )
+        if differing:
+            raise OutputError(
+                f"{self.path} holds {self._kind} with other {' and '.join(differing)}",
+                f"resume with the same, {self._remedy()}",
+            )
+
+    def discard(self) -> None:
+        """Remove what the run wrote, and the folder if nothing else is in it.
+
+        Raises:
+            OutputError: it cannot be removed.
+        """
+        if not self.contents:
+            discard_folder(self.path)
+            return
+        with clear_write_errors(self.path):
+            # The mark goes last: until then, the folder is known as one of ours.
+            for pattern in (*self.contents, self.mark):
+                for file in list(self.path.glob(pattern)):
+                    file.unlink(missing_ok=True)  # several processes may do so
+        for folder in (*((self.path / pattern).parent for pattern in self.contents), self.path):
+            with suppress(OSError):  # something else is in it
+                folder.rmdir()
+
+    @property
+    def _kind(self) -> str:
+        return {COMPARISON_MARK: "a comparison", TUNING_MARK: "a tuning"}.get(self.mark, "an unfinished run")
+
+    def _remedy(self) -> str:
+        if self.force is None:
+            return f"or start again without {setting('resume', True)}"
+        return f"choose another path, or replace it with {setting('force', True)}"

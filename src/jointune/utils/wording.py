@@ -1,6 +1,7 @@
-"""Counts, names and lists in messages."""
+"""Counts, names, lists and options in messages."""
 
 import re
+import shlex
 from collections.abc import Iterable
 from itertools import islice
 
@@ -15,37 +16,31 @@ _LISTED = 20
 """Names that a message lists."""
 
 _LONGEST = 200
-"""Characters of a name, and five times as many of a text, that a message shows."""
+"""Characters of a name that a message shows; of a text, five times as many."""
 
 
 def counted(number: int, one: str, several: str | None = None) -> str:
-    """``1 post``, ``2 posts``, ``1,000 posts``.
-
-    Args:
-        number: how many.
-        one: what follows a 1.
-        several: what follows any other number; by default the same with an s.
-    """
+    """Return a count with its noun: ``1 post``, ``2 posts``, ``1,000 posts``; ``several`` is an irregular plural."""
     return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 
 def visible(text: str) -> str:
-    """``text`` on one line, with escapes for characters that a terminal would obey instead of showing them."""
-    return _INVISIBLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+    """Return ``text`` on one line, with escapes for characters that a terminal would obey instead of showing them."""
+    return _INVISIBLE.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def visible_lines(text: str) -> str:
-    """The same for a message of several lines, which stay lines."""
+    """Return ``text`` with such escapes, but with its line breaks."""
     return "\n".join(map(visible, text.split("\n")))
 
 
 def shortened(text: str, most: int = 5 * _LONGEST) -> str:
-    """``text`` itself, or its beginning where it is longer than a message should be."""
+    """Return ``text``, cut if it is longer than a message should be."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def listed(names: Iterable[object], count: int) -> str:
-    """The first of some names, made visible, and how many more there are.
+    """Return the first of some names, made visible, and how many more there are.
 
     Args:
         names: from a user's file; read as far as needed.
@@ -53,3 +48,14 @@ def listed(names: Iterable[object], count: int) -> str:
     """
     first = ", ".join(visible(shortened(str(name), _LONGEST)) for name in islice(names, _LISTED))
     return f"{first} and {count - _LISTED:,} more" if count > _LISTED else first
+
+
+def option(name: str, *value: object) -> str:
+    """Return a setting as a shell takes it, such as ``--no-probe``; see ``jointune.errors.setting``."""
+    given = value[0] if value else True
+    flag = f"--{'no-' if given is False else ''}{name.replace('_', '-')}"
+    if isinstance(given, bool):
+        return flag
+    if isinstance(given, list | tuple):
+        given = ",".join(map(str, given))
+    return f"{flag} {'all' if given is None else shlex.quote(str(given))}"

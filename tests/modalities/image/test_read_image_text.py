@@ -226,12 +226,12 @@ def test_the_command_line(jointune, refused, memes, fake, tiny_text, tiny_image,
 
 
 def test_a_run_is_not_resumed_with_another_setting(settings, memes, fake, tmp_path):
-    from jointune.errors import BundleError
+    from jointune.errors import OutputError
 
     learned, held, _ = parts(memes)
     once = settings | {"epochs": 1}
     JointClassifier(**once).fit(learned, validation=held, checkpoint=tmp_path / "state")
-    with pytest.raises(BundleError, match="read_image_text"):
+    with pytest.raises(OutputError, match="read_image_text"):
         JointClassifier(**once | {"read_image_text": False}).fit(
             learned, validation=held, checkpoint=tmp_path / "state", resume=True
         )
