@@ -128,7 +128,7 @@ def python_names() -> str:
         "",
         "| error | is |",
         "| --- | --- |",
-        *(f"| `{name}` | {_described(inspect.getdoc(getattr(jointune, name)))} |" for name in errors),
+        *(f"| `{name}` | {_described(_parts(inspect.getdoc(getattr(jointune, name)))[0])} |" for name in errors),
         "",
         "`JointuneError` is their base. `SettingsError` is also a `ValueError`, `MissingExtraError` an `ImportError`.",
     ]

@@ -222,8 +222,9 @@ def assert_known_alone(command: str) -> None:
 def assert_arguments(block: Block) -> None:
     """Every method and argument that the block calls our classes with exists."""
     from jointune import JointClassifier, read_posts
+    from jointune.export.exporter import export
 
-    callables = {"JointClassifier": JointClassifier, "read_posts": read_posts}
+    callables = {"JointClassifier": JointClassifier, "read_posts": read_posts, "export": export}
     for node in ast.walk(ast.parse(block.text)):
         if not isinstance(node, ast.Call):
             continue
