@@ -1,4 +1,4 @@
-"""How much of an epoch is arithmetic that has to be done: python benchmarks/arithmetic.py [POSTS] [options].
+"""Share of an epoch that is necessary arithmetic: python benchmarks/arithmetic.py [POSTS] [options].
 
 Three things in turn, round by round, so that a noisy machine is noisy to all of them: an epoch of jointune's
 fine-tuning with its default recipe; the bare arithmetic of the same micro-batches, lying ready as tensors, through both
@@ -38,11 +38,11 @@ from jointune.training.training_set import TrainingSet
 from jointune.utils.progress import QuietBar
 
 PRODUCTS = 8
-"""How often matrices are multiplied in a round."""
+"""Matrix products in a round."""
 
 
 def preloaded(training: TrainingSet, config: Config, device: torch.device) -> list[list[Inputs]]:
-    """The micro-batches of each step of the first epoch, with the shapes that the training loop's draws give them."""
+    """Return the micro-batches of each step of the first epoch, with the shapes of the training loop's own draws."""
     steps = []
     for step, chosen in enumerate(training.epoch_order(config.batch_size, config.seed, 0)):
         size = part_size(config, device)
@@ -56,7 +56,7 @@ def preloaded(training: TrainingSet, config: Config, device: torch.device) -> li
 
 
 def pooled_sum(model: JointModel, inputs: Inputs) -> Tensor:
-    """A number to take gradients of that takes no arithmetic beside the encoders'."""
+    """Return a number whose gradients cost no arithmetic beside the encoders'."""
     states = (model.encode_text(inputs), model.encode_image(inputs))
     return torch.stack([said.pooled.float().sum() for said in states if said is not None]).sum()
 

@@ -69,7 +69,7 @@ class Collate:
 
 
 def logits(model: JointModel, text: dict[str, Tensor], pixels: Tensor) -> Tensor:
-    """What the model says of posts that have both."""
+    """Return the logits of posts that have both modalities."""
     return model(Inputs(torch.ones(len(pixels), 2, dtype=torch.bool), text, pixels)).logits
 
 

@@ -34,7 +34,7 @@ from jointune.modalities.batch import Batch
 
 
 def predictors(options: Namespace, posts: Posts, folder: Path) -> dict[str, Predictor]:
-    """The ways to run one model."""
+    """Return the predictors of one model, by the way they run it."""
     classifier = JointClassifier.load(options.bundle, device="cpu").set_params(progress=False)
     threads = torch.get_num_threads()
     export(classifier, folder / "exported", posts=posts[:64])
@@ -52,7 +52,7 @@ def predictors(options: Namespace, posts: Posts, folder: Path) -> dict[str, Pred
 
 
 def preloaded(predictor: Predictor, posts: Posts) -> list[tuple[list[Batch], int]]:
-    """The batches that prediction makes of the posts, by chunks with the number of their posts."""
+    """Return the batches that prediction makes of the posts, by chunks with the number of their posts."""
     kept: list[tuple[list[Batch], int]] = []
 
     def keep(batches: Iterable[Batch], count: int) -> np.ndarray:

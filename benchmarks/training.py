@@ -1,4 +1,4 @@
-"""What jointune's training step saves, as ratios taken in one run: python benchmarks/training.py [POSTS] [options].
+"""Time of jointune's training step against plainer ones, in one run: python benchmarks/training.py [POSTS] [options].
 
 Prints one table: posts a second through forward, backward and optimiser with the default encoders, each way of working
 against the way a plain loop would do it. Rounds of the ways alternate, so that a noisy machine is noisy to all of them.
@@ -32,7 +32,7 @@ BATCH, STEPS = 32, 3
 
 
 def new_model(train_layers: float | None) -> JointModel:
-    """The default encoders and fusion, in training mode; ``train_layers`` as for ``JointClassifier``."""
+    """Make a model of the default encoders and fusion, in training mode; ``train_layers`` as for ``JointClassifier``."""
     text, image = load_text_encoder("minilm-l6")[0], load_image_encoder("efficientnet-lite0")[0]
     if train_layers is not None:
         text.freeze_lower(train_layers)
