@@ -32,7 +32,7 @@ BATCH, STEPS = 32, 3
 
 
 def new_model(train_layers: float | None) -> JointModel:
-    """Make a model of the default encoders and fusion, in training mode; ``train_layers`` as for ``JointClassifier``."""
+    """Make a model of the default encoders and fusion; ``train_layers`` as for ``JointClassifier``."""
     text, image = load_text_encoder("minilm-l6")[0], load_image_encoder("efficientnet-lite0")[0]
     if train_layers is not None:
         text.freeze_lower(train_layers)

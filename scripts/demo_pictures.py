@@ -56,7 +56,7 @@ def vary(rng: random.Random, colour: Colour, amount: int = 14) -> Colour:
 
 
 class Canvas:
-    """Draw an oversampled picture with a movable coordinate frame, so that a motif can be drawn once and placed anywhere."""
+    """An oversampled picture with a movable coordinate frame, so that a motif can be drawn once and placed anywhere."""
 
     def __init__(self, top: Colour, bottom: Colour) -> None:
         """Start from a background that runs from one colour to another."""
