@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from jointune.training.forward import autocast, supports_bf16, to_inputs
 from results import circumstances, parser, save, show
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -30,7 +31,6 @@ from jointune.encoders.loading import load_image_encoder, load_text_encoder
 from jointune.modalities.image.store import ImageStore, store_images
 from jointune.modalities.text.tokens import encode_posts
 from jointune.model import Inputs, JointModel, make_model
-from jointune.training.forward import autocast, supports_bf16, to_inputs
 from jointune.training.frozen_cache import run_frozen_layers
 from jointune.training.microbatches import part_size
 from jointune.training.trainer import Validation, fine_tune

@@ -28,7 +28,7 @@ from results import circumstances, parser, save, show
 from jointune import JointClassifier, Posts, read_posts
 from jointune.export.exporter import export
 from jointune.export.graph import quantize
-from jointune.inference.onnx_backend import GRAPH, ExportedModel, load_exported, open_graph
+from jointune.inference.onnx_backend import GRAPH, ExportedModel, load_exported
 from jointune.inference.predictor import Predictor
 from jointune.modalities.batch import Batch
 
@@ -40,12 +40,8 @@ def predictors(options: Namespace, posts: Posts, folder: Path) -> dict[str, Pred
     export(classifier, folder / "exported", posts=posts[:64])
     exported = load_exported(folder / "exported", threads=threads)
     quantize(folder / "exported" / GRAPH, folder / GRAPH)
-    rounded = ExportedModel(open_graph(folder / GRAPH, threads=threads), exported.text, exported.image)
-    ways = {
-        "torch": classifier.predictor(),
-        "exported": exported,
-        "int8": replace(exported, probabilities=rounded.probabilities),
-    }
+    rounded = ExportedModel(folder / GRAPH, exported.target, exported.preprocessors, threads=threads)
+    ways = {"torch": classifier.predictor(), "exported": exported, "int8": replace(exported, probabilities=rounded)}
     if find_spec("openvino"):
         ways["openvino"] = load_exported(folder / "exported", "openvino", threads)
     return ways

@@ -12,6 +12,7 @@ from statistics import median
 
 import numpy as np
 import torch
+from jointune.training.forward import autocast, to_inputs
 from results import circumstances, parser, save, show
 
 from jointune import JointClassifier
@@ -23,7 +24,6 @@ from jointune.modalities.image.open import open_image
 from jointune.modalities.image.store import ImageStore, store_images
 from jointune.modalities.text.tokens import Tokens
 from jointune.model import JointModel, make_model
-from jointune.training.forward import autocast, to_inputs
 from jointune.training.frozen_cache import run_frozen_layers
 from jointune.training.training_set import TrainingSet
 from jointune.utils.progress import QuietBar

@@ -49,15 +49,15 @@ def _nothing_is_left_open():
 
 
 class SumFusion(torch.nn.Module):
-    """A fusion of one's own, without anything random."""
+    """A custom fusion without anything random."""
 
-    def __init__(self, text_dim, image_dim):
+    def __init__(self, dims):
         super().__init__()
-        self.text, self.image = torch.nn.Linear(text_dim, 8), torch.nn.Linear(image_dim, 8)
+        self.projections = torch.nn.ModuleDict({name: torch.nn.Linear(width, 8) for name, width in dims.items()})
         self.dim = 8
 
-    def forward(self, text, image, present):
-        return self.text(text.pooled) + self.image(image.pooled)
+    def forward(self, outputs, present):
+        return sum(project(outputs[name].pooled) for name, project in self.projections.items())
 
 
 def make_tokenizer_folder(folder: Path) -> None:

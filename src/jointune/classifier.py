@@ -2,9 +2,7 @@
 
 import time
 import warnings
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,54 +14,39 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 
 from jointune import __version__
-from jointune.config import METRICS, SETTINGS, Config, check_settings, check_types, document_settings, plain
+from jointune.config import SETTINGS, Config, check_settings, check_types, document_settings, plain
 from jointune.data.divide import divide
-from jointune.data.fingerprints import LearnedPosts, posts_digest
-from jointune.data.label_checks import check_parts, class_numbers
-from jointune.data.labels import UNSURE, order_labels, several_labels, typed_label
+from jointune.data.fingerprints import LearnedPosts
+from jointune.data.label_checks import check_parts
+from jointune.data.labels import UNSURE, typed_label
 from jointune.data.post import Post, Posts
-from jointune.data.problems import OnBadImage, Problem, raise_problems
-from jointune.data.read import Columns, label_text
+from jointune.data.problems import OnBadImage, Problem
+from jointune.data.read import Columns
 from jointune.data.records import as_posts
-from jointune.data.split import split_posts
-from jointune.encoders.encoder import Encoder
-from jointune.encoders.hidden_states import spread_depths
-from jointune.encoders.image_encoder import ImageEncoder
-from jointune.encoders.layers import compiled_layers, recompute_layers
-from jointune.encoders.loading import load_image_encoder, load_text_encoder
-from jointune.encoders.lora import add_lora
-from jointune.encoders.text_encoder import TextEncoder
-from jointune.encoders.text_preprocessing import check_pairs
-from jointune.errors import BundleError, JointuneWarning, SettingsError, setting
-from jointune.evaluation.calibration import at_temperature, calibrate, least_confidence, presence
-from jointune.evaluation.metrics import Metrics, compute_metrics, standard_error
-from jointune.evaluation.notes import notes_on_answers, notes_on_few, notes_on_known
+from jointune.errors import BundleError, JointuneWarning, SettingsError
+from jointune.evaluation.calibration import least_confidence
+from jointune.evaluation.metrics import Metrics
 from jointune.fusion.registry import FusionFactory
 from jointune.inference.evaluate import evaluate_predictor
 from jointune.inference.predictor import Predictor, Scored
-from jointune.modalities.batch import Batch
-from jointune.modalities.check import check_posts
+from jointune.inference.torch_backend import TorchBackend, usable_device
 from jointune.modalities.image import ocr
-from jointune.modalities.image.cache import open_store
-from jointune.modalities.image.image_text import read_with_bar
-from jointune.modalities.image.pixels import ImagePreprocessor
-from jointune.modalities.image.store import ImageStore, store_images, stored_digests
-from jointune.modalities.text.normalise import valid_kinds
-from jointune.modalities.text.text_fit import TextFitCounter
-from jointune.modalities.text.tokens import TextPreprocessor, encode_posts
-from jointune.model import JointModel, make_model
+from jointune.model import JointModel
 from jointune.persistence.bundle import Bundle, load_bundle, save_bundle
 from jointune.persistence.manifest import clear_build_errors
-from jointune.training.checkpoint import Checkpoints
-from jointune.training.forward import chosen_precision, probabilities
-from jointune.training.frozen_cache import run_frozen_layers
-from jointune.training.probe import start_from_probe
+from jointune.targets.single_label import SingleLabel
+from jointune.training.fit import (
+    Prepared,
+    Trained,
+    checkpoints_of,
+    load_modalities,
+    notes_on_division,
+    prepare,
+    seeded,
+    train,
+)
 from jointune.training.tracking import loggable
-from jointune.training.trainer import Validation, fine_tune
-from jointune.training.training_set import TrainingSet
 from jointune.utils.cache_dir import cache_limit
-from jointune.utils.files import remove_leftovers
-from jointune.utils.progress import Bar, progress_bar
 from jointune.utils.run_folder import locking
 from jointune.utils.wording import listed
 
@@ -108,6 +91,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         test: Any = None,
         checkpoint: str | Path | None = None,
         resume: bool = False,
+        accelerator: Accelerator | None = None,
     ) -> "JointClassifier":
         """Fine-tune on labelled posts.
 
@@ -122,6 +106,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
                 where the split that posts carry divides them.
             checkpoint: folder for the state of the run, kept up to date so that it can be resumed.
             resume: go on from ``checkpoint``; the result is that of an uninterrupted run.
+            accelerator: places the model on devices; by default one is made, with the tracker of ``track``.
 
         Returns:
             Itself.
@@ -135,108 +120,33 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             InterruptedTraining: Ctrl-C; with ``checkpoint``, the state was saved first.
         """
         began = time.monotonic()
-        self.notes_: list[str] = []
-        config, kinds = self.validated(), valid_kinds(self.normalise)
+        config = self.validated()
         cache_limit()
-        if self.read_image_text:
+        if config.read_image_text:
             ocr.load_ocr()
-        posts = self._posts(posts, labels, labelled=True)
-        division = divide(posts, validation, test, self.columns())
-        label_dtype = posts.label_dtype
-        posts, held, tested, fraction = division.training, division.validation, division.test, division.fraction
-        check_parts(posts, held if fraction is None else None, tested)
-        self._note(*division.notes)
-        if note := several_labels(Counter(post.label for post in posts if post.label is not None)):
-            self._note(note)
-        # These pictures are opened again after training; one that cannot be would then cost all of it.
-        raise_problems(list(check_posts(tested, self.on_bad_image)), tested.name)
+        data = divide(self._posts(posts, labels, labelled=True), validation, test, self.columns())
+        check_parts(data.training, data.validation if data.fraction is None else None, data.test)
+        self.notes_: list[str] = []
+        self._note(*notes_on_division(data))
 
-        # In a post without a text the text encoder gets no gradient, so that processes differ in what they use.
-        unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-        accelerator = Accelerator(
-            log_with=self.track, project_dir="." if self.track else None, kwargs_handlers=[unused]
-        )
+        accelerator = accelerator or self._accelerator()
         self.is_main_process_ = accelerator.is_main_process
-        shown = self.progress and accelerator.is_main_process
-        if self.track:
-            accelerator.init_trackers("jointune", config=loggable(self.get_params()))
-        with torch.random.fork_rng():
-            torch.manual_seed(self.seed)
-            (text_encoder, text, text_description), (image_encoder, image, image_description) = self._encoders(kinds)
-            merges = self._choose_what_is_trained(text_encoder, image_encoder)
-            store = open_store(image)
-            with progress_bar("reading pictures", "pictures", shown) as bar:
-                posts, places, self.problems_ = store_images(posts, image, store, self.on_bad_image, bar)
-                held, held_places, more = store_images(held, image, store, self.on_bad_image, bar)
-                self.problems_ += more
-            if self.read_image_text:
-                # Those of the test posts too: what fails only after training costs all of it.
-                parts = (Posts(read_with_bar(part, shown), part.name) for part in (posts, held, tested))
-                posts, held, tested = parts
-            check_parts(posts, held if fraction is None else None, tested)
-            if fraction is not None:
-                learned, checked = split_posts(posts, fraction, self.seed)
-                posts, held = posts.take(learned), posts.take(checked)
-                places, held_places = [places[i] for i in learned], [places[i] for i in checked]
-
-            self._name_classes(order_labels((str(post.label) for post in posts), label_dtype), label_dtype)
-            self.data_ = {"training": _counts(posts), "validation": _counts(held)}
-            if tested:
-                self.data_["test"] = _counts(tested)
-            self._note(*self._notes_on_few())
-            training = self._arrays(posts, places, store, text, image)
-            self.text_fit_ = self._look_at_texts(training, posts, text)
-            checking = self._arrays(held, held_places, store, text, image)
-            model = make_model(text_encoder, image_encoder, self.fusion, len(self.classes_), self.probe)
-            weights = self._class_weights(training.labels)
-
-            def start(untrained: JointModel) -> None:
-                start_from_probe(untrained, training, checking, config, accelerator.device, weights)
-
-            if self.train_layers is not None and config.epochs and model.takes_states:
-                with progress_bar("running the frozen layers", "posts", shown) as bar:
-                    self._run_frozen_layers(model, training, checking, config, accelerator.device, bar)
-            compiled = (text_encoder.model, image_encoder.model) if self.compile_layers else ()
-            with compiled_layers(compiled), progress_bar("training", "steps", shown) as bar:
-                self.log_ = fine_tune(
-                    model,
-                    training,
-                    lambda current: self._validate(current, checking, accelerator.device),
-                    config,
-                    accelerator,
-                    weights,
-                    self._checkpoints(Path(checkpoint), posts, held, accelerator) if checkpoint else None,
-                    resume,
-                    start if self.probe else None,
-                    bar,
-                    began,
-                )
-            if self.track:
-                accelerator.end_training()
-
-        self.trained_parameters_ = self._trained_parameters(model, training)
-        for merge in merges:
-            merge()
-        for encoder, description in ((text_encoder, text_description), (image_encoder, image_description)):
-            description["depths"] = encoder.depths.numbers if encoder.depths else []
-        self._adopt(model, text, image, {"text": text_description, "image": image_description}, accelerator.device)
-        seen, seen_held = stored_digests(posts, places, store), stored_digests(held, held_places, store)
-        self.learned_: LearnedPosts | None = LearnedPosts.of(seen, seen_held)
-        self._note(*self._calibrate(checking, LearnedPosts.of(seen, ()).known_digests(seen_held)))
-        self.test_metrics_ = None
-        if tested:
-            found = self.problems_
-            notes: list[str] = []
-            self.test_metrics_ = self._evaluate(tested, "test", notes)
-            self._note(*notes)
-            self.problems_ = found + self.problems_
-        return self
+        shown = config.progress and accelerator.is_main_process
+        with seeded(config.seed):
+            modalities = load_modalities(config)
+            self.notes_ += [note for loaded in modalities.values() for note in loaded.notes]
+            prepared = prepare(data, config, modalities, shown)
+            self._note(*prepared.notes)
+            state = checkpoints_of(Path(checkpoint), prepared, self.get_params(), accelerator) if checkpoint else None
+            trained = train(prepared, config, accelerator, state, resume, shown, began)
+        if config.track:
+            accelerator.end_training()
+        return self._adopt(prepared, trained)
 
     def predict_proba(self, posts: Any) -> np.ndarray:
         """Probabilities, float32 [N, C], columns in the order of ``classes_``.
 
-        One thread at a time: the model is changed while it runs, to look at its lower layers. Several need a lock, or a
-        classifier each; ``jointune serve`` scores the posts of all its clients in one thread.
+        Nothing in the model is changed, so that several threads may predict at once.
 
         Args:
             posts: as for ``fit``; labels are not needed.
@@ -247,12 +157,12 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         """
         posts = self._fitted()._posts(posts)
         policy: OnBadImage = "missing" if self.on_bad_image == "missing" else "error"
-        self.problems_ = []
+        self.problems_: list[Problem] = []
         rows = [scored.probabilities for scored in self.score_stream(posts, policy, self.problems_, posts.name)]
         return np.stack(rows) if rows else np.zeros((0, len(self._fitted().classes_)), dtype=np.float32)
 
     def predict(self, posts: Any, abstain: float | None = None) -> np.ndarray:
-        """The most probable label of each post, of the type of ``classes_`` [N].
+        """Return the most probable label of each post, of the type of ``classes_`` [N].
 
         Args:
             posts: as for ``predict_proba``.
@@ -265,12 +175,12 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         """
         classes = self._fitted().classes_
         if abstain is None:
-            return classes[self.predict_proba(posts).argmax(1)]
+            return classes[self.predictor_.target.choose(self.predict_proba(posts))]
         if isinstance(abstain, bool) or not isinstance(abstain, int | float | np.number):
             raise SettingsError(f"abstain={abstain!r}: give a number", setting="abstain")
         least = least_confidence(self.calibration_, abstain, self._class_names)
         scores = self.predict_proba(posts)
-        return np.where(scores.max(1) >= least, classes.astype(object)[scores.argmax(1)], UNSURE)
+        return np.where(scores.max(1) >= least, classes.astype(object)[self.predictor_.target.choose(scores)], UNSURE)
 
     def score_stream(
         self,
@@ -283,23 +193,8 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         return self.predictor().stream(posts, on_bad_image, problems, name, self.batch_size, self.progress)
 
     def predictor(self) -> Predictor:
-        """The trained model with its preprocessing, as batch scoring and the service use it."""
-        model = self._fitted().model_
-
-        def run(batches: Iterable[Batch], count: int) -> np.ndarray:
-            return probabilities(model, batches, count, self._device)
-
-        bundle = self._bundle()
-        return Predictor(
-            self._class_names,
-            run,
-            self.text_,
-            self.image_,
-            self.read_image_text,
-            bundle.about(),
-            bundle.card(),
-            learned=self.learned_,
-        )
+        """Return the trained model with its preprocessing, as batch scoring and the service use it."""
+        return self._fitted().predictor_
 
     def evaluate(self, posts: Any, labels: Any = None) -> Metrics:
         """Score the classifier on labelled posts.
@@ -351,7 +246,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         """
         from jointune.utils.hub import local_folder
 
-        target = _usable_device(device)
+        target = usable_device(device)
         bundle = load_bundle(local_folder(path), fusion)
         with clear_build_errors(Path(path), "bundle"):
             # What only training needs may not be installed here.
@@ -366,9 +261,9 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             made = cls(**settings)
             made._name_classes(bundle.labels, bundle.label_dtype)
         made.data_, made.log_, made.notes_ = bundle.data, bundle.log, bundle.notes
-        made.text_fit_ = bundle.text_fit
-        made.loaded_metrics_, made.calibration_, made.learned_ = bundle.metrics, bundle.calibration, bundle.learned
-        made._adopt(bundle.model, bundle.text, bundle.image, bundle.encoders, target)
+        made.text_fit_, made.calibration_, made.learned_ = bundle.text_fit, bundle.calibration, bundle.learned
+        made.loaded_metrics_, made.encoders_ = bundle.metrics, bundle.encoders
+        made._predict_with(bundle.model.to(target).eval(), bundle.preprocessors, target)
         return made
 
     def push_to_hub(self, repository: str, private: bool = True, message: str = "Upload a jointune bundle") -> str:
@@ -381,10 +276,10 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         """
         from jointune.utils.hub import upload
 
-        return upload(self._bundle(), repository, private, message)
+        return upload(lambda folder: save_bundle(self._bundle(), folder), repository, private, message)
 
     def columns(self) -> Columns:
-        """Which column of data frames, mappings and files holds what."""
+        """Return the columns of data frames, mappings and files, by use."""
         return Columns(self.text_column, self.image_column, self.label_column, "split")
 
     def _note(self, *notes: str) -> None:
@@ -404,7 +299,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         return tags
 
     def _posts(self, posts: Any, labels: Any = None, labelled: bool = False) -> Posts:
-        """What the user gave, read by the settings that name columns."""
+        """Read posts by the settings that name columns."""
         return as_posts(posts, labels, self.columns(), labelled)
 
     def _name_classes(self, names: list[str], dtype: str | None) -> None:
@@ -417,16 +312,42 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             raise NotFittedError("this JointClassifier is not trained: call fit, or JointClassifier.load")
         return self
 
-    def _adopt(
-        self,
-        model: JointModel,
-        text: TextPreprocessor,
-        image: ImagePreprocessor,
-        encoders: dict[str, dict[str, Any]],
-        device: torch.device,
-    ) -> None:
-        self.model_, self.text_, self.image_, self.encoders_ = model.to(device).eval(), text, image, encoders
-        self._device = device
+    def _accelerator(self) -> Accelerator:
+        # In a post that lacks a modality its encoder gets no gradient, so that processes differ in what they use.
+        unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+        made = Accelerator(log_with=self.track, project_dir="." if self.track else None, kwargs_handlers=[unused])
+        if self.track:
+            made.init_trackers("jointune", config=loggable(self.get_params()))
+        return made
+
+    def _adopt(self, data: Prepared, trained: Trained) -> "JointClassifier":
+        """Take over the outcome of a run, and score the test posts."""
+        self._name_classes(data.target.labels, data.label_dtype)
+        self.data_, self.problems_, self.text_fit_ = data.counts, data.problems, data.text_fit
+        self.log_, self.trained_parameters_ = trained.log, trained.trained_parameters
+        self.metrics_, self.test_metrics_ = trained.metrics, None
+        self.calibration_: dict[str, Any] | None = trained.calibration.to_dict()
+        self.learned_: LearnedPosts | None = trained.learned
+        self.encoders_ = {name: loaded.description for name, loaded in data.modalities.items()}
+        self._note(*trained.notes)
+        preprocessors = {name: loaded.preprocessor for name, loaded in data.modalities.items()}
+        self._predict_with(trained.model, preprocessors, trained.device)
+        if data.test:
+            problems, notes = self.problems_, list[str]()
+            self.test_metrics_ = self._evaluate(data.test, "test", notes)
+            self.problems_ = problems + self.problems_
+            self._note(*notes)
+            self._predict_with(trained.model, preprocessors, trained.device)  # its card now has the test scores
+        return self
+
+    def _predict_with(self, model: JointModel, preprocessors: dict[str, Any], device: torch.device) -> None:
+        """Build the one predictor from a trained model."""
+        self.model_, self.preprocessors_ = model, preprocessors
+        target, bundle = SingleLabel(self._class_names), self._bundle()
+        backend = TorchBackend(model, target, device)
+        self.predictor_ = Predictor(
+            target, backend, preprocessors, bundle.about(), bundle.card(), learned=self.learned_
+        )
 
     def _bundle(self) -> Bundle:
         self._fitted()
@@ -447,8 +368,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             metrics = self.loaded_metrics_
         return Bundle(
             self.model_,
-            self.text_,
-            self.image_,
+            self.preprocessors_,
             self._class_names,
             self.encoders_,
             fusion,
@@ -463,193 +383,8 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             self.text_fit_,
         )
 
-    def _encoders(
-        self, kinds: tuple[str, ...]
-    ) -> tuple[
-        tuple[TextEncoder, TextPreprocessor, dict[str, Any]], tuple[ImageEncoder, ImagePreprocessor, dict[str, Any]]
-    ]:
-        """Both encoders, each with what prepares its input and what a bundle tells of it."""
-        text_encoder, text, text_description = load_text_encoder(self.text_encoder, self.max_tokens)
-        image_encoder, image, image_description = load_image_encoder(self.image_encoder)
-        for description in (text_description, image_description):
-            self.notes_ += description.pop("notes")
-        if self.read_image_text:
-            check_pairs(text_encoder, text, self.text_encoder)
-        if not self.image_margin:
-            image = image.without_margin()
-        return (text_encoder, replace(text, normalise=kinds), text_description), (
-            image_encoder,
-            image,
-            image_description,
-        )
-
-    def _choose_what_is_trained(self, *encoders: Encoder) -> list[Callable[[], None]]:
-        """Which weights of the encoders, and how; what makes them plain weights again after training."""
-        merges = []
-        for encoder in encoders:
-            if self.train_layers is not None:
-                encoder.freeze_lower(self.train_layers)
-            if self.probe:
-                encoder.look_below(spread_depths(encoder.model, self.probe_depths - 1))
-            if self.lora is not None and (merge := add_lora(encoder.model, self.lora)):
-                merges.append(merge)
-            if self.gradient_checkpointing:
-                recompute_layers(encoder.model)
-        if self.lora is not None and not merges:
-            raise SettingsError(
-                f"{setting('lora', self.lora)}: no layer that would be trained is linear",
-                "do without it",
-                setting="lora",
-            )
-        return merges
-
-    def _arrays(
-        self,
-        posts: Posts,
-        places: list[int | None],
-        store: ImageStore,
-        text: TextPreprocessor,
-        image: ImagePreprocessor,
-    ) -> TrainingSet:
-        tokens = encode_posts(posts, text, self.read_image_text)
-        hidden = {}
-        if self.read_image_text:
-            # A post that loses a modality for a step is what `without` makes of it.
-            hidden["tokens_without_image"] = encode_posts(posts.without("image"), text)
-            hidden["tokens_without_text"] = encode_posts(posts.without("text"), text, True)
-        return TrainingSet(tokens, places, store, class_numbers(posts, self._class_names), text, image, **hidden)
-
-    def _look_at_texts(self, training: TrainingSet, posts: Posts, text: TextPreprocessor) -> dict[str, Any] | None:
-        """See how the texts fit the text encoder, and note it where many do not."""
-        counter = TextFitCounter(text)
-        counter.add(training.tokens, posts)
-        fit = counter.result()
-        for note in fit.notes(self.text_encoder):
-            self._note(note)
-        return fit.to_dict()
-
-    def _run_frozen_layers(
-        self,
-        model: JointModel,
-        training: TrainingSet,
-        checking: TrainingSet,
-        config: Config,
-        device: torch.device,
-        bar: Bar,
-    ) -> None:
-        """Compute once what training would otherwise compute in each epoch."""
-        model.to(device)
-        run_frozen_layers(model, checking, config, device, bar)
-        # Texts vary with what is hidden where pictures are read too, and pictures with their random crops.
-        plain, image = not self.read_image_text, training.image
-        uncropped = not config.augment or image.size == image.resize
-        run_frozen_layers(model, training, config, device, bar, plain, uncropped, mirrored=config.augment)
-
-    def _calibrate(self, checking: TrainingSet, known: np.ndarray) -> list[str]:
-        """Fit the temperature on the validation posts, and score them with it.
-
-        Args:
-            checking: the validation posts.
-            known: ``Known`` of each from training, int [N].
-
-        Returns:
-            What to know before the scores are trusted.
-        """
-        # They were kept in the precision of training, which is not that of predictions.
-        checking.text_below = checking.image_below = None
-        scores = probabilities(self.model_, checking.in_order(self.batch_size), len(checking), self._device)
-        held = [
-            presence(tokens is not None, place is not None)
-            for tokens, place in zip(checking.tokens, checking.places, strict=True)
-        ]
-        calibration = calibrate(scores, checking.labels, held)
-        self.model_.temperature.fill_(calibration.temperature)
-        self.calibration_: dict[str, Any] | None = calibration.to_dict()
-        scores = at_temperature(scores, calibration.temperature)
-        self.metrics_ = compute_metrics(checking.labels, scores, self._class_names)
-
-        labels = self._class_names
-        answers = notes_on_answers(self.metrics_, "validation")
-        return answers + notes_on_known(known, checking.labels, scores, labels, "validation")
-
-    def _notes_on_few(self) -> list[str]:
-        """What is left open where validation or test posts are few, or lack a label."""
-        labels, rests = self._class_names, "the choice between weights, the temperature and `abstain` rest on them"
-        notes = notes_on_few("validation", self.data_["validation"], labels, rests)
-        if "test" in self.data_:
-            notes += notes_on_few("test", self.data_["test"], labels)
-        return notes
-
     def _evaluate(self, posts: Posts, part: str = "", notes: list[str] | None = None) -> Metrics:
         self.problems_ = []
         return evaluate_predictor(
             self.predictor(), posts, self.on_bad_image, self.problems_, self.batch_size, self.progress, part, notes
         )
-
-    def _class_weights(self, truth: np.ndarray) -> np.ndarray | None:
-        if self.class_weight is None:
-            return None
-        if self.class_weight == "balanced":
-            return len(truth) / (len(self.classes_) * np.bincount(truth, minlength=len(self.classes_)))
-        weights = {label_text(label): weight for label, weight in self.class_weight.items()}
-        unknown = set(weights) - set(self._class_names)
-        if unknown or not all(isinstance(weight, int | float) and 0 <= weight < np.inf for weight in weights.values()):
-            raise SettingsError(
-                f"class_weight={self.class_weight!r}: give 'balanced', or a weight for labels of the "
-                f"posts ({', '.join(self._class_names)})",
-                setting="class_weight",
-            )
-        return np.array([weights.get(label, 1.0) for label in self._class_names])
-
-    def _trained_parameters(self, model: JointModel, training: TrainingSet) -> int:
-        """Without epochs, only the probe is; and an encoder is not, whose modality no training post has."""
-        trained = ("probe.",) if not self.epochs else ("",)
-        unseen = tuple(
-            prefix
-            for prefix, seen in (("text_encoder.", training.tokens), ("image_encoder.", training.places))
-            if all(entry is None for entry in seen)
-        )
-        return sum(
-            parameter.numel()
-            for name, parameter in model.named_parameters()
-            if parameter.requires_grad and name.startswith(trained) and not name.startswith(unseen)
-        )
-
-    def _validate(self, model: JointModel, checking: TrainingSet, device: torch.device) -> Validation:
-        scores = probabilities(model, checking.in_order(self.batch_size), len(checking), device, self.precision)
-        metrics = compute_metrics(checking.labels, scores, self._class_names)
-        logged: dict[str, float] = {name: getattr(metrics, name) for name in METRICS}
-        # Small validation parts tie often; the likelihood then tells who is the surer of what is right.
-        likelihood = -logged["log_loss"]
-        score = (likelihood,) if self.metric == "log_loss" else (logged[self.metric], likelihood)
-        error = standard_error(self.metric, metrics, checking.labels, scores)
-        return Validation(score, error, logged, chosen_precision(device, self.precision))
-
-    def _checkpoints(self, folder: Path, posts: Posts, held: Posts, accelerator: Accelerator) -> Checkpoints:
-        """Where the state of the run is kept, and by what it is known again."""
-        if accelerator.is_main_process:
-            remove_leftovers(folder)
-        settings = loggable(self.get_params())
-        for name in ("progress", "track", "device", "text_column", "image_column", "label_column"):
-            settings.pop(name)
-        digests = {"training posts": posts_digest(posts), "validation posts": posts_digest(held)}
-        versions = {"jointune version": __version__, "torch version": str(torch.__version__)}
-        fingerprint = settings | digests | versions | {"number of processes": accelerator.num_processes}
-        return Checkpoints(folder, fingerprint)
-
-
-def _counts(posts: Posts) -> dict[str, int]:
-    return dict(Counter(str(post.label) for post in posts))
-
-
-def _usable_device(device: str | None) -> torch.device:
-    """The device to predict on; a GPU by default where there is one."""
-    try:
-        target = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.empty(0, device=target)
-    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as reason:
-        first = str(reason).strip().splitlines()[0]
-        raise SettingsError(
-            f"{setting('device', device)}: it cannot be used here: {first}", "choose another", setting="device"
-        ) from reason
-    return target

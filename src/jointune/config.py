@@ -186,6 +186,12 @@ class Config:
         "image", "Column of the images: paths, or bytes; '' (None in Python) for none.", panel="Columns"
     )
     label_column: str = _setting("label", "Column of the labels.", panel="Columns")
+    number_columns: Sequence[str] = _setting(
+        (), "Columns of numbers to learn from, beside text and image.", panel="Columns", metavar="COLUMN,..."
+    )
+    category_columns: Sequence[str] = _setting(
+        (), "Columns of categories to learn from, likewise.", panel="Columns", metavar="COLUMN,..."
+    )
 
     def validated(self) -> "Config":
         """Return a plain copy of the settings, NumPy's numbers as Python's, once all of them are possible.
@@ -260,12 +266,25 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     if "on_bad_image" in settings:
         valid_policy(settings["on_bad_image"])
     check_trackers(settings.get("track"))
+    _check_columns(settings)
     if settings.get("lora") is not None:
         check_installed("peft", "lora", setting("lora"))
     if settings.get("read_image_text"):
         check_ocr()
     if str(settings.get("image_encoder", "")).startswith("timm:"):
         check_installed("timm", "timm", setting("image_encoder", settings["image_encoder"]))
+
+
+def _check_columns(settings: Mapping[str, Any]) -> None:
+    taken = {settings.get(f"{kind}_column"): f"the column of the {kind}" for kind in ("text", "image", "label")}
+    for name in ("number_columns", "category_columns"):
+        columns = settings.get(name, ())
+        if isinstance(columns, str):
+            raise SettingsError(f"{setting(name, columns)}: give a list of columns", setting=name)
+        for column in columns:
+            if column in taken:
+                raise SettingsError(f"{setting(name, column)}: it is {taken[column]} already", setting=name)
+            taken[column] = "a column of fields"
 
 
 def check_names(names: Iterable[str]) -> None:

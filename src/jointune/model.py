@@ -1,43 +1,44 @@
 """Encoders, fusion and head as one module."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from jointune.encoders.encoder_output import EncoderOutput
-from jointune.encoders.image_encoder import ImageEncoder
-from jointune.encoders.text_encoder import TextEncoder
+from jointune.errors import TooLittleMemoryError
 from jointune.fusion.fused import Fused
-from jointune.fusion.registry import FusionFactory, make_fusion
+from jointune.fusion.registry import FusionFactory, make_fusion, only_text_and_image
 from jointune.fusion.single_stream import SingleStreamFusion
+from jointune.modalities.batch import Batch
+from jointune.utils.memory import freed_memory_kept
+
+_DTYPES = {np.dtype(np.float32): torch.float32, np.dtype(np.int16): torch.bfloat16}
+"""How activations are kept in arrays: NumPy has no bfloat16, so those are kept as their bits."""
 
 
 class Inputs(NamedTuple):
-    """A batch of B posts, of which Bt have a text and Bi a picture.
+    """A batch of B posts as tensors, of which Bm have modality m; see ``Batch``.
 
     Attributes:
-        present: which posts have a text and which a picture, bool [B, 2].
-        text: token ids and masks, int64 [Bt, L] each; None where no post has a text.
-        pixels: uint8 [Bi, H, W, 3]; None where no post has a picture, and where ``image_below`` is known.
-        text_below: the states of the texts at the boundary of the text encoder's trained layers, float [Bt, L, ...];
-            None where they are not known.
-        image_below: likewise those of the pictures, float [Bi, ...].
+        present: which modalities each post has, bool [B, M].
+        inputs: by modality, the inputs of its encoder by name, [Bm, ...]; no entry where there are none.
+        activations: by modality, those of the encoder's frozen layers, [Bm, ...], where they are known.
     """
 
     present: Tensor
-    text: Mapping[str, Tensor] | None
-    pixels: Tensor | None
-    text_below: Tensor | None = None
-    image_below: Tensor | None = None
+    inputs: Mapping[str, Mapping[str, Tensor]]
+    activations: Mapping[str, Tensor] = {}
 
 
 class Outputs(NamedTuple):
-    """What the model says of B posts.
+    """The model's outputs for B posts.
 
     Attributes:
-        logits: float [B, labels].
+        logits: float [B, C].
         loss: the fusion's own loss, a scalar; None where it has none.
     """
 
@@ -46,146 +47,209 @@ class Outputs(NamedTuple):
 
 
 class LinearProbe(nn.Module):
-    """Logits straight from the pooled vectors of both encoders, beside what fusion and head say.
+    """Logits straight from the pooled vectors of all encoders, added to those of fusion and head.
 
     ``training/probe.py`` finds its weights with frozen encoders, so that fine-tuning starts from there rather than
     from a random head, which would distort the encoders (Kumar et al., 2022, arXiv 2202.10054).
 
     Args:
-        dim: width of the summaries of both modalities together.
-        labels: their number.
+        dim: the width of the summaries of all modalities together.
+        outputs: the number of logits, C.
     """
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, dim: int, labels: int) -> None:
+    def __init__(self, dim: int, outputs: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(dim))
         self.register_buffer("scale", torch.ones(dim))
-        self.linear = nn.Linear(dim, labels)
+        self.linear = nn.Linear(dim, outputs)
 
-    def forward(self, text: Tensor, image: Tensor) -> Tensor:
-        """Both modalities' ``EncoderOutput.summary`` to logits [B, labels]."""
-        return self.linear((torch.cat([text, image], dim=-1) - self.mean) / self.scale)
+    def forward(self, outputs: Iterable[EncoderOutput]) -> Tensor:
+        """Return logits [B, C] from each modality's ``EncoderOutput.summary``."""
+        return self.linear((torch.cat([output.summary for output in outputs], dim=-1) - self.mean) / self.scale)
 
 
 class JointModel(nn.Module):
-    """A text encoder, an image encoder, a fusion and a linear head, trained end to end.
+    """One encoder per modality, a fusion and a linear head, trained end to end.
 
-    The encoders see only the posts that have their modality. Elsewhere a learned embedding stands in, as one token and
-    as the pooled vector. Batch normalisation keeps its pre-trained statistics: a post's logits do not depend on the
+    The encoders see only the posts that have their modality. A learned vector replaces a missing one, as its only token
+    and as its pooled vector. Batch normalisation keeps its pre-trained statistics: a post's logits do not depend on the
     other posts of its batch.
 
+    Args:
+        encoders: by modality, in the order of the columns of ``Inputs.present``.
+        fusion: of all of them.
+        outputs: the number of logits, C.
+        probe: whether a linear probe stands beside fusion and head.
+
     Attributes:
-        temperature: what the logits are divided by, a scalar; 1 until the trained model is calibrated.
+        missing: by modality, the vector that replaces ``EncoderOutput.summary`` of a missing one.
+        temperature: the logits are divided by it, a scalar; 1 until the trained model is calibrated.
+        uses_activations: whether ``Inputs.activations`` can replace ``Inputs.inputs``.
     """
 
     temperature: Tensor
-    takes_states = True
-    """Whether ``Inputs.text_below`` and ``Inputs.image_below`` are enough to it."""
+    uses_activations = True
 
-    def __init__(self, text: TextEncoder, image: ImageEncoder, fusion: Any, labels: int, probe: bool = False) -> None:
+    def __init__(self, encoders: Mapping[str, Any], fusion: Any, outputs: int, probe: bool = False) -> None:
         super().__init__()
-        self.text_encoder = text
-        self.image_encoder = image
+        self.encoders = nn.ModuleDict(encoders)
         self.fusion = fusion
-        self.head = nn.Linear(fusion.dim, labels)
-        self.probe = LinearProbe(text.width + image.width, labels) if probe else None
-        self.missing_text = nn.Parameter(torch.zeros(text.width))
-        self.missing_image = nn.Parameter(torch.zeros(image.width))
+        self.head = nn.Linear(fusion.dim, outputs)
+        self.probe = LinearProbe(sum(encoder.width for encoder in encoders.values()), outputs) if probe else None
+        self.missing = nn.ParameterDict(
+            {name: nn.Parameter(torch.zeros(encoder.width)) for name, encoder in encoders.items()}
+        )
         self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, inputs: Inputs) -> Outputs:
-        """Logits, and the fusion's own loss where it has one."""
-        text, image = self.text_states(inputs), self.image_states(inputs)
-        fused = self.fusion(text, image, inputs.present)
+        """Return logits, and the fusion's own loss where it has one."""
+        outputs = {name: self.output_of(name, inputs) for name in self.encoders}
+        fused = self.fusion(outputs, inputs.present)
         vectors, loss = fused if isinstance(fused, Fused) else (fused, None)
         logits = self.head(vectors)
         if self.probe is not None:
-            logits = logits + self.probe(text.summary, image.summary)
+            logits = logits + self.probe(outputs.values())
         return Outputs(logits / self.temperature, loss)
 
-    def text_states(self, inputs: Inputs) -> EncoderOutput:
-        """EncoderOutput of every post's text; the learned embedding where a post has none."""
-        return _stand_in(self.encode_text(inputs), inputs.present[:, 0], self.missing_text, self.text_encoder.dim)
+    def each_encoder(self) -> list[Any]:
+        """Return the encoders in the order of the modalities."""
+        return list(self.encoders.values())
 
-    def image_states(self, inputs: Inputs) -> EncoderOutput:
-        """EncoderOutput of every post's picture, likewise."""
-        return _stand_in(self.encode_image(inputs), inputs.present[:, 1], self.missing_image, self.image_encoder.dim)
+    def output_of(self, modality: str, inputs: Inputs) -> EncoderOutput:
+        """Return the output of a modality's encoder for all B posts, with the learned vector where one lacks it."""
+        column = list(self.encoders).index(modality)
+        encoder: Any = self.encoders[modality]
+        return _fill_missing(
+            self.encode(modality, inputs), inputs.present[:, column], self.missing[modality], encoder.dim
+        )
 
-    def encode_text(self, inputs: Inputs) -> EncoderOutput | None:
-        """EncoderOutput of the Bt texts; None where there are none."""
-        if inputs.text is None:
-            return None
-        if inputs.text_below is not None:
-            return self.text_encoder.above(inputs.text_below, inputs.text)
-        states: EncoderOutput = self.text_encoder(inputs.text)
-        return states
-
-    def encode_image(self, inputs: Inputs) -> EncoderOutput | None:
-        """EncoderOutput of the Bi pictures; None where there are none."""
-        if inputs.image_below is not None:
-            return self.image_encoder.above(inputs.image_below)
-        states: EncoderOutput | None = self.image_encoder(inputs.pixels) if inputs.pixels is not None else None
-        return states
+    def encode(self, modality: str, inputs: Inputs) -> EncoderOutput | None:
+        """Return the output of a modality's encoder for the Bm posts that have it; None where none has."""
+        encoder: Any = self.encoders[modality]
+        arrays = inputs.inputs.get(modality)
+        if modality in inputs.activations:
+            return encoder.resume(inputs.activations[modality], arrays)
+        return None if arrays is None else encoder(arrays)
 
     def train(self, mode: bool = True) -> "JointModel":
-        """Training mode for all but batch normalisation and what is not trained."""
+        """Set training mode for all but batch normalisation and frozen modules."""
         super().train(mode)
-        if not mode:
-            return self
-        for module in self.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm) or _is_frozen(module):
-                module.eval()
+        if mode:
+            for module in self.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm) or _is_frozen(module):
+                    module.eval()
         return self
 
 
 class SingleStreamModel(JointModel):
-    """The same, but pictures enter the layers of the text encoder as tokens: see ``fusion/single_stream.py``.
+    """A model whose images enter the layers of the text encoder as tokens; see ``fusion/single_stream.py``.
 
-    With a probe, texts also pass the text encoder alone, since the probe knows no other states of them.
+    With a probe, texts also pass the text encoder alone, since the probe is fitted to those outputs.
     """
 
-    takes_states = False
-
-    def __init__(self, text: TextEncoder, image: ImageEncoder, labels: int, probe: bool = False) -> None:
-        fusion = SingleStreamFusion(text.dim, image.dim, text.word_dim, text.picture_dim)
-        super().__init__(text, image, fusion, labels, probe)
+    uses_activations = False
 
     def forward(self, inputs: Inputs) -> Outputs:
-        """Logits; this fusion has no loss of its own."""
-        words = self.text_encoder.embed(inputs.text) if inputs.text is not None else None
-        missing = self.fusion.missing_word(self.missing_text[: self.text_encoder.dim])
-        words = _stand_in(words, inputs.present[:, 0], missing, len(missing))
-        image = self.image_states(inputs)
-        picture = self.fusion.picture_tokens(image)
-        joined = self.text_encoder.forward_with_picture(words, picture, image.mask)
+        """Return logits; this fusion has no loss of its own."""
+        encoder: Any = self.encoders["text"]
+        texts = inputs.inputs.get("text")
+        words = encoder.embed(texts) if texts is not None else None
+        missing = self.fusion.missing_word(self.missing["text"][: encoder.dim])
+        words = _fill_missing(words, inputs.present[:, 0], missing, len(missing))
+        image = self.output_of("image", inputs)
+        joined = encoder.forward_with_picture(words, self.fusion.picture_tokens(image), image.mask)
         logits = self.head(self.fusion(joined))
         if self.probe is not None:
-            logits = logits + self.probe(self.text_states(inputs).summary, image.summary)
+            logits = logits + self.probe((self.output_of("text", inputs), image))
         return Outputs(logits / self.temperature)
 
 
 def make_model(
-    text: TextEncoder, image: ImageEncoder, fusion: str | FusionFactory, labels: int, probe: bool = False
+    encoders: Mapping[str, Any], fusion: str | FusionFactory, outputs: int, probe: bool = False
 ) -> JointModel:
     """Put a model together.
 
     Args:
-        text: the text encoder.
-        image: the image encoder.
+        encoders: by modality.
         fusion: its name, or one's own factory.
-        labels: their number.
+        outputs: the number of logits.
         probe: whether a linear probe stands beside fusion and head.
 
     Raises:
-        SettingsError: there is no such fusion, or what the factory made is none.
+        SettingsError: there is no such fusion, it does not take these modalities, or the factory made none.
         EncoderError: the fusion is single-stream, and the text encoder takes no picture tokens.
     """
+    dims = {name: encoder.dim for name, encoder in encoders.items()}
     if fusion in ("single-stream", SingleStreamFusion):
-        return SingleStreamModel(text, image, labels, probe)
-    return JointModel(text, image, make_fusion(fusion, text.dim, image.dim), labels, probe)
+        only_text_and_image("single-stream", dims)
+        text = encoders["text"]
+        made = SingleStreamFusion(text.dim, encoders["image"].dim, text.word_dim, text.picture_dim)
+        return SingleStreamModel(encoders, made, outputs, probe)
+    return JointModel(encoders, make_fusion(fusion, dims), outputs, probe)
+
+
+def to_inputs(batch: Batch, device: torch.device) -> Inputs:
+    """Return a batch as tensors on ``device``."""
+
+    def tensor(array: np.ndarray) -> Tensor:
+        made = torch.from_numpy(array)
+        return made.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else made.to(device)
+
+    return Inputs(
+        tensor(batch.present),
+        {name: {key: tensor(array) for key, array in arrays.items()} for name, arrays in batch.inputs.items()},
+        {name: tensor(array).view(_DTYPES[array.dtype]) for name, array in batch.activations.items()},
+    )
+
+
+def supports_bf16(device: torch.device) -> bool:
+    """Return whether ``device`` computes in bfloat16 natively, so that it is faster there."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())
+
+
+def chosen_precision(device: torch.device, precision: str) -> str:
+    """Return ``bf16`` or ``fp32``: for ``auto``, what is faster on ``device``."""
+    if precision == "auto":
+        return "bf16" if supports_bf16(device) else "fp32"
+    return precision
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Return mixed precision for ``bf16``, nothing for ``fp32``; see ``chosen_precision``."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=chosen_precision(device, precision) == "bf16")
+
+
+@contextmanager
+def evaluating(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Put the model into evaluation mode, and back into its own at the end.
+
+    A model that is in evaluation mode already is not touched, so that several threads can use it at once.
+
+    Args:
+        model: on ``device``.
+        device: named where it has too little memory.
+
+    Raises:
+        TooLittleMemoryError: the posts given at once are too many for it.
+    """
+    training = model.training
+    if training:
+        model.eval()
+    try:
+        with freed_memory_kept():
+            yield
+    except torch.OutOfMemoryError as error:
+        raise TooLittleMemoryError(
+            f"{device} has too little memory to run so many posts at once", "set a lower batch_size"
+        ) from error
+    finally:
+        if training:
+            model.train(training)
 
 
 def _is_frozen(module: nn.Module) -> bool:
@@ -193,36 +257,38 @@ def _is_frozen(module: nn.Module) -> bool:
     return bool(flags) and not any(flags)
 
 
-def _stand_in(states: EncoderOutput | None, present: Tensor, missing: Tensor, dim: int) -> EncoderOutput:
-    """Spread the states of the posts that have the modality over all posts; ``missing`` elsewhere.
+def _fill_missing(output: EncoderOutput | None, present: Tensor, missing: Tensor, dim: int) -> EncoderOutput:
+    """Spread the output for the posts that have a modality over all posts, with ``missing`` for the others.
 
     Args:
-        states: of the posts that have it; None where none has.
+        output: for the posts that have it; None where none has.
         present: which posts have it, bool [B].
-        missing: what stands for ``EncoderOutput.summary``, float [D + E].
+        missing: replaces ``EncoderOutput.summary``, float [D + E].
         dim: D.
     """
     # Sizes by `shape`, since `len` would fix them where an exported graph is to leave them open.
     posts = present.shape[0]
-    word, lower = missing[:dim], missing[dim:] if missing.shape[0] > dim else None
-    if states is None:
-        tokens = word.expand(posts, 1, dim)
+    token, hidden = missing[:dim], missing[dim:] if missing.shape[0] > dim else None
+    if output is None:
+        tokens = token.expand(posts, 1, dim)
         mask = tokens.new_ones((posts, 1), dtype=torch.bool)
-        return EncoderOutput(tokens, mask, word.expand(posts, dim), None if lower is None else lower.expand(posts, -1))
-    if states.pooled.shape[0] == posts:
-        return states
-    length, dtype = states.tokens.shape[1], states.tokens.dtype
-    place = torch.where(present, present.cumsum(0) - 1, states.pooled.shape[0])
-    absent = word.to(dtype).expand(1, length, dim)
+        return EncoderOutput(
+            tokens, mask, token.expand(posts, dim), None if hidden is None else hidden.expand(posts, -1)
+        )
+    if output.pooled.shape[0] == posts:
+        return output
+    length, dtype = output.tokens.shape[1], output.tokens.dtype
+    place = torch.where(present, present.cumsum(0) - 1, output.pooled.shape[0])
+    absent = token.to(dtype).expand(1, length, dim)
     absent_mask = torch.zeros((1, length), dtype=torch.bool, device=missing.device)
     absent_mask[:, 0] = True
 
-    def spread(rows: Tensor, stand_in: Tensor) -> Tensor:
-        return torch.cat([rows, stand_in.to(rows.dtype)])[place]
+    def spread(rows: Tensor, replacement: Tensor) -> Tensor:
+        return torch.cat([rows, replacement.to(rows.dtype)])[place]
 
     return EncoderOutput(
-        spread(states.tokens, absent),
-        spread(states.mask, absent_mask),
-        spread(states.pooled, word[None]),
-        None if states.lower is None or lower is None else spread(states.lower, lower[None]),
+        spread(output.tokens, absent),
+        spread(output.mask, absent_mask),
+        spread(output.pooled, token[None]),
+        None if output.hidden is None or hidden is None else spread(output.hidden, hidden[None]),
     )

@@ -15,9 +15,9 @@ pytestmark = [pytest.mark.attack, *LEAVES_OPEN]
 
 
 @pytest.fixture
-def client(tmp_path, monkeypatch):
+def client(tmp_path):
     hosts = frozenset({"localhost", "models.example.org"})
-    with shown_page(make_predictor(), tmp_path, monkeypatch, hosts=hosts) as client:
+    with shown_page(make_predictor(), tmp_path, hosts=hosts) as client:
         yield client
 
 
@@ -40,6 +40,7 @@ def ask(client):
 def no_network(monkeypatch):
     """Notes what is looked up or connected to."""
     sought = []
+    # Whatever gradio would connect to, by whichever library, is looked up by this.
     monkeypatch.setattr(socket, "getaddrinfo", lambda host, *_, **__: sought.append(host) or [])
     return sought
 

@@ -18,8 +18,7 @@ from PIL import Image
 
 from jointune.data.image_file import ImageError
 from jointune.modalities.image.open import open_image
-from jointune.serve.addresses import is_public
-from jointune.serve.fetch import Fetcher
+from jointune.serve.fetch import Fetcher, is_public
 from jointune.serve.refusal import Refused
 from serve.conftest import file_of, running, service  # noqa: F401 - fixtures
 
@@ -251,8 +250,8 @@ def test_special_addresses_are_no_public_ones_whatever_python_says(address):
     assert not is_public(address)
 
 
-def test_port_0_is_no_other_port(monkeypatch):
-    monkeypatch.setattr(socket, "create_connection", lambda *_, **__: pytest.fail("it connected"))
+def test_port_0_is_no_other_port():
+    fetch = Fetcher(100, connect=lambda *_, **__: pytest.fail("it connected"))
     for url in ("http://93.184.216.34:0/a.png", "https://93.184.216.34:0/", "http://93.184.216.34:00/"):
         with pytest.raises(Refused, match="port 0"):
-            Fetcher(100)(url)
+            fetch(url)

@@ -24,8 +24,8 @@ from jointune.data.read import Columns, PostsFile
 from jointune.data.split import split_posts
 from jointune.errors import JointuneError, PostsError
 from jointune.modalities.image.open import open_image
-from jointune.ui.archive import Archive
-from jointune.ui.batch_scoring import score_table
+from jointune.ui.many_posts import score_table
+from jointune.ui.uploads import Archive
 
 pytestmark = pytest.mark.attack
 

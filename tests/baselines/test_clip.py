@@ -47,7 +47,7 @@ def test_the_fusion_starts_from_the_cosines_of_the_checkpoint(dual):
     fusion = FromCheckpoint(dual)(*towers).eval()
     text, preprocessor, _ = load_text_encoder(dual)
     image = load_image_encoder(dual)[0].eval()
-    tokens = {name: torch.from_numpy(row) for name, row in preprocessor.pad(preprocessor.encode(["good"])).items()}
+    tokens = {name: torch.from_numpy(row) for name, row in preprocessor.collate(preprocessor.encode(["good"])).items()}
     pixels = torch.randint(0, 256, (1, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     model = t.AutoModel.from_pretrained(dual).eval()
     with torch.no_grad():

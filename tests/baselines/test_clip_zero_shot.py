@@ -59,7 +59,7 @@ def test_a_picture_alone_is_scored_as_the_checkpoint_scores_it(dual, posts_csv):
     classifier = ClipZeroShot(dual, prompts).fit(read_posts(posts_csv))
     generator = np.random.default_rng(0)
     pixels = generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)
-    tokens = classifier.text_.pad(classifier.text_.encode(list(prompts.values())))
+    tokens = classifier.text_.collate(classifier.text_.encode(list(prompts.values())))
     inputs = {name: torch.from_numpy(tokens[name]) for name in classifier.text_.inputs}
     processor = t.AutoImageProcessor.from_pretrained(dual, backend="pil")
     with torch.no_grad():

@@ -40,7 +40,7 @@ def save(folder, config):
 
 
 def states(encoder, preprocessor, texts):
-    batch = preprocessor.pad(preprocessor.encode(texts))
+    batch = preprocessor.collate(preprocessor.encode(texts))
     with torch.no_grad():
         return encoder.eval()({name: torch.from_numpy(values) for name, values in batch.items()})
 

@@ -1,77 +1,74 @@
-"""An encoder in two parts gives what it gives in one."""
+"""An encoder in two parts returns what it returns in one."""
 
 import pytest
 import torch
 import transformers as t
 
 from helpers.small_models import CONFIGS, SMALL, WORDS, inputs_of, make
-from jointune.encoders.frozen_split import find_boundary
+from jointune.encoders.frozen_split import find_split
 from jointune.encoders.layers import freeze_lower, layers_of
+
+
+def runs(inputs):
+    return lambda model: model(**inputs).last_hidden_state
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize("keep", [1, 2])
-def test_below_and_above_give_the_whole(name, keep):
+def test_both_parts_return_what_the_whole_returns(name, keep):
     model = make(name).eval()
-    inputs = inputs_of(model)
-
-    def run():
-        return model(**inputs).last_hidden_state
-
+    run = runs(inputs_of(model))
     freeze_lower(model, keep, run)
-    boundary = find_boundary(model, run)
-    assert boundary is not None
-    states = boundary.below(run)
-    assert not states.requires_grad
+    split = find_split(model, run)
+    assert split is not None
+    activations = split.activations(model, run)
+    assert not activations.requires_grad
     ran = []
     layers_of(model)[0].register_forward_hook(lambda *_: ran.append(1))
-    with boundary.given(states):
-        assert torch.equal(run(), model(**inputs).last_hidden_state)
-        assert ran == []
-        run().sum().backward()
-    assert torch.equal(run(), model(**inputs).last_hidden_state)
-    assert ran, "the model is whole again"
+    resumed = run(split.upper(model, activations))
+    assert ran == []
+    assert torch.equal(resumed, run(model))
+    assert ran, "the model itself has not changed"
+    resumed.sum().backward()
     assert any(parameter.grad is not None for parameter in layers_of(model)[-1].parameters())
 
 
-def test_there_is_none_where_all_is_trained():
+def test_there_is_no_split_if_all_layers_are_trained():
     model = make("bert")
-    run = lambda: model(**inputs).last_hidden_state  # noqa: E731
-    inputs = inputs_of(model)
+    run = runs(inputs_of(model))
     freeze_lower(model, 3, run)
-    assert find_boundary(model, run) is None
+    assert find_split(model, run) is None
 
 
-def test_where_none_is_trained_all_but_the_last_layer_is_below():
+def test_if_no_layer_is_trained_the_last_one_is_the_upper_part():
     model = make("bert").eval()
-    run = lambda: model(**inputs).last_hidden_state  # noqa: E731
-    inputs = inputs_of(model)
+    run = runs(inputs_of(model))
     freeze_lower(model, 0, run)
-    boundary = find_boundary(model, run)
+    split = find_split(model, run)
+    activations = split.activations(model, run)
     ran = []
     for layer in layers_of(model):
         layer.register_forward_hook(lambda layer, *_: ran.append(layer))
-    with boundary.given(boundary.below(run)):
-        ran.clear()
-        run()
+    run(split.upper(model, activations))
     assert ran == [layers_of(model)[-1]]
 
 
-def test_there_is_none_where_the_upper_layers_need_more_than_states():
+def test_there_is_no_split_if_the_upper_layers_need_more_than_activations():
     config = t.T5Config(vocab_size=40, d_model=16, d_kv=8, d_ff=32, num_layers=3, num_heads=2)
     model = t.T5EncoderModel(config).get_encoder()
-    inputs = {"input_ids": torch.arange(5, 11)[None]}
-    run = lambda: model(**inputs).last_hidden_state  # noqa: E731
+    run = runs({"input_ids": torch.arange(5, 11)[None]})
     freeze_lower(model, 1, run)
-    assert find_boundary(model, run) is None
-    assert torch.isfinite(run()).all()
+    assert find_split(model, run) is None
+    assert torch.isfinite(run(model)).all()
 
 
-def test_the_mode_and_the_weights_stay():
+def test_mode_and_weights_stay():
     model = t.BertModel(t.BertConfig(**SMALL, **WORDS)).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    inputs = inputs_of(model)
-    freeze_lower(model, 1, lambda: model(**inputs))
-    find_boundary(model, lambda: model(**inputs).last_hidden_state)
+    run = runs(inputs_of(model))
+    freeze_lower(model, 1, run)
+    find_split(model, run)
     assert model.training
-    assert before.keys() == model.state_dict().keys()
+    after = model.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(value, after[name]) for name, value in before.items())

@@ -1,4 +1,4 @@
-"""Pooled states of layers below the last."""
+"""Pooled hidden states of lower layers."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 import transformers
 
 from jointune import JointClassifier
-from jointune.encoders.hidden_states import Depths, spread_depths
+from jointune.encoders.hidden_states import HiddenStates, spread_layers
 from jointune.errors import SettingsError
 
 
@@ -21,35 +21,34 @@ def eight_layers():
 
 
 def test_they_are_spread_over_the_layers_that_are_trained(eight_layers):
-    assert spread_depths(eight_layers, 0) == []
-    assert spread_depths(eight_layers, 1) == [3]
-    assert spread_depths(eight_layers, 3) == [1, 3, 5]
-    assert spread_depths(eight_layers, 99) == [0, 1, 2, 3, 4, 5, 6]
+    assert spread_layers(eight_layers, 0) == []
+    assert spread_layers(eight_layers, 1) == [3]
+    assert spread_layers(eight_layers, 3) == [1, 3, 5]
+    assert spread_layers(eight_layers, 99) == [0, 1, 2, 3, 4, 5, 6]
     for layer in eight_layers.encoder.layer[:4]:
         layer.requires_grad_(False)
     eight_layers.embeddings.requires_grad_(False)
-    assert spread_depths(eight_layers, 1) == [5]
-    assert spread_depths(eight_layers, 99) == [4, 5, 6]
-    assert spread_depths(torch.nn.Linear(2, 2), 2) == []
+    assert spread_layers(eight_layers, 1) == [5]
+    assert spread_layers(eight_layers, 99) == [4, 5, 6]
+    assert spread_layers(torch.nn.Linear(2, 2), 2) == []
 
 
 def test_they_are_the_means_over_real_tokens(eight_layers):
     ids = torch.tensor([[2, 7, 9, 3], [2, 8, 3, 0]])
     mask = ids > 0
 
-    def run():
-        return eight_layers(input_ids=ids, attention_mask=mask.long(), output_hidden_states=True)
+    def run(model):
+        return model(input_ids=ids, attention_mask=mask.long(), output_hidden_states=True)
 
-    depths = Depths(eight_layers, [1, 4], run)
-    assert depths.widths == (16, 16)
-    with depths.recorded(mask) as pooled:
-        states = run().hidden_states
-    for one, number in zip(pooled, (1, 4), strict=True):
-        kept = states[number + 1]
-        wanted = torch.stack([kept[0].mean(0), kept[1, :3].mean(0)])
-        torch.testing.assert_close(one, wanted)
-    run()
-    assert len(pooled) == 2, "recorded while active only"
+    hidden_states = HiddenStates(eight_layers, [1, 4], run)
+    assert hidden_states.widths == (16, 16)
+    recording, pooled = hidden_states.recording(eight_layers, mask)
+    run(recording)
+    states = run(eight_layers).hidden_states
+    for number in (1, 4):
+        own = states[number + 1]
+        torch.testing.assert_close(pooled[number], torch.stack([own[0].mean(0), own[1, :3].mean(0)]))
+    assert list(pooled) == [1, 4]
 
 
 @pytest.mark.parametrize(
@@ -75,8 +74,7 @@ def test_they_are_the_means_over_real_tokens(eight_layers):
 )
 def test_pictures_too(make, shape):
     model, pixels = make().eval(), torch.rand(2, 3, 32, 32)
-    depths = Depths(model, [0, 1], lambda: model(pixel_values=pixels))
-    assert depths.widths == shape
+    assert HiddenStates(model, [0, 1], lambda model: model(pixel_values=pixels)).widths == shape
 
 
 def test_channels_may_come_last():
@@ -86,9 +84,8 @@ def test_channels_may_come_last():
 
     layers = torch.nn.Sequential(Layer(), Layer(), Layer())
     states = torch.arange(2 * 4 * 4 * 3).view(2, 4, 4, 3).float()
-    depths = Depths(layers, [0], lambda: layers(states))
-    with depths.recorded() as pooled:
-        layers(states)
+    recording, pooled = HiddenStates(layers, [0], lambda model: model(states)).recording(layers)
+    recording(states)
     torch.testing.assert_close(pooled[0], states.mean((1, 2)) + 1)
 
 

@@ -71,7 +71,7 @@ def seen_by_model(encoder, preprocessor, image):
         lambda _, __, named: seen.append(named["pixel_values"]), with_kwargs=True
     )
     with torch.no_grad():
-        encoder(torch.from_numpy(preprocessor.crop(preprocessor.prepare(image))[None].copy()))
+        encoder({"pixels": torch.from_numpy(preprocessor.crop(preprocessor.prepare(image))[None].copy())})
     hook.remove()
     return seen[0][0].numpy()
 

@@ -25,7 +25,7 @@ def train_a_step(model):
 @pytest.mark.parametrize("keep", [1, 0.5])
 def test_only_the_upper_layers_and_what_follows_them_learn(name, keep):
     model = make(name)
-    freeze_lower(model, keep, lambda: model(**inputs_of(model)))
+    freeze_lower(model, keep, lambda model: model(**inputs_of(model)))
     layers = layers_of(model)
     assert len(layers) == 3
     trained = {1: 1, 0.5: 2}[keep]
@@ -40,7 +40,7 @@ def test_only_the_upper_layers_and_what_follows_them_learn(name, keep):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_no_gradient_is_computed_below(name):
     model = make(name)
-    freeze_lower(model, 1, lambda: model(**inputs_of(model)))
+    freeze_lower(model, 1, lambda model: model(**inputs_of(model)))
     seen = []
     layers_of(model)[1].register_forward_hook(
         lambda module, inputs, output: seen.append(output if isinstance(output, torch.Tensor) else output[0])
@@ -52,27 +52,27 @@ def test_no_gradient_is_computed_below(name):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_no_layer_may_be_trained_at_all(name):
     model = make(name)
-    freeze_lower(model, 0, lambda: model(**inputs_of(model)))
+    freeze_lower(model, 0, lambda model: model(**inputs_of(model)))
     assert not any(parameter.requires_grad for layer in layers_of(model) for parameter in layer.parameters())
 
 
 @pytest.mark.parametrize("keep", [3, 7, 0.99, 0.7])
 def test_all_layers_means_all_of_the_encoder(keep):
     model = make("bert")
-    freeze_lower(model, keep, lambda: model(**inputs_of(model)))
+    freeze_lower(model, keep, lambda model: model(**inputs_of(model)))
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
 def test_an_encoder_whose_layers_share_weights_is_trained_as_a_whole():
     model = t.AlbertModel(t.AlbertConfig(**SMALL, **WORDS, embedding_size=8), add_pooling_layer=False)
     assert layers_of(model) == []
-    freeze_lower(model, 1, lambda: model(**inputs_of(model)))
+    freeze_lower(model, 1, lambda model: model(**inputs_of(model)))
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
 def test_layers_are_told_apart_in_a_plain_sequence_too():
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 2))
-    freeze_lower(model, 2, lambda: model(torch.zeros(1, 2)))
+    freeze_lower(model, 2, lambda model: model(torch.zeros(1, 2)))
     assert [layer.weight.requires_grad for layer in model] == [False, True, True]
 
 

@@ -83,10 +83,10 @@ def test_text_encoder_of_any_family(name, tmp_path):
     encoder.eval()
     rows = preprocessor.encode(["good lunch today", "so", "the train was not very bad but awful " * 30])
     assert len(rows[2]) == preprocessor.max_tokens
-    batch = {key: torch.from_numpy(values) for key, values in preprocessor.pad(rows).items()}
+    batch = {key: torch.from_numpy(values) for key, values in preprocessor.collate(rows).items()}
     with torch.no_grad():
         states = encoder(batch)
-        alone = encoder({key: torch.from_numpy(values) for key, values in preprocessor.pad(rows[:1]).items()})
+        alone = encoder({key: torch.from_numpy(values) for key, values in preprocessor.collate(rows[:1]).items()})
     assert states.tokens.shape == (3, batch["input_ids"].shape[1], encoder.dim)
     assert states.pooled.shape == (3, encoder.dim)
     assert states.mask.sum(1).tolist() == [len(row) for row in rows]
@@ -111,7 +111,7 @@ def test_image_encoder_of_any_family(name, tmp_path):
     picture = Image.effect_mandelbrot((60, 44), (-2, -1.2, 1, 1.2), 60).convert("RGB")
     pixels = preprocessor.crop(preprocessor.prepare(picture))
     with torch.no_grad():
-        states = encoder(torch.from_numpy(np.stack([pixels, pixels])))
+        states = encoder({"pixels": torch.from_numpy(np.stack([pixels, pixels]))})
     assert states.pooled.shape == (2, encoder.dim)
     assert states.tokens.shape[0] == 2
     assert states.tokens.shape[2] == encoder.dim
@@ -127,7 +127,7 @@ def test_image_encoder_of_any_family(name, tmp_path):
 def test_siglip_text_is_padded_to_its_full_length(tmp_path):
     make_tokenizer_folder(tmp_path)
     _, preprocessor, _ = load_text_encoder(save(TEXT_MODELS["siglip"](), tmp_path))
-    assert preprocessor.pad(preprocessor.encode(["good"]))["input_ids"].shape == (1, 64)
+    assert preprocessor.collate(preprocessor.encode(["good"]))["input_ids"].shape == (1, 64)
     assert preprocessor.inputs == ("input_ids",)
 
 
@@ -144,7 +144,7 @@ def test_roberta_counts_positions_after_its_padding(tmp_path):
     encoder, preprocessor, _ = load_text_encoder(save(t.RobertaModel(config), tmp_path))
     assert preprocessor.max_tokens == 32
     rows = preprocessor.encode(["good " * 100])
-    encoder({key: torch.from_numpy(values) for key, values in preprocessor.pad(rows).items()})
+    encoder({key: torch.from_numpy(values) for key, values in preprocessor.collate(rows).items()})
 
 
 @pytest.mark.parametrize("load", [load_text_encoder, load_image_encoder])

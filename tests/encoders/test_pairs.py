@@ -6,8 +6,8 @@ import transformers as t
 from tokenizers.processors import ByteLevel, RobertaProcessing, TemplateProcessing
 
 from conftest import make_tokenizer_folder
+from jointune.encoders.checks import check_pairs
 from jointune.encoders.loading import load_text_encoder
-from jointune.encoders.text_preprocessing import check_pairs
 from jointune.errors import EncoderError, SettingsError
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}

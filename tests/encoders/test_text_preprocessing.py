@@ -48,7 +48,7 @@ def make_folder(tiny_text, tmp_path):
 
 
 def pooled(encoder, preprocessor, texts=TEXTS):
-    batch = preprocessor.pad(preprocessor.encode(texts))
+    batch = preprocessor.collate(preprocessor.encode(texts))
     with torch.no_grad():
         states = encoder.eval()({name: torch.from_numpy(values) for name, values in batch.items()})
     return states, states.pooled.numpy()

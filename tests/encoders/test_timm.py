@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from jointune.encoders.hidden_states import spread_depths
+from jointune.encoders.hidden_states import spread_layers
 from jointune.encoders.loading import build_image_encoder, load_image_encoder
 from jointune.errors import EncoderError, MissingExtraError
 
@@ -62,8 +62,8 @@ def test_architectures_train_and_are_built_again(name):
     assert found.pooled.shape == (2, encoder.dim)
     assert found.tokens.shape[::2] == (2, encoder.dim)
     encoder.freeze_lower(0.5)
-    encoder.look_below(spread_depths(encoder.model, 2))
-    encoder(pixels).summary.sum().backward()
+    encoder.use_hidden_layers(spread_layers(encoder.model, 2))
+    encoder({"pixels": pixels}).summary.sum().backward()
 
 
 @needs_timm

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import gammaln
 
-from jointune.evaluation.intervals import Z, effective_posts, f1_interval, f1_scores, score_interval, scores_of
+from jointune.evaluation.intervals import Z, effective_posts, f1_interval, score_interval
+from jointune.evaluation.scores import f1_scores, scores_of
 
 SHARES = np.unique(np.concatenate([np.linspace(0.5, 0.98, 97), np.linspace(0.98, 0.9995, 40)]))
 MANY = (26, 40, 47, 53, 60, 77, 100, 144, 200, 333, 500, 777, 1000)

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, log_loss, roc_auc_score
 
-from jointune.evaluation.intervals import bootstrap_confusions, f1_scores
 from jointune.evaluation.metrics import compute_metrics, expected_calibration_error, standard_error
+from jointune.evaluation.scores import bootstrap_confusions, f1_scores
 
 LABELS = ["a", "b", "c"]
 

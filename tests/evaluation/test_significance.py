@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jointune.errors import SettingsError
-from jointune.evaluation.intervals import f1_scores, score_interval
+from jointune.evaluation.intervals import score_interval
 from jointune.evaluation.metrics import compute_metrics
+from jointune.evaluation.scores import f1_scores
 from jointune.evaluation.significance import (
+    Run,
     corrected_resampled_test,
     estimate,
     estimates,
@@ -18,7 +20,6 @@ from jointune.evaluation.significance import (
     paired_difference,
     paired_differences,
 )
-from jointune.evaluation.variance import Run
 
 THREE = {"priors": (0.6, 0.3, 0.1), "by_class": (0.5, 0.0, -0.5)}
 

@@ -22,16 +22,17 @@ from jointune.export.agreement import (
 )
 from jointune.export.exporter import export, report_table
 from jointune.export.graph import quantize, write_graph
+from jointune.fusion.fused import Fused
 from jointune.fusion.registry import NAMED, make_fusion
-from jointune.inference.onnx_backend import GRAPH, VERIFIED, WEIGHTS, ExportedModel, load_exported, open_graph
+from jointune.inference.onnx_backend import GRAPH, VERIFIED, WEIGHTS, ExportedModel, load_exported
 from jointune.modalities.batch import collate
 
 
 def ready(classifier: JointClassifier) -> JointClassifier:
-    """The classifier with stand-ins that differ from zero and a temperature, as training leaves them."""
+    """The classifier with vectors for what is missing and a temperature, as training leaves them."""
     with torch.no_grad():
-        classifier.model_.missing_text.normal_()
-        classifier.model_.missing_image.normal_()
+        for vector in classifier.model_.missing.values():
+            vector.normal_()
         classifier.model_.temperature.fill_(1.5)
     return classifier
 
@@ -51,7 +52,7 @@ def mixes(posts: Posts) -> list[Posts]:
 
 def assert_same(classifier: JointClassifier, folder, posts: Posts, tolerance: float = 1e-4) -> None:
     predictor = classifier.predictor()
-    graph = ExportedModel(open_graph(folder / "model.onnx", threads=1), predictor.text, predictor.image)
+    graph = ExportedModel(folder / "model.onnx", predictor.target, predictor.preprocessors, threads=1)
     for part in mixes(posts):
         said = logits_on(part, predictor, {"torch": torch_logits(classifier.model_), "graph": graph.logits})
         np.testing.assert_allclose(said["graph"], said["torch"], atol=tolerance, rtol=1e-5)
@@ -65,28 +66,34 @@ def posts(posts_csv) -> Posts:
 class EveryFusion(torch.nn.Module):
     """All fusions side by side, and one of one's own: following the encoders takes seconds, each fusion none."""
 
-    def __init__(self, text_dim, image_dim):
+    def __init__(self, dims):
         super().__init__()
-        fusions = [*NAMED, SumFusion]
-        self.fusions = torch.nn.ModuleList(make_fusion(fusion, text_dim, image_dim) for fusion in fusions)
+        self.fusions = torch.nn.ModuleList(
+            make_fusion(fusion, dims) for fusion in (*NAMED, SumFusion) if fusion != ALONE
+        )
         self.dim = sum(fusion.dim for fusion in self.fusions)
 
-    def forward(self, *inputs):
-        return torch.cat([fusion(*inputs) for fusion in self.fusions], 1)
+    def forward(self, outputs, present):
+        joint = [fusion(outputs, present) for fusion in self.fusions]
+        return torch.cat([one.vectors if isinstance(one, Fused) else one for one in joint], 1)
 
 
-def test_every_fusion_and_ones_own(tiny_settings, posts_csv, posts, tmp_path):
-    classifier = fitted(tiny_settings, posts_csv, fusion=EveryFusion)
-    write_graph(classifier.model_, classifier.text_, classifier.image_, tmp_path / "model.onnx")
+ALONE = "single-stream"  # it is no module after the encoders, but changes one
+
+
+@pytest.mark.parametrize("fusion", [EveryFusion, ALONE])
+def test_every_fusion_and_ones_own(tiny_settings, posts_csv, posts, tmp_path, fusion):
+    classifier = fitted(tiny_settings, posts_csv, fusion=fusion)
+    write_graph(classifier.model_, classifier.predictor().preprocessors, tmp_path / "model.onnx")
     assert_same(classifier, tmp_path, posts)
 
 
 # Positions from the tokens, attention within windows, positions added to attention, texts of one length;
-# windows of pixels, convolutions, convolutions by channel, and a transformer. Other tests have BERT and ViT.
+# windows of pixels, convolutions of two kinds, and a transformer. Other tests have BERT and ViT.
 FAMILIES = [
     ("roberta", "swin", "cross-attention"),
     ("modernbert", "convnext", "mual"),
-    ("t5", "mobilenet_v2", "cross-attention"),
+    ("t5", "resnet", "cross-attention"),
     ("siglip", "siglip", "mual"),
 ]
 
@@ -101,15 +108,15 @@ def test_encoders_of_several_families(tiny_settings, posts_csv, posts, tmp_path,
     crop = {"crop_size": {"height": 32, "width": 32}} if getattr(processor(), "do_center_crop", False) else {}
     processor(size=size, **crop).save_pretrained(tmp_path / "eyes")
     classifier = fitted(tiny_settings, posts_csv, text_encoder=text, image_encoder=image, fusion=fusion)
-    write_graph(classifier.model_, classifier.text_, classifier.image_, tmp_path / "model.onnx")
+    write_graph(classifier.model_, classifier.predictor().preprocessors, tmp_path / "model.onnx")
     assert_same(classifier, tmp_path, posts)
 
 
 class UndecidedFusion(SumFusion):
     """What it does depends on values, which no graph can follow."""
 
-    def forward(self, *inputs):
-        joint = super().forward(*inputs)
+    def forward(self, outputs, present):
+        joint = super().forward(outputs, present)
         return joint if joint.sum() > 0 else -joint
 
 
@@ -141,7 +148,7 @@ def compared(classifier, posts, **graphs):
     """What ``export`` finds of graphs of this classifier."""
     predictor = classifier.predictor()
     runs = {
-        name: ExportedModel(open_graph(graph), predictor.text, predictor.image).logits for name, graph in graphs.items()
+        name: ExportedModel(graph, predictor.target, predictor.preprocessors).logits for name, graph in graphs.items()
     }
     return compare_with_torch(runs, classifier.model_, predictor, posts)
 
@@ -173,8 +180,8 @@ def test_int8_costs_a_little(exported_model, int8_graph, classifier, posts):
     [
         ("head.bias", 0.01, r"differs from torch's by 0.0\d+ on 12 posts, more than 0.001"),
         # These show only where something is missing.
-        ("missing_text", 1, "differs from torch's by"),
-        ("missing_image", 1, "differs from torch's by"),
+        ("missing.text", 1, "differs from torch's by"),
+        ("missing.image", 1, "differs from torch's by"),
     ],
 )
 def test_a_graph_that_says_something_else_is_refused(exported_model, classifier, posts, tmp_path, part, by, says):
@@ -222,6 +229,6 @@ def test_posts_with_labels_of_their_own_are_compared_without_scores(exported_mod
 
 def test_posts_with_neither_text_nor_picture_still_score(classifier, exported_model):
     predictor = classifier.predictor()
-    graph = ExportedModel(open_graph(exported_model / "model.onnx"), predictor.text, predictor.image)
-    batch = collate([0, 1], [None, None], [None, None], predictor.text)
+    graph = ExportedModel(exported_model / "model.onnx", predictor.target, predictor.preprocessors)
+    batch = collate([0, 1], {"text": [None, None], "image": [None, None]}, predictor.preprocessors)
     np.testing.assert_allclose(graph.logits(batch), torch_logits(classifier.model_)(batch), atol=1e-5)

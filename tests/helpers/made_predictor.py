@@ -10,6 +10,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from jointune.inference.predictor import Predictor
 from jointune.modalities.image.pixels import ImagePreprocessor
 from jointune.modalities.text.tokens import TextPreprocessor
+from jointune.targets.single_label import SingleLabel
 
 WORDS = "good bad fine awful happy sad lunch train sun rain".split()  # noqa: SIM905
 
@@ -33,19 +34,19 @@ def make_predictor(delay: float = 0.0, gate=None, sizes: list[int] | None = None
             if gate is not None:
                 assert gate.wait(20)
             time.sleep(delay)
-            texts = iter(() if batch.text is None else (batch.text["input_ids"] * batch.text["attention_mask"]).sum(1))
-            pictures = iter(() if batch.pixels is None else batch.pixels.reshape(len(batch.pixels), -1).mean(1))
-            for index, (text, picture) in zip(batch.indices, batch.present, strict=True):
-                logits[index, 0] = next(texts) / 10 if text else -1
-                logits[index, 1] = next(pictures) / 100 if picture else -1
+            tokens, image = batch.inputs.get("text"), batch.inputs.get("image")
+            texts = iter(() if tokens is None else (tokens["input_ids"] * tokens["attention_mask"]).sum(1))
+            images = iter(() if image is None else image["pixels"].mean((1, 2, 3)))
+            for index, (has_text, has_image) in zip(batch.indices, batch.present, strict=True):
+                logits[index, 0] = next(texts) / 10 if has_text else -1
+                logits[index, 1] = next(images) / 100 if has_image else -1
         powers = np.exp(logits)
         return (powers / powers.sum(1, keepdims=True)).astype(np.float32)
 
     return Predictor(
-        ["negative", "neutral", "positive"],
+        SingleLabel(["negative", "neutral", "positive"]),
         run,
-        TextPreprocessor(tokenizer, 32),
-        ImagePreprocessor((32, 32), (36, 36)),
+        {"text": TextPreprocessor(tokenizer, 32), "image": ImagePreprocessor((32, 32), (36, 36))},
         about={"made": True},
         card="# A made model",
     )

@@ -13,7 +13,8 @@ from helpers.made_predictor import make_predictor
 from jointune.errors import BundleError
 from jointune.serve.hosts import LOOPBACK
 from jointune.serve.limits import Limits
-from jointune.serve.server import Serving, bind, serve
+from jointune.serve.listen import bind
+from jointune.serve.server import Serving, serve
 
 
 def load(delay: float, broken: str | None):

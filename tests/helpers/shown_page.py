@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from jointune.ui.offline import load_gradio
+from jointune.ui.launch import gradio_folder, make_app
 
 LEAVES_OPEN = [  # gradio leaves sockets and event loops open
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -17,11 +17,7 @@ LEAVES_OPEN = [  # gradio leaves sockets and event loops open
 
 
 @contextmanager
-def shown_page(predictor: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, **arguments: Any) -> Iterator[TestClient]:
+def shown_page(predictor: Any, folder: Path, **arguments: Any) -> Iterator[TestClient]:
     """Ask the page of a model; ``arguments`` are those of ``make_app``."""
-    monkeypatch.setenv("GRADIO_TEMP_DIR", "")  # so that it is restored
-    load_gradio(folder)
-    from jointune.ui.launch import make_app
-
-    with TestClient(make_app(predictor, folder, **arguments), "http://localhost:7860") as client:
+    with gradio_folder(folder), TestClient(make_app(predictor, folder, **arguments), "http://localhost:7860") as client:
         yield client

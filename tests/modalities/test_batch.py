@@ -147,7 +147,7 @@ def test_modality_dropout_leaves_out_one_at_most_and_as_often_as_asked(tmp_path)
 
 def test_texts_are_cut_padded_and_masked(tmp_path):
     training = training_set(8, tmp_path)
-    batch = training.text.pad([Tokens(np.array([5, 6])), Tokens(np.array([7, 8, 9]))])
+    batch = training.text.collate([Tokens(np.array([5, 6])), Tokens(np.array([7, 8, 9]))])
     assert batch["input_ids"].tolist() == [[5, 6, 0], [7, 8, 9]]
     assert batch["attention_mask"].tolist() == [[1, 1, 0], [1, 1, 1]]
 

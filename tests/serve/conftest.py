@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import threading
+import time
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
@@ -25,6 +27,13 @@ def file_of(picture: Image.Image, form: str = "PNG") -> bytes:
     file = BytesIO()
     picture.save(file, form)
     return file.getvalue()
+
+
+def wait_for(condition) -> None:
+    until = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 @pytest.fixture(scope="session")
@@ -90,6 +99,12 @@ class Running:
 @pytest.fixture
 def running():
     """Starts a service in a process of its own: ``running(delay=0.1, limits={...}, workers=2)``."""
+    with running_services() as start:
+        yield start
+
+
+@contextmanager
+def running_services():
     started = []
 
     def start(**told):

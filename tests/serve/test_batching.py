@@ -4,17 +4,19 @@ import asyncio
 import threading
 import time
 from base64 import b64encode
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 import pytest
 from PIL import Image
 
 from helpers.made_predictor import make_predictor
-from jointune.modalities.image.open import open_image
-from jointune.serve import untrusted_images
+from jointune.modalities.image.pixels import ImagePreprocessor
 from jointune.serve.app import make_app
 from jointune.serve.limits import Limits
-from serve.conftest import file_of
+from jointune.serve.service_metrics import ServiceMetrics
+from serve.conftest import file_of, wait_for
 
 
 def ask(client, **post):
@@ -28,13 +30,6 @@ def held(gate, sizes, service, **limits):
     gate.clear()
     sizes.clear()
     return client
-
-
-def wait_for(condition) -> None:
-    until = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def test_what_waits_is_one_batch_and_everyone_gets_their_own(service):
@@ -84,21 +79,34 @@ def test_overload_is_refused_at_once_and_passes(service):
     assert "jointune_waiting_posts 0" in client.get("/metrics").text
 
 
-def test_large_pictures_keep_nobody_else_waiting(service, red, monkeypatch):
+@dataclass(frozen=True)
+class Watched(ImagePreprocessor):
+    """Calls a function with each image that is decoded."""
+
+    watch: Callable = lambda _: None
+
+    def prepare(self, image):
+        self.watch(image)
+        return super().prepare(image)
+
+
+def watching(watch):
+    """A predictor that decodes images as ``watch`` lets it."""
+    predictor = make_predictor()
+    return replace(predictor, image=Watched(predictor.image.size, predictor.image.resize, watch=watch))
+
+
+def test_large_pictures_keep_nobody_else_waiting(service, red):
     gate, inside, most = threading.Event(), [], []
 
-    def slow(content, at_least):
-        picture = open_image(content, at_least)
-        if picture.width == 50:
-            inside.append(content)
+    def slow(image):
+        if image.width == 50:
+            inside.append(image)
             most.append(len(inside))
             assert gate.wait(20)
             inside.pop()
-        return picture
 
-    monkeypatch.setattr(untrusted_images, "open_image", slow)
-    monkeypatch.setattr(untrusted_images, "_LARGE", 40 * 30)
-    client = service(decoders=2)
+    client = service(watching(slow), decoders=2, large_pixels=40 * 30)
     large = b64encode(file_of(Image.new("RGB", (50, 40)))).decode()
     small = b64encode(red).decode()
     with ThreadPoolExecutor(3) as pool:
@@ -112,27 +120,27 @@ def test_large_pictures_keep_nobody_else_waiting(service, red, monkeypatch):
     assert len(most) == 18
 
 
-def test_a_request_of_many_pictures_lets_others_in_between(service, monkeypatch):
+def test_a_request_of_many_pictures_lets_others_in_between(service):
     order, begun, gate = [], threading.Event(), threading.Event()
     many, one = (file_of(Image.new("RGB", size)) for size in ((21, 21), (23, 23)))
 
-    def told(content, at_least):
-        order.append(content)
-        begun.set()
-        assert content != many or gate.wait(20)
-        return open_image(content, at_least)
+    def slow(image):
+        order.append(image.width)
+        if image.width == 21:
+            begun.set()
+            assert gate.wait(20)
 
-    client = service(decoders=1)
-    monkeypatch.setattr(untrusted_images, "open_image", told)
+    client = service(watching(slow), decoders=1)
+    order.clear()  # of what it warmed up with
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(ask, client, posts=[{"image": b64encode(many).decode()}] * 20)
         assert begun.wait(20)
         second = pool.submit(ask, client, image=b64encode(one).decode())
         wait_for(lambda: "jointune_waiting_posts 21" in client.get("/metrics").text)
-        time.sleep(0.1)
+        assert ask(client).status_code == 200  # by then, the second one's image waits for the decoder
         gate.set()
         assert first.result().status_code == second.result().status_code == 200
-    assert order.index(one) < 3
+    assert order.index(23) < 3
 
 
 def test_an_answer_that_takes_too_long_is_given_up(service):
@@ -152,7 +160,8 @@ def test_an_answer_that_takes_too_long_is_given_up(service):
 def test_a_client_that_hangs_up_is_not_worked_for():
     gate, sizes = threading.Event(), []
     gate.set()
-    app = make_app(make_predictor(gate=gate, sizes=sizes), Limits(max_batch=1))
+    metrics = ServiceMetrics()
+    app = make_app(make_predictor(gate=gate, sizes=sizes), Limits(max_batch=1), metrics)
     scope = {
         "type": "http",
         "method": "POST",
@@ -182,15 +191,20 @@ def test_a_client_that_hangs_up_is_not_worked_for():
         await app({**scope, "state": {}}, receive, send)
         return sent
 
+    async def until(condition):
+        async with asyncio.timeout(10):
+            while not condition():
+                await asyncio.sleep(0.01)
+
     async def play():
         async with app.router.lifespan_context(app):
             gate.clear()
             sizes.clear()
             gone = asyncio.Event()
-            served, left = asyncio.create_task(request(asyncio.Event())), None
-            await asyncio.sleep(0.2)
+            served = asyncio.create_task(request(asyncio.Event()))
+            await until(lambda: sizes == [1])
             left = asyncio.create_task(request(gone))
-            await asyncio.sleep(0.2)
+            await until(lambda: "jointune_waiting_posts 2" in metrics.text())
             gone.set()
             assert await asyncio.wait_for(left, 2) == []
             gate.set()
@@ -201,7 +215,7 @@ def test_a_client_that_hangs_up_is_not_worked_for():
     asyncio.run(play())
 
 
-@pytest.mark.parametrize("limits", [{"queue": 63}, {"max_batch": 0}, {"timeout": -1}, {"bodies_bytes": 1}])
+@pytest.mark.parametrize("limits", [{"queue": 63}, {"max_batch": 0}, {"timeout": -1}])
 def test_limits_that_make_no_sense_are_refused(limits):
     from jointune.errors import SettingsError
 

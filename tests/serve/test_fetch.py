@@ -12,9 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from jointune.serve import fetch as home
-from jointune.serve.addresses import is_public
-from jointune.serve.fetch import Fetcher as OfWebPorts
+from jointune.serve.fetch import Fetcher as WebFetcher
+from jointune.serve.fetch import is_public
 from jointune.serve.refusal import Refused
 
 
@@ -110,7 +109,7 @@ def redirect(target):
 
 
 # The servers here listen wherever a port is free.
-Fetcher = partial(OfWebPorts, ports=range(65_536))
+Fetcher = partial(WebFetcher, ports=range(65_536))
 
 
 def loopback_alone(address):
@@ -169,9 +168,9 @@ def test_private_addresses_are_refused_before_anything_is_sent():
         "http://example.org:0x50/",
     ],
 )
-def test_other_addresses_are_refused(url, monkeypatch):
-    monkeypatch.setattr(home, "resolve", lambda host, port: pytest.fail("it was looked up"))
-    assert refusal(Fetcher(100), url).status == 422
+def test_other_addresses_are_refused(url):
+    fetcher = Fetcher(100, resolve=lambda host, port: pytest.fail("it was looked up"))
+    assert refusal(fetcher, url).status == 422
 
 
 def test_redirects_are_checked_again():
@@ -192,32 +191,36 @@ def test_redirects_are_checked_again():
             assert "redirects" in refusal(fetcher, url + "/nowhere").reason
 
 
-def test_other_ports_than_the_web_s_are_refused(monkeypatch):
+def test_other_ports_than_the_web_s_are_refused():
     asked = []
-    monkeypatch.setattr(home, "resolve", lambda host, port: asked.append(port) or [])
+    fetcher = WebFetcher(100, resolve=lambda host, port: asked.append(port) or [])
     for port in (22, 8080, 6379):
-        assert f"port {port}" in refusal(OfWebPorts(100), f"http://example.org:{port}/").reason
+        assert f"port {port}" in refusal(fetcher, f"http://example.org:{port}/").reason
     for url in ("http://example.org/", "https://example.org/", "https://example.org:80/"):
-        assert "not known" in refusal(OfWebPorts(100), url).reason
+        assert "not known" in refusal(fetcher, url).reason
     assert asked == [80, 443, 80]
 
 
-def test_one_private_address_among_public_ones_is_enough(monkeypatch):
-    monkeypatch.setattr(home, "resolve", lambda host, port: ["93.184.216.34", "10.0.0.1"])
-    monkeypatch.setattr(socket, "create_connection", lambda *a, **k: pytest.fail("it connected"))
-    assert "not public" in refusal(Fetcher(100), "http://example.org/").reason
-
-
-def test_the_connection_goes_to_the_address_that_was_checked(monkeypatch):
-    answers, connected = [["127.0.0.1"], ["10.0.0.1"]], []
-    monkeypatch.setattr(home, "resolve", lambda host, port: answers.pop(0))
-    connect = socket.create_connection
-    monkeypatch.setattr(
-        socket, "create_connection", lambda address, **k: (connected.append(address[0]), connect(address, **k))[1]
+def test_one_private_address_among_public_ones_is_enough():
+    fetcher = Fetcher(
+        100,
+        resolve=lambda host, port: ["93.184.216.34", "10.0.0.1"],
+        connect=lambda *_, **__: pytest.fail("it connected"),
     )
+    assert "not public" in refusal(fetcher, "http://example.org/").reason
+
+
+def test_the_connection_goes_to_the_address_that_was_checked():
+    answers, connected = [["127.0.0.1"], ["10.0.0.1"]], []
+
+    def connect(address, timeout):
+        connected.append(address[0])
+        return socket.create_connection(address, timeout)
+
+    fetcher = Fetcher(100, allowed=loopback_alone, resolve=lambda host, port: answers.pop(0), connect=connect)
     with site({"/x": b"found"}) as url:
         port = url.rsplit(":", 1)[1]
-        assert Fetcher(100, allowed=loopback_alone)(f"http://rebinding.example:{port}/x") == b"found"
+        assert fetcher(f"http://rebinding.example:{port}/x") == b"found"
     assert connected == ["127.0.0.1"]
     assert len(answers) == 1, "the name is looked up once"
 
@@ -265,16 +268,16 @@ def test_size_and_time_are_limited():
             assert_ends_in_time(fetcher, url + path)
 
 
-def test_size_and_time_are_limited_over_https(tls, monkeypatch):
+def test_size_and_time_are_limited_over_https(tls):
     shown, trusting = tls
-    monkeypatch.setattr(home, "resolve", lambda host, port: ["127.0.0.1"])
+    loopback = partial(Fetcher, 100, allowed=loopback_alone, resolve=lambda host, port: ["127.0.0.1"])
     with site({"/x": b"found", "/large": b"x" * 101, "/drip": drip, "/head": drip_head}, shown) as url:
-        fetcher = Fetcher(100, seconds=0.4, allowed=loopback_alone, secure=trusting)
+        fetcher = loopback(seconds=0.4, tls=trusting)
         assert fetcher(url + "/x") == b"found"
         assert refusal(fetcher, url + "/large").status == 413
         for path in ("/drip", "/head"):
             assert_ends_in_time(fetcher, url + path)
-        assert "SSL" in refusal(Fetcher(100, allowed=loopback_alone), url + "/x").reason
+        assert "SSL" in refusal(loopback(), url + "/x").reason
 
 
 def test_a_server_is_left_at_once_whatever_still_holds_the_refusal():

@@ -2,6 +2,8 @@
 
 import base64
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from helpers.made_predictor import make_predictor
 from helpers.odd_pictures import bomb, unusable, usable
 from jointune.data.post import Post
 from jointune.inference.load import load_predictor
-from serve.conftest import file_of
+from serve.conftest import file_of, wait_for
 
 EDGE = "edge"
 
@@ -149,8 +151,8 @@ def test_other_formats_are_refused(service, form):
 
 def test_large_pictures_are_refused(service, red):
     assert_refused(service().post("/predict", json={"image": encoded(bomb())}), 413, "pixels", "smaller")
-    assert_refused(service(picture_pixels=1199).post("/predict", json={"image": encoded(red)}), 413, "1,199 pixels")
-    assert service(picture_pixels=1200).post("/predict", json={"image": encoded(red)}).status_code == 200
+    assert_refused(service(image_pixels=1199).post("/predict", json={"image": encoded(red)}), 413, "1,199 pixels")
+    assert service(image_pixels=1200).post("/predict", json={"image": encoded(red)}).status_code == 200
     small = service(image_bytes=len(red) - 1)
     assert_refused(small.post("/predict", json={"image": encoded(red)}), 413, "bytes")
     assert service(image_bytes=len(red)).post("/predict", json={"image": encoded(red)}).status_code == 200
@@ -169,9 +171,17 @@ def test_large_bodies_are_refused(service):
 
 
 def test_too_many_bytes_at_a_time_are_refused(service):
-    client = service(body_bytes=1000, bodies_bytes=1000)
-    assert client.post("/predict", json={"text": "x" * 900}).status_code == 200
-    assert client.post("/predict", json={"text": "x" * 900}).status_code == 200  # what the first one held is free again
+    gate = threading.Event()
+    gate.set()
+    client = service(make_predictor(gate=gate), body_bytes=1000)
+    gate.clear()
+    with ThreadPoolExecutor(4) as pool:
+        held = [pool.submit(client.post, "/predict", json={"text": "x" * 900}) for _ in range(4)]
+        wait_for(lambda: "jointune_waiting_posts 4" in client.get("/metrics").text)
+        assert_refused(client.post("/predict", json={"text": "x" * 900}), 503, "too many large requests")
+        gate.set()
+        assert {answer.result().status_code for answer in held} == {200}
+    assert client.post("/predict", json={"text": "x" * 900}).status_code == 200  # what they held is free again
 
 
 def test_a_batch_that_fails_fails_alone(service):

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -16,8 +17,9 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from jointune.serve import server
 from jointune.serve.limits import Limits
+from jointune.serve.server import Worker, WorkerPlace
+from serve.conftest import running_services, wait_for
 
 
 def ask(running, body=b'{"text": "good"}', path="/predict"):
@@ -27,6 +29,13 @@ def ask(running, body=b'{"text": "good"}', path="/predict"):
             return response.status, json.load(response)
     except HTTPError as error:
         return error.code, json.load(error)
+
+
+def is_answered(running) -> bool:
+    try:
+        return ask(running)[0] == 200
+    except OSError:  # there are still too many connections
+        return False
 
 
 def connect(running) -> closing:
@@ -55,7 +64,7 @@ def test_sigterm_finishes_what_was_taken(running):
     one = running(delay=0.5, limits={"max_batch": 1})
     with ThreadPoolExecutor(4) as pool:
         answers = [pool.submit(ask, one) for _ in range(4)]
-        time.sleep(0.3)
+        wait_for(lambda: "jointune_waiting_posts 4" in read_metrics(one))
         one.terminate()
         began = time.monotonic()
         assert [answer.result()[0] for answer in answers] == [200] * 4
@@ -70,11 +79,10 @@ def test_several_workers_take_nothing_new_once_told_to_end(running):
     body = json.dumps({"posts": [{"text": "good"}] * 4}).encode()
     with ThreadPoolExecutor(1) as pool:
         answer = pool.submit(ask, one, body)
-        time.sleep(0.3)
+        wait_for(lambda: "jointune_waiting_posts 4" in read_metrics(one))
         one.terminate()
-        while takes_connections(one):
-            assert not answer.done()
-            time.sleep(0.05)
+        wait_for(lambda: answer.done() or not takes_connections(one))
+        assert not answer.done()
         assert answer.result()[0] == 200
     assert one.end() == 0
 
@@ -89,15 +97,22 @@ def test_a_client_that_does_not_finish_does_not_hold_up_the_end(running):
     with connect(one) as line, connect(one) as idle:
         line.sendall(HEAD + b"Content-Length: 100\r\n\r\n{")
         idle.sendall(HEAD)
-        time.sleep(0.2)
+        assert ask(one)[0] == 200  # by then, what the others sent was read
         began = time.monotonic()
         one.terminate()
         assert one.end() == 0
         assert time.monotonic() - began < 5
 
 
-def test_slow_heads_and_bodies_are_ended(running):
-    one = running(limits={"body_seconds": 0.6})
+@pytest.fixture(scope="module")
+def strict():
+    """A service with little patience, for small bodies."""
+    with running_services() as start:
+        yield start(limits={"body_seconds": 0.6, "body_bytes": 100_000})
+
+
+def test_slow_heads_and_bodies_are_ended(strict):
+    one = strict
     with connect(one) as head, connect(one) as body, connect(one) as second:
         body.sendall(HEAD + b"Content-Length: 100\r\n\r\n")
         second.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -122,8 +137,8 @@ def test_slow_heads_and_bodies_are_ended(running):
     assert ask(one)[0] == 200
 
 
-def test_too_large_bodies_are_refused_before_they_are_read(running):
-    one = running(limits={"body_bytes": 100_000})
+def test_too_large_bodies_are_refused_before_they_are_read(strict):
+    one = strict
     with connect(one) as line:
         line.sendall(HEAD + b"Content-Length: 1000000000\r\nExpect: 100-continue\r\n\r\n")
         answer = all_of(line)
@@ -144,21 +159,25 @@ def test_too_large_bodies_are_refused_before_they_are_read(running):
 def test_too_many_connections_are_closed(running):
     one = running(limits={"connections": 5})
     lines = [connect(one).thing for _ in range(9)]
-    time.sleep(0.3)
-    ended = 0
-    for line in lines:
-        line.settimeout(0.05)
-        try:
-            ended += line.recv(1) == b""
-        except TimeoutError:
-            pass
-        except ConnectionError:
-            ended += 1
-    assert ended == 4
+    ended = set()
+
+    def count_ended() -> int:
+        for line in lines:
+            line.settimeout(0.01)
+            try:
+                if line.recv(1) == b"":
+                    ended.add(line)
+            except TimeoutError:
+                pass
+            except ConnectionError:
+                ended.add(line)
+        return len(ended)
+
+    wait_for(lambda: count_ended() >= 4)
+    assert count_ended() == 4
     for line in lines:
         line.close()
-    time.sleep(0.1)
-    assert ask(one)[0] == 200
+    wait_for(lambda: is_answered(one))
 
 
 def test_overload_passes(running):
@@ -210,10 +229,7 @@ def test_several_workers_count_together_and_end_together(running):
     with ThreadPoolExecutor(4) as pool:
         assert {answer[0] for answer in pool.map(lambda _: ask(one), range(20))} == {200}
     counted = 'jointune_requests_total{route="/predict",status="200"} 20'
-    began = time.monotonic()
-    while counted not in (said := read_metrics(one)):  # a worker counts once it has answered
-        assert time.monotonic() - began < 10, said
-        time.sleep(0.05)
+    wait_for(lambda: counted in read_metrics(one))  # a worker counts once it has answered
     began = time.monotonic()
     one.terminate()
     assert one.end() == 0
@@ -246,10 +262,7 @@ def test_a_worker_that_dies_is_replaced(running):
     one = running(workers=2)
     workers = workers_of(one)
     os.kill(workers[0], signal.SIGKILL)
-    until = time.monotonic() + 20
-    while sum(line["event"] == "ready" for line in one.lines) < 3:
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    wait_for(lambda: sum(line["event"] == "ready" for line in one.lines) == 3)
     assert ask(one)[0] == 200
 
 
@@ -258,11 +271,8 @@ def test_workers_end_when_the_first_process_was_killed(running):
     workers = workers_of(one)
     one.process.kill()
     one.process.wait(20)
-    until = time.monotonic() + 20
     try:
-        while takes_connections(one):
-            assert time.monotonic() < until
-            time.sleep(0.05)
+        wait_for(lambda: not takes_connections(one))
     finally:
         for pid in workers:
             with suppress(ProcessLookupError):
@@ -270,23 +280,23 @@ def test_workers_end_when_the_first_process_was_killed(running):
 
 
 class Ended:
-    """A worker that was ready and has ended; its process and its event in one."""
+    """The process of a worker that was ready and has ended."""
 
     exitcode = -9
 
     def is_alive(self):
         return False
 
-    def is_set(self):
-        return True
 
-    def __iter__(self):
-        return iter((self, self))
+def place_of_ended_workers(on_start) -> WorkerPlace:
+    ready = threading.Event()
+    ready.set()
+    return WorkerPlace(0, lambda number: on_start() or Worker(Ended(), ready), 0.0)
 
 
 def test_workers_that_keep_ending_are_started_less_and_less_often():
     started, now = [], 0.0
-    place = server._Place(0, lambda number: started.append(now) or Ended(), 0.0)
+    place = place_of_ended_workers(lambda: started.append(now))
     while now < 200:
         now += 0.25
         place.tend(now)
@@ -297,7 +307,7 @@ def test_workers_that_keep_ending_are_started_less_and_less_often():
 
 def test_a_worker_that_ran_for_long_is_replaced_at_once():
     started = []
-    place = server._Place(0, lambda number: started.append(number) or Ended(), 0.0)
+    place = place_of_ended_workers(lambda: started.append(0))
     for hour in range(1, 6):
         place.tend(3600.0 * hour)
         place.tend(3600.0 * hour + 0.2)

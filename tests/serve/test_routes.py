@@ -9,7 +9,7 @@ import pytest
 
 from helpers.made_predictor import make_predictor
 from jointune import __version__
-from jointune.serve.counters import CELLS, Metrics
+from jointune.serve.service_metrics import CELLS, ServiceMetrics
 
 
 def test_health(service):
@@ -122,11 +122,12 @@ def test_the_metrics_count(service):
 
 
 def test_the_metrics_are_what_prometheus_reads():
-    metrics = Metrics([[0.0] * CELLS, [0.0] * CELLS], own=1)
-    metrics.request("/predict", 200, 0.03)
-    metrics.request("/predict", 418, 30.0)
-    metrics.batch(3)
-    metrics.batch(1000)
+    processes = [[0.0] * CELLS, [0.0] * CELLS]
+    metrics = ServiceMetrics(processes, own=1)
+    metrics.count_request("/predict", 200, 0.03)
+    metrics.count_request("/predict", 418, 30.0)
+    metrics.count_batch(3)
+    metrics.count_batch(1000)
     text = metrics.text()
     for line in text.splitlines():
         assert re.fullmatch(
@@ -139,8 +140,8 @@ def test_the_metrics_are_what_prometheus_reads():
     ]
     assert buckets == [0, 1, 1, 2]
     assert number(text, "jointune_batch_posts_sum") == 1003
-    other = Metrics(metrics._processes, own=0)
-    other.request("/predict", 200, 0.03)
+    other = ServiceMetrics(processes, own=0)
+    other.count_request("/predict", 200, 0.03)
     assert number(metrics.text(), 'jointune_requests_total{route="/predict",status="200"}') == 2
 
 
@@ -186,7 +187,7 @@ def test_the_description_is_true(service):
     form = predict["requestBody"]["content"]["multipart/form-data"]["example"]
     fields = {name: (None, value) for name, value in form.items()}
     assert client.post("/predict", files=fields).status_code == 200
-    assert described["components"]["schemas"]["GivenPosts"]["properties"]["posts"]["maxItems"] == 64
+    assert described["components"]["schemas"]["RequestPosts"]["properties"]["posts"]["maxItems"] == 64
 
 
 def test_not_ready_before_and_after(service):

@@ -8,7 +8,7 @@ import torch
 
 from conftest import make_tokenizer_folder
 from jointune import JointClassifier
-from jointune.encoders.frozen_split import Boundary
+from jointune.encoders.frozen_split import FrozenSplit
 from jointune.encoders.image_encoder import ImageEncoder
 from jointune.errors import OutputError
 from jointune.training import frozen_cache
@@ -37,8 +37,8 @@ def test_it_changes_nothing_but_the_time(deep, parts, monkeypatch, augment, prob
     training, held, test = parts
     settings = deep | {"augment": augment, "probe": probe, "modality_dropout": 0.4}
     calls = []
-    given = Boundary.given
-    monkeypatch.setattr(Boundary, "given", lambda self, states: calls.append(len(states)) or given(self, states))
+    upper = FrozenSplit.upper
+    monkeypatch.setattr(FrozenSplit, "upper", lambda split, model, a: calls.append(len(a)) or upper(split, model, a))
     stored = JointClassifier(**settings).fit(training, validation=held)
     assert sum(calls) > len(training)
     monkeypatch.setattr("jointune.classifier.run_frozen_layers", lambda *_, **__: None)
@@ -76,7 +76,7 @@ def test_an_encoder_that_pads_to_its_window_is_computed_whole(deep, parts, tmp_p
         LongformerModel(config, add_pooling_layer=False).save_pretrained(tmp_path)
     training, held, _ = (posts.without("image") for posts in parts)
     classifier = JointClassifier(**deep | {"text_encoder": str(tmp_path)}).fit(training, validation=held)
-    assert classifier.model_.text_encoder.boundary is None
+    assert classifier.model_.text_encoder.split is None
     texts = [{"text": "sun"}, {"text": "we had lunch and my train is so very late today"}]
     alone = np.concatenate([classifier.predict_proba([text]) for text in texts])
     np.testing.assert_allclose(classifier.predict_proba(texts), alone, atol=1e-5)
@@ -105,8 +105,8 @@ def test_pictures_are_run_twice_in_all_and_only_where_there_is_room(deep, parts,
     training, held, test = parts
     settings = deep | {"probe": False}
     run = []
-    below = ImageEncoder.below
-    monkeypatch.setattr(ImageEncoder, "below", lambda self, pixels: run.append(len(pixels)) or below(self, pixels))
+    activations = ImageEncoder.activations
+    monkeypatch.setattr(ImageEncoder, "activations", lambda self, px: run.append(len(px)) or activations(self, px))
     stored = JointClassifier(**settings).fit(training, validation=held)
     assert sum(run) == 2 * len(training) + len(held), "held-out pictures are not mirrored"
     run.clear()

@@ -62,11 +62,11 @@ class Interrupting:
     def __init__(self, at, action):
         self.calls, self.at, self.action = 0, at, action
 
-    def __call__(self, text_dim, image_dim):
+    def __call__(self, dims):
         self.calls += 1
         if self.calls == self.at + 1:
             self.action()
-        return SumFusion(text_dim, image_dim)
+        return SumFusion(dims)
 
 
 def raising(reason):

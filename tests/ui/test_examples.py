@@ -5,22 +5,22 @@ from PIL import Image
 
 from conftest import draw, write_rows
 from jointune.errors import PostsError
-from jointune.ui.examples import examples
+from jointune.ui.examples import choose_examples
 
 
 def test_a_model_of_sentiment_gets_demo_posts(tmp_path):
-    found = examples(["negative", "neutral", "positive"], tmp_path)
+    found = choose_examples(["negative", "neutral", "positive"], tmp_path)
     assert [example.text for example in found][-1] == "Best parking job ever, I am amazing."
     assert len(found) == 3
     for example in found:
-        with Image.open(example.picture) as picture:
-            assert picture.size == (240, 240)
-    assert {example.picture.parent for example in found} == {tmp_path}
-    assert len(examples(["Negative", "Positive"], tmp_path)) == 3
+        with Image.open(example.image) as image:
+            assert image.size == (240, 240)
+    assert {example.image.parent for example in found} == {tmp_path}
+    assert len(choose_examples(["Negative", "Positive"], tmp_path)) == 3
 
 
 def test_a_model_of_other_labels_gets_none(tmp_path):
-    assert examples(["harmful", "harmless"], tmp_path) == []
+    assert choose_examples(["harmful", "harmless"], tmp_path) == []
 
 
 def test_one_of_each_label_from_a_table(tmp_path):
@@ -32,17 +32,17 @@ def test_one_of_each_label_from_a_table(tmp_path):
         {"text": "fourth", "image": "", "label": "harmless"},
         {"text": "fifth", "image": "", "label": "of another model"},
     ]
-    found = examples(["harmful", "harmless"], tmp_path, write_rows(tmp_path / "posts.csv", rows))
-    assert [(example.text, example.picture is not None) for example in found] == [("first", True), ("fourth", False)]
+    found = choose_examples(["harmful", "harmless"], tmp_path, write_rows(tmp_path / "posts.csv", rows))
+    assert [(example.text, example.image is not None) for example in found] == [("first", True), ("fourth", False)]
 
 
 def test_the_first_posts_of_a_table_without_labels(tmp_path):
     rows = [{"text": f"post {number}"} for number in range(9)]
-    found = examples(["a", "b"], tmp_path, write_rows(tmp_path / "posts.csv", rows))
+    found = choose_examples(["a", "b"], tmp_path, write_rows(tmp_path / "posts.csv", rows))
     assert [example.text for example in found] == [f"post {number}" for number in range(6)]
 
 
 def test_a_table_that_shows_nothing_is_said(tmp_path):
     table = write_rows(tmp_path / "posts.csv", [{"text": "x", "label": "z"}])
     with pytest.raises(PostsError, match=r"posts.csv: no post of it can be shown"):
-        examples(["a", "b"], tmp_path, table)
+        choose_examples(["a", "b"], tmp_path, table)

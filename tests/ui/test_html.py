@@ -8,12 +8,12 @@ from PIL import Image
 
 from jointune.data.post import Post
 from jointune.data.problems import Problem
-from jointune.ui.html import card_body, chart, heading, listed, preview, said
+from jointune.ui.html import card_body, chart, heading, preview, problem_list, sentence_lines
 
 
 def test_names_from_files_are_no_markup():
-    assert said(["<img src=x>", "a\nb"]) == "<p>&lt;img src=x&gt;</p><p>a</p><p>b</p>"
-    assert "<script>" not in listed([Problem("row 1", "<script>", "bad", "mend it")])
+    assert sentence_lines(["<img src=x>", "a\nb"]) == "<p>&lt;img src=x&gt;</p><p>a</p><p>b</p>"
+    assert "<script>" not in problem_list([Problem("row 1", "<script>", "bad", "mend it")])
     bad = "<script>alert(1)</script>"
     for html in (heading(bad, {}, [bad]), chart({bad: 1}), preview([(Post(bad), bad, 0.5)])):
         assert "<script>" not in html
@@ -39,10 +39,10 @@ def test_scored_posts_are_shown_with_small_pictures():
 
 
 def test_a_long_list_is_cut():
-    html = listed([Problem(f"row {n}", "a.png", "bad", "mend it") for n in range(250)])
+    html = problem_list([Problem(f"row {n}", "a.png", "bad", "mend it") for n in range(250)])
     assert html.count("<li>") == 101
     assert "and 150 more" in html
-    assert listed([]) == ""
+    assert problem_list([]) == ""
 
 
 def test_the_card_is_shown_without_its_metadata():

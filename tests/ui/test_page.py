@@ -14,16 +14,16 @@ from starlette.testclient import TestClient
 from conftest import draw, write_rows
 from helpers.made_predictor import make_predictor
 from helpers.shown_page import LEAVES_OPEN, shown_page
-from jointune.ui.examples import Example, examples
+from jointune.ui.examples import Example, choose_examples
 
 pytestmark = LEAVES_OPEN
 
 
 @pytest.fixture
-def client(tmp_path, monkeypatch):
+def client(tmp_path):
     predictor = replace(make_predictor(), card="# A made model\n\n![](https://example.org/a.png)")
-    shown = examples(predictor.labels, tmp_path)
-    with shown_page(predictor, tmp_path, monkeypatch, name="made", examples=shown) as client:
+    shown = choose_examples(predictor.labels, tmp_path)
+    with shown_page(predictor, tmp_path, name="made", examples=shown) as client:
         yield client
 
 

@@ -2,6 +2,7 @@
 
 import io
 import re
+from contextlib import redirect_stderr
 
 import pytest
 
@@ -9,23 +10,34 @@ from jointune.utils import progress
 from jointune.utils.progress import progress_bar
 
 
+class Clock:
+    """A clock that stands still unless it is moved: ``clock.move(60)``."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+    def move(self, seconds):
+        self.now += seconds
+
+
 @pytest.fixture
-def clock(monkeypatch):
-    """A clock that stands still unless it is moved: ``clock(60)``."""
-    now = [1000.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+def clock():
+    return Clock()
 
-    def move(seconds):
-        now[0] += seconds
 
-    return move
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
 
 
 def test_a_log_gets_a_line_now_and_then_with_rate_and_time_left(clock, capsys):
-    with progress_bar("reading", "posts") as bar:
+    with progress_bar("reading", "posts", clock=clock) as bar:
         bar.start(100)
         for _ in range(50):
-            clock(1)
+            clock.move(1)
             bar.advance()
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "reading: 15/100 posts · 1.0 posts/s · 85 s left"
@@ -33,13 +45,13 @@ def test_a_log_gets_a_line_now_and_then_with_rate_and_time_left(clock, capsys):
 
 
 def test_time_left_falls_while_a_long_step_is_under_way(clock, capsys):
-    with progress_bar("comparing", "cells") as bar:
+    with progress_bar("comparing", "cells", clock=clock) as bar:
         bar.start(5)
-        clock(480)
+        clock.move(480)
         bar.advance()
-        clock(120)
+        clock.move(120)
         bar.note("training")
-        clock(1000)
+        clock.move(1000)
         bar.note("still training")
     assert capsys.readouterr().err.splitlines() == [
         "comparing: 1/5 cells · 8 min a cell · 32 min left",
@@ -49,11 +61,11 @@ def test_time_left_falls_while_a_long_step_is_under_way(clock, capsys):
 
 
 def test_what_an_earlier_run_did_does_not_count_for_the_rate(clock, capsys):
-    with progress_bar("comparing", "cells") as bar:
+    with progress_bar("comparing", "cells", clock=clock) as bar:
         bar.start(10, done=8)
-        clock(60)
+        clock.move(60)
         bar.note("training")
-        clock(60)
+        clock.move(60)
         bar.advance()
     assert capsys.readouterr().err.splitlines() == [
         "comparing: 8/10 cells; training",
@@ -62,12 +74,12 @@ def test_what_an_earlier_run_did_does_not_count_for_the_rate(clock, capsys):
 
 
 def test_what_is_known_better_than_the_mean_is_the_time_left(clock, capsys):
-    with progress_bar("comparing", "cells") as bar:
+    with progress_bar("comparing", "cells", clock=clock) as bar:
         bar.start(3)
-        clock(42)
+        clock.move(42)
         bar.expect(600)
         bar.advance()
-        clock(60)
+        clock.move(60)
         bar.note("training")
     assert capsys.readouterr().err.splitlines() == [
         "comparing: 1/3 cells · 42 s a cell · 10 min left",
@@ -78,23 +90,21 @@ def test_what_is_known_better_than_the_mean_is_the_time_left(clock, capsys):
 def test_beside_the_bar_of_another_process_there_is_no_second_time_left(clock, capsys, monkeypatch):
     monkeypatch.setattr(progress, "_time_left_shown", True)  # put back after the test: it is for a whole process
     progress.show_no_time_left()
-    with progress_bar("training", "steps") as bar:
+    with progress_bar("training", "steps", clock=clock) as bar:
         bar.start(3)
-        clock(42)
+        clock.move(42)
         bar.advance()
     assert capsys.readouterr().err == "training: 1/3 steps\n"
 
 
 @pytest.mark.parametrize("columns", [80, 120])
 def test_a_terminal_shows_one_rate_and_one_time_left_whole(clock, monkeypatch, columns):
-    written = io.StringIO()
-    monkeypatch.setattr(written, "isatty", lambda: True)
-    monkeypatch.setattr("sys.stderr", written)
+    written = Terminal()
     monkeypatch.setenv("COLUMNS", str(columns))
     monkeypatch.setenv("TERM", "xterm")
-    with progress_bar("comparing", "cells") as bar:
+    with redirect_stderr(written), progress_bar("comparing", "cells", clock=clock) as bar:
         bar.start(12)
-        clock(126)
+        clock.move(126)
         bar.advance(3)
         bar.expect(360)
         bar.note("joint, 16 training posts a label, fold 0, seed 0: " + "epoch 1.0  loss 0.3 " * 10)
@@ -115,10 +125,10 @@ def test_quiet_shows_nothing(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_a_note_on_a_terminal_may_hold_brackets(monkeypatch):
+def test_a_note_on_a_terminal_may_hold_brackets():
     """As in what other programs say, where they are no markup."""
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    with progress_bar("comparing", "cells") as bar:
+    with redirect_stderr(Terminal()) as written, progress_bar("comparing", "cells") as bar:
         bar.start(2)
         bar.note("UserWarning [/tmp/x] foo")
         bar.advance()
+    assert "UserWarning [/tmp/x] foo" in written.getvalue()

@@ -10,22 +10,6 @@ import pytest
 from jointune.utils import threads
 
 
-@pytest.fixture
-def quota(tmp_path, monkeypatch):
-    """Write a container's quota: what each file says, by its path."""
-
-    def write(files):
-        monkeypatch.setattr(threads, "CGROUP", tmp_path)
-        monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-        monkeypatch.setattr(os, "cpu_count", lambda: 8)
-        for name, text in files.items():
-            path = tmp_path / name
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text + "\n")
-
-    return write
-
-
 @pytest.mark.parametrize(
     ("files", "expected"),
     [
@@ -40,22 +24,23 @@ def quota(tmp_path, monkeypatch):
         ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 8),
     ],
 )
-def test_a_containers_quota_counts(quota, files, expected):
-    quota(files)
-    assert threads.available_cores() == expected
+def test_a_containers_quota_counts(tmp_path, files, expected):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text + "\n")
+    assert threads.available_cores(tmp_path, visible=8) == expected
 
 
-def test_threads_are_limited_to_it_unless_the_user_says_otherwise(quota, monkeypatch):
-    monkeypatch.setattr(os, "environ", dict(threads.WAITING))
-    quota({})
-    threads.set_up_threads()
-    assert os.environ == threads.WAITING
-    quota({"cpu.max": "200000 100000"})
-    threads.set_up_threads()
-    assert os.environ == threads.WAITING | {"OMP_NUM_THREADS": "2"}
-    os.environ["OMP_NUM_THREADS"] = "4"
-    threads.set_up_threads()
-    assert os.environ == threads.WAITING | {"OMP_NUM_THREADS": "4"}
+def test_threads_are_limited_to_it_unless_the_user_says_otherwise():
+    environment = dict(threads.WAITING)
+    threads.set_up_threads(environment, os.cpu_count())
+    assert environment == threads.WAITING
+    if os.cpu_count() > 1:
+        threads.set_up_threads(environment, 1)
+        assert environment == threads.WAITING | {"OMP_NUM_THREADS": "1"}
+    environment["OMP_NUM_THREADS"] = "4"
+    threads.set_up_threads(environment, 1)
+    assert environment == threads.WAITING | {"OMP_NUM_THREADS": "4"}
 
 
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")

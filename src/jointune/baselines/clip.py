@@ -1,5 +1,6 @@
 """A dual encoder such as CLIP, its two towers fine-tuned jointly."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ ENCODER_LR = 1e-5
 
 
 def clip_classifier(checkpoint: str, **settings: Any) -> JointClassifier:
-    """The text and the image tower of one checkpoint, fine-tuned jointly from its own projections.
+    """Return the text and the image tower of one checkpoint, fine-tuned jointly from its own projections.
 
     Args:
         checkpoint: a folder or a Hugging Face id of CLIP or SigLIP.
@@ -40,20 +41,21 @@ class FromCheckpoint:
 
     checkpoint: str
 
-    def __call__(self, text_dim: int, image_dim: int) -> DualFusion:
-        """The fusion for towers of these widths.
+    def __call__(self, dims: Mapping[str, int]) -> DualFusion:
+        """Return the fusion for towers of these widths.
 
         Raises:
             EncoderError: there is no such checkpoint, or it is not that of a dual encoder.
             SettingsError: the towers are not those of the checkpoint.
         """
         found = load_projections(self.checkpoint)
-        if (text_dim, image_dim) != (found.text.shape[1], found.image.shape[1]):
+        if dims != {"text": found.text.shape[1], "image": found.image.shape[1]}:
             raise SettingsError(
                 f"the projections of {self.checkpoint} are for encoders {found.text.shape[1]} and "
-                f"{found.image.shape[1]} wide, not {text_dim} and {image_dim}: take its own towers as both encoders"
+                f"{found.image.shape[1]} wide, not {' and '.join(map(str, dims.values()))}",
+                "take its own towers as both encoders",
             )
-        fusion = DualFusion(text_dim, image_dim, dim=len(found.text))
+        fusion = DualFusion(dims, dim=len(found.text))
         with torch.no_grad():
             fusion.text.weight.copy_(found.text)
             fusion.image.weight.copy_(found.image)
@@ -61,5 +63,5 @@ class FromCheckpoint:
         return fusion
 
     def built_in(self, fusion: DualFusion) -> str:
-        """The name by which a bundle finds the fusion, so that reading it needs no checkpoint."""
+        """Return the name by which a bundle finds the fusion, so that reading it needs no checkpoint."""
         return f"dual:{fusion.text.out_features}"

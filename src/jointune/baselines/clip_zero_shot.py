@@ -1,6 +1,6 @@
 """A dual encoder such as CLIP without any training: posts are compared with a prompt for each label."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,16 +11,15 @@ from jointune.data.label_checks import class_numbers
 from jointune.data.problems import OnBadImage, Problem, valid_policy
 from jointune.data.records import as_posts
 from jointune.encoders.image_encoder import ImageEncoder
-from jointune.encoders.loading import load_image_encoder, load_projections, load_text_encoder
-from jointune.encoders.projections import Projections
+from jointune.encoders.loading import Projections, load_image_encoder, load_projections, load_text_encoder
 from jointune.encoders.text_encoder import TextEncoder
 from jointune.errors import PostsError, SettingsError, setting
 from jointune.evaluation.calibration import at_temperature, calibrate
-from jointune.inference.predictor import score_posts
-from jointune.modalities.batch import Batch
+from jointune.inference.predictor import Predictor
+from jointune.inference.torch_backend import TorchBackend
 from jointune.modalities.text.tokens import TextPreprocessor
 from jointune.model import Inputs, Outputs
-from jointune.training.forward import probabilities
+from jointune.targets.single_label import SingleLabel
 
 TEMPLATE = "a post that feels {label}"
 """The prompt for a label, where the user gives none."""
@@ -85,12 +84,13 @@ class ClipZeroShot:
         if not labels:
             raise PostsError(f"{posts.name}: no post has a label, and the labels are what is learned")
         prompts = prompts_of(labels, TEMPLATE if self.prompts is None else self.prompts)
-        text, self.text_, _ = load_text_encoder(self.checkpoint)
-        image, self.image_, _ = load_image_encoder(self.checkpoint)
+        text, text_preprocessor, _ = load_text_encoder(self.checkpoint)
+        image, image_preprocessor, _ = load_image_encoder(self.checkpoint)
+        self.preprocessors_: dict[str, Any] = {"text": text_preprocessor, "image": image_preprocessor}
         predictor = PromptScorer(text, image, load_projections(self.checkpoint)).eval()
         self._device = torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.model_ = predictor.to(self._device)
-        predictor.compare_with([self._tokens(of_label, self.text_) for of_label in prompts])
+        predictor.compare_with([self._tokens(of_label, text_preprocessor) for of_label in prompts])
         self.classes_ = np.array(labels, dtype=object)
         self.trained_parameters_ = 0
         self.temperature_ = 1.0
@@ -110,19 +110,18 @@ class ClipZeroShot:
         policy: OnBadImage = "missing" if self.on_bad_image == "missing" else "error"
         self.problems_: list[Problem] = []
 
-        def run(batches: Iterable[Batch], count: int) -> np.ndarray:
-            return at_temperature(probabilities(self.model_, batches, count, self._device), self.temperature_)
-
-        scored = score_posts(posts, run, self.text_, self.image_, policy, self.problems_, self.batch_size, posts.name)
-        rows = [one.probabilities for one in scored]
+        target = SingleLabel(list(self.classes_))
+        predictor = Predictor(target, TorchBackend(self.model_, target, self._device), self.preprocessors_)
+        scored = predictor.stream(posts, policy, self.problems_, posts.name, self.batch_size)
+        rows = [at_temperature(one.probabilities[None], self.temperature_)[0] for one in scored]
         return np.stack(rows) if rows else np.zeros((0, len(self.classes_)), dtype=np.float32)
 
     def predict(self, posts: Any) -> np.ndarray:
-        """The most probable label of each post, str [N]; raises what ``predict_proba`` raises."""
+        """Return the most probable label of each post, str [N]; raises what ``predict_proba`` raises."""
         return self.classes_[self.predict_proba(posts).argmax(1)]
 
     def _tokens(self, prompts: list[str], text: TextPreprocessor) -> dict[str, Tensor]:
-        padded = text.pad(text.encode(prompts))
+        padded = text.collate(text.encode(prompts))
         return {name: torch.from_numpy(values).to(self._device) for name, values in padded.items()}
 
 
@@ -155,25 +154,25 @@ class PromptScorer(nn.Module):
         self.labels = nn.functional.normalize(torch.stack(means), dim=-1)
 
     def forward(self, inputs: Inputs) -> Outputs:
-        """A logit for each label, float [B, labels]."""
+        """Return a logit for each label, float [B, labels]."""
         has_text, has_image = inputs.present.unbind(1)
         posts = self.labels.new_zeros(len(inputs.present), self.labels.shape[1])
-        if inputs.text is not None:
-            posts[has_text] += self._text(inputs.text)
-        if inputs.pixels is not None:
-            posts[has_image] += self._image(inputs.pixels)
+        if "text" in inputs.inputs:
+            posts[has_text] += self._text(inputs.inputs["text"])
+        if "image" in inputs.inputs:
+            posts[has_image] += self._image(inputs.inputs["image"])
         # The cosine with the sum is that with the mean; a post without anything stays at zero.
         return Outputs(self.scale * nn.functional.normalize(posts, dim=-1) @ self.labels.T)
 
     def _text(self, tokens: Mapping[str, Tensor]) -> Tensor:
         return nn.functional.normalize(self.text_encoder(tokens).pooled @ self.text_projection.T, dim=-1)
 
-    def _image(self, pixels: Tensor) -> Tensor:
+    def _image(self, pixels: Mapping[str, Tensor]) -> Tensor:
         return nn.functional.normalize(self.image_encoder(pixels).pooled @ self.image_projection.T, dim=-1)
 
 
 def prompts_of(labels: Sequence[str], prompts: Prompts) -> list[list[str]]:
-    """The prompts of each label, in the labels' order.
+    """Return the prompts of each label, in the labels' order.
 
     Raises:
         SettingsError: a template without ``{label}``, or a label without a prompt.

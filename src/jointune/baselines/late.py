@@ -11,7 +11,7 @@ from jointune.data.divide import divide
 from jointune.data.label_checks import class_numbers
 from jointune.data.records import as_posts
 from jointune.evaluation.calibration import at_temperature, calibrate
-from jointune.evaluation.intervals import f1_scores
+from jointune.evaluation.scores import f1_scores
 
 WEIGHTS = np.linspace(0, 1, 21)
 """Of the text, to choose from."""
@@ -19,7 +19,7 @@ WEIGHTS = np.linspace(0, 1, 21)
 
 @dataclass(frozen=True)
 class Mixture:
-    """How the probabilities of text alone and of picture alone become one.
+    """The weight and the temperature that turn the probabilities of text alone and of image alone into one.
 
     An average of calibrated probabilities is not confident enough, so that it has a temperature of its own.
 
@@ -43,7 +43,7 @@ class Mixture:
 
 
 def choose_weight(truth: np.ndarray, text: np.ndarray, image: np.ndarray, metric: str = "accuracy") -> float:
-    """The weight of the text with the best score on validation posts, and the least log loss among equals.
+    """Return the weight of the text with the best score on validation posts, and the least log loss among equals.
 
     Args:
         truth: class numbers, int [N].

@@ -41,7 +41,7 @@ from jointune.modalities.image.image_text import read_image_text as with_image_t
 from jointune.modalities.image.ocr import check_ocr
 from jointune.modalities.text.normalise import valid_kinds
 from jointune.modalities.text.text_fit import TextFitCounter
-from jointune.modalities.text.tokens import TextPreprocessor, encode_posts
+from jointune.modalities.text.tokens import TextPreprocessor
 from jointune.utils.progress import Bar, progress_bar
 from jointune.utils.wording import counted, listed, shortened, visible
 
@@ -227,8 +227,8 @@ def _see_two_texts_told_apart(text_encoder: str, max_tokens: int | None) -> None
     if find_spec("torch") is None:
         out.print("Whether the text encoder takes in the text in pictures is not checked: torch is not installed.")
         return
+    from jointune.encoders.checks import check_pairs
     from jointune.encoders.loading import load_text_encoder
-    from jointune.encoders.text_preprocessing import check_pairs
 
     check_pairs(*load_text_encoder(text_encoder, max_tokens)[:2], text_encoder)
 
@@ -236,7 +236,7 @@ def _see_two_texts_told_apart(text_encoder: str, max_tokens: int | None) -> None
 def _say_how_texts_fit(posts: list[Post], text: TextPreprocessor, text_encoder: str) -> None:
     """Say what the text encoder would not see of the posts' texts, as training notes it."""
     counter = TextFitCounter(text)
-    counter.add(encode_posts(posts, text, True), posts)
+    counter.add(replace(text, with_image_text=True).rows(posts), posts)
     fit = counter.result()
     out.print(fit.summary())
     for note in fit.notes(text_encoder):

@@ -32,7 +32,10 @@ from jointune.utils.wording import counted
 
 
 @locking("report")
-@takes_settings(("text_encoder", "image_encoder", "fusion", "metric", "on_bad_image"), ("epochs", "read_image_text"))
+@takes_settings(
+    ("text_encoder", "image_encoder", "fusion", "metric", "on_bad_image"),
+    ("epochs", "read_image_text", "number_columns", "category_columns"),
+)
 def compare(
     posts: PostsArgument,
     report: Annotated[Path, typer.Option("--out", metavar="REPORT_DIR", help="Folder to write.", show_default=False)],

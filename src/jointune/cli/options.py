@@ -141,11 +141,17 @@ def _layers(value: str) -> float | None:
         raise SettingsError(f"--train-layers {value}: give a number of layers, a share of them, or all") from None
 
 
+def _names(value: str) -> tuple[str, ...]:
+    return tuple(name for part in value.split(",") if (name := part.strip()))
+
+
 _FORMS: dict[str, tuple[type, Any, Callable[[Any], Any]]] = {
     "fusion": (str, DEFAULTS["fusion"], str),
     "on_bad_image": (str, DEFAULTS["on_bad_image"], valid_policy),
     "train_layers": (str, str(DEFAULTS["train_layers"]), _layers),
     "normalise": (str, ALL_KINDS, valid_kinds),
+    "number_columns": (str, "", _names),
+    "category_columns": (str, "", _names),
     "class_weight": (bool, False, lambda balanced: "balanced" if balanced else None),
 }
 """Settings that the command line writes otherwise than Python: the option's type, its default, and the conversion."""

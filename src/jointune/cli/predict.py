@@ -119,6 +119,7 @@ def predict(
         raise PostsError(f"{file.path.name}: no posts: the file has a header but no rows")
 
     predictor = load_predictor(bundle, device, abstain, engine)
+    predictor.check_columns(file.columns, file.path.name)
     added = added_columns(predictor.labels, prefix)
     check_output(path, kept, added, remedy)
     if earlier:

@@ -5,16 +5,19 @@ import math
 import os
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from jointune.cli.options import Abstain, AllowedHosts, BundleArgument, Device, Engine
-from jointune.errors import SettingsError
+from jointune.errors import SettingsError, setting
 from jointune.inference.load import check_options, load_predictor
+from jointune.serve.limits import MEGABYTE, Limits
 from jointune.utils.extras import check_installed
 
-_LIMITS = "Limits"
+
+def _limit(help_text: str, metavar: str | None = None) -> Any:
+    return typer.Option(metavar=metavar, help=help_text, rich_help_panel="Limits")
 
 
 def serve(
@@ -32,40 +35,30 @@ def serve(
     allow_urls: Annotated[
         bool, typer.Option("--allow-urls", help="Fetch pictures from public addresses that clients name.")
     ] = False,
-    max_batch: Annotated[int, typer.Option(help="Posts scored at once.", rich_help_panel=_LIMITS)] = 4,
-    max_wait: Annotated[
-        float, typer.Option(metavar="MS", help="Milliseconds to wait for a fuller batch.", rich_help_panel=_LIMITS)
-    ] = 0.0,
-    queue: Annotated[
-        int, typer.Option(help="Posts taken and not answered; beyond them the answer is 503.", rich_help_panel=_LIMITS)
-    ] = 256,
-    timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", help="For one answer; then it is 503.", rich_help_panel=_LIMITS)
-    ] = 10.0,
-    max_body: Annotated[float, typer.Option(metavar="MB", help="Of one request.", rich_help_panel=_LIMITS)] = 16.0,
-    max_picture: Annotated[
-        float, typer.Option(metavar="MB", help="Of one picture's file.", rich_help_panel=_LIMITS)
-    ] = 10.0,
-    max_pixels: Annotated[
-        float, typer.Option(metavar="MILLIONS", help="Of one picture.", rich_help_panel=_LIMITS)
-    ] = 25.0,
+    max_batch: Annotated[int, _limit("Posts scored at once.")] = Limits.max_batch,
+    max_wait: Annotated[float, _limit("Milliseconds to wait for a fuller batch.", "MS")] = 1000 * Limits.max_wait,
+    queue: Annotated[int, _limit("Posts taken and not answered; beyond them the answer is 503.")] = Limits.queue,
+    timeout: Annotated[float, _limit("For one answer; then it is 503.", "SECONDS")] = Limits.timeout,
+    max_body: Annotated[float, _limit("Of one request.", "MB")] = Limits.body_bytes / MEGABYTE,
+    max_picture: Annotated[float, _limit("Of one picture's file.", "MB")] = Limits.image_bytes / MEGABYTE,
+    max_pixels: Annotated[float, _limit("Of one picture.", "MILLIONS")] = Limits.image_pixels / 1e6,
     abstain: Abstain = None,
     device: Device = None,
     engine: Engine = None,
 ) -> None:
     """Answer over HTTP: POST /predict takes a text, a picture, or both, and says label and probabilities."""
-    for module in ("fastapi", "python_multipart", "uvicorn"):
+    for module in ("fastapi", "prometheus_client", "python_multipart", "uvicorn"):
         check_installed(module, "serve", "jointune serve")
-    for name, value in (("body", max_body), ("picture", max_picture), ("pixels", max_pixels)):
-        if not 1 <= 1_000_000 * value < math.inf:
-            raise SettingsError(f"--max-{name} {value}: must be above 0, and finite")
+    for name, value in (("max_body", max_body), ("max_picture", max_picture), ("max_pixels", max_pixels)):
+        if not 1 <= 1e6 * value < math.inf:
+            raise SettingsError(f"{setting(name, value)}: must be above 0, and finite", setting=name)
     if not 0 <= max_wait < math.inf:
-        raise SettingsError(f"--max-wait {max_wait}: must be 0 or more, and finite")
+        raise SettingsError(f"{setting('max_wait', max_wait)}: must be 0 or more, and finite", setting="max_wait")
     token = _token(token_file)
 
-    from jointune.serve import hosts
-    from jointune.serve.limits import MEGABYTE, Limits
-    from jointune.serve.server import Serving, bind
+    from jointune.serve.hosts import allowed_hosts
+    from jointune.serve.listen import bind
+    from jointune.serve.server import Serving
     from jointune.serve.server import serve as run
 
     limits = Limits(
@@ -74,23 +67,22 @@ def serve(
         queue=queue,
         timeout=timeout,
         body_bytes=int(max_body * MEGABYTE),
-        bodies_bytes=4 * int(max_body * MEGABYTE),
         image_bytes=int(max_picture * MEGABYTE),
-        picture_pixels=int(max_pixels * 1_000_000),
+        image_pixels=int(max_pixels * 1e6),
     )
-    with bind(host, port) as line:
-        address = line.getsockname()[0]
-        allowed = hosts.allowed_hosts(address, allowed_host or ())
+    with bind(host, port) as listener:
+        address = listener.getsockname()[0]
+        hosts = allowed_hosts(address, allowed_host or ())
         check_options(bundle, device, abstain, engine)
         typer.echo(f"loading {bundle} ...", err=True)
         if token is None:
             _warn(address, allow_urls)
         load = partial(load_predictor, bundle, device, abstain, engine)
-        run(Serving(load, limits, token, allow_urls, allowed), line, workers)
+        run(Serving(load, limits, token, allow_urls, hosts), listener, workers)
 
 
 def _warn(address: str, allow_urls: bool) -> None:
-    """Say what it means that anybody is answered, where that may not be meant."""
+    """Warn of what it means that anybody is answered."""
     risks = []
     if not ipaddress.ip_address(address).is_loopback:
         risks.append(f"whoever reaches {address} is answered")
@@ -101,16 +93,15 @@ def _warn(address: str, allow_urls: bool) -> None:
 
 
 def _token(file: Path | None) -> str | None:
-    """The token that clients must show; never taken from the command line, where every user of the machine sees it."""
-    if file is None:
-        token, source = os.environ.get("JOINTUNE_TOKEN"), "JOINTUNE_TOKEN"
-        if token is None:
-            return None
-    else:
+    """Read the token that clients must show; never from the command line, where every user of the machine sees it."""
+    source, token = "JOINTUNE_TOKEN", os.environ.get("JOINTUNE_TOKEN")
+    if file is not None:
         try:
-            token, source = file.read_text(encoding="utf-8"), str(file)
-        except (OSError, UnicodeDecodeError) as reason:
-            raise SettingsError(f"--token-file {file}: not readable: {reason}", "name a text file") from reason
+            source, token = str(file), file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"--token-file {file}: not readable: {error}", "name a text file") from error
+    if token is None:
+        return None
     token = token.strip()
     if not token or not token.isascii() or not token.isprintable() or " " in token:
         raise SettingsError(

@@ -52,7 +52,7 @@ def train(
     The state of an unfinished run is kept beside BUNDLE, as BUNDLE.partial: --resume goes on from it, --force discards
     it.
     """
-    check_settings(settings)
+    check_settings(settings | {"text_column": text_column, "image_column": image_column, "label_column": label_column})
     RunFolder(bundle, BUNDLE_MARK, force=force, source=posts).refuse()
     contents = (TRAINING_STATE, f".{TRAINING_STATE}.*")
     partial = RunFolder(partial_folder(bundle), TRAINING_STATE, contents, resume, force)

@@ -30,26 +30,20 @@ def ui(
     """Show a page in the browser to try a model on: a post, a table of posts, the model card."""
     check_installed("gradio", "ui", "jointune ui")
     check_options(bundle, device, abstain, engine)
-    began = time.perf_counter()
+    start = time.perf_counter()
 
-    from jointune.serve import hosts
-    from jointune.serve.server import bind
-    from jointune.ui.offline import load_gradio
+    from jointune.serve.hosts import allowed_hosts
+    from jointune.serve.listen import bind
+    from jointune.ui.examples import choose_examples
+    from jointune.ui.launch import gradio_folder, make_app, show
 
-    with bind(host, port) as line, scratch_folder("ui") as folder:
-        allowed = hosts.allowed_hosts(line.getsockname()[0], allowed_host or ())
+    def announce(address: str) -> None:
+        out.print(f"ready after {time.perf_counter() - start:.1f} s: open {address} in a browser; Ctrl-C ends it")
+
+    with bind(host, port) as listener, scratch_folder("ui") as folder:
+        hosts = allowed_hosts(listener.getsockname()[0], allowed_host or ())
         out.print(f"loading {bundle} ...")
-        load_gradio(folder)
-
-        from jointune.ui.examples import examples as choose
-        from jointune.ui.launch import make_app, show
-
-        predictor = load_predictor(bundle, device, abstain, engine)
-        title = Path(bundle).resolve().name
-        show(
-            make_app(predictor, folder, title, choose(predictor.labels, folder, examples), allowed),
-            line,
-            lambda address: out.print(
-                f"ready after {time.perf_counter() - began:.1f} s: open {address} in a browser; Ctrl-C ends it"
-            ),
-        )
+        with gradio_folder(folder):
+            predictor = load_predictor(bundle, device, abstain, engine)
+            shown = choose_examples(predictor.labels, folder, examples)
+            show(make_app(predictor, folder, Path(bundle).resolve().name, shown, hosts), listener, announce)

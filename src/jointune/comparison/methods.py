@@ -99,11 +99,15 @@ def _joint(about: str, **changes: Any) -> Method:
     return Method(about, lambda setup, seed: _classifier(setup, seed, **changes), changes=changes)
 
 
+ONLY_TEXT_AND_IMAGE: dict[str, Any] = {"number_columns": (), "category_columns": ()}
+"""For methods that know no other modality."""
+
+
 def _without(hidden: Modality) -> Callable[[Setup, int], Estimator]:
     def make(setup: Setup, seed: int) -> Estimator:
         from jointune.baselines.one_modality import OneModality
 
-        return OneModality(_classifier(setup, seed), hidden)
+        return OneModality(_classifier(setup, seed, **ONLY_TEXT_AND_IMAGE), hidden)
 
     return make
 
@@ -111,12 +115,12 @@ def _without(hidden: Modality) -> Callable[[Setup, int], Estimator]:
 def _late(setup: Setup, seed: int) -> Estimator:
     from jointune.baselines.late import LateFusion
 
-    return LateFusion(_classifier(setup, seed), _classifier(setup, seed))
+    return LateFusion(*(_classifier(setup, seed, **ONLY_TEXT_AND_IMAGE) for _ in range(2)))
 
 
 def _visualbert(setup: Setup, seed: int) -> Estimator:
     changes = {"text_encoder": setup.visualbert} if setup.visualbert else {}
-    return _classifier(setup, seed, **VISUALBERT, **changes)
+    return _classifier(setup, seed, **VISUALBERT, **ONLY_TEXT_AND_IMAGE, **changes)
 
 
 def _clip(setup: Setup, seed: int) -> Estimator:
@@ -124,7 +128,7 @@ def _clip(setup: Setup, seed: int) -> Estimator:
 
     assert setup.clip is not None, "checked before"
     rest = {k: v for k, v in setup.settings.items() if k not in ("text_encoder", "image_encoder", "fusion")}
-    return clip_classifier(setup.clip, **rest, seed=seed)
+    return clip_classifier(setup.clip, **{**rest, **ONLY_TEXT_AND_IMAGE}, seed=seed)
 
 
 def _clip_zero_shot(setup: Setup, _: int) -> Estimator:

@@ -14,10 +14,9 @@ from rich.text import Text
 
 from jointune.comparison.protocol import Budget
 from jointune.comparison.report.figures import amount, budget_name, p_value, percent, plural
-from jointune.evaluation.intervals import Metric
 from jointune.evaluation.learning_curve import Curve, Saving, posts_saved
-from jointune.evaluation.significance import Difference, Estimate, estimates, holm, paired_differences
-from jointune.evaluation.variance import Run
+from jointune.evaluation.scores import Metric
+from jointune.evaluation.significance import Difference, Estimate, Run, estimates, holm, paired_differences
 
 SCORES: tuple[Metric, ...] = ("accuracy", "macro_f1", "weighted_f1")
 COSTS = (

@@ -38,8 +38,13 @@ class Division:
         """The training posts and the validation posts, with ``fraction`` of the former among the latter."""
         if self.fraction is None:
             return self.training, self.validation
-        learned, checked = split_posts(self.training, self.fraction, seed)
+        learned, checked = self.numbers(seed)
         return self.training.take(learned), self.training.take(checked)
+
+    def numbers(self, seed: int) -> tuple[list[int], list[int]]:
+        """The numbers of the posts of ``training`` to learn from, and of those to hold out for validation."""
+        assert self.fraction is not None, "validation posts are still to be held out"
+        return split_posts(self.training, self.fraction, seed)
 
 
 def divide(posts: Posts, validation: Any = None, test: Any = None, use: Columns = USUAL) -> Division:

@@ -1,7 +1,7 @@
-"""Depthwise convolutions in bfloat16 on a CPU, whose gradients take a fraction of the time that torch's own take."""
+"""Depthwise convolutions whose gradients, in bfloat16 on a CPU, take a fraction of the time of torch's own."""
 
-from collections.abc import Iterator
 from functools import partial
+from itertools import product
 from typing import Any
 
 import torch
@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 _BLOCK = 3
-"""The side of the largest kernel whose gradient is fast: five by five takes a hundred times as long."""
+"""The largest kernel whose gradient oneDNN computes fast; one of five by five takes a hundred times as long."""
 
 
 def speed_up_depthwise(model: nn.Module) -> None:
-    """Have the large depthwise convolutions of ``model`` run by ``depthwise_conv2d`` on a CPU, as in ConvNeXt."""
+    """Run the large depthwise convolutions of ``model``, as in ConvNeXt, by ``depthwise_conv2d`` on a CPU."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d) and _is_large_depthwise(module):
             module.forward = partial(_forward, module)  # type: ignore[method-assign]
@@ -35,7 +35,7 @@ def _is_large_depthwise(module: nn.Conv2d) -> bool:
 def _forward(module: nn.Conv2d, x: Tensor) -> Tensor:
     if x.device.type != "cpu" or x.dim() != 4:
         return nn.Conv2d.forward(module, x)
-    assert not isinstance(module.padding, str), "it was looked at"
+    assert not isinstance(module.padding, str), "see _is_large_depthwise"
     down, right = module.padding
     return depthwise_conv2d(x, module.weight, module.bias, module.stride[0], (right, right, down, down))
 
@@ -45,16 +45,16 @@ def depthwise_conv2d(
 ) -> Tensor:
     """Filter each channel by itself.
 
-    The numbers are those of ``torch.nn.functional.conv2d`` up to rounding, under autocast too. The gradients differ in
-    how they are computed, where oneDNN has no fast way: that of a large kernel in blocks of three by three, that of the
-    input of a convolution with a stride in float32.
+    Results and gradients are those of ``torch.nn.functional.conv2d`` up to rounding, under autocast too. If oneDNN has
+    no fast way, the gradient of a large kernel is computed in blocks of three by three, and that of the input of a
+    convolution with a stride in float32.
 
     Args:
         x: float [B, C, H, W].
         weight: float [C, 1, K, K].
         bias: float [C], or None.
         stride: in both directions.
-        pads: zeros to the left, right, top and bottom.
+        pads: zeros added at the left, right, top and bottom.
 
     Returns:
         float [B, C, H', W'].
@@ -85,50 +85,43 @@ class _Depthwise(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None, None]:
         x, weight = ctx.saved_tensors
         gradient = gradient.contiguous(memory_format=torch.channels_last)
-        of_x = of_weight = of_bias = None
-        if ctx.needs_input_grad[0]:
-            of_x = _of_input(gradient, x, weight, ctx.stride, ctx.padding)
-        if ctx.needs_input_grad[1]:
-            of_weight = _of_weight(gradient, x, weight, ctx.stride, ctx.padding)
-        if ctx.needs_input_grad[2]:
-            of_bias = gradient.sum((0, 2, 3))
-        return of_x, of_weight, of_bias, None, None
+        inputs, (of_x, of_weight, of_bias, *_) = (gradient, x, weight, ctx.stride, ctx.padding), ctx.needs_input_grad
+        return (
+            _input_gradient(*inputs) if of_x else None,
+            _weight_gradient(*inputs) if of_weight else None,
+            gradient.sum((0, 2, 3)) if of_bias else None,
+            None,
+            None,
+        )
 
 
-def _of_input(gradient: Tensor, x: Tensor, weight: Tensor, stride: int, padding: tuple[int, int]) -> Tensor:
+def _input_gradient(gradient: Tensor, x: Tensor, weight: Tensor, stride: int, padding: tuple[int, int]) -> Tensor:
     if stride == 1:
         return _gradients(gradient, x, weight, stride, padding, (True, False))[0]
     return _gradients(gradient.float(), x.float(), weight.float(), stride, padding, (True, False))[0].to(x.dtype)
 
 
-def _of_weight(gradient: Tensor, x: Tensor, weight: Tensor, stride: int, padding: tuple[int, int]) -> Tensor:
+def _weight_gradient(gradient: Tensor, x: Tensor, weight: Tensor, stride: int, padding: tuple[int, int]) -> Tensor:
     kernel = weight.shape[-1]
     if kernel <= _BLOCK:
         return _gradients(gradient, x, weight, stride, padding, (False, True))[1]
     if any(padding):
         x = functional.pad(x, (padding[1], padding[1], padding[0], padding[0]))
     whole, block = torch.empty_like(weight), weight[..., :_BLOCK, :_BLOCK].contiguous()
-    reached = [stride * (size - 1) + _BLOCK for size in gradient.shape[2:]]
-    for row in _starts(kernel):
-        for column in _starts(kernel):
-            seen = x[..., row : row + reached[0], column : column + reached[1]]
-            seen = seen.contiguous(memory_format=torch.channels_last)
-            found = _gradients(gradient, seen, block, stride, (0, 0), (False, True))[1]
-            whole[..., row : row + _BLOCK, column : column + _BLOCK] = found
+    height, width = (stride * (size - 1) + _BLOCK for size in gradient.shape[2:])
+    starts = sorted({*range(0, kernel - _BLOCK + 1, _BLOCK), kernel - _BLOCK})
+    for row, column in product(starts, starts):
+        window = x[..., row : row + height, column : column + width].contiguous(memory_format=torch.channels_last)
+        whole[..., row : row + _BLOCK, column : column + _BLOCK] = _gradients(
+            gradient, window, block, stride, (0, 0), (False, True)
+        )[1]
     return whole
-
-
-def _starts(kernel: int) -> Iterator[int]:
-    """Where the blocks that cover a kernel begin."""
-    yield from range(0, kernel - _BLOCK + 1, _BLOCK)
-    if kernel % _BLOCK:
-        yield kernel - _BLOCK
 
 
 def _gradients(
     gradient: Tensor, x: Tensor, weight: Tensor, stride: int, padding: tuple[int, int], wanted: tuple[bool, bool]
 ) -> tuple[Tensor, Tensor]:
-    of_x, of_weight, _ = torch.ops.aten.convolution_backward(
+    input_gradient, weight_gradient, _ = torch.ops.aten.convolution_backward(
         gradient, x, weight, None, [stride] * 2, padding, [1, 1], False, [0, 0], len(weight), [*wanted, False]
     )
-    return of_x, of_weight
+    return input_gradient, weight_gradient

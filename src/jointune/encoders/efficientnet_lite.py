@@ -1,7 +1,7 @@
 """EfficientNet-Lite (Google, 2020): EfficientNet (arXiv 1905.11946) without squeeze-and-excitation, with ReLU6.
 
-transformers has no such architecture, and two built-in encoders are of this kind; registered with ``AutoModel`` they
-are one more Hugging Face model to everything else.
+transformers does not have this architecture, which two built-in encoders are of. Registered with ``AutoModel``, it is
+like any other Hugging Face model.
 """
 
 import math
@@ -27,7 +27,7 @@ _STAGES = [
 
 
 class EfficientNetLiteConfig(PretrainedConfig):
-    """Width and depth multipliers and the picture size of one EfficientNet-Lite."""
+    """The width and depth multipliers and the image size of an EfficientNet-Lite."""
 
     model_type = "efficientnet_lite"
 
@@ -43,7 +43,7 @@ class SameConv(nn.Conv2d):
     """A convolution padded as TensorFlow's ``SAME``: more at the end than at the start where the sum is odd."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] to [B, C', ceil(H / stride), ceil(W / stride)]."""
+        """Convolve [B, C, H, W] to [B, C', ceil(H / stride), ceil(W / stride)]."""
         pads = self._pads(x)
         if self.groups > 1 and x.device.type == "cpu":
             return depthwise_conv2d(x, self.weight, _bias(self), self.stride[0], pads)
@@ -73,7 +73,7 @@ class InvertedResidual(nn.Module):
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, H, W] to [B, C', H / stride, W / stride]."""
+        """Turn [B, C, H, W] into [B, C', H / stride, W / stride]."""
         y = self.layers(x)
         return x + y if self.residual else y
 
@@ -106,15 +106,15 @@ class EfficientNetLiteModel(PreTrainedModel):
             nn.init.kaiming_normal_(module.weight, mode="fan_out")
 
     def forward(self, pixel_values: Tensor) -> BaseModelOutputWithPooling:
-        """Pictures [B, 3, H, W] in -1 to 1, to states [B, 1280, H/32, W/32] and their mean."""
+        """Turn images in -1 to 1, float [B, 3, H, W], into states [B, 1280, H/32, W/32] and their mean."""
         states = self.head(self.blocks(self.stem(pixel_values)))
         return BaseModelOutputWithPooling(last_hidden_state=states, pooler_output=states.mean((2, 3)))
 
     def load_package_weights(self, weights: dict[str, Tensor]) -> None:
-        """Take the weights of the published PyTorch port, which lists the same convolutions in the same order.
+        """Copy the weights of the published PyTorch port, which lists the same convolutions in the same order.
 
-        There each is followed by batch normalisation; with its statistics kept, as fine-tuning on small batches wants
-        it, that is a scale and a shift of each channel, which are folded into the convolution here.
+        There, each is followed by batch normalisation. With fixed statistics, as fine-tuning on small batches needs
+        them, this is a scale and a shift of each channel, which are folded into the convolution.
 
         Raises:
             ValueError: a tensor is missing or has another shape.

@@ -1,4 +1,4 @@
-"""What every encoder gives and every fusion takes."""
+"""The output of every encoder, which fusions take."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -8,37 +8,37 @@ from torch import Tensor
 
 
 class EncoderOutput(NamedTuple):
-    """A sequence of states and their summary.
+    """A sequence of states, and vectors that summarise it.
 
     Attributes:
-        tokens: one state a token or patch, float [B, L, D].
+        tokens: one state for each token or patch, float [B, L, D].
         mask: which of them are real, bool [B, L].
-        pooled: one vector a post, float [B, D].
-        lower: pooled states of layers below the last, side by side, float [B, E]; None where none are wanted.
+        pooled: one vector for each post, float [B, D].
+        hidden: pooled states of lower layers, side by side, float [B, E]; None if none are used.
     """
 
     tokens: Tensor
     mask: Tensor
     pooled: Tensor
-    lower: Tensor | None = None
+    hidden: Tensor | None = None
 
     @property
     def summary(self) -> Tensor:
-        """``pooled`` and ``lower`` side by side, float [B, D + E]."""
-        return self.pooled if self.lower is None else torch.cat([self.pooled, self.lower], dim=-1)
+        """``pooled`` and ``hidden`` side by side, float [B, D + E]."""
+        return self.pooled if self.hidden is None else torch.cat([self.pooled, self.hidden], dim=-1)
 
 
 def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
-    """The mean over real tokens: float [B, L, D] and bool [B, L] to [B, D]; zeros where there are none."""
+    """Average the real tokens, float [B, L, D] and bool [B, L] to [B, D]; zeros if there are none."""
     weights = mask.to(tokens.dtype).unsqueeze(-1)
     return (tokens * weights).sum(1) / weights.sum(1).clamp(min=torch.finfo(tokens.dtype).tiny)
 
 
 def last_states(output: Any) -> Tensor:
-    """The last states in whatever a foreign model returns.
+    """Return the last states in whatever a foreign model returns.
 
-    That is an object or a mapping with them, a tuple that begins with them, a list of maps that ends with them, or the
-    tensor itself.
+    It may be an object or a mapping with them, a tuple that begins with them, a list of maps that ends with them, or
+    the tensor itself.
 
     Raises:
         TypeError: there are none.

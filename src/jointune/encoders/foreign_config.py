@@ -1,4 +1,4 @@
-"""What a configuration of others may not say: nothing in it runs code, or is loaded from elsewhere."""
+"""Refuse configurations of checkpoints that would run code or load files from elsewhere."""
 
 import re
 from collections.abc import Callable
@@ -6,16 +6,14 @@ from pathlib import PurePosixPath
 from typing import Any
 
 _BUILT_IN = ("eager", "sdpa", "grouped_mm", "batched_mm")
-"""What torch computes by itself; transformers downloads other implementations, and runs them."""
+"""Implementations that torch has; transformers downloads others and runs them."""
 
 _COUNTS = re.compile(r"layers|blocks|depths?$|stages|groups$|experts$|heads$")
-
-_PLAIN_DATA = ("id2label", "label2id")
-"""Whose keys are labels."""
+_LABELS = ("id2label", "label2id")
 
 
 def is_inside(name: Any) -> bool:
-    """Whether a path is relative and names nothing outside the folder that it is relative to."""
+    """Return whether a path is relative and stays inside the folder that it is relative to."""
     if not isinstance(name, str) or "\0" in name:
         return False
     path = PurePosixPath(name.replace("\\", "/"))
@@ -23,10 +21,10 @@ def is_inside(name: Any) -> bool:
 
 
 def forbidden(values: Any) -> str | None:
-    """What a configuration says that would run code or be loaded from elsewhere; None where nothing would.
+    """Return the entry, and why, by which a configuration would run code or load from elsewhere; None if none does.
 
     Args:
-        values: of a model, a tokenizer or a processor, as JSON has them; looked through to any depth.
+        values: the JSON values of a model, a tokenizer or a processor; searched to any depth.
     """
     nodes = [("", values)]
     while nodes:
@@ -38,12 +36,12 @@ def forbidden(values: Any) -> str | None:
                 for name, allowed, why in _RULES:
                     if name.fullmatch(key) and not allowed(value, node):
                         return f"{path}{key} {why}"
-            nodes += [(f"{path}{key}.", value) for key, value in node.items() if key not in _PLAIN_DATA]
+            nodes += [(f"{path}{key}.", value) for key, value in node.items() if key not in _LABELS]
     return None
 
 
 def too_many(values: Any, most: int) -> str | None:
-    """A number of layers, blocks or their like in a configuration that is above ``most``; None where none is."""
+    """Return the name of a number of layers, blocks or the like that is above ``most``; None if none is."""
     nodes = [("", values)]
     while nodes:
         path, node = nodes.pop()

@@ -1,143 +1,131 @@
-"""An encoder in two parts: the lower one, which is not trained and can be run once, and the upper one."""
+"""An encoder cut in two: the frozen lower part, which can be run once and cached, and the trained upper part."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from jointune.encoders.layers import layers_of
+from jointune.encoders.layers import Substitute, layers_of, names_in, replace_modules
+
+_logger = logging.getLogger(__name__)
 
 
-def find_boundary(
-    model: nn.Module, run: Callable[[], Tensor], keep: Callable[[Tensor], Tensor] = lambda states: states
-) -> "Boundary | None":
-    """Where the trained layers of a model begin.
+@dataclass(frozen=True)
+class FrozenSplit:
+    """The place between the frozen and the trained layers of a model.
 
-    None where nothing is frozen, and where what lies above needs more of what lies below than the states that are kept,
-    such as the relative positions of T5, or the padding that Longformer adds: that is found out by running both.
+    Attributes:
+        first: the names in the model of the lowest trained layer.
+        lower: the names of the modules that run before it, outermost only, in order.
+        in_tuple: whether layers return their states as the first of a tuple.
+    """
+
+    first: tuple[str, ...]
+    lower: tuple[str, ...]
+    in_tuple: bool
+
+    def activations(self, model: nn.Module, run: Callable[[nn.Module], Any]) -> Tensor:
+        """Return the states that reach the split while ``run`` passes an input through a model; without gradients."""
+        stopping = replace_modules(model, {name: _Stop(model.get_submodule(name)) for name in self.first})
+        try:
+            with torch.no_grad():
+                run(stopping)
+        except _SplitReached as reached:
+            return reached.activations
+        raise AssertionError("the first trained layer was not run")
+
+    def upper(self, model: nn.Module, activations: Tensor) -> nn.Module:
+        """Return a copy of the model that begins with ``activations``, whatever its input; weights are shared."""
+        return replace_modules(
+            model,
+            {
+                name: _PassThrough(model.get_submodule(name), None if number else activations, self.in_tuple)
+                for number, name in enumerate(self.lower)
+            },
+        )
+
+
+def find_split(
+    model: nn.Module,
+    run: Callable[[nn.Module], Tensor],
+    as_cached: Callable[[Tensor], Tensor] = lambda activations: activations,
+) -> FrozenSplit | None:
+    """Find where the trained layers of a model begin.
+
+    A model cannot be cut if its upper layers need more of the lower ones than the cached activations, such as the
+    relative positions of T5 or the padding that Longformer adds. Both parts are run, one after the other, to see.
 
     Args:
-        model: of an encoder, of which ``freeze_lower`` has frozen some layers.
-        run: passes any input through it.
-        keep: what is kept of the states at the boundary, in their place; all of them by default.
+        model: the model, some layers of which ``freeze_lower`` has frozen.
+        run: passes an example through it.
+        as_cached: turns the activations of the example into what a cache would return.
+
+    Returns:
+        The split; None if nothing is frozen, or if the model cannot be cut.
     """
     layers = layers_of(model)
-    frozen = first_trained(layers)
-    if frozen <= 0:
+    number = first_trained(layers)
+    if number <= 0:
         return None
+    first = layers[number]
     mode = model.training
     model.eval()
     try:
         with torch.no_grad():
-            whole = run()
+            whole = run(model)
             for in_tuple in (False, True):
-                boundary = Boundary(model, layers[frozen], in_tuple)
-                if boundary.gives(whole, run, keep):
-                    return boundary
+                split = FrozenSplit(tuple(names_in(model, first)), tuple(_names_before(model, first)), in_tuple)
+                try:
+                    activations = as_cached(split.activations(model, run))
+                    if torch.equal(run(split.upper(model, activations)), whole):
+                        return split
+                except Exception as reason:  # whatever a model may raise that needs more than the activations
+                    _logger.debug("%s cannot be cut (in_tuple=%s): %s", type(model).__name__, in_tuple, reason)
         return None
     finally:
         model.train(mode)
 
 
 def first_trained(layers: Sequence[nn.Module]) -> int:
-    """The number of the lowest layer that is trained; where none is, of the last one."""
-    return next((number for number, layer in enumerate(layers) if _is_trained(layer)), len(layers) - 1)
+    """Return the number of the lowest trained layer; of the last one if none is trained."""
+    trained = (number for number, layer in enumerate(layers) if any(p.requires_grad for p in layer.parameters()))
+    return next(trained, len(layers) - 1)
 
 
-class Boundary:
-    """Between the layers of a model that are trained and what is below them.
+class _PassThrough(Substitute):
+    """Takes the place of a frozen module: returns the cached activations or, if it has none, its first argument."""
 
-    Args:
-        model: the model.
-        first: the lowest trained layer.
-        in_tuple: whether layers give their states as the first of a tuple.
-    """
-
-    def __init__(self, model: nn.Module, first: nn.Module, in_tuple: bool) -> None:
-        self._first, self._in_tuple = first, in_tuple
-        self._below = _before(model, first)
-
-    def gives(self, whole: Tensor, run: Callable[[], Tensor], keep: Callable[[Tensor], Tensor]) -> bool:
-        """Whether both parts, one after the other, give what ``run`` gave."""
-        try:
-            with self.given(keep(self.below(run))):
-                return torch.equal(run(), whole)
-        except Exception:
-            return False  # whatever a model may raise that needs more than the states
-
-    def below(self, run: Callable[[], Any]) -> Tensor:
-        """The states that reach the boundary while ``run`` passes an input through the model; without gradients."""
-        hook = self._first.register_forward_pre_hook(_stop, with_kwargs=True)
-        try:
-            with torch.no_grad():
-                run()
-        except _Reached as reached:
-            return reached.states
-        finally:
-            hook.remove()
-        raise AssertionError("the first trained layer was not run")
-
-    @contextmanager
-    def given(self, states: Tensor) -> Iterator[None]:
-        """While active, the model computes nothing below the boundary: ``states`` are what it finds there."""
-        replaced = []
-        try:
-            for number, (parent, name) in enumerate(self._below):
-                replaced.append((parent, name, parent._modules[name]))
-                parent._modules[name] = _Given(parent._modules[name], states if number == 0 else None, self._in_tuple)
-            yield
-        finally:
-            for parent, name, module in replaced:
-                parent._modules[name] = module
-
-
-class _Given(nn.Module):
-    """Stands for a module below the boundary: hands on its first argument, or the states that are known."""
-
-    def __init__(self, replaced: nn.Module | None, states: Tensor | None, in_tuple: bool) -> None:
-        super().__init__()
-        self.states, self.in_tuple = states, in_tuple
-        self._replaced = [replaced]  # in a list, so as to be no part of the model
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            return getattr(self._replaced[0], name)  # such as the kind of attention that a layer asks for
+    def __init__(self, module: nn.Module, activations: Tensor | None, in_tuple: bool) -> None:
+        super().__init__(module)
+        self.activations, self.in_tuple = activations, in_tuple
 
     def forward(self, first: Any = None, *_: Any, **named: Any) -> Any:
-        states = self.states
-        if states is None:
-            states = first if first is not None else next(iter(named.values()))
-            return (states, None) if self.in_tuple else states
-        return states
+        if self.activations is not None:
+            return self.activations
+        states = first if first is not None else next(iter(named.values()))
+        return (states, None) if self.in_tuple else states
 
 
-class _Reached(Exception):  # noqa: N818 - it is no error
-    def __init__(self, states: Tensor) -> None:
-        self.states = states
+class _SplitReached(Exception):  # noqa: N818 - it is no error
+    def __init__(self, activations: Tensor) -> None:
+        self.activations = activations
 
 
-def _stop(_: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
-    raise _Reached(inputs[0] if inputs else named["hidden_states"])
+class _Stop(Substitute):
+    def forward(self, *inputs: Any, **named: Any) -> None:
+        raise _SplitReached(inputs[0] if inputs else named["hidden_states"])
 
 
-def _before(model: nn.Module, layer: nn.Module) -> list[tuple[nn.Module, str]]:
-    """The modules that are run before ``layer``, outermost only, as their parents and names there, in order."""
+def _names_before(model: nn.Module, layer: nn.Module, prefix: str = "") -> Iterator[str]:
+    """Yield the names of the modules that run before ``layer``, outermost only, in order."""
     for name, child in model._modules.items():
         if child is layer:
-            return _earlier(model, name)
+            return
         if child is not None and any(module is layer for module in child.modules()):
-            return _earlier(model, name) + _before(child, layer)
-    raise AssertionError("the layer is in the model")
-
-
-def _earlier(parent: nn.Module, name: str) -> list[tuple[nn.Module, str]]:
-    names = list(parent._modules)
-    return [(parent, other) for other in names[: names.index(name)] if parent._modules[other] is not None]
-
-
-def _is_trained(layer: nn.Module) -> bool:
-    return any(parameter.requires_grad for parameter in layer.parameters())
+            yield from _names_before(child, layer, f"{prefix}{name}.")
+            return
+        if child is not None:
+            yield prefix + name

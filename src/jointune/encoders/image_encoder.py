@@ -1,5 +1,6 @@
-"""An image encoder: pixels to states."""
+"""The image encoder: pixels to states."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,9 +14,11 @@ from jointune.modalities.image.pixels import ImagePreprocessor
 class ImageEncoder(Encoder):
     """Any Hugging Face image model, convolutional or transformer.
 
+    It takes ``pixels``, uint8 [B, H, W, 3], and returns states of width ``dim``, one for each patch or place.
+
     Args:
         model: the model, or the vision tower of a dual encoder.
-        preprocessor: where its mean and deviation come from.
+        preprocessor: gives size, mean and deviation.
         dim: the width of its states.
     """
 
@@ -26,52 +29,39 @@ class ImageEncoder(Encoder):
         super().__init__(model, dim)
         self._size = preprocessor.size
         self._bgr = preprocessor.bgr
-        # [3, 1, 1], of pixel values between 0 and 255; not weights, so not in the state dict
+        # [3, 1, 1], for pixel values between 0 and 255; not in the state dict
         self.register_buffer("mean", torch.tensor(preprocessor.mean).view(3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(preprocessor.std).view(3, 1, 1) * 255, persistent=False)
 
-    def forward(self, pixels: Tensor) -> EncoderOutput:
-        """uint8 [B, H, W, 3] to states with D = ``dim``, one for each patch or place of the feature map."""
+    def resume(self, activations: Tensor, inputs: Any = None) -> EncoderOutput:
+        """See ``Encoder.resume``; the pixels are not needed."""
+        assert self.split is not None, "some layers are frozen"
+        if activations.dim() == 4:
+            activations = activations.contiguous(memory_format=torch.channels_last)  # as `forward` has them
+        upper = self.split.upper(self.model, activations)
+        return self._run(upper, self.mean.new_zeros(()).expand(len(activations), 3, *self._size))
+
+    def _encode(self, model: Any, inputs: Mapping[str, Tensor]) -> EncoderOutput:
         # The permuted view of rows of RGB is what torch calls channels_last: no copy, and the fast layout.
+        pixels = inputs["pixels"]
         channels = pixels.flip(3) if self._bgr else pixels
-        return self._run((channels.permute(0, 3, 1, 2).float() - self.mean) / self.std)
+        return self._run(model, (channels.permute(0, 3, 1, 2).float() - self.mean) / self.std)
 
-    def below(self, pixels: Tensor) -> Tensor:
-        """uint8 [B, H, W, 3] to the states at the boundary, float [B, ...]."""
-        assert self.boundary is not None, "some layers are frozen"
-        return self.boundary.below(lambda: self(pixels))
-
-    def above(self, below: Tensor) -> EncoderOutput:
-        """What ``below`` gave to what ``forward`` gives."""
-        assert self.boundary is not None, "some layers are frozen"
-        if below.dim() == 4:
-            below = below.contiguous(memory_format=torch.channels_last)  # as `forward` has them
-        with self.boundary.given(below):
-            # Nothing of these pixels is looked at but their shape.
-            return self._run(self.mean.new_zeros(()).expand(len(below), 3, *self._size))
-
-    def _run(self, normalised: Tensor) -> EncoderOutput:
-        with self._recorded() as lower:
-            output = self.model(pixel_values=normalised)
+    def _run(self, model: Any, normalised: Tensor) -> EncoderOutput:
+        output, hidden = self._call(model, None, {"pixel_values": normalised})
         tokens = _in_sequence(last_states(output), self.dim)
         pooled = _own_pooled(output)
         if pooled is None or pooled.shape[1] != self.dim:  # as MobileNetV3's, which its head widens
             pooled = tokens[:, 0] if _has_class_token(self.model) else tokens.mean(1)
         mask = tokens.new_ones(tokens.shape[:2], dtype=torch.bool)
-        return EncoderOutput(tokens, mask, pooled, torch.cat(lower, dim=-1) if lower else None)
+        return EncoderOutput(tokens, mask, pooled, hidden)
 
-    def _run_any(self) -> EncoderOutput:
-        states: EncoderOutput = self(torch.zeros((1, *self._size, 3), dtype=torch.uint8))
-        return states
+    def _run_example(self, model: Any) -> EncoderOutput:
+        return self._encode(model, {"pixels": torch.zeros((1, *self._size, 3), dtype=torch.uint8)})
 
 
 def width_of(output: Any, likely: int | None = None) -> int:
-    """The width of the states that an image model returned.
-
-    Args:
-        output: of the model.
-        likely: what it says itself, where it says so.
-    """
+    """Return the width of the states in an image model's output; ``likely`` is what its configuration states."""
     states, pooled = last_states(output), _own_pooled(output)
     if states.dim() == 2:
         return states.shape[1]
@@ -80,13 +70,13 @@ def width_of(output: Any, likely: int | None = None) -> int:
         if width in channels:
             return int(width)  # type: ignore[arg-type]
     if states.dim() == 4:
-        # Of a map two sides are alike; what is left are the channels.
+        # Two sides of a feature map are alike; the third is the channels.
         return channels[1] if states.shape[1] == states.shape[2] != states.shape[3] else channels[0]
     return channels[1]
 
 
 def _in_sequence(states: Tensor, dim: int) -> Tensor:
-    """EncoderOutput as float [B, L, D]: a single vector, a sequence, or a map with its channels first or last."""
+    """Return a vector, a sequence, or a map with its channels first or last as float [B, L, D]."""
     if states.dim() == 2:
         return states.unsqueeze(1)
     if states.shape[-1] == dim and (states.dim() == 3 or states.shape[1] != dim):
@@ -95,7 +85,7 @@ def _in_sequence(states: Tensor, dim: int) -> Tensor:
 
 
 def _own_pooled(output: Any) -> Tensor | None:
-    """The pooled vector that a model gives with its states, float [B, E]; None where it gives none."""
+    """Return the pooled vector in a model's output, float [B, E], if there is one."""
     pooled = getattr(output, "pooler_output", None)
     if isinstance(pooled, list | tuple):  # of a class token and a distillation token, while training
         pooled = torch.stack(tuple(pooled)).mean(0)

@@ -1,4 +1,4 @@
-"""How a checkpoint's own image processor prepares pictures, found by trying it on a few."""
+"""Load the image preprocessing of a checkpoint: its own image processor is tried on a few images and imitated."""
 
 import math
 from collections.abc import Iterator
@@ -16,24 +16,24 @@ from jointune.utils.extras import require
 Channels = tuple[float, ...]
 
 _COLOUR = (10, 90, 220)
-"""Tells the order of channels, and whether values are scaled linearly."""
+"""A colour that shows the order of channels, and whether values are scaled linearly."""
 
 _TOLERANCE = 4.0
-"""By how many of 255 levels a resized test picture may differ on average; half a pixel's shift makes about one."""
+"""The allowed mean difference of a resized test image, of 255 levels; a shift of half a pixel makes about 1."""
 
 
 def load_image_preprocessor(source: Source, config: Any) -> tuple[ImagePreprocessor, list[str]]:
-    """Prepare pictures as the checkpoint's own configuration says.
+    """Prepare images as the checkpoint's own image processor does.
 
     Args:
-        source: where the checkpoint is.
-        config: of its model.
+        source: the origin of the checkpoint.
+        config: the configuration of its model.
 
     Returns:
-        The preprocessor, and what of the configuration it does not follow.
+        The preprocessor, and notes on what it does not follow.
 
     Raises:
-        EncoderError: the configuration does something to pictures that jointune cannot do.
+        EncoderError: the processor does something to images that jointune cannot do.
     """
     if config.model_type == "timm_wrapper":
         return timm_preprocessor(source.name, config.architecture, getattr(config, "pretrained_cfg", None))
@@ -46,15 +46,15 @@ def load_image_preprocessor(source: Source, config: Any) -> tuple[ImagePreproces
 def timm_preprocessor(
     name: str, architecture: str, settings: dict[str, Any] | None = None
 ) -> tuple[ImagePreprocessor, list[str]]:
-    """Prepare pictures as timm's evaluation does.
+    """Prepare images as timm's evaluation does.
 
     Args:
-        name: what messages call the encoder.
+        name: the encoder's name in messages.
         architecture: timm's name.
-        settings: timm's ``pretrained_cfg``, where the checkpoint has one; otherwise that of the architecture.
+        settings: timm's ``pretrained_cfg``; by default that of the architecture.
 
     Returns:
-        The preprocessor, and what of the settings it does not follow.
+        The preprocessor, and notes on what it does not follow.
     """
     timm = require("timm", "timm", f"the encoder {name}")
     data = timm.data.resolve_data_config(settings or timm.get_pretrained_cfg(architecture).to_dict())
@@ -70,26 +70,27 @@ def timm_preprocessor(
 
 
 def _imitate(processor: Any, name: str, config: Any) -> tuple[ImagePreprocessor, list[str]]:
-    """The ``ImagePreprocessor`` that does what ``processor`` does."""
+    """Find the ``ImagePreprocessor`` that does what ``processor`` does."""
     if isinstance(getattr(processor, "resample", None), str):
         processor.resample = Image.Resampling(_filter(processor.resample))
     mean, std, bgr = _normalisation(processor, name)
     rest: dict[str, Any] = {"resample": _filter(getattr(processor, "resample", None)), "mean": mean, "std": std}
     if bgr:
         rest["bgr"] = True
-    wide, high = (_picture(*sides) for sides in ((420, 300), (300, 420)))
-    theirs = _levels(_run(processor, wide, name), mean, std, bgr)
-    size = theirs.shape[:2]
-    settings = _settings(processor)
+    wide, high = _test_image(420, 300), _test_image(300, 420)
+    processed = _run(processor, wide, name)
+    size, settings = processed.shape[1:], _settings(processor)
     if size != _run(processor, high, name).shape[1:]:
-        # It keeps the shape of each picture, but those of a batch have one.
+        # It keeps the shape of each image, but those of a batch have one.
         edge = _own_size(processor, config, name)
         return ImagePreprocessor(edge, edge, "crop", **rest), [
             f"the image encoder {name!r} prepares pictures in their own shape ({settings}); here all are resized and "
             f"cropped to {edge[0]} x {edge[1]} pixels"
         ]
+    levels = (processed * np.array(std)[:, None, None] + np.array(mean)[:, None, None]) * 255
+    theirs = np.moveaxis(levels[::-1] if bgr else levels, 0, 2)
     differences = {}
-    for resize in _resized_to(processor, size):
+    for resize in _likely_resizes(processor, size):
         for fit in ("crop", "squash"):
             candidate = ImagePreprocessor(size, resize, fit, **rest)  # type: ignore[arg-type]
             ours = candidate.crop(candidate.prepare(wide)).astype(float)
@@ -105,40 +106,40 @@ def _imitate(processor: Any, name: str, config: Any) -> tuple[ImagePreprocessor,
 
 
 def _normalisation(processor: Any, name: str) -> tuple[Channels, Channels, bool]:
-    """Mean and deviation of what values between 0 and 1 become, and whether red and blue change places."""
-    black, white, coloured = (_run_plain(processor, level, name) for level in ((0, 0, 0), (255, 255, 255), _COLOUR))
+    """Return mean and deviation of values between 0 and 1, and whether red and blue change places."""
+
+    def run(colour: tuple[int, int, int]) -> np.ndarray:
+        values = _run(processor, Image.new("RGB", (64, 64), colour), name).astype(float)
+        return values[:, values.shape[1] // 2, values.shape[2] // 2]
+
+    black, white, coloured = run((0, 0, 0)), run((255, 255, 255)), run(_COLOUR)
     with np.errstate(all="ignore"):
-        seen = (coloured - black) / (white - black) * 255
-    if np.allclose(seen, _COLOUR, atol=1):
-        bgr = False
-    elif np.allclose(seen, _COLOUR[::-1], atol=1):
-        bgr = True
-    else:
+        recovered = (coloured - black) / (white - black) * 255
+    bgr = not np.allclose(recovered, _COLOUR, atol=1)
+    if bgr and not np.allclose(recovered, _COLOUR[::-1], atol=1):
         raise EncoderError(
             f"the image processor of {name!r} changes colours in a way that jointune does not know "
             f"({_settings(processor)}): {_COLOUR} becomes {tuple(map(float, coloured.round(3)))}"
         )
     slope = white - black
-    found = np.stack([-black / slope, 1 / slope])
+    measured = np.stack([-black / slope, 1 / slope])
     stated = [getattr(processor, "image_mean", None), getattr(processor, "image_std", None)]
     if all(isinstance(values, list | tuple) and len(values) == 3 for values in stated):
-        exact = np.array(stated, dtype=float)  # without what rounding has done to them
-        found = exact if np.allclose(exact, found, atol=1e-5) else found
-    mean, std = (tuple(map(float, values)) for values in found)
+        exact = np.array(stated, dtype=float)  # free of rounding
+        measured = exact if np.allclose(exact, measured, atol=1e-5) else measured
+    mean, std = (tuple(map(float, values)) for values in measured)
     return mean, std, bgr
 
 
-def _resized_to(processor: Any, size: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """What pictures may be resized to before ``size`` is cut out."""
+def _likely_resizes(processor: Any, size: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """Yield the sizes that images may be resized to before ``size`` is cut out."""
     yield size
-    given = _sides(getattr(processor, "size", None))
+    if (sides := _sides(getattr(processor, "size", None))) is None:
+        return
     share = getattr(processor, "crop_pct", None)
-    for height, width in [given] if given else []:
-        yield max(height, size[0]), max(width, size[1])
-        if share:
-            yield max(int(height / share), size[0]), max(int(width / share), size[1])
-        # LeViT's own, not among its settings.
-        yield max(int(height * 256 / 224), size[0]), max(int(width * 256 / 224), size[1])
+    # 256 / 224 is LeViT's own and not among its settings.
+    for large, small in ((1, 1), *([(1, share)] if share else []), (256, 224)):
+        yield max(int(sides[0] * large / small), size[0]), max(int(sides[1] * large / small), size[1])
 
 
 def _own_size(processor: Any, config: Any, name: str) -> tuple[int, int]:
@@ -147,15 +148,16 @@ def _own_size(processor: Any, config: Any, name: str) -> tuple[int, int]:
         getattr(config, "image_size", None),
         getattr(processor, "size", None),
     ):
-        if found := _sides(sides):
-            return found
+        if size := _sides(sides):
+            return size
     raise EncoderError(
-        f"the image processor of {name!r} says no size for pictures ({_settings(processor)}): write one into "
-        'preprocessor_config.json, such as "size": {"height": 224, "width": 224}'
+        f"the image processor of {name!r} says no size for pictures ({_settings(processor)})",
+        'write one into preprocessor_config.json, such as "size": {"height": 224, "width": 224}',
     )
 
 
 def _sides(size: Any) -> tuple[int, int] | None:
+    """Return height and width of a size in any of the forms that transformers knows."""
     if isinstance(size, int):
         return size, size
     if isinstance(size, list | tuple) and len(size) == 2:
@@ -170,10 +172,10 @@ def _sides(size: Any) -> tuple[int, int] | None:
     return (edge, edge) if edge else None
 
 
-def _run(processor: Any, picture: Image.Image, name: str) -> np.ndarray:
-    """What the processor makes of a picture, float [3, H, W]."""
-    made = processor(images=picture, return_tensors="np")
-    values = np.asarray(made.get("pixel_values", next(iter(made.values()))))
+def _run(processor: Any, image: Image.Image, name: str) -> np.ndarray:
+    """Process an image, to float [3, H, W]."""
+    processed = processor(images=image, return_tensors="np")
+    values = np.asarray(processed.get("pixel_values", next(iter(processed.values()))))
     while values.ndim > 3 and len(values) == 1:
         values = values[0]
     if values.ndim != 3 or values.shape[0] != 3:
@@ -184,41 +186,37 @@ def _run(processor: Any, picture: Image.Image, name: str) -> np.ndarray:
     return values
 
 
-def _run_plain(processor: Any, colour: tuple[int, int, int], name: str) -> np.ndarray:
-    """What the processor makes of the middle of a picture of one colour, float [3]."""
-    values = _run(processor, Image.new("RGB", (64, 64), colour), name).astype(float)
-    return values[:, values.shape[1] // 2, values.shape[2] // 2]
-
-
-def _levels(values: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...], bgr: bool) -> np.ndarray:
-    """Back from what a processor gave to levels of red, green and blue, float [H, W, 3]."""
-    levels = (values * np.array(std)[:, None, None] + np.array(mean)[:, None, None]) * 255
-    return np.moveaxis(levels[::-1] if bgr else levels, 0, 2)
-
-
-def _picture(width: int, height: int) -> Image.Image:
-    """Slopes in red and green that tell which part is seen and in which shape, with a wave in blue."""
+def _test_image(width: int, height: int) -> Image.Image:
+    """Draw slopes in red and green that show which part is cut out and in which shape, with a wave in blue."""
     down, right = np.mgrid[0:height, 0:width]
     waves = 127.5 + 127.5 * np.sin(right / 30) * np.sin(down / 30)
     return Image.fromarray(np.stack([right * 255 / width, down * 255 / height, waves], 2).round().astype(np.uint8))
 
 
 def _settings(processor: Any) -> str:
-    """What of a processor's settings decides here, as text."""
-    names = ("do_resize", "size", "do_center_crop", "crop_size", "crop_pct", "do_pad", "size_divisor", "do_rescale")
-    found = {name: getattr(processor, name, None) for name in names}
-    plain = {name: _plain(value) for name, value in found.items() if value is not None}
-    shown = ", ".join(f"{name}={value}" for name, value in plain.items())
-    return f"{type(processor).__name__}: {shown}"
-
-
-def _plain(value: Any) -> Any:
-    """A size without the names that are not used."""
-    return value if isinstance(value, int | float) else {key: number for key, number in dict(value).items() if number}
+    """Return the settings of a processor that matter here, as text."""
+    shown = []
+    for name in (
+        "do_resize",
+        "size",
+        "do_center_crop",
+        "crop_size",
+        "crop_pct",
+        "do_pad",
+        "size_divisor",
+        "do_rescale",
+    ):
+        value = getattr(processor, name, None)
+        if value is not None:
+            plain = (
+                value if isinstance(value, int | float) else {key: side for key, side in dict(value).items() if side}
+            )
+            shown.append(f"{name}={plain}")
+    return f"{type(processor).__name__}: {', '.join(shown)}"
 
 
 def _filter(resample: Any) -> int:
-    """Pillow's filter of a number or a name; bilinear where there is none, as in transformers."""
+    """Return Pillow's filter by number or name; bilinear by default, as in transformers."""
     if resample is None:
         return int(Image.Resampling.BILINEAR)
     if isinstance(resample, str):

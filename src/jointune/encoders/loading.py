@@ -1,6 +1,6 @@
-"""Load any checkpoint that transformers knows, and build it again from a bundle.
+"""Load any checkpoint that transformers knows, and rebuild an encoder from a bundle.
 
-This module, ``weights``, ``text_preprocessing`` and ``image_preprocessing`` are all that talks to transformers.
+Only this module, ``weights``, ``text_preprocessing`` and ``image_preprocessing`` load with transformers.
 """
 
 import warnings
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,6 @@ from jointune.encoders.encoder_output import last_states
 from jointune.encoders.foreign_config import forbidden
 from jointune.encoders.image_encoder import ImageEncoder, width_of
 from jointune.encoders.image_preprocessing import load_image_preprocessor, timm_preprocessor
-from jointune.encoders.projections import Projections
 from jointune.encoders.text_encoder import POOLINGS, TextEncoder
 from jointune.encoders.text_preprocessing import SentenceSettings, load_text_preprocessor, sentence_settings
 from jointune.encoders.weights import Source, build_tower, describe, load_tower, quiet, read_json
@@ -33,22 +32,36 @@ from jointune.utils.extras import require
 from jointune.utils.hub import is_cached, why_unreachable
 
 
+class Projections(NamedTuple):
+    """The maps from pooled vectors into the space in which a dual encoder compares texts and images.
+
+    Attributes:
+        text: for the text tower's pooled vectors, float [D, text dim]; the identity if it needs none (SigLIP).
+        image: for the image tower's, float [D, image dim].
+        scale: what cosines are multiplied by to give logits. A bias, as SigLIP adds, is the same for all labels.
+    """
+
+    text: Tensor
+    image: Tensor
+    scale: float
+
+
 def load_text_encoder(name: str, max_tokens: int | None = None) -> tuple[TextEncoder, TextPreprocessor, dict[str, Any]]:
     """Load a text encoder with its tokenizer, and try it on a small input.
 
-    What a sentence-transformers folder says of pooling, prompt, length and case is followed.
+    Pooling, prompt, length and case follow a sentence-transformers folder.
 
     Args:
         name: a built-in name, a local folder, or a Hugging Face id.
-        max_tokens: the length that texts are cut to; 128, or what the encoder allows where that is less, by default.
+        max_tokens: the length that texts are cut to; by default 128, or what the encoder allows if that is less.
 
     Returns:
-        The encoder, the preprocessor, and the description from which ``build_text_encoder`` makes it again. Its
-        ``notes`` say what of the checkpoint is not followed; each is given as a ``JointuneWarning`` too.
+        The encoder, the preprocessor, and the description from which ``build_text_encoder`` rebuilds it. Its ``notes``
+        list what of the checkpoint is not followed; each is a ``JointuneWarning`` too.
 
     Raises:
-        EncoderError: it cannot be found, verified or loaded, a part of it would stay random, or it gives no states that
-            can be trusted.
+        EncoderError: it cannot be located, verified or loaded, a part of it would stay random, or its states cannot be
+            trusted.
         SettingsError: ``max_tokens`` is more than the encoder allows.
     """
     source = _source(name, packaged.TEXT, "model")
@@ -63,7 +76,7 @@ def load_text_encoder(name: str, max_tokens: int | None = None) -> tuple[TextEnc
     with _running(name, "text"):
         encoder = TextEncoder(model, preprocessor.inputs, _text_dim(model, preprocessor), pooling)
         if name not in packaged.TEXT and not check_text(encoder, preprocessor, name):
-            # As FNet, which mixes padding in as it does words, and was trained on texts of one length.
+            # FNet mixes padding in as it does words, and was trained on texts of one length.
             preprocessor, was_fixed = replace(preprocessor, fixed_length=True), preprocessor.fixed_length
             if was_fixed or not check_text(encoder, preprocessor, name):
                 raise EncoderError(f"the text encoder {name!r} gives a text other states when others are in its batch")
@@ -82,18 +95,13 @@ def load_text_encoder(name: str, max_tokens: int | None = None) -> tuple[TextEnc
 
 
 def load_image_encoder(name: str) -> tuple[ImageEncoder, ImagePreprocessor, dict[str, Any]]:
-    """Load an image encoder with its preprocessing, and try it on a small input.
+    """Load an image encoder with its preprocessing, and try it on a small input; see ``load_text_encoder``.
 
     Args:
         name: a built-in name, a local folder, a Hugging Face id, or ``timm:NAME``.
 
-    Returns:
-        The encoder, the preprocessor, and the description from which ``build_image_encoder`` makes it again. Its
-        ``notes`` say what of the checkpoint is not followed; each is given as a ``JointuneWarning`` too.
-
     Raises:
-        EncoderError: it cannot be found, verified or loaded, a part of it would stay random, or it gives no states that
-            can be trusted.
+        EncoderError: as for a text encoder.
         MissingExtraError: it is one of timm's, and timm is not installed.
     """
     notes: list[str] = []
@@ -120,20 +128,18 @@ def load_image_encoder(name: str) -> tuple[ImageEncoder, ImagePreprocessor, dict
 
 
 def load_projections(name: str) -> Projections:
-    """Load what a dual encoder puts on top of its towers, which ``load_text_encoder`` and its like leave out.
-
-    Args:
-        name: a local folder or a Hugging Face id of CLIP or SigLIP.
+    """Load the projections of CLIP or SigLIP, from a local folder or a Hugging Face id.
 
     Raises:
-        EncoderError: it cannot be found or loaded, or is not a dual encoder of these families.
+        EncoderError: it cannot be located or loaded, or is not a dual encoder of these families.
     """
     source = _source(name, {}, "")
     with _loading(name, "dual"):
         model, _ = load_tower(source, "whole")
     if not (hasattr(model, "text_model") and hasattr(model, "vision_model") and _pools(model)):
         raise EncoderError(
-            f"{name!r} holds a {type(model).__name__}: a dual encoder is needed, CLIP or SigLIP, with both towers"
+            f"{name!r} holds a {type(model).__name__}: a dual encoder is needed",
+            "choose CLIP or SigLIP, with both towers",
         )
     scale = float(model.logit_scale.detach().exp())
     if hasattr(model, "text_projection"):
@@ -143,7 +149,7 @@ def load_projections(name: str) -> Projections:
 
 
 def build_text_encoder(description: dict[str, Any], preprocessor: TextPreprocessor) -> TextEncoder:
-    """The encoder that ``load_text_encoder`` described, with random weights."""
+    """Rebuild the encoder that ``load_text_encoder`` described, with random weights."""
     model = build_tower(description["config"], "text")
     own = hasattr(model, "whole_config") and _pools(model)
     pooling = description.get("pooling") or ("own" if own else "mean")
@@ -155,7 +161,7 @@ def build_text_encoder(description: dict[str, Any], preprocessor: TextPreprocess
 
 
 def build_image_encoder(description: dict[str, Any], preprocessor: ImagePreprocessor) -> ImageEncoder:
-    """The encoder that ``load_image_encoder`` described, with random weights."""
+    """Rebuild the encoder that ``load_image_encoder`` described, with random weights."""
     return _image_encoder(build_tower(description["config"], "vision"), preprocessor, description.get("dim"))
 
 
@@ -193,7 +199,7 @@ def _stated_licence(folder: Path) -> str:
 
 @contextmanager
 def _loading(name: str, modality: str) -> Iterator[None]:
-    """One clear error for whatever transformers raises, and none of its bars and reports in between."""
+    """Turn whatever transformers raises into one clear error, and silence its bars and reports; see ``quiet``."""
     with (
         foreign_errors(
             f"the {modality} encoder {name!r} cannot be loaded",
@@ -221,8 +227,8 @@ def _pools(model: Any) -> bool:
 
 
 def _text_dim(model: Any, preprocessor: TextPreprocessor) -> int:
-    """The width of the states, asked of the model: configs do not all name it alike, nor truly."""
-    batch = preprocessor.pad(preprocessor.encode(["a"]))
+    """Return the width of the states by running the model: configurations name it differently, some wrongly."""
+    batch = preprocessor.collate(preprocessor.encode(["a"]))
     with torch.no_grad():
         return last_states(model(**{key: torch.from_numpy(batch[key]) for key in preprocessor.inputs})).shape[-1]
 
@@ -231,12 +237,11 @@ def _image_encoder(model: Any, preprocessor: ImagePreprocessor, dim: int | None 
     speed_up_depthwise(model)
     for module in model.modules():
         if hasattr(module, "random_masking"):
-            module.random_masking = _unmasked  # of masked autoencoders, which hide three patches in four
+            module.random_masking = _unmasked  # masked autoencoders hide three patches in four
     return ImageEncoder(model, preprocessor, dim or _image_dim(model, preprocessor))
 
 
 def _image_dim(model: Any, preprocessor: ImagePreprocessor) -> int:
-    """The width of the states, likewise."""
     training = model.training
     model.eval()
     with torch.no_grad():
@@ -247,7 +252,7 @@ def _image_dim(model: Any, preprocessor: ImagePreprocessor) -> int:
 
 
 def _unmasked(sequence: Tensor, noise: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ARG001
-    """All patches in their order, with no mask: what a masked autoencoder sees once it is trained."""
+    """Return all patches in their order, with no mask, as a masked autoencoder is used after its training."""
     rows, length, _ = sequence.shape
     places = torch.arange(length, device=sequence.device).expand(rows, length)
     return sequence, sequence.new_zeros(rows, length), places
@@ -268,7 +273,7 @@ def _lite(package: packaged.LitePackage) -> tuple[nn.Module, ImagePreprocessor]:
 def _timm(architecture: str) -> tuple[nn.Module, ImagePreprocessor, str, list[str]]:
     name = f"timm:{architecture}"
     if reason := forbidden({"architecture": architecture}):
-        raise EncoderError(f"{name}: {reason}: give the name of an architecture alone, or the hub id without timm:")
+        raise EncoderError(f"{name}: {reason}", "give the name of an architecture alone, or the hub id without timm:")
     with _loading(name, "image"):
         timm = require("timm", "timm", f"the encoder {name}")
         pretrained = timm.create_model(architecture, pretrained=True, num_classes=0)

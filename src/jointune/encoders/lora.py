@@ -1,4 +1,4 @@
-"""The only module that talks to peft: low-rank updates in place of whole weights."""
+"""LoRA with peft: train low-rank updates in place of whole weights."""
 
 from collections.abc import Callable
 
@@ -8,30 +8,30 @@ from jointune.encoders.layers import layers_of
 from jointune.utils.extras import require
 
 RATE = 10
-"""How much higher the rate of the updates is than that of whole weights. With 5 and with 20 times, text alone of
-MVSA-Single was at its best within a fifth of a point of whole weights (one fold); this is between them."""
+"""Learning rate of the updates, relative to that of whole weights. At 5 and at 20, text alone of MVSA-Single came
+within a fifth of a point of whole weights (one fold)."""
 
 
 def add_lora(model: nn.Module, rank: int) -> Callable[[], None] | None:
-    """Train an update of low rank beside each linear layer that is trained, and nothing else of ``model``.
+    """Train an update of low rank beside each trained linear layer, and nothing else of ``model``.
 
-    LoRA after Hu et al. (2021), arXiv 2106.09685, with twice the rank as alpha and a dropout of 0.1. Gradient, average
-    and both moments of the optimizer are kept for what is trained only: a large encoder takes a fraction of the memory.
+    LoRA (Hu et al., 2021, arXiv 2106.09685) with alpha twice the rank and a dropout of 0.1. Gradients, averages and the
+    moments of the optimizer are held for the updates only, so a large encoder takes a fraction of the memory.
 
     Args:
-        model: of an encoder; changed in place.
-        rank: of the updates.
+        model: the model of an encoder; changed in place.
+        rank: the rank of the updates.
 
     Returns:
-        What adds the updates to the weights and leaves the model as it was built; None, and nothing changed, where none
-        of its layers that are trained is linear, as in a convolutional network.
+        A function that adds the updates to the weights and restores the model's structure; None, with nothing changed,
+        if no trained layer is linear, as in a convolutional network.
 
     Raises:
         MissingExtraError: peft is not installed.
     """
     peft = require("peft", "lora", "LoRA")
     within = {id(module) for layer in layers_of(model) or [model] for module in layer.modules()}
-    # Not those of torch's own attention, which takes their weights without calling them.
+    # Not the subclass in torch's own attention, whose weights are used without calling it.
     names = [
         name
         for name, module in model.named_modules()
@@ -49,5 +49,5 @@ def add_lora(model: nn.Module, rank: int) -> Callable[[], None] | None:
 
 
 def is_update(name: str) -> bool:
-    """Whether the parameter of this name is one of ``add_lora``'s."""
+    """Return whether the parameter of this name belongs to a LoRA update."""
     return ".lora_" in name

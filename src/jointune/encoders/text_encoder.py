@@ -1,4 +1,4 @@
-"""A text encoder: token ids to states."""
+"""The text encoder: token ids to states."""
 
 import inspect
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from jointune.encoders.encoder import Encoder
 from jointune.encoders.encoder_output import EncoderOutput, last_states, masked_mean
 from jointune.errors import EncoderError
 
-_ANY_MASK = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
+_EXAMPLE_MASK = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
 """Of two texts: one is padded to the other's length, which no model that pads to blocks takes as it is."""
 POOLINGS = ("mean", "cls", "max", "lasttoken", "weightedmean", "mean_sqrt_len_tokens")
 """The ways in which sentence-transformers pools tokens, by its names."""
@@ -41,6 +41,8 @@ def pool(tokens: Tensor, mask: Tensor, how: str) -> Tensor:
 class TextEncoder(Encoder):
     """Any Hugging Face text model.
 
+    It takes int64 ``input_ids`` and ``attention_mask`` [B, L], and returns states of width ``dim``.
+
     Args:
         model: the model, or the text tower of a dual encoder.
         inputs: which of ``input_ids``, ``attention_mask`` and ``token_type_ids`` its forward takes.
@@ -56,25 +58,21 @@ class TextEncoder(Encoder):
         self.pooling = pooling
         self._arguments = frozenset(inspect.signature(model.forward).parameters)
 
-    def forward(self, batch: Mapping[str, Tensor]) -> EncoderOutput:
-        """int64 ``input_ids`` and ``attention_mask`` [B, L] to states with D = ``dim``."""
-        mask = batch["attention_mask"].bool()
-        with self._recorded(mask) as lower:
-            output = self.model(**{name: batch[name] for name in self.inputs})
+    def _encode(self, model: Any, inputs: Mapping[str, Tensor]) -> EncoderOutput:
+        mask = inputs["attention_mask"].bool()
+        output, hidden = self._call(model, mask, {name: inputs[name] for name in self.inputs})
         tokens = last_states(output)
         pooled = output.pooler_output if self.pooling == "own" else pool(tokens, mask, self.pooling)
-        return EncoderOutput(tokens, mask, pooled, torch.cat(lower, dim=-1) if lower else None)
+        return EncoderOutput(tokens, mask, pooled, hidden)
 
-    def below(self, batch: Mapping[str, Tensor]) -> Tensor:
-        """Token ids to the states at the boundary, float [B, L, ...]."""
-        assert self.boundary is not None, "some layers are frozen"
-        return self.boundary.below(lambda: self(batch))
+    def _run_example(self, model: Any) -> EncoderOutput:
+        words = torch.ones_like(_EXAMPLE_MASK)
+        return self._encode(model, {"input_ids": words, "attention_mask": _EXAMPLE_MASK, "token_type_ids": words * 0})
 
-    def above(self, below: Tensor, batch: Mapping[str, Tensor]) -> EncoderOutput:
-        """What ``below`` gave to what ``forward`` gives."""
-        assert self.boundary is not None, "some layers are frozen"
-        with self.boundary.given(below):
-            return self(batch)
+    def _as_cached(self, activations: Tensor) -> Tensor:
+        if "attention_mask" not in self.inputs:
+            return activations  # the model attends to padding as to any token
+        return activations[:, : _EXAMPLE_MASK.shape[1]] * _EXAMPLE_MASK.unsqueeze(-1)
 
     @property
     def word_dim(self) -> int:
@@ -147,16 +145,6 @@ class TextEncoder(Encoder):
             inputs["token_type_ids"] = torch.cat(segments, dim=1).long()
         tokens = last_states(self.model(**inputs))[:, mask.shape[1] :]
         return EncoderOutput(tokens, words.mask, masked_mean(tokens, words.mask))
-
-    def _run_any(self) -> EncoderOutput:
-        words = torch.ones_like(_ANY_MASK)
-        states: EncoderOutput = self({"input_ids": words, "attention_mask": _ANY_MASK, "token_type_ids": words * 0})
-        return states
-
-    def _keep_any(self, states: Tensor) -> Tensor:
-        if "attention_mask" not in self.inputs:
-            return states  # it looks at padding as at any token
-        return states[:, : _ANY_MASK.shape[1]] * _ANY_MASK.unsqueeze(-1)
 
     @property
     def _is_visual(self) -> bool:

@@ -1,4 +1,4 @@
-"""A text encoder's tokenizer without its model: what is known of an encoder without torch and transformers."""
+"""Load a text encoder's tokenizer without its model, torch and transformers."""
 
 import json
 from pathlib import Path
@@ -19,8 +19,8 @@ def load_tokenizer(name: str, max_tokens: int | None = None, normalise: tuple[st
 
     Args:
         name: a built-in name, a local folder, or a Hugging Face id that was downloaded before.
-        max_tokens: the length that texts are cut to; 128, or what the encoder allows where that is less, by default.
-        normalise: which kinds of writing become plain text.
+        max_tokens: the length that texts are cut to; by default 128, or what the encoder allows if that is less.
+        normalise: the kinds of writing that become plain text.
 
     Raises:
         EncoderError: there is no such file on this machine, or it is no tokenizer.
@@ -49,16 +49,16 @@ def _tokenizer_file(name: str) -> Path:
     try:
         from huggingface_hub import try_to_load_from_cache
 
-        found = try_to_load_from_cache(name, "tokenizer.json")
+        path = try_to_load_from_cache(name, "tokenizer.json")
     except (ImportError, ValueError):  # not installed; or a name that no hub has
-        found = None
-    if not isinstance(found, str):
+        path = None
+    if not isinstance(path, str):
         raise EncoderError(f"{name} is neither built in nor a folder, and its tokenizer was not downloaded before")
-    return Path(found)
+    return Path(path)
 
 
 def _lengths(folder: Path) -> tuple[int, int]:
-    """The most tokens that an encoder takes, and those that it is given by default."""
+    """Return the most tokens that an encoder takes, and its default."""
     tokenizer, config = _json(folder / "tokenizer_config.json"), _json(folder / "config.json")
     config |= config.get("text_config") or {}
     limit = min(int(tokenizer.get("model_max_length") or 10**9), 10**9)

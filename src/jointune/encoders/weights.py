@@ -25,29 +25,25 @@ AutoConfig.register("efficientnet_lite", EfficientNetLiteConfig, exist_ok=True)
 AutoModel.register(EfficientNetLiteConfig, EfficientNetLiteModel, exist_ok=True)
 
 _WRAPPERS = ("module", "_orig_mod", "_forward_module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
-"""What DataParallel, torch.compile, DeepSpeed and FSDP put into the names of weights."""
+"""Parts of the names of weights that DataParallel, torch.compile, DeepSpeed and FSDP add."""
 
 _CONFIGS = ("config.json", "tokenizer_config.json", "preprocessor_config.json", "processor_config.json")
-"""What transformers reads of a checkpoint before its weights."""
-
-_ORIGINS = ("_name_or_path", "name_or_path", "_commit_hash")
-"""Notes of transformers in a configuration."""
-
 _INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
-"""Which file of a large checkpoint holds which weight."""
+_MACHINE = ("transformers_version", "dtype", "torch_dtype")
+_ORIGINS = ("_name_or_path", "name_or_path", "_commit_hash")
 
 _WRAPPED = re.compile(rf"(?:(?<=^)|(?<=\.))(?:(?:{'|'.join(_WRAPPERS)})\.)+")
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where an encoder comes from.
+    """The origin of an encoder.
 
     Attributes:
-        name: as the user gave it.
-        path: a folder or a Hugging Face id, as transformers takes it.
-        licence: of the weights.
-        options: for every ``from_pretrained``.
+        name: what the user called it.
+        path: a folder or a Hugging Face id, for transformers.
+        licence: the licence of the weights.
+        options: arguments for every ``from_pretrained``.
     """
 
     name: str
@@ -58,7 +54,11 @@ class Source:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Without the bars and reports of transformers, and with random numbers of our own, the caller's left untouched."""
+    """Silence transformers, and draw from a seed of our own.
+
+    The log levels and progress bars of transformers and huggingface_hub, and torch's random state on the CPU, change
+    while the block runs and are restored after it.
+    """
     loggers = [logging.getLogger(name) for name in ("transformers", "huggingface_hub")]
     levels, bars = [logger.level for logger in loggers], transformers.utils.logging.is_progress_bar_enabled()
     for logger in loggers:
@@ -76,7 +76,7 @@ def quiet() -> Iterator[None]:
 
 
 def find_file(source: Source, name: str, folder: str = "") -> str | None:
-    """The path of a file of the checkpoint, downloaded where it has to be; None where there is none."""
+    """Return the path of a file of the checkpoint, downloaded if need be; None if there is none."""
     options = source.options | ({"subfolder": folder} if folder else {})
     path: str | None = cached_file(
         source.path,
@@ -89,7 +89,7 @@ def find_file(source: Source, name: str, folder: str = "") -> str | None:
 
 
 def read_json(source: Source, name: str, folder: str = "") -> Any:
-    """The content of a file of the checkpoint; an empty mapping where there is none."""
+    """Return the content of a file of the checkpoint; an empty mapping if there is none."""
     path = find_file(source, name, folder)
     if path is None:
         return {}
@@ -100,26 +100,26 @@ def read_json(source: Source, name: str, folder: str = "") -> Any:
 
 
 def refuse_foreign_code(source: Source) -> None:
-    """See that a checkpoint loads without code of its own, and from its own files, before transformers reads it.
+    """Refuse a checkpoint that needs code of its own, or files from elsewhere, before transformers reads it.
 
     Raises:
-        EncoderError: it cannot.
+        EncoderError: it needs them, or is an adapter without its weights.
     """
     for name in _CONFIGS:
         if reason := forbidden(read_json(source, name)):
             raise EncoderError(
-                f"{source.name!r}: in {name}, {reason}: choose an encoder that transformers has by itself, or take the "
-                "entry out if the encoder does without"
+                f"{source.name!r}: in {name}, {reason}",
+                "choose an encoder that transformers has by itself, or take the entry out if the encoder does without",
             )
     for name in _INDEXES:
         index = read_json(source, name)
         files = index.get("weight_map", {}) if isinstance(index, dict) else None
         if not isinstance(files, dict) or not all(map(is_inside, files.values())):
-            raise EncoderError(f"{source.name!r}: {name} names no weights, or some outside its folder: save it again")
+            raise EncoderError(f"{source.name!r}: {name} names no weights, or some outside its folder", "save it again")
     if find_file(source, "adapter_config.json"):
         raise EncoderError(
-            f"{source.name!r} is an adapter beside the weights of another checkpoint: merge both "
-            "(PeftModel.merge_and_unload), save the result, and give that folder"
+            f"{source.name!r} is an adapter beside the weights of another checkpoint",
+            "merge both (PeftModel.merge_and_unload), save the result, and give that folder",
         )
 
 
@@ -127,15 +127,15 @@ def load_tower(source: Source, side: str, ignore: str = "") -> tuple[Any, list[s
     """Load a checkpoint, and take the encoder of one modality from it.
 
     Args:
-        source: where it is.
+        source: its origin.
         side: ``text`` or ``vision``; ``whole`` for all of it.
-        ignore: the start of names of weights that are not used, so that the checkpoint may lack them.
+        ignore: a prefix of the weights that are not used, so that the checkpoint may lack them.
 
     Returns:
-        The encoder, and what to know about its weights.
+        The encoder, and notes on its weights.
 
     Raises:
-        EncoderError: a weight of the encoder is missing or has another shape, or the checkpoint needs code of its own.
+        EncoderError: a weight of the encoder is missing or has another shape, or ``refuse_foreign_code`` refuses it.
     """
     refuse_foreign_code(source)
     config = AutoConfig.from_pretrained(source.path, trust_remote_code=False, **source.options)
@@ -157,24 +157,24 @@ def load_tower(source: Source, side: str, ignore: str = "") -> tuple[Any, list[s
         raise EncoderError(
             f"{source.name!r} lacks {len(lacking):,} of {len(own):,} weights of its {type(encoder).__name__}, which "
             f"would stay random: {_some(sorted(lacking))}"
-            + (f"; its file holds others that fit nowhere: {_some(unused)}" if unused else "")
-            + "; save the model again with save_pretrained"
+            + (f"; its file holds others that fit nowhere: {_some(unused)}" if unused else ""),
+            "save the model again with save_pretrained",
         )
     for weight in encoder.parameters():
         if weight.untyped_storage().nbytes() > weight.nbytes:
-            # Cut out of what the file has in one piece; such a view cannot be saved by itself.
+            # A view of a larger tensor of the file cannot be saved by itself.
             weight.data = weight.data.clone()
     return encoder, _unused(source, model, report["unexpected_keys"])
 
 
 def tower(model: Any, side: str) -> Any:
-    """The text or vision tower of a dual encoder, the encoder of an encoder-decoder, or the model itself."""
+    """Return the text or vision tower of a dual encoder, the encoder of an encoder-decoder, or the model itself."""
     _forget_cache(model)
     part = getattr(model, f"{side}_model", None)
     if isinstance(part, nn.Module) and hasattr(model.config, f"{side}_config"):
         part.whole_config = model.config
         return part
-    # T5's encoder, saved by itself, no longer says that it was one half.
+    # The configuration of a T5 encoder saved by itself no longer says that it is one half.
     is_half = hasattr(getattr(model, "encoder", None), "embed_tokens") and hasattr(model, "decoder")
     if is_half or getattr(model.config, "is_encoder_decoder", False):
         encoder = model.get_encoder()
@@ -184,25 +184,25 @@ def tower(model: Any, side: str) -> Any:
 
 
 def build_tower(config: dict[str, Any], side: str) -> Any:
-    """The encoder that ``describe`` described, with random weights."""
+    """Build the encoder that ``describe`` described, with random weights."""
     built = AutoConfig.for_model(**without_origin(config))
     with torch.random.fork_rng(devices=[]):
         return tower(AutoModel.from_config(built, trust_remote_code=False, **_without_pooler(built)), side)
 
 
 def describe(model: Any, name: str) -> dict[str, Any]:
-    """The configuration that ``build_tower`` builds the encoder from, as JSON values."""
+    """Return the configuration from which ``build_tower`` builds the encoder, as JSON values."""
     config = getattr(model, "whole_config", model.config)
     values: dict[str, Any] = without_origin(json.loads(config.to_json_string(use_diff=False)))
-    for machine in ("transformers_version", "dtype", "torch_dtype"):
-        values.pop(machine, None)
+    for entry in _MACHINE:
+        values.pop(entry, None)
     if reason := forbidden(values):
         raise EncoderError(f"{name!r}: its configuration {reason}")
     return values
 
 
 def without_origin(values: Any) -> Any:
-    """A configuration without the notes of transformers on where it and its parts were loaded from."""
+    """Remove the notes of transformers on where a configuration and its parts were loaded from."""
     if isinstance(values, list):
         return [without_origin(entry) for entry in values]
     if not isinstance(values, dict):
@@ -235,7 +235,7 @@ def _without_pooler(config: Any) -> dict[str, bool]:
 
 
 def _forget_cache(model: nn.Module) -> None:
-    """Have decoders keep no keys and values: nothing is generated, and layers that are run again would add theirs."""
+    """Switch the cache of keys and values off: nothing is generated, and recomputed layers would add theirs twice."""
     for module in model.modules():
         config: Any = getattr(module, "config", None)
         if getattr(config, "use_cache", False):
@@ -243,20 +243,20 @@ def _forget_cache(model: nn.Module) -> None:
 
 
 def _names(model: nn.Module, part: nn.Module) -> set[str]:
-    """The names in ``model`` of the weights of ``part``."""
+    """Return the names in ``model`` of the weights of ``part``."""
     own = {id(value) for value in (*part.parameters(), *part.buffers())}
     named = (*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False))
     return {name for name, value in named if id(value) in own}
 
 
 def _lacking(model: nn.Module, side: str, report: dict[str, Any], ignore: str) -> set[str]:
-    """The weights of the encoder that the checkpoint does not hold, and that are used."""
+    """Return the names of the encoder's weights that are used and missing from the checkpoint."""
     own = _names(model, tower(model, side))
     return {name for name in report["missing_keys"] if name in own and not (ignore and name.startswith(ignore))}
 
 
 def _renaming(source: Source, lacking: Iterable[str], held: Iterable[str]) -> dict[str, str]:
-    """Patterns of what to leave out of the checkpoint's names so that they are those of the model; empty for none."""
+    """Return patterns to leave out of the checkpoint's names so that they fit the model; empty if there are none."""
     plain = {_WRAPPED.sub("", name): name for name in held}
     counts: Counter[str] = Counter()
     for wanted in lacking:
@@ -266,17 +266,17 @@ def _renaming(source: Source, lacking: Iterable[str], held: Iterable[str]) -> di
     (prefix, most), *others = counts.most_common()
     if rivals := [other for other, count in others if count == most]:
         raise EncoderError(
-            f"{source.name!r} holds several encoders, named {_some(sorted([prefix, *rivals]))}: save the one that is "
-            "wanted by itself, with save_pretrained"
+            f"{source.name!r} holds several encoders, named {_some(sorted([prefix, *rivals]))}",
+            "save the one that is wanted by itself, with save_pretrained",
         )
-    # transformers applies each pattern once to a name, and wrappers may stand in several places of it.
+    # transformers applies each pattern once to a name, which wrappers may change in several places.
     times = max(len(_WRAPPED.findall(name)) for name in held)
     renaming = {_WRAPPED.pattern + "(?:)" * number: "" for number in range(times)}
     return renaming | ({rf"^{re.escape(prefix)}": ""} if prefix else {})
 
 
 def _unused(source: Source, model: nn.Module, unused: Iterable[str]) -> list[str]:
-    """A note where the file has more layers than the model; heads of other tasks are only logged."""
+    """Return a note if the file has more layers than the model; heads of other tasks are only logged."""
     unused = sorted(unused)
     if not unused:
         return []

@@ -1,6 +1,6 @@
-"""Temperature scaling: probabilities that say how often they are right, and what to answer where they are low."""
+"""Temperature scaling, and the confidence below which a model abstains."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,45 +10,34 @@ from jointune.data.labels import UNSURE
 from jointune.errors import SettingsError, setting
 from jointune.evaluation.metrics import confidence_bins, expected_calibration_error, log_loss
 
-_BINS = 10
-"""Of the reliability table, of equal width."""
-
-_THRESHOLDS = 100
-"""Of the table of what abstaining gains, at most."""
-
-_FEWEST = 20
-"""Posts on which an accuracy in that table rests."""
-
-_RANGE = (-3.0, 3.0)
-"""Of the logarithm of the temperature."""
-
-_FOLDS = 10
-"""Of the cross-validation that decides whether a temperature is applied."""
-
-_ROUNDING = 1e-6
-"""Of a log loss: less is no gain."""
+_BINS = 10  # of the reliability table, of equal width
+_THRESHOLDS = 100  # of the table of answered posts, at most
+_FEWEST = 20  # posts on which an accuracy in that table rests
+_RANGE = (-3.0, 3.0)  # of the logarithm of the temperature
+_FOLDS = 10  # of the cross-validation that decides whether a temperature is applied
+_ROUNDING = 1e-6  # of a log loss: less is no gain
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How trustworthy the probabilities are, as the validation posts tell.
+    """The calibration of a model on validation posts, before and after temperature scaling.
 
-    "After" is what cross-validation says: each post is scored at the temperature that is the best for the posts of the
-    other folds. Where the temperature is not applied, it is the same as "before".
+    "After" is cross-validated: each post is scored at the best temperature of the posts of the other folds. If the
+    temperature is not applied, it is the same as "before".
 
     Attributes:
-        temperature: what the logits are divided by; 1 where ``fitted`` is not applied.
+        temperature: the divisor of the logits; 1 if ``fitted`` is not applied.
         fitted: the temperature with the least log loss on all validation posts.
-        cross_validated: the log loss "after", whether or not the temperature is applied: it is applied where this is
-            less than before. None where there are too few posts to cross-validate.
+        cross_validated: the cross-validated log loss; the temperature is applied if it is less than before. None if
+            there are too few posts to cross-validate.
         log_loss: in nats, before and after.
         ece: expected calibration error, before and after.
         reliability: before and after, a row for each bin of confidence that is not empty: mean confidence, accuracy,
             and number of posts.
-        answered: a row for each of some rising thresholds: the confidence, the accuracy on the posts that have at least
-            that, and their share of all.
-        by_presence: what posts hold, as ``presence`` names it, to a row for each bin of confidence that is not empty:
-            its bounds, the number of posts that were answered rightly, and the number of posts; after.
+        answered: a row for each of some rising thresholds: the confidence, the accuracy on the posts that reach it, and
+            their share of all.
+        by_presence: for each combination of modalities, as ``presence`` names it, a row for each bin of confidence that
+            is not empty: its bounds, the number of right answers, and the number of posts; after.
     """
 
     temperature: float
@@ -61,15 +50,15 @@ class Calibration:
     by_presence: dict[str, list[tuple[float, float, int, int]]]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Return the attributes as JSON values."""
         return asdict(self)
 
 
 def check_wanted(accuracy: float) -> None:
-    """See that an accuracy can be asked for.
+    """Refuse a wanted accuracy that is not between 0 and 1.
 
     Raises:
-        SettingsError: it is not between 0 and 1.
+        SettingsError: it is not.
     """
     if not 0 <= accuracy <= 1:
         raise SettingsError(
@@ -78,15 +67,15 @@ def check_wanted(accuracy: float) -> None:
 
 
 def least_confidence(calibration: Mapping[str, Any] | None, accuracy: float, labels: Sequence[str]) -> float:
-    """The lowest confidence with which answers are as often right as wanted, on the validation posts.
+    """Return the lowest confidence at which the answers on validation posts are as accurate as wanted.
 
     Args:
-        calibration: what ``Calibration.to_dict`` gave.
-        accuracy: wanted on the posts that are answered, between 0 and 1.
-        labels: of the model.
+        calibration: ``Calibration.to_dict()``.
+        accuracy: the wanted accuracy of the answers, between 0 and 1.
+        labels: the labels of the model.
 
     Raises:
-        SettingsError: no confidence reaches that, or a label could not be told from the answer.
+        SettingsError: no confidence reaches it, or a label has the name of the answer for unsure posts.
     """
     check_wanted(accuracy)
     if calibration is None:
@@ -109,54 +98,54 @@ def least_confidence(calibration: Mapping[str, Any] | None, accuracy: float, lab
 
 
 def calibrate(probabilities: np.ndarray, truth: np.ndarray, held: Sequence[str] = ()) -> Calibration:
-    """Fit a temperature on held-out posts, apply it only if it helps on posts that it was not fitted on.
+    """Fit a temperature on held-out posts; apply it only if it helps on posts that it was not fitted on.
 
     Args:
-        probabilities: of N posts, float [N, C].
+        probabilities: the probabilities of N posts, float [N, C].
         truth: class numbers, int [N].
-        held: what each post holds, as ``presence`` names it; nothing where that is not asked for.
+        held: the modalities of each post, as ``presence`` names them; none for no ``by_presence``.
     """
     fitted, before = fit_temperature(probabilities, truth), log_loss(probabilities, truth)
-    others = _cross_validated(probabilities, truth)
-    cross_validated = None if others is None else log_loss(others, truth)
+    scaled = _cross_validated(probabilities, truth)
+    cross_validated = None if scaled is None else log_loss(scaled, truth)
     worse = log_loss(at_temperature(probabilities, fitted), truth) > before
-    if others is None or cross_validated is None or cross_validated > before - _ROUNDING or worse:
-        temperature, others = 1.0, probabilities
+    if scaled is None or cross_validated is None or cross_validated > before - _ROUNDING or worse:
+        temperature, scaled = 1.0, probabilities
     else:
         temperature = fitted
+    confidences = [(scores.max(1), scores.argmax(1) == truth) for scores in (probabilities, scaled)]
     return Calibration(
         temperature,
         fitted,
         cross_validated,
-        (before, log_loss(others, truth)),
-        (_error(probabilities, truth), _error(others, truth)),
-        (_reliability(probabilities, truth), _reliability(others, truth)),
+        (before, log_loss(scaled, truth)),
+        (expected_calibration_error(*confidences[0]), expected_calibration_error(*confidences[1])),
+        (_reliability(*confidences[0]), _reliability(*confidences[1])),
         _answered(at_temperature(probabilities, temperature), truth),
-        _by_presence(others, truth, np.array(held)) if len(held) else {},
+        _by_presence(*confidences[1], np.array(held)) if len(held) else {},
     )
 
 
-def presence(text: bool, image: bool) -> str:
-    """Name what a post holds: ``text+image``, ``text`` or ``image``."""
-    return "+".join(name for name, held in (("text", text), ("image", image)) if held)
+def presence(modalities: Iterable[str]) -> str:
+    """Return a name for the modalities of a post, such as ``text+image``."""
+    return "+".join(modalities)
 
 
 def at_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """What the probabilities would be, had their logits been divided by ``temperature``; same shape and dtype."""
+    """Return probabilities as if their logits had been divided by ``temperature``; same shape and dtype."""
     logs = np.log(np.maximum(probabilities.astype(np.float64), 1e-300)) / temperature
     scores = np.exp(logs - logs.max(1, keepdims=True))
     return (scores / scores.sum(1, keepdims=True)).astype(probabilities.dtype)
 
 
 def fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
-    """The temperature with the least log loss on held-out posts (Guo et al., 2017, arXiv 1706.04599).
+    """Return the temperature with the least log loss on held-out posts (Guo et al., 2017, arXiv 1706.04599).
 
-    A few posts may all be classified rightly, and the least log loss is then at boundless confidence. So no temperature
-    below 1 brings the mean confidence above (N + 1) / (N + 2), which is Laplace's estimate of the accuracy after N
-    right answers.
+    If a few posts are all classified rightly, the least log loss is at boundless confidence. So no temperature below 1
+    brings the mean confidence above (N + 1) / (N + 2), Laplace's estimate of the accuracy after N right answers.
 
     Args:
-        probabilities: of N posts, float [N, C].
+        probabilities: the probabilities of N posts, float [N, C].
         truth: class numbers, int [N].
     """
     from scipy.optimize import brentq, minimize_scalar
@@ -179,10 +168,7 @@ def fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
 
 
 def _cross_validated(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray | None:
-    """The probabilities of each post at the temperature that suits the other folds; None for a single post.
-
-    The folds have the same shares of labels, and depend on the order of the posts only.
-    """
+    """Scale each post by the temperature of the other folds, which are stratified; return None for a single post."""
     folds = min(_FOLDS, len(truth))
     if folds < 2:
         return None
@@ -197,7 +183,6 @@ def _cross_validated(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray
 
 
 def _answered(probabilities: np.ndarray, truth: np.ndarray) -> list[tuple[float, float, float]]:
-    """What abstaining gains; see ``Calibration.answered``."""
     confidence, right = probabilities.max(1), probabilities.argmax(1) == truth
     places = np.linspace(0, max(0, len(truth) - _FEWEST), _THRESHOLDS).astype(int)
     thresholds = np.unique(np.sort(confidence)[places])
@@ -208,14 +193,10 @@ def _answered(probabilities: np.ndarray, truth: np.ndarray) -> list[tuple[float,
     ]
 
 
-def _error(probabilities: np.ndarray, truth: np.ndarray) -> float:
-    return expected_calibration_error(probabilities.max(1), probabilities.argmax(1) == truth)
-
-
 def _by_presence(
-    probabilities: np.ndarray, truth: np.ndarray, held: np.ndarray
+    confidence: np.ndarray, right: np.ndarray, held: np.ndarray
 ) -> dict[str, list[tuple[float, float, int, int]]]:
-    right, bins = probabilities.argmax(1) == truth, confidence_bins(probabilities.max(1), _BINS)
+    bins = confidence_bins(confidence, _BINS)
     return {
         str(name): [
             (float(k / _BINS), float((k + 1) / _BINS), int(right[posts].sum()), int(posts.sum()))
@@ -226,8 +207,7 @@ def _by_presence(
     }
 
 
-def _reliability(probabilities: np.ndarray, truth: np.ndarray) -> list[tuple[float, float, int]]:
-    confidence, right = probabilities.max(1), probabilities.argmax(1) == truth
+def _reliability(confidence: np.ndarray, right: np.ndarray) -> list[tuple[float, float, int]]:
     bins = confidence_bins(confidence, _BINS)
     return [
         (float(confidence[bins == k].mean()), float(right[bins == k].mean()), int((bins == k).sum()))

@@ -1,4 +1,4 @@
-"""How many labelled posts a method needs, read off learning curves."""
+"""Read the number of labelled posts that a method needs off learning curves."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from jointune.errors import SettingsError
 
 @dataclass(frozen=True)
 class Curve:
-    """Scores of a method by the number of labelled posts it learned from.
+    """The scores of a method by its number of training posts.
 
     Attributes:
         budgets: numbers of training posts, positive, ascending.
-        scores: one per budget, greater is better.
+        scores: one for each budget; greater is better.
     """
 
     budgets: Sequence[float]
@@ -24,16 +24,16 @@ class Curve:
 
 @dataclass(frozen=True)
 class Saving:
-    """What the next-best method needs for the score of the first one.
+    """The training posts that the next-best method needs for the score of the first one.
 
     Attributes:
         budget: number of training posts of the first method.
-        score: what it reaches with them.
-        method: the one that needs the fewest; None where none reaches the score.
+        score: its score with them.
+        method: the method that needs the fewest; None if none reaches the score.
         needed: number of training posts that it needs.
-        relation: how ``needed`` is meant: "=" is read off the curve; "<=" is no more than this, its smallest budget;
-            ">" is more than this, the largest budget that every other method was tried with.
-        ratio: ``needed`` divided by ``budget``, meant likewise; above 1 the first method saves posts.
+        relation: the meaning of ``needed`` and ``ratio``: "=" is read off the curve; "<=" is at most this, its smallest
+            budget; ">" is more than this, the largest budget that every other method was tried with.
+        ratio: ``needed`` divided by ``budget``; above 1 the first method saves posts.
     """
 
     budget: float
@@ -45,19 +45,17 @@ class Saving:
 
 
 def posts_needed(budgets: Sequence[float], scores: Sequence[float], target: float) -> float | None:
-    """Number of training posts from which a learning curve reaches a score.
+    """Return the number of training posts at which a learning curve first reaches a score, not rounded.
 
-    The score is linear in the logarithm of the budget between budgets. Where a curve falls again, the first budget
-    from which the target is reached counts: somebody who labels ever more posts would have met it there.
+    The score is linear in the logarithm of the budget between budgets.
 
     Args:
-        budgets: numbers of training posts, positive, ascending.
-        scores: one per budget.
+        budgets: see ``Curve``.
+        scores: see ``Curve``.
         target: the score to reach.
 
     Returns:
-        The number, not rounded; the smallest budget where that reaches the target already, so that fewer may do; None
-        where no budget does.
+        The number; the smallest budget if that reaches the target already; None if no budget does.
 
     Raises:
         SettingsError: no budgets, not as many scores, or budgets that are not positive and ascending.
@@ -77,24 +75,20 @@ def posts_needed(budgets: Sequence[float], scores: Sequence[float], target: floa
 
 
 def posts_saved(first: Curve, others: Mapping[str, Curve]) -> list[Saving]:
-    """For each budget of a method, the training posts that the next-best method needs to match its score.
+    """Return, for each budget of a method, the training posts that the next-best method needs to match its score.
 
-    Methods that do not reach the score within their curve count only where none does. Scores are taken as they are:
-    whether two of them can be told apart is for ``paired_difference`` to say.
+    Scores are taken as they are; see ``paired_difference`` for whether two of them differ. Of several methods that need
+    equally few, the first counts.
 
     Args:
-        first: curve of the method.
-        others: curves of the methods it is compared with, at least one, by name; of several that need equally few, the
-            first counts.
-
-    Returns:
-        One entry per budget, in their order.
+        first: the curve of the method.
+        others: the curves of the other methods by name, at least one.
 
     Raises:
-        SettingsError: no other methods, or a curve that is none.
+        SettingsError: no other methods, or a curve that is not valid.
     """
     if not others:
-        raise SettingsError("There is no method to compare with: give at least one other learning curve.")
+        raise SettingsError("There is no method to compare with", "give at least one other learning curve")
     posts_needed(first.budgets, first.scores, np.inf)
     return [_saving(budget, score, others) for budget, score in zip(first.budgets, first.scores, strict=True)]
 

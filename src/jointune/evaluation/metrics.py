@@ -7,31 +7,24 @@ from typing import Any, cast
 
 import numpy as np
 
-from jointune.evaluation.intervals import (
-    Metric,
-    bootstrap_confusions,
-    effective_posts,
-    f1_interval,
-    f1_scores,
-    score_interval,
-    scores_of,
-)
+from jointune.evaluation.intervals import effective_posts, f1_interval, score_interval
+from jointune.evaluation.scores import Metric, bootstrap_confusions, f1_scores, scores_of
 
 Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class ClassScores:
-    """Precision, recall and F1 of one label, and how many posts have it.
+    """Precision, recall and F1 of one label, and its number of posts.
 
     Attributes:
-        precision: share of the posts predicted so that are so; 0 where none is predicted so.
-        recall: share of the posts that are so that are predicted so; 0 where none is so.
+        precision: share of the posts with this prediction that have the label; 0 if there are none.
+        recall: share of the posts with the label that have this prediction; 0 if there are none.
         f1: their harmonic mean.
-        support: number of posts that are so.
-        precision_ci: its 95 % interval; 0 to 1 where none is predicted so.
-        recall_ci: its 95 % interval; 0 to 1 where none is so.
-        f1_ci: its 95 % interval; 0 to 1 where none is so or predicted so.
+        support: number of posts with the label.
+        precision_ci: its 95 % interval; 0 to 1 if no post has this prediction.
+        recall_ci: its 95 % interval; 0 to 1 if no post has the label.
+        f1_ci: its 95 % interval; 0 to 1 if neither occurs.
     """
 
     precision: float
@@ -52,7 +45,7 @@ class ClassScores:
 
 @dataclass(frozen=True)
 class Metrics:
-    """What ``evaluate`` finds.
+    """Scores of a model on labelled posts, with their uncertainty.
 
     Attributes:
         n: number of posts.
@@ -64,7 +57,7 @@ class Metrics:
         weighted_f1_ci: its 95 % interval.
         log_loss: mean negative log-likelihood, in nats.
         ece: expected calibration error over 15 bins of equal width (Guo et al., arXiv 1706.04599).
-        auroc: area under the ROC curve, one label against the rest, mean over labels; None where a label is absent.
+        auroc: area under the ROC curve, one label against the rest, mean over labels; None if a label is absent.
         per_class: scores of each label.
         confusion_matrix: counts; rows are true labels, columns predictions, both in the order of ``labels``.
         labels: the labels, in the order of the model's columns.
@@ -85,7 +78,7 @@ class Metrics:
     labels: list[str]
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Return the attributes as JSON values."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -100,7 +93,7 @@ class Metrics:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        """Tables for a notebook."""
+        """Return tables for a notebook."""
         overall = _html_table(["score", "value (95 % interval)"], self._overall())
         by_label = _html_table(
             ["label", "precision", "recall", "F1", "posts"],
@@ -124,8 +117,7 @@ def compute_metrics(truth: np.ndarray, probabilities: np.ndarray, labels: Sequen
         truth: class numbers, int [N], N at least 1.
         probabilities: float [N, C], rows sum to one.
         labels: C label names.
-        repeats: how often each post is among them, as where several trainings are tested on it; intervals count it
-            once.
+        repeats: how often each post is among them, for several trainings tested on it; intervals count it once.
     """
     classes = np.arange(len(labels))
     predicted = probabilities.argmax(1)
@@ -160,29 +152,24 @@ def compute_metrics(truth: np.ndarray, probabilities: np.ndarray, labels: Sequen
 
 
 def with_interval(scores: ClassScores | Metrics, name: str) -> str:
-    """A score and its interval, as text.
-
-    Args:
-        scores: what holds both.
-        name: of the score.
-    """
+    """Return the score of this name and its interval, as text."""
     low, high = getattr(scores, f"{name}_ci")
     return f"{getattr(scores, name):.3f} ({low:.3f} to {high:.3f})"
 
 
 def log_loss(probabilities: np.ndarray, truth: np.ndarray) -> float:
-    """Mean negative log-likelihood of the true labels, in nats; probabilities [N, C], class numbers [N]."""
+    """Return the mean negative log-likelihood of the true labels, in nats; probabilities [N, C], class numbers [N]."""
     return float(_losses(probabilities, truth).mean())
 
 
 def standard_error(metric: str, metrics: Metrics, truth: np.ndarray, probabilities: np.ndarray) -> float:
-    """How far a score may be off because of the posts that it was taken on, by the bootstrap.
+    """Return the standard error of a score due to the choice of posts, by the bootstrap.
 
-    Training chooses weights by it. It is zero where every post is right, or every one wrong: it is no interval.
+    Training chooses weights by it. It is zero if all posts are right or all are wrong, so it makes no interval.
 
     Args:
         metric: ``accuracy``, ``macro_f1``, ``weighted_f1`` or ``log_loss``.
-        metrics: of these posts.
+        metrics: the metrics of these posts.
         truth: class numbers, int [N].
         probabilities: float [N, C].
     """
@@ -194,7 +181,7 @@ def standard_error(metric: str, metrics: Metrics, truth: np.ndarray, probabiliti
 
 
 def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
-    """Mean distance of confidence from accuracy over bins of equal width, weighted by their size.
+    """Return the mean distance of confidence from accuracy over bins of equal width, weighted by their size.
 
     Equation 3 of Guo et al. (2017), arXiv 1706.04599.
 
@@ -208,7 +195,7 @@ def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: 
 
 
 def confidence_bins(confidence: np.ndarray, bins: int = 15) -> np.ndarray:
-    """The bin of equal width that each confidence falls into, its upper end included: int [N], from 0."""
+    """Return the bin of equal width, upper end included, of each confidence: int [N], from 0."""
     return np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
 
 
@@ -241,7 +228,7 @@ def _html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _area_under_roc(scores: np.ndarray, right: np.ndarray) -> float:
-    """The chance that a post of the label has a higher score than one without; a tie counts half. Both exist."""
+    """Return the chance that a post with the label has a higher score than one without; a tie counts half."""
     _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
     middle = np.cumsum(count) - (count - 1) / 2  # the mean rank of equal scores
     ours = int(right.sum())

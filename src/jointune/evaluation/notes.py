@@ -1,4 +1,4 @@
-"""What to know before scores are trusted, one sentence each."""
+"""Notes on scores that should not be trusted without reserve, one sentence each."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,29 +9,26 @@ from jointune.data.fingerprints import Known
 from jointune.evaluation.metrics import Metrics, compute_metrics
 
 _FEW_POSTS = 30
-"""With fewer, the 95 % interval of an accuracy may be wider than 36 points, and one post makes more than 3."""
+"""With fewer, the 95 % interval of an accuracy may be wider than 36 points, and one post is more than 3 of them."""
 
 _FEW_OF_A_LABEL = 5
-"""With fewer, one post makes more than 20 points of a label's recall."""
+"""With fewer, one post is more than 20 points of a label's recall."""
 
-_SHARE_LEFT = 1 / 3
-"""Of the answers that labels ought to get. Where they ought to get ``_ENOUGH`` at least, a classifier that answers them
-as often as they are true falls below it by chance once in a hundred times."""
+_ENOUGH, _SHARE_LEFT = 10, 1 / 3
+"""If at least 10 posts are not of the most frequent answer, a classifier that answers all labels as often as they are
+true gives them less than a third of these answers by chance once in a hundred times."""
 
-_ENOUGH = 10
-
-_NAMED = 5
-"""Labels, at most."""
+_NAMED = 5  # labels in a note, at most
 
 
 def notes_on_few(part: str, counts: Mapping[str, int], labels: Sequence[str], rests: str = "") -> list[str]:
-    """What a part that is too small, or lacks a label, leaves open.
+    """Note a part of the posts that is too small, or that lacks a label.
 
     Args:
-        part: what its posts are called, such as ``validation``.
-        counts: numbers of its posts by label.
-        labels: all of them.
-        rests: what depends on these posts, in words.
+        part: the name of the part, such as ``validation``.
+        counts: its number of posts by label.
+        labels: all labels.
+        rests: a sentence on what depends on these posts.
     """
     rests = f"; {rests}" if rests else ""
     numbers = {label: counts.get(label, 0) for label in labels}
@@ -59,11 +56,11 @@ def notes_on_few(part: str, counts: Mapping[str, int], labels: Sequence[str], re
 
 
 def notes_on_answers(metrics: Metrics, part: str = "") -> list[str]:
-    """Whether one label gets the answers that others should, or a label none.
+    """Note a label that gets most of the answers that others should, or a label that gets none.
 
     Args:
-        metrics: of the posts that were answered.
-        part: what they are called, such as ``validation``.
+        metrics: the metrics of the answers.
+        part: the name of the part, such as ``validation``.
     """
     confusion = np.array(metrics.confusion_matrix)
     answers, truth, posts = confusion.sum(0), confusion.sum(1), f"{part} posts".strip()
@@ -86,25 +83,25 @@ def notes_on_answers(metrics: Metrics, part: str = "") -> list[str]:
 def notes_on_known(
     known: np.ndarray, truth: np.ndarray, probabilities: np.ndarray, labels: Sequence[str], part: str = ""
 ) -> list[str]:
-    """How many posts the model was trained or validated on, and how it does on the others.
+    """Note posts that the model was trained or validated on, with the scores of the others.
 
     Args:
         known: ``Known`` of each post, int [N].
         truth: class numbers, int [N].
         probabilities: float [N, C].
         labels: C label names.
-        part: what the posts are called, such as ``test``.
+        part: the name of the part, such as ``test``.
     """
     if not known.any():
         return []
-    found = []
-    for what, said in (
+    counts = []
+    for kind, verb in (
         (Known.TRAINING, "learned from"),
         (Known.VALIDATION, "validated on"),
         (Known.A_PART, "similar to such posts, with the same text or the same picture"),
     ):
-        if number := int((known == what).sum()):
-            found.append(f"{number:,} {'was' if number == 1 else 'were'} {said}")
+        if number := int((known == kind).sum()):
+            counts.append(f"{number:,} {'was' if number == 1 else 'were'} {verb}")
     new = known == Known.NOTHING
     rest = "none of them is new to the model"
     if new.any():
@@ -114,11 +111,11 @@ def notes_on_known(
             f"on the {_count(scores.n, 'other')}, accuracy is {scores.accuracy:.3f} ({low:.3f} to {high:.3f}) and "
             f"macro F1 {scores.macro_f1:.3f}" + (f", {lacking}" if (lacking := untested(scores)) else "")
         )
-    return [f"of the {_count(len(known), f'{part} post'.strip())}, {', '.join(found)}: scores on them flatter; {rest}"]
+    return [f"of the {_count(len(known), f'{part} post'.strip())}, {', '.join(counts)}: scores on them flatter; {rest}"]
 
 
 def untested(metrics: Metrics | Mapping[str, Any]) -> str:
-    """A phrase that names the labels which none of the posts has; empty where there are none."""
+    """Return a phrase that names the labels of no post; empty if there are none."""
     classes = (metrics.to_dict() if isinstance(metrics, Metrics) else metrics)["per_class"]
     absent = [repr(label) for label, scores in classes.items() if not scores["support"]]
     return f"none of them labelled {_named(absent)}" if absent else ""
@@ -132,5 +129,5 @@ def _named(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -1,4 +1,4 @@
-"""Scores of methods, and differences between two, with intervals over posts, trainings and folds."""
+"""Scores of methods and differences between two, with intervals that hold for new posts, trainings and folds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from jointune.errors import SettingsError
-from jointune.evaluation.intervals import Metric, Z, score_interval
+from jointune.evaluation.intervals import Z, score_interval
+from jointune.evaluation.scores import Metric
 from jointune.evaluation.variance import (
     ROUNDING,
+    Key,
     Run,
     Spread,
     Uncertainty,
@@ -17,6 +19,18 @@ from jointune.evaluation.variance import (
     spread_of_score,
     uncertainties,
 )
+
+__all__ = [
+    "Difference",
+    "Estimate",
+    "Run",
+    "corrected_resampled_test",
+    "estimate",
+    "estimates",
+    "holm",
+    "paired_difference",
+    "paired_differences",
+]
 
 
 @dataclass(frozen=True)
@@ -28,7 +42,7 @@ class Estimate:
         low: lower end of its 95 % interval.
         high: upper end.
         runs: number of runs.
-        basis: which variation the interval holds, and which not.
+        basis: a sentence on the variation that the interval holds.
     """
 
     value: float
@@ -49,7 +63,7 @@ class Difference:
         p_value: two-sided, of no difference; not adjusted for several comparisons, see ``holm``.
         runs: number of pairs of runs.
         distinguishable: whether the interval excludes zero and the p-value is below 0.05.
-        basis: which variation the interval holds, and which not.
+        basis: as in ``Estimate``.
     """
 
     value: float
@@ -69,31 +83,29 @@ def estimate(runs: Sequence[Run], metric: Metric, labels: int, groups: np.ndarra
 def estimates(
     runs: Mapping[str, Sequence[Run]], metric: Metric, labels: int, groups: np.ndarray | None = None
 ) -> dict[str, Estimate]:
-    """Score methods, each with a 95 % interval for what it would score if trained and tested anew.
+    """Score methods, each with a 95 % interval for its score if it is trained and tested anew.
 
-    The interval is that of ``intervals.score_interval``, as it is for the scores of a single evaluation, with as many
-    posts as the score varies like: as many as were tested where one training is scored and each post is its own group,
-    and the fewer the more groups, seeds and folds add to its variance. The parts of the variance are those of
-    ``paired_difference``; the variance between seeds or folds, relative to value · (1 - value), is pooled over the
-    methods, see ``spread.uncertainties``. The interval keeps within 0 to 1, has a width at the edge, and grows with the
-    number of posts that are right.
+    The interval is that of ``intervals.score_interval``, as for a single evaluation, with the effective number of
+    posts: that of a single evaluation for one training, and less as groups, seeds and folds add to the variance. The
+    parts of the variance are those of ``paired_differences``; the variance between seeds or folds, relative to
+    value · (1 - value), is pooled over the methods, see ``variance.uncertainties``.
 
     Args:
-        runs: of each method, at least one, each fold and seed once; of methods learning from equally many posts.
-        metric: what to score.
+        runs: at least one for each method, each fold and seed once; of methods that learn from equally many posts.
+        metric: the score.
         labels: number of classes.
-        groups: int [posts], the group of every post number; posts that share a picture or a text are of one group, and
-            depend on each other. None: every post is its own.
+        groups: int [posts], the group of every post number: posts that share an image or a text depend on each other
+            and are of one group. By default every post is its own.
 
     Raises:
         SettingsError: no runs, a fold and seed that occur twice, or an unknown metric.
     """
-    spreads = {method: spread_of_score(by_key(found), metric, labels, groups) for method, found in runs.items()}
+    spreads = {method: spread_of_score(by_key(own), metric, labels, groups) for method, own in runs.items()}
     scored = {}
-    for (method, spread), found in zip(spreads.items(), uncertainties(list(spreads.values())), strict=True):
+    for (method, spread), uncertainty in zip(spreads.items(), uncertainties(list(spreads.values())), strict=True):
         low, high = 0.0, 1.0
-        if not found.unknown:
-            reach = Uncertainty(found.variances / spread.scale).reach()
+        if not uncertainty.unknown:
+            reach = Uncertainty(uncertainty.variances / spread.scale).reach()
             low, high = score_interval(spread.value, (Z / reach) ** 2)
         scored[method] = Estimate(spread.value, low, high, len(runs[method]), spread.basis)
     return scored
@@ -124,53 +136,47 @@ def paired_differences(
     """Compare a method with others, each on the folds and seeds that both have.
 
     The 95 % interval is for the expected difference when both methods are trained anew on as many posts of this kind
-    and tested on new ones. Its variance depends on what the runs tell:
+    and tested on new ones. Its variance depends on the runs:
 
     - One fold, one seed: ``V``, the variance between test posts, by a bootstrap of groups of posts that is the same for
-      both methods (Efron and Tibshirani, 1993, chapter 8). Trainings do not vary in it.
+      both methods (Efron and Tibshirani, 1993, chapter 8). It does not hold the variation of trainings.
     - One fold, S seeds: ``V + s²/S - (V₁ - V)/(S - 1)``, with ``V`` the bootstrap variance of the difference averaged
       over seeds, ``V₁`` that of one seed's difference, and ``s²`` the variance between seeds. All seeds are tested on
-      the same posts, so ``s²`` holds the interaction of seed and post, which ``V`` has already; the last term takes it
-      out. Training posts vary in it as far as they were drawn anew for each seed.
+      the same posts, so ``s²`` holds the interaction of seed and post, which ``V`` has already; the last term removes
+      it. It holds the variation of training posts as far as they were drawn anew for each seed.
     - K folds: ``V + s²/K - V``, with ``s²`` the variance between folds of differences averaged over seeds, which holds
-      all of ``V``. Folds learn from common posts, so they vary too little, by an amount that one cross-validation
-      cannot tell (Bengio and Grandvalet, 2004); the p-value allows for it, the interval does not.
+      all of ``V``. Folds share training posts, so they vary too little, by an amount that one cross-validation cannot
+      show (Bengio and Grandvalet, 2004); the p-value allows for it, the interval does not.
 
-    What is added to ``V`` is at least zero, and known from a few seeds or folds only. ``s²`` is therefore pooled over
-    the methods, see ``spread.uncertainties``, and the interval averages over what the variance may be given it: a
-    generalized confidence interval (Weerahandi, 1993; Hannig, Iyer and Patterson, 2006). It is Student's where ``s²``
-    prevails, and too wide where it hardly matters, with two seeds or folds and no other method by far: three seeds are
-    the least that is worth comparing then. A single variance with the degrees of freedom of Satterthwaite (1946) would
-    be too narrow instead.
+    The term added to ``V`` is at least zero, and estimated from a few seeds or folds. ``s²`` is therefore pooled over
+    the methods, see ``variance.uncertainties``, and the interval averages over the variances that are likely given it:
+    a generalized confidence interval (Weerahandi, 1993; Hannig, Iyer and Patterson, 2006). It is Student's if ``s²``
+    prevails. With two seeds or folds and no third method it is far too wide: compare with at least three seeds then. A
+    single variance with the degrees of freedom of Satterthwaite (1946) would be too narrow.
 
-    Where all groups of posts speak alike, as where both methods predict the same, the variance is none and the interval
-    is that of Tango (1998) for paired shares, of as many pairs as the score varies like: other groups might not.
-
-    With one fold, the p-value is the interval's; where all groups speak alike, that of the sign test. With several
-    folds, it is the greater one of that and the one of ``corrected_resampled_test``.
+    If all groups of posts agree, for example because both methods predict the same, the variance is zero. The interval
+    is then that of Tango (1998) for paired shares, with the effective number of pairs, and the p-value that of the sign
+    test. Otherwise, the p-value is the interval's; with several folds, it is at least that of
+    ``corrected_resampled_test``.
 
     Args:
         first: runs of one method, each fold and seed once.
-        others: runs of the others; of methods learning from as many posts.
-        metric: what to score.
-        labels: number of classes.
-        groups: int [posts], the group of every post number; posts that share a picture or a text are of one group, and
-            depend on each other. None: every post is its own.
-        seed: of the bootstrap.
+        others: runs of the others; all methods learn from equally many posts.
+        metric: see ``estimates``.
+        labels: see ``estimates``.
+        groups: see ``estimates``.
+        seed: seed of the bootstrap.
         draws: number of its resamples.
 
     Raises:
         SettingsError: no fold and seed in common, one that occurs twice, test posts or true labels that differ between
             the methods, or an unknown metric.
     """
-    spreads, runs = [], []
-    for other in others.values():
-        sides = _shared(by_key(first), by_key(other))
-        spreads.append(spread_of_difference(sides, metric, labels, groups, seed, draws))
-        runs.append(len(sides[0]))
+    pairs = [_shared(by_key(first), by_key(other)) for other in others.values()]
+    spreads = [spread_of_difference(pair, metric, labels, groups, seed, draws) for pair in pairs]
     compared = {}
-    for name, spread, found, count in zip(others, spreads, uncertainties(spreads), runs, strict=True):
-        low, high, p_value = _around_zero(spread, found)
+    for name, pair, spread, uncertainty in zip(others, pairs, spreads, uncertainties(spreads), strict=True):
+        low, high, p_value = _interval_and_p_value(spread, uncertainty)
         if len(spread.folds) > 1:
             p_value = max(p_value, corrected_resampled_test(spread.folds, spread.test_to_train))
         compared[name] = Difference(
@@ -178,7 +184,7 @@ def paired_differences(
             low=low,
             high=high,
             p_value=p_value,
-            runs=count,
+            runs=len(pair[0]),
             distinguishable=p_value < 0.05 and not low <= 0 <= high,
             basis=spread.basis,
         )
@@ -186,7 +192,7 @@ def paired_differences(
 
 
 def corrected_resampled_test(differences: np.ndarray, test_to_train: float) -> float:
-    """Two-sided p-value of the corrected resampled t-test.
+    """Return the two-sided p-value of the corrected resampled t-test.
 
     Equation 9 of Nadeau and Bengio (2003), "Inference for the generalization error", Machine Learning 52: the variance
     of the mean is ``(1/K + test/train) · s²``, with K - 1 degrees of freedom.
@@ -196,7 +202,7 @@ def corrected_resampled_test(differences: np.ndarray, test_to_train: float) -> f
         test_to_train: number of test posts of a fold, divided by that of training posts.
 
     Returns:
-        The p-value; 1 where the folds do not vary at all, since nothing is known of their variance then.
+        The p-value; 1 if the folds do not vary at all, since their variance is unknown then.
     """
     from scipy.special import stdtr  # type: ignore[import-untyped]
 
@@ -208,15 +214,9 @@ def corrected_resampled_test(differences: np.ndarray, test_to_train: float) -> f
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values for their number: each below 0.05 is so with at most 5 % risk of any false one.
+    """Adjust p-values for their number: with those below 0.05, the risk of any false one is at most 5 %.
 
     Holm (1979), "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6.
-
-    Args:
-        p_values: of several methods against one.
-
-    Returns:
-        Adjusted p-values in the same order.
     """
     adjusted, greatest = [0.0] * len(p_values), 0.0
     for rank, place in enumerate(sorted(range(len(p_values)), key=lambda place: p_values[place])):
@@ -225,38 +225,32 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-Sides = tuple[dict[tuple[int, int], Run], dict[tuple[int, int], Run]]
-
-
-def _shared(first: dict[tuple[int, int], Run], second: dict[tuple[int, int], Run]) -> Sides:
-    """The runs of both methods that have a fold and seed in common, checked to be on the same posts."""
+def _shared(first: dict[Key, Run], second: dict[Key, Run]) -> tuple[dict[Key, Run], dict[Key, Run]]:
+    """Return the runs of both methods that have a fold and seed in common, after checking that posts are the same."""
     shared = sorted(first.keys() & second.keys())
     if not shared:
         raise SettingsError(
-            "The methods have no fold and seed in common, so they cannot be compared in pairs: "
-            "train both with the same folds and seeds."
+            "The methods have no fold and seed in common, so they cannot be compared in pairs",
+            "train both with the same folds and seeds",
         )
     for key in shared:
-        _check_same_posts(first[key], second[key])
+        one, other = first[key], second[key]
+        order, other_order = np.argsort(one.posts), np.argsort(other.posts)
+        same = np.array_equal(one.posts[order], other.posts[other_order])
+        if not same or not np.array_equal(one.truth[order], other.truth[other_order]):
+            raise SettingsError(
+                f"The methods were tested on different posts or labels in fold {one.fold}, seed {one.seed}",
+                "test both on the same posts",
+            )
     return {key: first[key] for key in shared}, {key: second[key] for key in shared}
 
 
-def _check_same_posts(first: Run, second: Run) -> None:
-    one, other = np.argsort(first.posts), np.argsort(second.posts)
-    same = np.array_equal(first.posts[one], second.posts[other])
-    if not same or not np.array_equal(first.truth[one], second.truth[other]):
-        raise SettingsError(
-            f"The methods were tested on different posts or labels in fold {first.fold}, seed {first.seed}: "
-            "test both on the same posts."
-        )
-
-
-def _around_zero(spread: Spread, found: Uncertainty) -> tuple[float, float, float]:
-    if spread.groups > 1 and found.none:
+def _interval_and_p_value(spread: Spread, uncertainty: Uncertainty) -> tuple[float, float, float]:
+    if spread.groups > 1 and uncertainty.none:
         reach = (1 + abs(spread.value)) * Z**2 / (spread.effective + Z**2)
         p_value = min(1.0, 2.0 ** (1 - spread.groups)) if spread.value else 1.0
-    elif found.unknown:
+    elif uncertainty.unknown:
         return -1.0, 1.0, 1.0
     else:
-        reach, p_value = found.reach(), found.p_value(abs(spread.value))
+        reach, p_value = uncertainty.reach(), uncertainty.p_value(abs(spread.value))
     return max(spread.value - reach, -1.0), min(spread.value + reach, 1.0), p_value

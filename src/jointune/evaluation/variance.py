@@ -1,4 +1,4 @@
-"""How far a mean over trainings may be off: the parts that test posts, seeds and folds have in it."""
+"""The variance of a mean score over trainings: the parts of test posts, seeds and folds."""
 
 import functools
 from collections.abc import Sequence
@@ -7,22 +7,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from jointune.errors import SettingsError
-from jointune.evaluation.intervals import PSEUDO_POSTS, Metric, Z, effective_posts, scores_of, smooth_influence
+from jointune.evaluation.intervals import PSEUDO_POSTS, Z, effective_posts, smooth_influence
+from jointune.evaluation.scores import Metric, scores_of
 
-# Equal scores differ by rounding once they are averaged; a variance below this is none.
+Key = tuple[int, int]
+"""Fold and seed of a run."""
+
 ROUNDING = 1e-24
+"""A variance below this is rounding, and counts as zero."""
 
-# Degrees of freedom that the trainings of other methods add to a method's own.
 _FROM_OTHERS = 2
+"""Degrees of freedom that the trainings of other methods add to a method's own, at most."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One trained model's predictions on the test posts of one fold.
+    """Predictions of one trained model on the test posts of one fold.
 
     Attributes:
         fold: number of the division into training and test posts.
-        seed: of the training; runs of two methods are paired by fold and seed.
+        seed: seed of the training; runs of two methods are paired by fold and seed.
         posts: numbers of the test posts, int [N], each once, the same for every method in the same fold.
         truth: class numbers, int [N].
         predicted: class numbers, int [N].
@@ -39,22 +43,22 @@ class Run:
 
 @dataclass(frozen=True)
 class Spread:
-    """A mean over folds, and what it varies with.
+    """A mean over folds, and the parts of its variance.
 
     Attributes:
         value: the mean.
-        posts: part of its variance that is due to test posts; infinite where it cannot be estimated.
-        scores: of each fold, or of each seed where there is one fold, float [n].
-        contained: part of the variance of ``scores``, divided by n, that ``posts`` holds already.
+        posts: the variance due to test posts; infinite if it cannot be estimated.
+        scores: the score of each fold, or of each seed if there is one fold, float [n].
+        contained: the part of the variance of ``scores``, divided by n, that ``posts`` holds already.
         varies: whether the trainings differ at all.
         freedom: degrees of freedom of ``posts``.
         groups: number of groups of test posts.
-        effective: number of groups that a share would need to vary as the score does.
+        effective: number of groups of which a share would vary as the score does.
         folds: mean over seeds in each fold, float [K].
         test_to_train: number of test posts of a fold, divided by that of training posts.
-        basis: which variation is in it.
-        scale: what variances of different methods are divided by before they are compared.
-        sums: of a difference on one fold, the sum of both methods' scores by seed; otherwise empty.
+        basis: a sentence on the variation in it.
+        scale: the divisor that makes variances of different methods comparable.
+        sums: for a difference on one fold, the sum of both methods' scores by seed; otherwise empty.
     """
 
     value: float
@@ -73,7 +77,7 @@ class Spread:
 
     @property
     def between(self) -> float:
-        """Variance between the scores, divided by ``scale``."""
+        """The variance between the scores, divided by ``scale``."""
         return float(self.scores.var(ddof=1)) / self.scale
 
 
@@ -83,7 +87,7 @@ class Uncertainty:
 
     Attributes:
         variances: float [M].
-        freedom: degrees of freedom of the part that test posts have in them.
+        freedom: degrees of freedom of their part that is due to test posts.
     """
 
     variances: np.ndarray
@@ -96,18 +100,18 @@ class Uncertainty:
 
     @property
     def unknown(self) -> bool:
-        """Whether the variance cannot be told."""
+        """Whether the variance is unknown."""
         return not np.isfinite(self.variances).all() or float(self.variances.min()) <= ROUNDING
 
     def p_value(self, distance: float) -> float:
-        """How likely the mean is off by at least ``distance``."""
+        """Return the chance that the mean is off by at least ``distance``."""
         from scipy.special import ndtr, stdtr  # type: ignore[import-untyped]
 
         steps = -distance / np.sqrt(self.variances)
         return float(2 * (ndtr(steps) if np.isinf(self.freedom) else stdtr(self.freedom, steps)).mean())
 
     def reach(self) -> float:
-        """The distance that the mean exceeds in 5 % of cases."""
+        """Return the distance that the mean exceeds in 5 % of cases."""
         deviation = float(np.sqrt(self.variances.max()))
         if np.isinf(self.freedom):
             farthest = Z * deviation
@@ -122,22 +126,22 @@ class Uncertainty:
         return float(brentq(lambda distance: self.p_value(distance) - 0.05, 0.0, farthest, rtol=1e-9))
 
 
-def by_key(runs: Sequence[Run]) -> dict[tuple[int, int], Run]:
-    """The runs of a method by fold and seed.
+def by_key(runs: Sequence[Run]) -> dict[Key, Run]:
+    """Return the runs of a method by fold and seed.
 
     Raises:
         SettingsError: there are none, or a fold and seed occur twice.
     """
     keyed = {(run.fold, run.seed): run for run in runs}
     if not runs:
-        raise SettingsError("There are no runs to score: give at least one.")
+        raise SettingsError("There are no runs to score", "give at least one")
     if len(keyed) < len(runs):
-        raise SettingsError("A fold and seed occur twice among the runs of a method: keep one run of each.")
+        raise SettingsError("A fold and seed occur twice among the runs of a method", "keep one run of each")
     return keyed
 
 
-def spread_of_score(runs: dict[tuple[int, int], Run], metric: Metric, labels: int, groups: np.ndarray | None) -> Spread:
-    """The spread of a method's mean score; its variances are by the delta method, with pseudo-posts.
+def spread_of_score(runs: dict[Key, Run], metric: Metric, labels: int, groups: np.ndarray | None) -> Spread:
+    """Return the spread of a method's mean score, by the delta method with pseudo-posts.
 
     Without groups and with one run, the variance is that of ``intervals.effective_posts``. Pseudo-posts come in groups
     of the mean size, and are the same for all seeds of a fold.
@@ -152,89 +156,82 @@ def spread_of_score(runs: dict[tuple[int, int], Run], metric: Metric, labels: in
         score[place] = scores_of(confusion[None], metric)[0]
         smooth[place], by_cell, smoothed = smooth_influence(confusion, metric, PSEUDO_POSTS / folds)
         posts = float(confusion.sum())
-        scale = posts * float(smoothed.sum())
-        influence[place] = counts @ by_cell.ravel() / np.sqrt(scale)
+        squared = posts * float(smoothed.sum())
+        influence[place] = counts @ by_cell.ravel() / np.sqrt(squared)
         group_size = posts / len(np.unique(group))
-        pseudo[place] = group_size * float(((smoothed - confusion) * by_cell**2).sum()) / scale
+        pseudo[place] = group_size * float(((smoothed - confusion) * by_cell**2).sum()) / squared
     tested = len(plan.numbers)
-    few = plan.groups / max(plan.groups - 1, 1) * (tested - 1) / max(tested, 1) if plan.groups < tested else 1.0
-    of_mean = few * float(
+    correction = plan.groups / max(plan.groups - 1, 1) * (tested - 1) / max(tested, 1) if plan.groups < tested else 1.0
+    of_mean = correction * float(
         ((plan.mean @ influence).mean(0) ** 2).sum() + ((plan.mean @ np.sqrt(pseudo)) ** 2).sum() / folds**2
     )
-    of_each = few * float(((influence**2).sum(1) + pseudo).mean())
+    of_each = correction * float(((influence**2).sum(1) + pseudo).mean())
     value = float((plan.mean @ smooth).mean())
-    spread = value * (1 - value)
+    scale = value * (1 - value)
     predictions = sum(len(run.posts) for run in plan.runs)
-    of_mean = np.inf if plan.groups == 1 < tested else max(of_mean, spread / predictions)
-    return plan.spread(score, of_mean, of_each, scale=spread, effective=spread / of_mean)
+    of_mean = np.inf if plan.groups == 1 < tested else max(of_mean, scale / predictions)
+    return plan.spread(score, of_mean, of_each, scale=scale, effective=scale / of_mean)
 
 
 def spread_of_difference(
-    sides: Sequence[dict[tuple[int, int], Run]],
-    metric: Metric,
-    labels: int,
-    groups: np.ndarray | None,
-    seed: int,
-    draws: int,
+    methods: Sequence[dict[Key, Run]], metric: Metric, labels: int, groups: np.ndarray | None, seed: int, draws: int
 ) -> Spread:
-    """The spread of the mean score of the first side less that of the second; its variances are by the bootstrap.
+    """Return the spread of the mean score of the first method less that of the second, by the bootstrap.
 
-    Groups are resampled over all folds at once rather than within each: this is the same where no post or group is in
-    the tests of two folds, and right where some are, as in repeated cross-validation.
+    Groups are resampled over all folds at once. This is the same as within each fold if no post or group is in the
+    tests of two folds, and right if some are, as in repeated cross-validation.
     """
-    plan = _Plan(sides[0], groups)
+    plan = _Plan(methods[0], groups)
     times = _resample(plan.groups, seed, draws)
     score, total, drawn = np.zeros(len(plan.runs)), np.zeros(len(plan.runs)), np.zeros((len(plan.runs), draws))
-    tested, pull = np.zeros(labels**2), np.zeros((len(plan.runs), plan.groups))
-    for sign, side in zip((1, -1), sides, strict=True):
+    tested, influence = np.zeros(labels**2), np.zeros((len(plan.runs), plan.groups))
+    for sign, runs in zip((1, -1), methods, strict=True):
         for place, (key, group) in enumerate(zip(plan.keys, plan.of_posts, strict=True)):
-            run = side[key]
+            run = runs[key]
             if not np.array_equal(run.posts, plan.runs[place].posts):
                 group = plan.group_of(run)
             counts = _count_by_group(run, group, plan.groups, labels)
-            here = np.flatnonzero(counts.any(1))
+            own = np.flatnonzero(counts.any(1))
             whole = counts.sum(0)
             plain = _flat_scores(whole[None], metric, labels)[0]
             score[place] += sign * plain
             total[place] += plain
             tested += whole
-            drawn[place] += sign * _flat_scores(times[:, here] @ counts[here], metric, labels)
-            # Leaving a group out tells its influence; a fold of one group has nothing left then.
-            pull[place, here] += sign * np.nan_to_num(plain - _flat_scores(whole - counts[here], metric, labels))
-    few = plan.groups / max(plan.groups - 1, 1)
-    of_mean = few * _variance((plan.mean @ drawn).mean(0)) if plan.groups > 1 else np.inf
-    of_each = few * float(np.mean([_variance(one) for one in drawn]))
+            drawn[place] += sign * _flat_scores(times[:, own] @ counts[own], metric, labels)
+            # The influence of a group is the score without it, which a fold of one group does not have.
+            influence[place, own] += sign * np.nan_to_num(plain - _flat_scores(whole - counts[own], metric, labels))
+    correction = plan.groups / max(plan.groups - 1, 1)
+    of_mean = correction * _variance((plan.mean @ drawn).mean(0)) if plan.groups > 1 else np.inf
+    of_each = correction * float(np.mean([_variance(one) for one in drawn]))
     share = effective_posts(tested.reshape(labels, labels), metric) / tested.sum()
     return plan.spread(
         score,
         of_mean,
         of_each,
-        freedom=_freedom_of_posts((plan.mean @ pull).mean(0)),
+        freedom=_degrees_of_freedom((plan.mean @ influence).mean(0)),
         effective=share * plan.groups,
         sums=total.tolist() if len(plan.mean) == 1 else (),
     )
 
 
 def uncertainties(spreads: Sequence[Spread]) -> list[Uncertainty]:
-    """What the variance of each method's mean may be, given that of its posts and how much trainings vary.
+    """Return equally likely variances of the mean of each method, trained on the same folds and seeds.
 
     The variance between a method's own few seeds or folds, divided by the true one, is chi-square; its quantiles give
-    equally likely true ones. Two seeds tell next to nothing of it by themselves. What the trainings of the other
-    methods vary by is therefore added, with the weight of two degrees of freedom (or as many as there are): the mean
-    of their variances, or the method's own where this is greater, so that a method whose trainings vary more than
-    those of others is not thought to be as steady. Methods whose trainings never differ neither give nor take.
+    equally likely true ones. Two seeds alone show next to nothing of it. The variances of the other methods are
+    therefore added with the weight of two degrees of freedom (or as many as there are): their mean, or the method's own
+    if this is greater, so that a method that varies more than others stays uncertain. Methods whose trainings never
+    differ are left out.
 
-    The difference of two methods with two or three seeds, without a third method, is given what the sum of their scores
-    varies by: as much, where trainings are independent, and more, where both learn from the same few posts.
-
-    Args:
-        spreads: of methods trained on the same folds and seeds.
+    For the difference of two methods with two or three seeds, without a third method, the variance of the sum of their
+    scores is added instead: it is the same if trainings are independent, and greater if both learn from the same few
+    posts.
     """
-    found = []
+    likely_variances = []
     for spread in spreads:
         freedom = len(spread.scores) - 1
         if not freedom or not np.isfinite(spread.posts):
-            found.append(Uncertainty(np.array([spread.posts]), spread.freedom))
+            likely_variances.append(Uncertainty(np.array([spread.posts]), spread.freedom))
             continue
         from scipy.special import chdtri
 
@@ -251,35 +248,37 @@ def uncertainties(spreads: Sequence[Spread]) -> list[Uncertainty]:
         if not others and spread.varies and len(spread.sums) in (2, 3):
             others = [(float(np.var(spread.sums, ddof=1)), freedom)]
         if others:
-            theirs = float(np.average([each for each, _ in others], weights=[weight for _, weight in others]))
-            weight = min(_FROM_OTHERS, sum(weight for _, weight in others))
+            variances, weights = zip(*others, strict=True)
+            theirs = float(np.average(variances, weights=weights))
+            weight = min(_FROM_OTHERS, sum(weights))
             variance = (freedom * variance + weight * max(variance, theirs)) / (freedom + weight)
             freedom += weight
         quantiles = chdtri(freedom, (np.arange(200) + 0.5) / 200)
         likely = variance * spread.scale * freedom / (quantiles * len(spread.scores))
-        found.append(Uncertainty(spread.posts + np.maximum(likely - spread.contained, 0), spread.freedom))
-    return found
+        variances_of_mean = spread.posts + np.maximum(likely - spread.contained, 0)
+        likely_variances.append(Uncertainty(variances_of_mean, spread.freedom))
+    return likely_variances
 
 
 class _Plan:
-    """Which runs there are, and which group each of their posts is of."""
+    """The runs of a method in order, and the group of each of their posts."""
 
-    def __init__(self, runs: dict[tuple[int, int], Run], groups: np.ndarray | None) -> None:
+    def __init__(self, runs: dict[Key, Run], groups: np.ndarray | None) -> None:
         self.keys = sorted(runs)
         self.runs = [runs[key] for key in self.keys]
         self.numbers = np.unique(np.concatenate([run.posts for run in self.runs]))
         self._groups = groups
-        self._kept = np.unique(self.numbers if groups is None else groups[self.numbers])
-        self.groups = len(self._kept)
+        self._present = np.unique(self.numbers if groups is None else groups[self.numbers])
+        self.groups = len(self._present)
         self.of_posts = [self.group_of(run) for run in self.runs]
-        # A matrix that takes the mean over seeds in each fold: float [K, runs].
+        # The matrix of the mean over seeds in each fold: float [K, runs].
         fold = np.array([key[0] for key in self.keys])
         mean = (np.unique(fold)[:, None] == fold).astype(np.float64)
         self.mean = mean / mean.sum(1, keepdims=True)
 
     def group_of(self, run: Run) -> np.ndarray:
-        """The place of the group of each post, int [N]."""
-        return np.searchsorted(self._kept, run.posts if self._groups is None else self._groups[run.posts])
+        """Return the place of the group of each post, int [N]."""
+        return np.searchsorted(self._present, run.posts if self._groups is None else self._groups[run.posts])
 
     def spread(
         self,
@@ -291,20 +290,10 @@ class _Plan:
         scale: float = 1.0,
         sums: Sequence[float] = (),
     ) -> Spread:
-        """The spread of the mean of these scores of the runs.
-
-        Args:
-            score: of each run.
-            of_mean: variance of the mean between test posts.
-            of_each: the same of a single run.
-            effective: as in ``Spread``, like those below.
-            freedom: of ``of_mean``.
-            scale: of variances.
-            sums: of both methods' scores.
-        """
+        """Return the spread of the mean score, from the variances between test posts of the mean and of each run."""
         per_fold = self.mean @ score
         tested = float(np.mean([len(run.posts) for run in self.runs]))
-        # Few posts picked from all training posts of a fold are shared between folds no more often than all are.
+        # A few posts drawn from the training posts of a fold are shared between folds no more often than all of them.
         learned = max(float(np.mean([run.learned for run in self.runs])), len(self.numbers) - tested)
         several = len(per_fold) > 1
         interaction = (of_each - of_mean) / max(len(score) - 1, 1) if np.isfinite(of_mean) else 0.0
@@ -327,10 +316,7 @@ class _Plan:
 
 @functools.lru_cache(maxsize=4)
 def _resample(groups: int, seed: int, draws: int) -> np.ndarray:
-    """How often each group is drawn when as many are drawn as there are, with replacement: float [draws, groups].
-
-    The same for all methods of a fold; not to be written to.
-    """
+    """Count how often each group is drawn with replacement: float [draws, groups], read-only as it is cached."""
     chosen = np.random.default_rng(seed).integers(0, groups, (draws, groups)) + groups * np.arange(draws)[:, None]
     times = np.bincount(chosen.ravel(), minlength=draws * groups).reshape(draws, groups).astype(np.float64)
     times.flags.writeable = False
@@ -338,39 +324,33 @@ def _resample(groups: int, seed: int, draws: int) -> np.ndarray:
 
 
 def _count_by_group(run: Run, group: np.ndarray, groups: int, labels: int) -> np.ndarray:
-    """Confusion matrix of each group's posts, flat: float [groups, labels²]."""
+    """Return the confusion matrix of each group's posts, flat: float [groups, labels²]."""
     cell = (group * labels + run.truth) * labels + run.predicted
     return np.bincount(cell, minlength=groups * labels**2).reshape(groups, labels**2).astype(np.float64)
 
 
 def _flat_scores(flat: np.ndarray, metric: Metric, labels: int) -> np.ndarray:
-    """Score of each flat confusion matrix, float [M]; NaN where one is empty.
-
-    A resample may hold no post of a small fold; such draws are left out of the variance.
-    """
+    """Return the score of each flat confusion matrix, float [M]; NaN if it is empty, as some resamples may be."""
     return scores_of(flat.reshape(-1, labels, labels), metric)
 
 
 def _variance(draws: np.ndarray) -> float:
-    kept = draws[np.isfinite(draws)]
-    return float(kept.var(ddof=1)) if len(kept) > 1 else np.inf
+    finite = draws[np.isfinite(draws)]
+    return float(finite.var(ddof=1)) if len(finite) > 1 else np.inf
 
 
-def _freedom_of_posts(pull: np.ndarray) -> float:
-    """Degrees of freedom of a variance between posts, from the influence of each group.
+def _degrees_of_freedom(influence: np.ndarray) -> float:
+    """Return the degrees of freedom of a variance between posts, from the influence of each group, float [G].
 
-    A variance estimated from G values has ``2 G / (kurtosis - 1)`` (Satterthwaite, 1946, with the variance of a sample
-    variance). Few posts that decide, as where two methods differ on five posts or a class is rare, give few.
-
-    Args:
-        pull: what the score loses without each group, float [G].
+    They are ``2 G / (kurtosis - 1)`` (Satterthwaite, 1946, with the variance of a sample variance): few if a few posts
+    decide, because two methods differ on five posts or a class is rare.
     """
-    pull = pull - pull.mean()
-    second, fourth = float((pull**2).mean()), float((pull**4).mean())
-    most = max(len(pull) - 1, 1)
+    influence = influence - influence.mean()
+    second, fourth = float((influence**2).mean()), float((influence**4).mean())
+    most = max(len(influence) - 1, 1)
     if fourth <= second**2:
         return float(most)
-    return float(np.clip(2 * len(pull) * second**2 / (fourth - second**2), 1, most))
+    return float(np.clip(2 * len(influence) * second**2 / (fourth - second**2), 1, most))
 
 
 def _basis(folds: int, runs: int) -> str:

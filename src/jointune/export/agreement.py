@@ -9,12 +9,10 @@ import torch
 
 from jointune.data.post import Posts
 from jointune.errors import OutputError, setting
-from jointune.evaluation.metrics import Interval, compute_metrics
-from jointune.inference.onnx_backend import softmax
+from jointune.evaluation.metrics import Interval
 from jointune.inference.predictor import Predictor
 from jointune.modalities.batch import Batch
-from jointune.model import JointModel
-from jointune.training.forward import to_inputs
+from jointune.model import JointModel, to_inputs
 from jointune.utils.wording import counted
 
 Logits = Callable[[Batch], np.ndarray]
@@ -70,18 +68,16 @@ def compare_with_torch(
     tried = Posts([*posts, *partly_hidden(posts)], posts.name)
     logits = logits_on(tried, predictor, {"torch": torch_logits(model), **graphs})
     reference, count = logits.pop("torch"), len(posts)
-    names = [post.label for post in posts]
-    labels = predictor.labels
-    truth = np.array([labels.index(str(name)) for name in names]) if set(names) <= set(labels) else None
+    target = predictor.target
+    truth = target.encode(posts) if {post.label for post in posts} <= set(target.labels) else None
+    answers = [target.answer(row)[0] for row in target.activate(reference[:count])]
     agreements = {}
     for name, values in logits.items():
-        difference = float(np.abs(values - reference).max())
-        same = float((values[:count].argmax(1) == reference[:count].argmax(1)).mean())
-        scores = {}
-        if truth is not None:
-            metrics = compute_metrics(truth, softmax(values[:count]), labels)
-            scores = {score: getattr(metrics, score) for score in _SCORES}
-        agreements[name] = Agreement(count, difference, same, **scores)
+        probabilities = target.activate(values[:count])
+        same = [target.answer(row)[0] == answer for row, answer in zip(probabilities, answers, strict=True)]
+        metrics = target.metrics(truth, probabilities) if truth is not None else None
+        scores = {score: getattr(metrics, score) for score in _SCORES if metrics}
+        agreements[name] = Agreement(count, float(np.abs(values - reference).max()), float(np.mean(same)), **scores)
     return agreements
 
 

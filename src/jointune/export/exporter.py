@@ -15,18 +15,9 @@ from jointune.demo import POSTS
 from jointune.errors import PostsError
 from jointune.export.agreement import compare_with_torch, refuse_difference
 from jointune.export.graph import quantize, write_graph
-from jointune.inference.onnx_backend import (
-    CARD,
-    FORMAT,
-    GRAPH,
-    LABELS,
-    PREPROCESSOR,
-    TOKENIZER,
-    VERIFIED,
-    WEIGHTS,
-    ExportedModel,
-    open_graph,
-)
+from jointune.inference.onnx_backend import CARD, FORMAT, GRAPH, LABELS, VERIFIED, WEIGHTS, ExportedModel
+from jointune.modalities.batch import Preprocessors
+from jointune.persistence.manifest import write_preprocessors
 from jointune.persistence.model_card import with_interval
 from jointune.utils.extras import install_command
 from jointune.utils.files import EXPORT_MARK, atomic_folder, write_json, write_manifest
@@ -79,11 +70,11 @@ def export(
         precisions = ("fp32", "int8") if int8 else ("fp32",)
         for precision in precisions:
             (folder / precision).mkdir()
-        write_graph(model, predictor.text, predictor.image, folder / "fp32" / GRAPH)
+        write_graph(model, predictor.preprocessors, folder / "fp32" / GRAPH)
         if int8:
             quantize(folder / "fp32" / GRAPH, folder / "int8" / GRAPH)
         graphs = {
-            name: ExportedModel(open_graph(folder / name / GRAPH), predictor.text, predictor.image).logits
+            name: ExportedModel(folder / name / GRAPH, predictor.target, predictor.preprocessors).logits
             for name in precisions
         }
         agreements = compare_with_torch(graphs, model, predictor, checked)
@@ -96,16 +87,16 @@ def export(
         for precision in precisions:
             shutil.rmtree(folder / precision)
 
-        (folder / TOKENIZER).write_text(predictor.text.tokenizer.to_str(pretty=True), encoding="utf-8")
-        write_json(folder / PREPROCESSOR, predictor.image.config())
+        preprocessing = write_preprocessors(folder, predictor.preprocessors)
         write_json(folder / LABELS, predictor.labels)
         description = {
             "format": FORMAT,
             "jointune_version": __version__,
             "export": {"precision": precisions[-1], "checked_on": checked.name, "check": report},
-            "inputs": _inputs(predictor.text.inputs),
+            "inputs": _inputs(predictor.preprocessors),
             "output": "logits, float32 [posts, labels]: their softmax is the calibrated probabilities",
-            "text_preprocessing": predictor.text.config(),
+            "modalities": list(predictor.preprocessors),
+            **preprocessing,
             "read_image_text": predictor.read_image_text,
             "about": dict(predictor.about),
         }
@@ -118,14 +109,15 @@ def export(
     return report
 
 
-def _inputs(text_inputs: tuple[str, ...]) -> dict[str, str]:
+def _inputs(preprocessors: Preprocessors) -> dict[str, str]:
     """Describe each input of the graph, for those who run it without jointune."""
-    names = dict.fromkeys(("input_ids", "attention_mask", *text_inputs))
-    return {
-        "present": "bool [posts, 2]: whether each has a text, and a picture",
-        **dict.fromkeys(names, "int64 [texts, tokens]: a row for each post that has a text; one row if none has"),
-        "pixels": "uint8 [pictures, height, width, 3]: likewise for pictures, RGB, after resizing and cropping",
-    }
+    inputs = {"present": f"bool [posts, {len(preprocessors)}]: which of {', '.join(preprocessors)} each post has"}
+    for name, one in preprocessors.items():
+        for key, array in one.collate(one.examples()).items():
+            sizes = ("any" if axis in one.open_axes() else str(size) for axis, size in enumerate(array.shape))
+            rows = f"a row for each post that has {name}; one row if none has"
+            inputs[key] = f"{array.dtype} [{', '.join(sizes)}]: {rows}"
+    return inputs
 
 
 def _card_section(precision: str, posts: str, report: Mapping[str, Mapping[str, Any]]) -> str:

@@ -1,7 +1,7 @@
-"""A model as one ONNX graph: from tokens and pixels to calibrated logits, in 32-bit floats or 8-bit integers."""
+"""A model as one ONNX graph, from the inputs of all encoders to calibrated logits, in 32-bit floats or 8-bit integers."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from jointune.errors import OutputError, first_line
-from jointune.modalities.image.pixels import ImagePreprocessor
-from jointune.modalities.text.tokens import TextPreprocessor
+from jointune.modalities.batch import Arrays, Preprocessors
 from jointune.model import Inputs, JointModel
 from jointune.utils.extras import require
 
@@ -25,18 +24,20 @@ tweets 2.4 % got another label, against 0.2 % with blocks.
 
 
 class FlatModel(nn.Module):
-    """The model with separate inputs, as a graph has them; ``names`` are those of the text inputs, in order."""
+    """The model with separate inputs, as a graph has them; ``names`` are those of each modality's inputs, in order."""
 
-    def __init__(self, model: JointModel, names: tuple[str, ...]) -> None:
+    def __init__(self, model: JointModel, names: Mapping[str, Sequence[str]]) -> None:
         super().__init__()
         self.model, self.names = model, names
 
-    def forward(self, present: Tensor, pixels: Tensor, *text: Tensor) -> Tensor:
-        """Return logits [B, C] of ``present`` [B, 2], ``pixels`` [Bi, H, W, 3] and text inputs [Bt, L]."""
-        return self.model(Inputs(present, dict(zip(self.names, text, strict=True)), pixels)).logits
+    def forward(self, present: Tensor, *arrays: Tensor) -> Tensor:
+        """Return logits [B, C] from ``present`` [B, M] and the arrays of all modalities, as in ``Inputs``."""
+        values = iter(arrays)
+        inputs = {name: {key: next(values) for key in keys} for name, keys in self.names.items()}
+        return self.model(Inputs(present, inputs)).logits
 
 
-def write_graph(model: JointModel, text: TextPreprocessor, image: ImagePreprocessor, path: Path) -> None:
+def write_graph(model: JointModel, preprocessors: Preprocessors, path: Path) -> None:
     """Write the graph, with its weights in a second file beside it.
 
     The encoders run on the rows that are present, at least one, and the graph scatters them to all posts, as the model
@@ -44,8 +45,7 @@ def write_graph(model: JointModel, text: TextPreprocessor, image: ImagePreproces
 
     Args:
         model: on the CPU; the attention of its encoders becomes the plain kind, with the same results.
-        text: its text preprocessing.
-        image: its image preprocessing.
+        preprocessors: by modality.
         path: such as ``model.onnx``; the weights go to ``model.onnx.data``.
 
     Raises:
@@ -54,27 +54,29 @@ def write_graph(model: JointModel, text: TextPreprocessor, image: ImagePreproces
     """
     onnx = require("onnx", "export", "export")
     require("onnxscript", "export", "export")
-    # All sizes differ, so that none is taken for another, and none is 0 or 1.
-    tokens = text.pad(text.encode(["a", "a b", "a b c d e"]))
-    present = np.zeros((tokens["input_ids"].shape[1] + 4, 2), dtype=bool)
-    present[:3, 0] = present[2:4, 1] = True
-    pixels = np.zeros((2, *image.size, 3), dtype=np.uint8)
-    names = tuple(tokens)
+    examples = {name: one.collate(one.examples()) for name, one in preprocessors.items()}
+    names = {name: tuple(arrays) for name, arrays in examples.items()}
     rows = {0: torch.export.Dim.DYNAMIC}
-    length = {} if text.fixed_length else {1: torch.export.Dim.DYNAMIC}
-    for encoder in (model.text_encoder.model, model.image_encoder.model):
+    shapes = [
+        dict.fromkeys(preprocessors[name].open_axes(), torch.export.Dim.DYNAMIC)
+        for name, arrays in examples.items()
+        for _ in arrays
+    ]
+    encoders = [getattr(encoder, "model", encoder) for encoder in model.each_encoder()]
+    for encoder in encoders:
         # torch 2.13 cannot follow its own fused attention where T5 adds positions to it and sizes are open.
         if hasattr(encoder, "set_attn_implementation"):
             encoder.set_attn_implementation("eager")
     try:
         with _log_level("torch.onnx", logging.ERROR):  # it remarks on optional packages
+            arrays = [_presence(examples), *(array for arrays in examples.values() for array in arrays.values())]
             program = torch.onnx.export(
                 FlatModel(model, names).eval(),
-                tuple(map(torch.from_numpy, (present, pixels, *tokens.values()))),
+                tuple(map(torch.from_numpy, arrays)),
                 dynamo=True,
-                input_names=["present", "pixels", *names],
+                input_names=["present", *(key for keys in names.values() for key in keys)],
                 output_names=["logits"],
-                dynamic_shapes={"present": rows, "pixels": rows, "text": tuple(rows | length for _ in names)},
+                dynamic_shapes={"present": rows, "arrays": tuple(shapes)},
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as reason:
@@ -83,7 +85,7 @@ def write_graph(model: JointModel, text: TextPreprocessor, image: ImagePreproces
             cause = cause.__cause__
         raise OutputError(
             f"the model cannot be written as a graph: {first_line(cause)} (its encoders are "
-            f"{type(model.text_encoder.model).__name__} and {type(model.image_encoder.model).__name__}, its fusion is "
+            f"{' and '.join(type(encoder).__name__ for encoder in encoders)}, its fusion is "
             f"{type(model.fusion).__name__})",
             "what a module does may not depend on the values in its tensors",
         ) from reason
@@ -95,6 +97,16 @@ def write_graph(model: JointModel, text: TextPreprocessor, image: ImagePreproces
     for node in graph.graph.node:
         node.ClearField("metadata_props")
     onnx.save(graph, str(path))
+
+
+def _presence(examples: Mapping[str, Arrays]) -> np.ndarray:
+    """Mark posts with and without each modality; their number differs from all other sizes, and none is 0 or 1."""
+    sizes = {size for arrays in examples.values() for array in arrays.values() for size in array.shape}
+    posts = next(size for size in range(7, 10_000) if size not in sizes)
+    present = np.zeros((posts, len(examples)), dtype=bool)
+    for column, arrays in enumerate(examples.values()):
+        present[column : column + len(next(iter(arrays.values()))), column] = True
+    return present
 
 
 def quantize(source: Path, target: Path) -> None:

@@ -1,5 +1,7 @@
 """Concatenation: each pooled vector projected, then side by side."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -7,22 +9,23 @@ from jointune.encoders.encoder_output import EncoderOutput
 
 
 class ConcatFusion(nn.Module):
-    """Project, normalise and concatenate the two pooled vectors.
+    """Project, normalise and concatenate the pooled vectors.
 
     Args:
-        text_dim: width of the text encoder's states.
-        image_dim: width of the image encoder's states.
-        dim: width of each projection.
+        dims: by modality, the width of its encoder's output.
+        dim: the width of each projection.
         dropout: on the joint vector.
     """
 
-    def __init__(self, text_dim: int, image_dim: int, dim: int = 256, dropout: float = 0.3) -> None:
+    def __init__(self, dims: Mapping[str, int], dim: int = 256, dropout: float = 0.3) -> None:
         super().__init__()
-        self.text = nn.Sequential(nn.LayerNorm(text_dim), nn.Linear(text_dim, dim), nn.GELU())
-        self.image = nn.Sequential(nn.LayerNorm(image_dim), nn.Linear(image_dim, dim), nn.GELU())
+        self.projections = nn.ModuleDict(
+            {name: nn.Sequential(nn.LayerNorm(width), nn.Linear(width, dim), nn.GELU()) for name, width in dims.items()}
+        )
         self.dropout = nn.Dropout(dropout)
-        self.dim = 2 * dim
+        self.dim = len(dims) * dim
 
-    def forward(self, text: EncoderOutput, image: EncoderOutput, present: Tensor) -> Tensor:
-        """Two states and ``present``, bool [B, 2], to joint vectors [B, ``dim``]."""
-        return self.dropout(torch.cat([self.text(text.pooled), self.image(image.pooled)], dim=-1))
+    def forward(self, outputs: Mapping[str, EncoderOutput], present: Tensor) -> Tensor:
+        """Return joint vectors [B, ``dim``]."""
+        vectors = [project(outputs[name].pooled) for name, project in self.projections.items()]
+        return self.dropout(torch.cat(vectors, dim=-1))

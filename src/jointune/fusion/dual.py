@@ -1,13 +1,16 @@
 """Two projections into one space, and their product and difference."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from jointune.encoders.encoder_output import EncoderOutput
+from jointune.fusion.registry import only_text_and_image
 
 
 class DualFusion(nn.Module):
-    """How dual encoders such as CLIP (Radford et al., 2021, arXiv 2103.00020) are fine-tuned into one classifier.
+    """The fine-tuning of dual encoders such as CLIP (Radford et al., 2021, arXiv 2103.00020) into one classifier.
 
     Each pooled vector is projected, without a bias, into a space in which only directions count, as in CLIP; the joint
     vector is ``[t, i, t * i, t - i]``, the heuristic matching of Mou et al. (2016, arXiv 1512.08422), in which
@@ -15,9 +18,8 @@ class DualFusion(nn.Module):
     1, which leaves the directions and gives the head, and the products above all, units of about 1 to learn from.
 
     Args:
-        text_dim: width of the text encoder's states.
-        image_dim: width of the image encoder's states.
-        dim: width of the common space.
+        dims: the widths of the outputs of a text and an image encoder.
+        dim: the width of the common space.
         dropout: on the joint vector.
 
     Attributes:
@@ -26,16 +28,17 @@ class DualFusion(nn.Module):
 
     pretrained: tuple[str, ...] = ()
 
-    def __init__(self, text_dim: int, image_dim: int, dim: int = 256, dropout: float = 0.1) -> None:
+    def __init__(self, dims: Mapping[str, int], dim: int = 256, dropout: float = 0.1) -> None:
         super().__init__()
-        self.text = nn.Linear(text_dim, dim, bias=False)
-        self.image = nn.Linear(image_dim, dim, bias=False)
+        only_text_and_image("dual", dims)
+        self.text = nn.Linear(dims["text"], dim, bias=False)
+        self.image = nn.Linear(dims["image"], dim, bias=False)
         self.dropout = nn.Dropout(dropout)
         self.dim = 4 * dim
 
-    def forward(self, text: EncoderOutput, image: EncoderOutput, present: Tensor) -> Tensor:
-        """Two states and ``present``, bool [B, 2], to joint vectors [B, ``dim``]."""
-        t, i = _direction(self.text(text.pooled)), _direction(self.image(image.pooled))
+    def forward(self, outputs: Mapping[str, EncoderOutput], present: Tensor) -> Tensor:
+        """Return joint vectors [B, ``dim``]."""
+        t, i = _direction(self.text(outputs["text"].pooled)), _direction(self.image(outputs["image"].pooled))
         return self.dropout(torch.cat([t, i, t * i, t - i], dim=-1))
 
 

@@ -17,12 +17,12 @@ class Fused(NamedTuple):
     loss: Tensor
 
 
-def mean_over_pairs(losses: Tensor, present: Tensor) -> Tensor:
-    """The loss of a batch, counting only posts that have both modalities: zero, with a graph, where none has.
+def mean_over_complete(losses: Tensor, present: Tensor) -> Tensor:
+    """Return the loss of a batch, counting only posts that have all modalities: zero, with a graph, where none has.
 
     Args:
         losses: one a post, float [B].
-        present: bool [B, 2].
+        present: bool [B, M].
 
     Returns:
         Their sum over the number of all posts, so that a batch in parts gives the same as a whole one.

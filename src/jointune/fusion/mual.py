@@ -1,11 +1,13 @@
 """Cross-modal attention and a loss on how far the fused features are from those of each modality."""
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor, nn
 
 from jointune.encoders.encoder_output import EncoderOutput
 from jointune.fusion.cross_attention import CrossAttentionFusion
-from jointune.fusion.fused import Fused, mean_over_pairs
+from jointune.fusion.fused import Fused, mean_over_complete
 
 
 class MualFusion(nn.Module):
@@ -19,34 +21,32 @@ class MualFusion(nn.Module):
     joint vector is ``[f, t, i]``, so that the pooled vectors reach the head by themselves, as little data asks for.
 
     Args:
-        text_dim: width of the text encoder's states.
-        image_dim: width of the image encoder's states.
-        dim: width of each projection.
+        dims: by modality, the width of its encoder's output.
+        dim: the width of each projection.
         heads: attention heads.
         dropout: in attention and on the joint vector.
         weight: of the difference loss.
     """
 
     def __init__(
-        self, text_dim: int, image_dim: int, dim: int = 256, heads: int = 8, dropout: float = 0.3, weight: float = 0.1
+        self, dims: Mapping[str, int], dim: int = 256, heads: int = 8, dropout: float = 0.3, weight: float = 0.1
     ) -> None:
         super().__init__()
-        self.attention = CrossAttentionFusion(text_dim, image_dim, dim, heads, dropout)
-        self.fused = nn.Sequential(nn.Linear(2 * dim, dim), nn.GELU())
+        self.attention = CrossAttentionFusion(dims, dim, heads, dropout)
+        self.fused = nn.Sequential(nn.Linear(len(dims) * dim, dim), nn.GELU())
         self.dropout = nn.Dropout(dropout)
         self.weight = weight
-        self.dim = 3 * dim
+        self.dim = (1 + len(dims)) * dim
 
-    def forward(self, text: EncoderOutput, image: EncoderOutput, present: Tensor) -> Fused:
-        """Two states and ``present``, bool [B, 2], to joint vectors [B, ``dim``] and the difference loss."""
-        *attended, text_alone, image_alone = self.attention.parts(text, image)
+    def forward(self, outputs: Mapping[str, EncoderOutput], present: Tensor) -> Fused:
+        """Return joint vectors [B, ``dim``] and the difference loss."""
+        attended, alone = self.attention.parts(outputs)
         fused = self.fused(torch.cat(attended, dim=-1))
-        loss = self.weight * mean_over_pairs(difference_loss(fused, text_alone, image_alone), present)
-        return Fused(self.dropout(torch.cat([fused, text_alone, image_alone], dim=-1)), loss)
+        loss = self.weight * mean_over_complete(difference_loss(fused, alone), present)
+        return Fused(self.dropout(torch.cat([fused, *alone], dim=-1)), loss)
 
 
-def difference_loss(fused: Tensor, text: Tensor, image: Tensor) -> Tensor:
-    """How far fused features are from those of each modality: [B, D] each to [B], 0 where they point the same way."""
-    to_text = torch.cosine_similarity(fused.float(), text.float(), dim=-1)
-    to_image = torch.cosine_similarity(fused.float(), image.float(), dim=-1)
-    return 1 - (to_text + to_image) / 2
+def difference_loss(fused: Tensor, alone: Sequence[Tensor]) -> Tensor:
+    """Return how far fused features are from those of each modality: [B, D] each to [B], 0 for the same directions."""
+    similarities = [torch.cosine_similarity(fused.float(), vector.float(), dim=-1) for vector in alone]
+    return 1 - torch.stack(similarities).mean(0)

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,20 +17,22 @@ if TYPE_CHECKING:
 
 
 class Fusion(Protocol):
-    """What a fusion is: a module with the width of its joint vector as ``dim``."""
+    """The contract of a fusion: a module with the width of its joint vector as ``dim``."""
 
     dim: int
 
-    def __call__(self, text: "EncoderOutput", image: "EncoderOutput", present: "Tensor") -> "Tensor | Fused":
-        """Two states and ``present``, bool [B, 2] (text, image), to joint vectors [B, ``dim``].
+    def __call__(self, outputs: "Mapping[str, EncoderOutput]", present: "Tensor") -> "Tensor | Fused":
+        """Return joint vectors [B, ``dim``], or ``Fused`` where the fusion has a loss of its own.
 
-        With a loss of its own, such as one that keeps modalities apart, it gives ``Fused``.
+        Args:
+            outputs: by modality, in the order of the columns of ``present``; a learned vector replaces a missing one.
+            present: which modalities each post has, bool [B, M].
         """
         ...
 
 
-FusionFactory = Callable[[int, int], Any]
-"""Makes a fusion, a ``torch.nn.Module``, from the widths of the text and the image states; a fusion's class is one."""
+FusionFactory = Callable[[Mapping[str, int]], Any]
+"""Makes a fusion, a ``torch.nn.Module``, from the width of each modality's encoder output; a fusion's class is one."""
 
 NAMED = {
     "gated": "gated.GatedFusion",
@@ -64,23 +66,36 @@ def check_fusion(fusion: str, argument: str = "fusion") -> None:
         )
 
 
-def make_fusion(fusion: str | FusionFactory, text_dim: int, image_dim: int) -> "torch.nn.Module":
+def make_fusion(fusion: str | FusionFactory, dims: Mapping[str, int]) -> "torch.nn.Module":
     """Make a fusion by name, or by one's own factory.
 
     Args:
         fusion: a name, such as ``gated``; with a width for its own ``dim``, such as ``gated:512``; or a factory.
-        text_dim: width of the text states.
-        image_dim: width of the image states.
+        dims: by modality, the width of its encoder's output.
 
     Raises:
         SettingsError: there is no fusion of that name or width, or what the factory made lacks ``dim``.
     """
     if isinstance(fusion, str):
         fusion = _named(fusion)
-    made = fusion(text_dim, image_dim)
+    made = fusion(dims)
     if not isinstance(getattr(made, "dim", None), int):
         raise SettingsError(f"the fusion {type(made).__name__} needs an attribute `dim`, the width of its joint vector")
     return made
+
+
+def only_text_and_image(fusion: str, dims: Mapping[str, int]) -> None:
+    """Check that a fusion that knows text and image only is given just these.
+
+    Raises:
+        SettingsError: there are other modalities.
+    """
+    if list(dims) != ["text", "image"]:
+        raise SettingsError(
+            f"{setting('fusion', fusion)} is for text and image, not for {', '.join(dims)}",
+            "choose another fusion",
+            setting="fusion",
+        )
 
 
 def _named(fusion: str) -> FusionFactory:

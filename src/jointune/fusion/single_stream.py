@@ -7,7 +7,7 @@ from jointune.encoders.encoder_output import EncoderOutput
 
 
 class SingleStreamFusion(nn.Module):
-    """What VisualBERT (Li et al., 2019, arXiv 1908.03557) adds to a BERT: picture tokens with a segment of their own.
+    """The additions of VisualBERT (Li et al., 2019, arXiv 1908.03557) to BERT: picture tokens with their own segment.
 
     Words and picture tokens pass all layers of the text encoder together, as ``model.SingleStreamModel`` does, rather
     than meeting after both encoders. As in section 3.2 of the paper, a picture token is a projected visual state plus
@@ -42,13 +42,13 @@ class SingleStreamFusion(nn.Module):
         self.dim = text_dim
 
     def picture_tokens(self, image: EncoderOutput) -> Tensor:
-        """EncoderOutput of pictures [B, P, image dim] to picture tokens [B, P, ``picture_dim``]."""
+        """Return picture tokens [B, P, ``picture_dim``] from the image encoder's tokens [B, P, image dim]."""
         return self.image(image.tokens) + self.segment
 
     def missing_word(self, missing: Tensor) -> Tensor:
-        """What stands in for a text [text dim], to the only word of a post without one [``word_dim``]."""
+        """Return the only word [``word_dim``] of a post without a text, from the vector that replaces a text."""
         return self.missing(missing)
 
     def forward(self, text: EncoderOutput) -> Tensor:
-        """The words' last states to joint vectors [B, ``dim``]."""
+        """Return joint vectors [B, ``dim``] from the words' last hidden states."""
         return self.out(text.pooled)

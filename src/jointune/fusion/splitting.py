@@ -1,10 +1,13 @@
 """Shared and private parts of each modality, kept apart and then fused."""
 
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
 import torch
 from torch import Tensor, nn
 
 from jointune.encoders.encoder_output import EncoderOutput
-from jointune.fusion.fused import Fused, mean_over_pairs
+from jointune.fusion.fused import Fused, mean_over_complete
 
 
 class SplittingFusion(nn.Module):
@@ -21,9 +24,8 @@ class SplittingFusion(nn.Module):
     data no decoders.
 
     Args:
-        text_dim: width of the text encoder's states.
-        image_dim: width of the image encoder's states.
-        dim: width of each part.
+        dims: by modality, the width of its encoder's output.
+        dim: the width of each part.
         heads: attention heads.
         dropout: in attention and on the joint vector.
         similarity: weight of the similarity loss.
@@ -32,8 +34,7 @@ class SplittingFusion(nn.Module):
 
     def __init__(
         self,
-        text_dim: int,
-        image_dim: int,
+        dims: Mapping[str, int],
         dim: int = 128,
         heads: int = 4,
         dropout: float = 0.3,
@@ -41,40 +42,46 @@ class SplittingFusion(nn.Module):
         difference: float = 0.05,
     ) -> None:
         super().__init__()
-        self.text = nn.Sequential(nn.LayerNorm(text_dim), nn.Linear(text_dim, dim), nn.GELU(), nn.LayerNorm(dim))
-        self.image = nn.Sequential(nn.LayerNorm(image_dim), nn.Linear(image_dim, dim), nn.GELU(), nn.LayerNorm(dim))
+        self.projections = nn.ModuleDict(
+            {
+                name: nn.Sequential(nn.LayerNorm(width), nn.Linear(width, dim), nn.GELU(), nn.LayerNorm(dim))
+                for name, width in dims.items()
+            }
+        )
         self.shared = nn.Linear(dim, dim)
-        self.private_text = nn.Linear(dim, dim)
-        self.private_image = nn.Linear(dim, dim)
+        self.private = nn.ModuleDict({name: nn.Linear(dim, dim) for name in dims})
         self.attention = nn.MultiheadAttention(dim, heads, dropout, batch_first=True)
         self.norm = nn.LayerNorm(dim)
         self.dropout = nn.Dropout(dropout)
         self.similarity = similarity
         self.difference = difference
-        self.dim = 4 * dim
+        self.dim = 2 * len(dims) * dim
 
-    def forward(self, text: EncoderOutput, image: EncoderOutput, present: Tensor) -> Fused:
-        """Two states and ``present``, bool [B, 2], to joint vectors [B, ``dim``] and both losses, weighted."""
-        t, i = self.text(text.pooled), self.image(image.pooled)
-        shared = (self.shared(t), self.shared(i))
-        private = (self.private_text(t), self.private_image(i))
+    def forward(self, outputs: Mapping[str, EncoderOutput], present: Tensor) -> Fused:
+        """Return joint vectors [B, ``dim``] and both losses, weighted."""
+        projected = {name: project(outputs[name].pooled) for name, project in self.projections.items()}
+        shared = [self.shared(vector) for vector in projected.values()]
+        private = [self.private[name](vector) for name, vector in projected.items()]
         parts = torch.stack([*shared, *private], dim=1)
         attended, _ = self.attention(parts, parts, parts, need_weights=False)
         vectors = self.dropout(self.norm(parts + attended).flatten(1))
-        losses = self.similarity * similarity_loss(*shared) + self.difference * separation_loss(shared, private)
-        return Fused(vectors, mean_over_pairs(losses, present))
+        losses = self.similarity * similarity_loss(shared) + self.difference * separation_loss(shared, private)
+        return Fused(vectors, mean_over_complete(losses, present))
 
 
-def similarity_loss(text: Tensor, image: Tensor) -> Tensor:
-    """How far the shared parts are from each other: [B, D] each to [B], 0 where they point the same way."""
-    return 1 - torch.cosine_similarity(text.float(), image.float(), dim=-1)
+def similarity_loss(shared: Sequence[Tensor]) -> Tensor:
+    """Return how far the shared parts are from each other: [B, D] each to [B], 0 where they point the same way."""
+    return torch.stack([1 - _cosine(one, other) for one, other in combinations(shared, 2)]).mean(0)
 
 
-def separation_loss(shared: tuple[Tensor, Tensor], private: tuple[Tensor, Tensor]) -> Tensor:
-    """How much the parts overlap: [B, D] each, text then image, to [B], 0 where they are orthogonal.
+def separation_loss(shared: Sequence[Tensor], private: Sequence[Tensor]) -> Tensor:
+    """Return how much parts overlap: [B, D] each to [B], 0 where they are orthogonal.
 
-    Compared are the shared and the private part of each modality, and the two private parts.
+    Compared are the shared and the private part of each modality, and the private parts with each other.
     """
-    pairs = [(shared[0], private[0]), (shared[1], private[1]), private]
-    squares = [torch.cosine_similarity(one.float(), other.float(), dim=-1).square() for one, other in pairs]
-    return torch.stack(squares).mean(0)
+    pairs = [*zip(shared, private, strict=True), *combinations(private, 2)]
+    return torch.stack([_cosine(one, other).square() for one, other in pairs]).mean(0)
+
+
+def _cosine(one: Tensor, other: Tensor) -> Tensor:
+    return torch.cosine_similarity(one.float(), other.float(), dim=-1)

@@ -4,11 +4,10 @@ import warnings
 
 import numpy as np
 
-from jointune.data.label_checks import class_numbers
 from jointune.data.post import Posts
 from jointune.data.problems import OnBadImage, Problem
 from jointune.errors import JointuneWarning, PostsError
-from jointune.evaluation.metrics import Metrics, compute_metrics
+from jointune.evaluation.metrics import Metrics
 from jointune.evaluation.notes import notes_on_answers, notes_on_known
 from jointune.inference.predictor import Predictor
 from jointune.modalities.text.text_fit import TextFitCounter
@@ -41,14 +40,16 @@ def evaluate_predictor(
     """
     if not posts:
         raise PostsError(f"{posts.name}: no posts to evaluate on")
-    class_numbers(posts, predictor.labels)
+    if predictor.columns:
+        predictor.check_columns(set().union(*(post.fields for post in posts)), posts.name)
+    predictor.target.encode(posts)
     fit = TextFitCounter(predictor.text)
     scored = list(predictor.stream(posts, policy, problems, posts.name, batch_size, progress, fit))
     if not scored:
         raise PostsError(f"{posts.name}: no post is left to evaluate on")
     kept = Posts(entry.post for entry in scored)
-    truth, probabilities = class_numbers(kept, predictor.labels), np.stack([entry.probabilities for entry in scored])
-    metrics = compute_metrics(truth, probabilities, predictor.labels)
+    truth, probabilities = predictor.target.encode(kept), np.stack([entry.probabilities for entry in scored])
+    metrics = predictor.target.metrics(truth, probabilities)
     found = notes_on_answers(metrics, part)
     if predictor.learned is not None:
         found += notes_on_known(predictor.learned.known(kept), truth, probabilities, predictor.labels, part)

@@ -1,8 +1,8 @@
-"""An exported model, as one more way to score posts."""
+"""A trained model as a graph that onnxruntime or OpenVINO runs; nothing here imports torch."""
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,22 +11,15 @@ import numpy as np
 from jointune.data.fingerprints import read_learned
 from jointune.errors import BundleError, SettingsError, setting
 from jointune.inference.predictor import Predictor
-from jointune.modalities.batch import Batch
-from jointune.modalities.image.pixels import ImagePreprocessor
-from jointune.modalities.text.tokens import TextPreprocessor
-from jointune.persistence.manifest import (
-    EXPORT,
-    check,
-    check_trial,
-    clear_build_errors,
-    read_preprocessing,
-    record,
-    trial_batch,
-    whole,
-)
+from jointune.modalities.batch import Batch, Preprocessors, split_batch
+from jointune.modalities.image.modality import PREPROCESSOR
+from jointune.modalities.text.modality import TOKENIZER
+from jointune.persistence.manifest import EXPORT, check_trial, read_preprocessors, trial_batch
 from jointune.persistence.manifest import LABELS as LABEL_NAMES
+from jointune.targets.single_label import SingleLabel
 from jointune.utils.extras import require
 from jointune.utils.files import EXPORT_MARK, check_format, check_manifest, read_json, read_text
+from jointune.utils.json_rules import check, clear_build_errors, record, whole
 from jointune.utils.threads import available_cores
 
 FORMAT = 2
@@ -34,14 +27,14 @@ FORMAT = 2
 
 GRAPH, WEIGHTS = "model.onnx", "model.onnx.data"
 CARD = "README.md"
-LABELS, TOKENIZER, PREPROCESSOR = "labels.json", "tokenizer.json", "preprocessor_config.json"
+LABELS = "labels.json"
 
 VERIFIED = (EXPORT_MARK, GRAPH, WEIGHTS, LABELS, TOKENIZER, PREPROCESSOR)
 """The files that decide probabilities; the manifest has the SHA-256 of each."""
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """What ``export.json`` says, once every file of the folder is what it was.
+    """Read ``export.json``, once no file of the folder was found altered.
 
     Raises:
         BundleError: a file is missing or altered, or was written by a newer jointune.
@@ -50,32 +43,10 @@ def read_description(folder: Path) -> dict[str, Any]:
     description: dict[str, Any] = read_json(folder / EXPORT_MARK)
     check(description, record({"format": whole(0, 10**9)}), folder / EXPORT_MARK, "folder")
     check_format(folder, description, FORMAT)
-    return check(description, EXPORT, folder / EXPORT_MARK, "folder")
-
-
-def parts(batch: Batch, size: int, fixed_length: bool = False) -> Iterator[Batch]:
-    """Parts of ``size`` posts at most, in order, each padded to its own longest text.
-
-    Args:
-        batch: of posts, without labels.
-        size: posts a part.
-        fixed_length: whether texts keep the length that they are padded to.
-    """
-    texts = pictures = 0
-    for start in range(0, len(batch.indices), size):
-        here = slice(start, start + size)
-        present = batch.present[here]
-        with_text, with_image = (int(count) for count in present.sum(0))
-        text = pixels = None
-        if batch.text is not None and with_text:
-            text = {name: values[texts : texts + with_text] for name, values in batch.text.items()}
-            if not fixed_length:
-                longest = int(text["attention_mask"].sum(1).max())
-                text = {name: values[:, :longest] for name, values in text.items()}
-        if batch.pixels is not None and with_image:
-            pixels = batch.pixels[pictures : pictures + with_image]
-        yield Batch(batch.indices[here], present, text, pixels)
-        texts, pictures = texts + with_text, pictures + with_image
+    check(description, EXPORT, folder / EXPORT_MARK, "folder")
+    if isinstance(description.get("text_preprocessing"), dict):
+        description["text_preprocessing"].setdefault("with_image_text", description["read_image_text"])
+    return description
 
 
 ENGINES = ("onnxruntime", "openvino")
@@ -167,38 +138,52 @@ class ExportedModel:
     """The graph of a whole model; may be called from several threads at once.
 
     Args:
-        graph: what ``open_graph`` gave.
-        text: how its texts were tokenized.
-        image: how its pictures were prepared.
-        folder: where it is from, for messages.
+        path: of the graph.
+        target: activates the logits.
+        preprocessors: by modality.
+        engine: see ``open_graph``.
+        threads: likewise.
     """
 
     def __init__(
-        self, graph: Graph, text: TextPreprocessor, image: ImagePreprocessor, folder: Path = Path(GRAPH)
+        self,
+        path: Path,
+        target: SingleLabel,
+        preprocessors: Preprocessors,
+        engine: str | None = None,
+        threads: int | None = None,
     ) -> None:
-        self._graph, self._folder = graph, folder
-        self._stand_ins = _stand_ins(text, image)
-        self._fixed_length = text.fixed_length
+        self._arguments = (path, target, preprocessors, engine, threads)
+        self._graph, self._target, self._preprocessors = open_graph(path, engine, threads), target, preprocessors
+        # The graph's encoders want one row at least; `present` then says that no post has it.
+        self._blank = {
+            name: np.zeros_like(array[:1])
+            for one in preprocessors.values()
+            for name, array in one.collate(one.examples()[:1]).items()
+        }
+
+    def __reduce__(self) -> tuple[Any, ...]:  # the session of a graph cannot be pickled
+        return type(self), self._arguments
 
     def logits(self, batch: Batch) -> np.ndarray:
         """Calibrated logits, float32 [B, C], in the order of the batch."""
-        return np.concatenate([self._run(part) for part in parts(batch, _POSTS, self._fixed_length)])
+        return np.concatenate([self._run(part) for part in split_batch(batch, _POSTS, self._preprocessors)])
 
     def _run(self, batch: Batch) -> np.ndarray:
-        feeds = self._stand_ins | {"present": batch.present} | (batch.text or {})
-        if batch.pixels is not None:
-            feeds["pixels"] = batch.pixels
-        with clear_build_errors(self._folder, "folder"):
+        feeds = self._blank | {"present": batch.present}
+        for arrays in batch.inputs.values():
+            feeds |= arrays
+        with clear_build_errors(self._arguments[0].parent, "folder"):
             logits = self._graph.run({name: feeds[name] for name in self._graph.inputs})
             if not np.isfinite(logits).all():
                 raise ValueError("it gives numbers that are not finite (nan or inf): its weights are damaged")
         return logits
 
-    def probabilities(self, batches: Iterable[Batch], count: int) -> np.ndarray:
-        """Probabilities by the batches' indices, float32 [count, C]; there is at least one batch."""
+    def __call__(self, batches: Iterable[Batch], count: int) -> np.ndarray:
+        """Return probabilities by the batches' indices, float32 [count, C]; there is at least one batch."""
         rows: np.ndarray | None = None
         for batch in batches:
-            scores = softmax(self.logits(batch))
+            scores = self._target.activate(self.logits(batch))
             if rows is None:
                 rows = np.zeros((count, scores.shape[1]), dtype=np.float32)
             rows[batch.indices] = scores
@@ -221,40 +206,19 @@ def load_exported(folder: Path, engine: str | None = None, threads: int | None =
     """
     description = read_description(folder)
     labels = check(read_json(folder / LABELS), LABEL_NAMES, folder / LABELS, "folder")
-    text, image = read_preprocessing(folder, description["text_preprocessing"], "folder")
+    target = SingleLabel(labels)
+    preprocessors = read_preprocessors(folder, description, "folder")
     with clear_build_errors(folder, "folder"):
         if labels != description["about"]["labels"]:
             raise ValueError(f"{LABELS} and {EXPORT_MARK} name other labels")
-        model = ExportedModel(open_graph(folder / GRAPH, engine, threads), text, image, folder)
-        check_trial(model.logits(trial_batch(text, image)), labels)
+        model = ExportedModel(folder / GRAPH, target, preprocessors, engine, threads)
+        check_trial(model.logits(trial_batch(preprocessors)), labels)
     about = description["about"] | {"export": description["export"]}
     return Predictor(
-        labels,
-        model.probabilities,
-        text,
-        image,
-        description["read_image_text"],
+        target,
+        model,
+        preprocessors,
         about,
         read_text(folder / CARD) if os.path.lexists(folder / CARD) else "",
         learned=read_learned(folder, "folder"),
     )
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Logits [B, C] to probabilities, float64 [B, C]: in double, so that no row sums to anything but one."""
-    powers = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
-    return powers / powers.sum(1, keepdims=True)
-
-
-def _stand_ins(text: TextPreprocessor, image: ImagePreprocessor) -> dict[str, np.ndarray]:
-    """One row for each input that no post of a batch fills.
-
-    The graph's encoders want at least one; ``present`` then says that it is nobody's.
-    """
-    row = np.zeros((1, text.max_tokens if text.fixed_length else 1), dtype=np.int64)
-    return {
-        "input_ids": row,
-        "attention_mask": np.ones_like(row),
-        "token_type_ids": row,
-        "pixels": np.zeros((1, *image.size, 3), dtype=np.uint8),
-    }

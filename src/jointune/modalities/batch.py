@@ -1,51 +1,127 @@
-"""One batch as NumPy arrays."""
+"""One batch as NumPy arrays, and the contract of what prepares each modality."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 
-from jointune.modalities.text.tokens import TextPreprocessor, Tokens
+from jointune.data.post import Post
+
+Arrays = dict[str, np.ndarray]
+"""The inputs of one encoder by name, such as ``input_ids``: [Bm, ...] for the Bm posts that have the modality."""
+
+
+class Preprocessor:
+    """The preparation of one modality for its encoder.
+
+    A *row* is the prepared content of one post, such as ``Tokens`` or an array of pixels; None where the post lacks the
+    modality.
+
+    Attributes:
+        name: of the modality.
+    """
+
+    name: ClassVar[str]
+
+    @property
+    def columns(self) -> dict[str, Sequence[str] | None]:
+        """The columns of a table that it reads by their own names, with their categories; None for numbers."""
+        return {}
+
+    def rows(self, posts: Sequence[Post]) -> Sequence[Any]:
+        """Prepare posts; images are prepared while they are decoded instead."""
+        raise NotImplementedError
+
+    def collate(self, rows: Sequence[Any]) -> Arrays:
+        """Put the rows of Bm posts into arrays [Bm, ...]."""
+        raise NotImplementedError
+
+    def trim(self, arrays: Arrays) -> Arrays:
+        """Cut the padding that none of the rows needs, after a batch was divided."""
+        return arrays
+
+    def open_axes(self) -> tuple[int, ...]:
+        """Return the axes of the arrays whose sizes vary: that of the posts, and that of tokens."""
+        return (0,)
+
+    def examples(self) -> list[Any]:
+        """Make rows of several sizes, to trace a model with."""
+        raise NotImplementedError
+
+    def trial_row(self) -> Any:
+        """Make the row that an encoder that does not fit would fail on, to try a loaded model."""
+        return self.examples()[-1]
+
+    def summary(self) -> str:
+        """Describe the preparation in a sentence, for the model card."""
+        raise NotImplementedError
+
+    def config(self) -> dict[str, Any]:
+        """Return the attributes as JSON values, without what is in files of its own."""
+        raise NotImplementedError
+
+
+Preprocessors = Mapping[str, Preprocessor]
+"""By name of the modality, in the order of the columns of ``Batch.present``."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """B posts, of which Bt have a text and Bi a picture; only those take room and arithmetic.
+    """B posts, of which Bm have modality m; only those take room and arithmetic.
 
     Attributes:
         indices: which posts these are, int64 [B].
-        present: which have a text and which a picture, bool [B, 2].
-        text: ``input_ids`` and the like, int64 [Bt, L]; None where no post has a text.
-        pixels: uint8 [Bi, H, W, 3]; None where no post has a picture, and where ``image_below`` is known.
+        present: which modalities each post has, bool [B, M].
+        inputs: by modality, the arrays of its encoder; no entry where no post has it, or ``activations`` replace them.
         labels: class numbers, int64 [B]; None where they are not known.
-        text_below: the texts' states at the boundary of the text encoder's trained layers, float32 or the bits of
-            bfloat16 as int16, [Bt, L, ...]; None where they are not known.
-        image_below: likewise the pictures', [Bi, ...].
+        activations: by modality, those of the frozen layers, [Bm, ...] float32 or the bits of bfloat16 as int16.
     """
 
     indices: np.ndarray
     present: np.ndarray
-    text: dict[str, np.ndarray] | None
-    pixels: np.ndarray | None
+    inputs: Mapping[str, Arrays]
     labels: np.ndarray | None = None
-    text_below: np.ndarray | None = None
-    image_below: np.ndarray | None = None
+    activations: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def collate(
     indices: Sequence[int] | np.ndarray,
-    tokens: Sequence[Tokens | None],
-    pixels: Sequence[np.ndarray | None],
-    text: TextPreprocessor,
+    rows: Mapping[str, Sequence[Any]],
+    preprocessors: Preprocessors,
     labels: np.ndarray | None = None,
 ) -> Batch:
-    """Put posts together; ``None`` in ``tokens`` or ``pixels`` is a post without."""
-    with_text = [row for row in tokens if row is not None]
-    with_image = [picture for picture in pixels if picture is not None]
-    return Batch(
-        np.asarray(indices, dtype=np.int64),
-        np.array([[row is not None, picture is not None] for row, picture in zip(tokens, pixels, strict=True)]),
-        text.pad(with_text) if with_text else None,
-        np.stack(with_image) if with_image else None,
-        labels,
-    )
+    """Put posts together.
+
+    Args:
+        indices: their numbers [B].
+        rows: by modality, one row a post.
+        preprocessors: of the modalities.
+        labels: class numbers, int64 [B].
+    """
+    inputs = {}
+    for name, preprocessor in preprocessors.items():
+        if found := [row for row in rows[name] if row is not None]:
+            inputs[name] = preprocessor.collate(found)
+    return Batch(np.asarray(indices, dtype=np.int64), presence(rows, preprocessors), inputs, labels)
+
+
+def presence(rows: Mapping[str, Sequence[Any]], preprocessors: Preprocessors) -> np.ndarray:
+    """Return which of the modalities each post has, bool [B, M]."""
+    return np.array([[row is not None for row in rows[name]] for name in preprocessors], dtype=bool).T
+
+
+def split_batch(batch: Batch, size: int, preprocessors: Preprocessors) -> list[Batch]:
+    """Divide a batch without labels into batches of at most ``size`` posts, in order."""
+    used = dict.fromkeys(preprocessors, 0)
+    parts = []
+    for start in range(0, len(batch.indices), size):
+        present = batch.present[start : start + size]
+        inputs = {}
+        for (name, preprocessor), count in zip(preprocessors.items(), present.sum(0).tolist(), strict=True):
+            if count and name in batch.inputs:
+                chosen = slice(used[name], used[name] + count)
+                inputs[name] = preprocessor.trim({key: array[chosen] for key, array in batch.inputs[name].items()})
+                used[name] += count
+        parts.append(Batch(batch.indices[start : start + size], present, inputs))
+    return parts

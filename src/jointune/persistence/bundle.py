@@ -6,6 +6,7 @@ import math
 import os
 import platform
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,36 +14,29 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_model, save_model
+from safetensors.torch import load_file, load_model, save_model
 
 from jointune import __version__
 from jointune.data.fingerprints import LEARNED, LearnedPosts, read_learned
 from jointune.encoders.foreign_config import forbidden, too_many
-from jointune.encoders.loading import build_image_encoder, build_text_encoder
 from jointune.encoders.weights import build_tower
 from jointune.errors import BundleError, first_line
 from jointune.fusion.registry import FusionFactory
-from jointune.modalities.image.pixels import ImagePreprocessor
+from jointune.modalities.batch import Preprocessors
+from jointune.modalities.modality import modality
 from jointune.modalities.text.text_fit import TextFit
-from jointune.modalities.text.tokens import TextPreprocessor
-from jointune.model import JointModel, make_model
+from jointune.model import JointModel, make_model, to_inputs
 from jointune.persistence.manifest import (
     BUNDLE,
     CALIBRATION,
     LABELS,
     METRICS,
-    Rule,
-    check,
     check_trial,
-    clear_build_errors,
-    listed,
-    read_preprocessing,
-    record,
+    read_preprocessors,
     trial_batch,
-    whole,
+    write_preprocessors,
 )
 from jointune.persistence.model_card import model_card
-from jointune.training.forward import to_inputs
 from jointune.utils.extras import require
 from jointune.utils.files import (
     BUNDLE_MARK,
@@ -57,9 +51,10 @@ from jointune.utils.files import (
     write_json,
     write_manifest,
 )
+from jointune.utils.json_rules import Rule, check, clear_build_errors, listed, record, whole
 from jointune.utils.run_folder import RunFolder, locking
 
-FORMAT = 2
+FORMAT = 3
 """Raised when an older jointune could no longer read the bundle."""
 
 _VERIFIED = ("config.json", "labels.json", "model.safetensors", "preprocessor_config.json", "tokenizer.json")
@@ -67,14 +62,13 @@ _VERIFIED = ("config.json", "labels.json", "model.safetensors", "preprocessor_co
 
 @dataclass
 class Bundle:
-    """What a bundle holds, in memory.
+    """The content of a bundle, in memory.
 
     Attributes:
         model: the trained model.
-        text: its text preprocessing.
-        image: its image preprocessing.
+        preprocessors: by modality.
         labels: label names, in the order of the logits.
-        encoders: ``text`` and ``image`` to the description that builds the encoder again.
+        encoders: by modality, the description that builds the encoder again.
         fusion: the fusion's name, or the class name of one's own.
         settings: the classifier's arguments.
         data: counts of training and validation posts by label.
@@ -88,8 +82,7 @@ class Bundle:
     """
 
     model: JointModel
-    text: TextPreprocessor
-    image: ImagePreprocessor
+    preprocessors: dict[str, Any]
     labels: list[str]
     encoders: dict[str, dict[str, Any]]
     fusion: str
@@ -104,12 +97,14 @@ class Bundle:
     text_fit: dict[str, Any] | None = None
 
     def about(self) -> dict[str, Any]:
-        """What ``config.json`` says, apart from how to build the model again."""
+        """Return the facts about the model, without what is needed to build it again."""
         return {
             "jointune_version": __version__,
             "labels": self.labels,
-            "text_encoder": {name: self.encoders["text"][name] for name in ("name", "licence")},
-            "image_encoder": {name: self.encoders["image"][name] for name in ("name", "licence")},
+            **{
+                f"{modality}_encoder": {name: encoder[name] for name in ("name", "licence")}
+                for modality, encoder in self.encoders.items()
+            },
             "fusion": self.fusion,
             "settings": self.settings,
             "data": self.data,
@@ -120,15 +115,10 @@ class Bundle:
         }
 
     def card(self, name: str = "model") -> str:
-        """The model card, Markdown."""
-        height, width = self.image.size
-        preprocessing = (
-            f"Texts are cut to {self.text.max_tokens} tokens, pictures brought to {width} x {height} pixels."
-        )
+        """Return the model card, Markdown."""
+        preprocessing = " ".join(one.summary() for one in self.preprocessors.values())
         if self.text_fit and self.text_fit["texts"]:
             preprocessing += f" In training: {TextFit(**self.text_fit).summary()}"
-        if self.settings.get("read_image_text"):
-            preprocessing += " The text in pictures is read too, by RapidOCR."
         return model_card(
             name,
             self.labels,
@@ -154,10 +144,10 @@ def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
         config = {
             "format": FORMAT,
             "jointune_version": __version__,
-            "text_encoder": bundle.encoders["text"],
-            "image_encoder": bundle.encoders["image"],
+            "modalities": list(bundle.preprocessors),
+            **{f"{name}_encoder": description for name, description in bundle.encoders.items()},
             "fusion": bundle.fusion,
-            "text_preprocessing": bundle.text.config(),
+            **write_preprocessors(folder, bundle.preprocessors),
             "settings": bundle.settings,
             "data": bundle.data,
             "notes": bundle.notes,
@@ -166,8 +156,6 @@ def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
         }
         write_json(folder / "config.json", config)
         write_json(folder / "labels.json", bundle.labels)
-        write_json(folder / "preprocessor_config.json", bundle.image.config())
-        (folder / "tokenizer.json").write_text(bundle.text.tokenizer.to_str(pretty=True), encoding="utf-8")
         try:
             save_model(bundle.model, str(folder / "model.safetensors"))
         except SafetensorError as reason:  # a full disk, most of all; its number is only in the text
@@ -197,7 +185,7 @@ def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
     """
     config = _verified_config(path)
     labels = _checked(path, "labels.json", LABELS)
-    text, image = read_preprocessing(path, config["text_preprocessing"], "bundle")
+    preprocessors = read_preprocessors(path, config, "bundle")
     metrics = _checked(path, "metrics.json", METRICS, {})
     calibration = _checked(path, "calibration.json", CALIBRATION, None)
     log = _read_log(path / BUNDLE_MARK) if os.path.lexists(path / BUNDLE_MARK) else []
@@ -208,14 +196,14 @@ def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
     with clear_build_errors(path, "bundle"):
         _check_sizes(weights, config, labels)
         with torch.random.fork_rng(devices=[]):
-            text_encoder = build_text_encoder(config["text_encoder"], text)
-            image_encoder = build_image_encoder(config["image_encoder"], image)
-            text_encoder.look_below(config["text_encoder"].get("depths", []))
-            image_encoder.look_below(config["image_encoder"].get("depths", []))
+            encoders = {
+                name: modality(name).build(config[f"{name}_encoder"], preprocessor)
+                for name, preprocessor in preprocessors.items()
+            }
             probe = config["settings"].get("probe", False)
-            model = make_model(text_encoder, image_encoder, fusion or config["fusion"], len(labels), probe)
+            model = make_model(encoders, fusion or config["fusion"], len(labels), probe)
     try:
-        load_model(model, str(weights))
+        _load_weights(model, weights, config)
     except (RuntimeError, SafetensorError) as reason:
         raise BundleError(
             f"{path}: the weights do not fit the model that this jointune {__version__} builds",
@@ -223,14 +211,12 @@ def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
         ) from reason
     model.eval()
     with clear_build_errors(path, "bundle"):
-        _try(model, text, image, labels, calibration)
-    encoders = {"text": config["text_encoder"], "image": config["image_encoder"]}
+        _try(model, preprocessors, labels, calibration)
     return Bundle(
         model,
-        text,
-        image,
+        preprocessors,
         labels,
-        encoders,
+        {name: config[f"{name}_encoder"] for name in preprocessors},
         config["fusion"],
         config["settings"],
         config["data"],
@@ -245,7 +231,7 @@ def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
 
 
 def versions() -> dict[str, str]:
-    """The versions that numbers depend on."""
+    """Return the versions that numbers depend on."""
     found = {"python": platform.python_version(), "platform": platform.platform(), "jointune": __version__}
     for package in ("torch", "transformers", "tokenizers", "accelerate", "numpy", "pillow", "rapidocr-onnxruntime"):
         try:
@@ -263,6 +249,8 @@ def _verified_config(path: Path) -> dict[str, Any]:
     check_format(path, config, FORMAT)
     check_manifest(path, _VERIFIED, "bundle", "training")
     check(config, BUNDLE, path / "config.json", "bundle")
+    if isinstance(config.get("text_preprocessing"), dict):  # before format 3, only the settings said it
+        config["text_preprocessing"].setdefault("with_image_text", config["settings"].get("read_image_text", False))
     for side in ("text_encoder", "image_encoder"):
         values = config[side]["config"]
         reason = forbidden(values) or ("_name_or_path names another model" if values.get("_name_or_path") else None)
@@ -274,7 +262,7 @@ def _verified_config(path: Path) -> dict[str, Any]:
 
 
 def _checked(path: Path, name: str, rule: Rule, *default: Any) -> Any:
-    """The value of a file of the bundle, or the default where there is one and no file."""
+    """Return the value of a file of the bundle, or the default where there is one and no file."""
     if default and not os.path.lexists(path / name):
         return default[0]
     return check(read_json(path / name, "bundle"), rule, path / name, "bundle")
@@ -300,14 +288,12 @@ def _check_sizes(weights: Path, config: dict[str, Any], labels: list[str]) -> No
         with torch.device("meta"):
             tower = build_tower(described, "text" if side == "text_encoder" else "vision")
         wanted = sum(parameter.numel() for parameter in tower.parameters())
-        held = sum(math.prod(shape) for name, shape in shapes.items() if name.startswith(f"{side}."))
+        held = sum(math.prod(shape) for name, shape in shapes.items() if name.startswith(_homes(side)))
         if wanted > held:
             raise ValueError(f"{side}.config describes {wanted:,} weights, and there are {held:,}")
 
 
-def _try(
-    model: JointModel, text: TextPreprocessor, image: ImagePreprocessor, labels: list[str], calibration: Any
-) -> None:
+def _try(model: JointModel, preprocessors: Preprocessors, labels: list[str], calibration: Any) -> None:
     """Run the model once, and see that all it consists of are numbers.
 
     Raises:
@@ -322,8 +308,54 @@ def _try(
         if not weight.detach().sum().isfinite():  # much faster than to look at each
             raise ValueError(f"the weights {name} are not finite (nan or inf)")
     with torch.inference_mode():
-        logits = model(to_inputs(trial_batch(text, image), torch.device("cpu"))).logits.numpy()
+        logits = model(to_inputs(trial_batch(preprocessors), torch.device("cpu"))).logits.numpy()
     check_trial(logits, labels)
+
+
+_BEFORE_3 = [(r"(text|image)_encoder\.", r"encoders.\1."), (r"missing_(text|image)$", r"missing.\1")]
+"""Names of weights in bundles of format 1 and 2, and the present ones."""
+
+_FUSIONS_BEFORE_3 = {
+    "gated": [(r"(text|image)_norm\.", r"norms.\1."), (r"(text|image)\.", r"projections.\1.")],
+    "concat": [(r"(text|image)\.", r"projections.\1.")],
+    "paper": [(r"(text|image)\.", r"projections.\1.")],
+    "splitting": [(r"private_(text|image)\.", r"private.\1."), (r"(text|image)\.", r"projections.\1.")],
+    "cross-attention": [
+        (r"text_to_image\.", "attention.text."),
+        (r"image_to_text\.", "attention.image."),
+        (r"(text|image)_norm\.", r"norms.\1."),
+        (r"(text|image)\.", r"projections.\1."),
+    ],
+}
+_FUSIONS_BEFORE_3["mual"] = [
+    (rf"attention\.{old}", f"attention.{new}") for old, new in _FUSIONS_BEFORE_3["cross-attention"]
+]
+
+
+def _load_weights(model: JointModel, path: Path, config: Mapping[str, Any]) -> None:
+    """Load weights, under their present names where an older version wrote them."""
+    if config["format"] >= 3:
+        load_model(model, str(path))
+        return
+    renamed = _BEFORE_3 + [
+        (rf"fusion\.{old}", f"fusion.{new}") for old, new in _FUSIONS_BEFORE_3.get(config["fusion"].split(":")[0], [])
+    ]
+
+    def present_name(name: str) -> str:
+        return next((re.sub(f"^{old}", new, name) for old, new in renamed if re.match(old, name)), name)
+
+    loaded = {present_name(name): tensor for name, tensor in load_file(path).items()}
+    missing, unexpected = model.load_state_dict(loaded, strict=False)
+    # Of weights that several modules share, a file holds one.
+    own = model.state_dict()
+    shared = {own[name].data_ptr() for name in loaded if name in own}
+    if unexpected or any(own[name].data_ptr() not in shared for name in missing):
+        raise RuntimeError(f"weights are missing or unknown: {', '.join([*missing, *unexpected][:5])}")
+
+
+def _homes(side: str) -> tuple[str, str]:
+    """Return the beginnings of the names of an encoder's weights, before format 3 and since."""
+    return f"{side}.", f"encoders.{side.removesuffix('_encoder')}."
 
 
 def _read_log(path: Path) -> list[dict[str, Any]]:

@@ -20,12 +20,12 @@ def model_card(
     calibration: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
 ) -> str:
-    """A bundle's README.md, in Markdown: data, encoders and licences, scores with intervals, use and limits.
+    """Return a bundle's README.md, in Markdown: data, encoders and licences, scores with intervals, use and limits.
 
     Args:
         name: of the bundle.
         labels: in the order of the model's columns.
-        encoders: ``text`` and ``image`` to a description with ``name`` and ``licence``.
+        encoders: by modality, a description with ``name`` and ``licence``.
         preprocessing: what happens to texts and pictures, in a sentence.
         fusion: its name.
         data: part, such as ``training``, to the number of posts by label.
@@ -33,7 +33,6 @@ def model_card(
         calibration: ``Calibration`` as a dictionary.
         notes: what to know before the model is trusted, one sentence each.
     """
-    text, image = encoders["text"], encoders["image"]
     lines = [
         "---",
         "library_name: jointune",
@@ -53,7 +52,7 @@ def model_card(
             "lll",
             [
                 [modality, literal(encoder["name"]), literal(encoder["licence"])]
-                for modality, encoder in (("text", text), ("picture", image))
+                for modality, encoder in encoders.items()
             ],
         ),
         "",
@@ -133,7 +132,7 @@ def _calibration(calibration: Mapping[str, Any]) -> list[str]:
 
 
 def _temperature(calibration: Mapping[str, Any]) -> str:
-    """Whether a temperature is applied, and why."""
+    """Say whether a temperature is applied, and why."""
     if "fitted" not in calibration:  # an older bundle
         temperature = f"{calibration['temperature']:.2f}"
         return f"The logits are divided by a temperature of {temperature}, fitted on the validation posts."
@@ -175,7 +174,7 @@ def _scores(part: str, scores: Mapping[str, Any]) -> list[str]:
 
 
 def with_interval(scores: Mapping[str, Any], name: str) -> str:
-    """A score and its interval; bundles of earlier versions have none for single labels."""
+    """Return a score and its interval; bundles of earlier versions have none for single labels."""
     if f"{name}_ci" not in scores:
         return f"{scores[name]:.3f}"
     low, high = scores[f"{name}_ci"]

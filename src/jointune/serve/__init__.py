@@ -1,1 +1,1 @@
-"""The service: one bundle behind HTTP. Neither torch nor transformers is imported here."""
+"""One bundle behind HTTP. Neither torch nor transformers is imported here."""

@@ -12,45 +12,44 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from jointune import __version__
 from jointune.inference.predictor import Predictor
-from jointune.serve import openapi
-from jointune.serve.body import read_body
+from jointune.serve import api_schema
 from jointune.serve.browser_pages import docs_page, home_page
-from jointune.serve.counters import Metrics
 from jointune.serve.guard import Guard
 from jointune.serve.hosts import LOOPBACK
 from jointune.serve.limits import Limits
+from jointune.serve.log import log_event
 from jointune.serve.parsing import media_type, parse
-from jointune.serve.patience import while_waiting
-from jointune.serve.refusal import Refused, busy, error_response
-from jointune.serve.schema import Answer, ModelAnswer, State
+from jointune.serve.refusal import Refused, busy
+from jointune.serve.request_io import read_body, while_connected
 from jointune.serve.service import Fetch, Service
+from jointune.serve.service_metrics import ServiceMetrics
 
 _LIBRARIES = ("numpy", "PIL", "tokenizers", "onnxruntime", "torch")
-"""What the numbers may depend on, as far as it is used here."""
+"""Libraries that the numbers may depend on, as far as they are used."""
 
 
 def make_app(
     predictor: Predictor,
     limits: Limits | None = None,
-    metrics: Metrics | None = None,
+    metrics: ServiceMetrics | None = None,
     token: str | None = None,
     fetch: Fetch | None = None,
     hosts: Set[str] = LOOPBACK,
 ) -> FastAPI:
-    """The service as an ASGI application; it is ready when its lifespan has started.
+    """Return the service as an ASGI application; it is ready when its lifespan has started.
 
     Args:
         predictor: the model.
-        limits: what it takes on.
+        limits: how much it takes on.
         metrics: where it counts.
-        token: what clients must show as a bearer token; None where anybody may ask.
-        fetch: gets the pictures of ``image_url``; None where that is not allowed.
+        token: the bearer token that clients must show; None if anybody may ask.
+        fetch: gets the images of ``image_url``; None if that is not allowed.
         hosts: the names under which it answers; see ``jointune.serve.hosts.allowed_hosts``.
 
     Raises:
-        MissingExtraError: the model reads the text in pictures, and what does that is not installed.
+        MissingExtraError: the model reads the text in images, and the OCR is not installed.
     """
-    limits, metrics = limits or Limits(), metrics or Metrics()
+    limits, metrics = limits or Limits(), metrics or ServiceMetrics()
     service = Service(predictor, limits, metrics, fetch)
 
     @asynccontextmanager
@@ -62,12 +61,13 @@ def make_app(
             raise
         yield
         await service.stop()
+        log_event("stopped")
 
-    # FastAPI's own pages take their scripts from another server.
+    # FastAPI's own pages load their scripts from another server.
     app = FastAPI(
         title="jointune",
         version=__version__,
-        description=openapi.DESCRIPTION,
+        description=api_schema.DESCRIPTION,
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
@@ -81,47 +81,46 @@ def make_app(
 
     @app.exception_handler(HTTPException)
     async def no_such_route(_: Request, error: HTTPException) -> Response:
-        return error_response(
-            error.status_code, str(error.detail), "see /docs or /openapi.json for what there is", error.headers
-        )
+        remedy = "see /docs or /openapi.json for what there is"
+        return Refused(error.status_code, str(error.detail), remedy, error.headers).response()
 
-    @app.post("/predict", response_model=Answer | list[Answer], **openapi.PREDICT)
+    @app.post("/predict", response_model=api_schema.Answer | list[api_schema.Answer], **api_schema.PREDICT)
     async def predict(request: Request) -> Response:
         """Score one post, or a list of them."""
         content_type = request.headers.get("content-type", "")
         media_type(content_type)
-        service.places.check()
+        service.queue.check()
         with service.bodies.hold() as take:
             body = await read_body(request, limits, take)
 
-            async def work() -> Any:
-                posts, as_list = await service.aside(parse, body, content_type)
+            async def answer() -> Any:
+                posts, as_list = await service.in_thread(parse, body, content_type)
                 request.state.posts = len(posts)
                 answers = await service.answer(posts, as_list)
                 return answers if as_list else answers[0]
 
-            return JSONResponse(await while_waiting(request, work(), limits.timeout))
+            return JSONResponse(await while_connected(request, answer(), limits.timeout))
 
-    @app.get("/healthz", response_model=State, **openapi.HEALTHZ)
+    @app.get("/healthz", response_model=dict[str, str], **api_schema.HEALTHZ)
     async def healthz() -> Response:
-        """Whether the process runs."""
+        """Answer as long as the process runs."""
         return JSONResponse({"status": "alive"})
 
-    @app.get("/readyz", response_model=State, **openapi.READYZ)
+    @app.get("/readyz", response_model=dict[str, str], **api_schema.READYZ)
     async def readyz() -> Response:
-        """Whether the model is loaded and warm, and posts are answered."""
+        """Answer 200 when the model is loaded and warm, and posts are answered."""
         if not service.ready:
             raise busy("not ready")
         return JSONResponse({"status": "ready"})
 
-    @app.get("/metrics", response_class=PlainTextResponse, **openapi.METRICS)
-    async def counts() -> Response:
-        """Counts and histograms for Prometheus."""
+    @app.get("/metrics", response_class=PlainTextResponse, **api_schema.METRICS)
+    async def prometheus_metrics() -> Response:
+        """Return counts and histograms for Prometheus."""
         return PlainTextResponse(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    @app.get("/model", response_model=ModelAnswer, **openapi.MODEL)
+    @app.get("/model", response_model=api_schema.ModelAnswer, **api_schema.MODEL)
     async def model() -> Response:
-        """What is served: labels, versions, the model card."""
+        """Return labels, versions, settings and scores of the model, and its card."""
         versions = {"jointune": __version__, "python": platform.python_version()}
         versions |= {name: sys.modules[name].__version__ for name in _LIBRARIES if name in sys.modules}
         return JSONResponse(
@@ -136,5 +135,5 @@ def make_app(
     async def docs() -> Response:
         return docs_page(app.openapi())
 
-    openapi.add_components(app)
+    api_schema.describe_bodies(app)
     return app

@@ -1,4 +1,4 @@
-"""The model behind a queue: one thread that scores whatever waits, as one batch."""
+"""The model's thread, which scores whatever waits as one batch."""
 
 import asyncio
 import queue
@@ -10,17 +10,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jointune.inference.predictor import Predictor
-from jointune.modalities.batch import Batch, collate
 from jointune.serve.limits import Limits
-from jointune.serve.preparation import Prepared
+from jointune.serve.log import log_error
+from jointune.serve.preparation import PreparedPost
 
-_LAST_BATCH = 2.0
-"""Seconds that the end of the service waits for the model."""
+_LAST_BATCH = 2.0  # seconds that the end of the service waits for the model
 
 
-class _Waiting(NamedTuple):
-    prepared: Prepared
+class _Job(NamedTuple):
+    post: PreparedPost
     future: asyncio.Future[np.ndarray]
 
 
@@ -30,80 +28,76 @@ class Batcher:
     Under no load, a post is scored at once and alone. While the model is busy others gather, and are the next batch.
 
     Args:
-        predictor: the model.
+        score: returns the probabilities of posts, float32 [N, C]; only called in the batcher's thread.
         limits: ``max_batch`` and ``max_wait``.
-        told: called in the model's thread with the size of each batch.
+        on_batch: called in the batcher's thread with the size of each batch.
     """
 
-    def __init__(self, predictor: Predictor, limits: Limits, told: Callable[[int], None]) -> None:
-        self._predictor, self._limits, self._told = predictor, limits, told
-        self._queue: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+    def __init__(
+        self, score: Callable[[list[PreparedPost]], np.ndarray], limits: Limits, on_batch: Callable[[int], None]
+    ) -> None:
+        self._score, self._limits, self._on_batch = score, limits, on_batch
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
 
     def start(self) -> None:
-        """Start the thread; to be called in the event loop that scores."""
+        """Start the thread; call it in the event loop that scores."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish what waits and end the thread; a model that takes longer than seconds is left to the process's end."""
+        """Score what waits and end the thread; after two seconds it is left to the end of the process."""
         self._queue.put(None)
         self._thread.join(_LAST_BATCH)
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs."""
+        """Tell whether the thread runs."""
         return self._thread.is_alive()
 
-    async def score(self, prepared: Prepared) -> np.ndarray:
-        """Probabilities of one post, float32 [C]. A call that is cancelled before its batch starts costs nothing."""
-        future: asyncio.Future[np.ndarray] = self._loop.create_future()
-        self._queue.put(_Waiting(prepared, future))
-        return await future
+    async def score(self, post: PreparedPost) -> np.ndarray:
+        """Return a post's probabilities, float32 [C]; cancelled before its batch starts, a call costs nothing."""
+        job = _Job(post, self._loop.create_future())
+        self._queue.put(job)
+        return await job.future
 
     def _work(self) -> None:
-        go_on = True
-        while go_on:
-            waiting, go_on = self._gather()
-            # Not those whose client has hung up or waited too long.
-            waiting = [one for one in waiting if not one.future.done()]
-            if not waiting:
+        last = False
+        while not last:
+            jobs, last = self._next_batch()
+            jobs = [job for job in jobs if not job.future.done()]  # the others' clients hung up or waited too long
+            if not jobs:
                 continue
-            self._told(len(waiting))
+            self._on_batch(len(jobs))
             try:
-                rows: list[np.ndarray] | Exception = list(self._run([one.prepared for one in waiting]))
+                outcome: np.ndarray | Exception = self._score([job.post for job in jobs])
             except Exception as error:  # a batch that fails must not end the thread
-                rows = error
-            with suppress(RuntimeError):  # the event loop has been closed
-                self._loop.call_soon_threadsafe(_deliver, waiting, rows)
+                log_error("batch failed", error, posts=len(jobs))
+                outcome = error
+            with suppress(RuntimeError):  # the event loop is closed
+                self._loop.call_soon_threadsafe(_deliver, jobs, outcome)
 
-    def _gather(self) -> tuple[list[_Waiting], bool]:
-        """The next batch, and whether there will be further ones."""
-        found: list[_Waiting] = []
-        one = self._queue.get()
-        until = time.monotonic() + self._limits.max_wait
-        while one is not None:
-            found.append(one)
-            if len(found) == self._limits.max_batch:
+    def _next_batch(self) -> tuple[list[_Job], bool]:
+        """Wait for the next batch; also return whether it is the last one."""
+        jobs: list[_Job] = []
+        job = self._queue.get()
+        deadline = time.monotonic() + self._limits.max_wait
+        while job is not None:
+            jobs.append(job)
+            if len(jobs) == self._limits.max_batch:
                 break
             try:
-                one = self._queue.get(timeout=max(0.0, until - time.monotonic()))
+                job = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
             except queue.Empty:
                 break
-        return found, one is not None
-
-    def _run(self, posts: list[Prepared]) -> np.ndarray:
-        batch: Batch = collate(
-            range(len(posts)), [one.tokens for one in posts], [one.pixels for one in posts], self._predictor.text
-        )
-        return self._predictor.probabilities([batch], len(posts))
+        return jobs, job is None
 
 
-def _deliver(waiting: list[_Waiting], rows: list[np.ndarray] | Exception) -> None:
-    for number, one in enumerate(waiting):
-        if one.future.done():
+def _deliver(jobs: list[_Job], outcome: np.ndarray | Exception) -> None:
+    for number, job in enumerate(jobs):
+        if job.future.done():
             continue
-        if isinstance(rows, Exception):
-            one.future.set_exception(rows)
+        if isinstance(outcome, Exception):
+            job.future.set_exception(outcome)
         else:
-            one.future.set_result(rows[number])
+            job.future.set_result(outcome[number])

@@ -1,4 +1,4 @@
-"""What happens to every request, whatever it asks for: host and token, an id, a line in the log, a count."""
+"""Applied to every request, whatever it asks for: host, token, an id, a line in the log, a count."""
 
 import hmac
 import secrets
@@ -8,31 +8,25 @@ from collections.abc import Set
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from jointune.serve.counters import Metrics
 from jointune.serve.hosts import LOOPBACK, check_host
-from jointune.serve.log import fault, log
-from jointune.serve.refusal import Refused, error_response
+from jointune.serve.log import log_error, log_event
+from jointune.serve.refusal import Refused
+from jointune.serve.service_metrics import ServiceMetrics
 
 OPEN = ("/", "/docs", "/healthz", "/readyz")
-"""Routes without a token: a browser can show none, and those who ask whether the service is well know nothing of it.
-They tell nothing of the model."""
+"""Routes without a token, for browsers and health probes, which can show none. They tell nothing of the model."""
 
-_GONE = 499
+_CLIENT_LEFT = 499
 
 
 class Guard:
-    """ASGI middleware, outside of everything else.
+    """ASGI middleware, outside of everything else; its arguments are those of ``jointune.serve.app.make_app``."""
 
-    Args:
-        app: what it guards.
-        metrics: told of every answer.
-        token: what clients must show; None where anybody may ask.
-        hosts: the names under which it answers.
-    """
-
-    def __init__(self, app: ASGIApp, metrics: Metrics, token: str | None = None, hosts: Set[str] = LOOPBACK) -> None:
+    def __init__(
+        self, app: ASGIApp, metrics: ServiceMetrics, token: str | None = None, hosts: Set[str] = LOOPBACK
+    ) -> None:
         self._app, self._metrics, self._hosts = app, metrics, hosts
-        self._expected = token.encode() if token else None
+        self._token = token.encode() if token else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -40,7 +34,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(receive, send)
-        began = time.perf_counter()
+        start = time.perf_counter()
         try:
             check_host(scope, self._hosts)
             self._check_token(scope)
@@ -48,22 +42,22 @@ class Guard:
         except Refused as refused:
             await refused.response()(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
-            exchange.status = _GONE
+            exchange.status = _CLIENT_LEFT
         except Exception as error:
-            fault("failed", error, id=exchange.id)
+            log_error("failed", error, id=exchange.id)
             if not exchange.status:
-                answer = error_response(500, "an error of the server", f"tell whoever runs it: request {exchange.id}")
-                await answer(scope, exchange.receive, exchange.send)
+                answer = Refused(500, "an error of the server", f"tell whoever runs it: request {exchange.id}")
+                await answer.response()(scope, exchange.receive, exchange.send)
         finally:
-            seconds = time.perf_counter() - began
-            # Without an answer the request was cut off by the end of the server.
-            status = exchange.status or 503
-            self._metrics.request(scope["path"], status, seconds)
-            log(
+            seconds = time.perf_counter() - start
+            status = exchange.status or 503  # without an answer, the end of the server cut the request off
+            self._metrics.count_request(scope["path"], status, seconds)
+            log_event(
                 "request",
                 id=exchange.id,
                 method=scope["method"],
-                route=_route(scope),
+                # The route's path, not the request's, which may be anything.
+                route=getattr(scope.get("route"), "path", "other"),
                 status=status,
                 ms=round(1000 * seconds, 1),
                 bytes_in=exchange.bytes_in,
@@ -72,18 +66,18 @@ class Guard:
             )
 
     def _check_token(self, scope: Scope) -> None:
-        if self._expected is None or scope["path"] in OPEN:
+        if self._token is None or scope["path"] in OPEN:
             return
-        scheme, _, shown = Request(scope).headers.get("authorization", "").partition(" ")
-        # Names of schemes are the same in capitals and small letters; the token is compared in constant time.
-        if not hmac.compare_digest(shown.strip(" ").encode("latin-1"), self._expected) or scheme.lower() != "bearer":
+        scheme, _, token = Request(scope).headers.get("authorization", "").partition(" ")
+        # The name of the scheme is case-insensitive; the token is compared in constant time.
+        if not hmac.compare_digest(token.strip(" ").encode("latin-1"), self._token) or scheme.lower() != "bearer":
             raise Refused(
                 401, "no valid token", "send the header Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"}
             )
 
 
 class _Exchange:
-    """Watches what is received and sent."""
+    """Counts what is received and sent, and adds the id to the answer."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
@@ -101,8 +95,3 @@ class _Exchange:
             message = {**message, "headers": [*message.get("headers", []), (b"x-request-id", self.id.encode())]}
         self.bytes_out += len(message.get("body", b""))
         await self._send(message)
-
-
-def _route(scope: Scope) -> str:
-    """The route's path, not the request's: an unknown path is whatever somebody wrote there."""
-    return getattr(scope.get("route"), "path", "other")

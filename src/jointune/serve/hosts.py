@@ -1,7 +1,7 @@
-"""Under which names a server answers.
+"""The names under which a server answers.
 
-A page of another site can have its own name lead to this machine (DNS rebinding), and its visitors' browsers then take
-what is answered here for that site's own. Such a request has the other site's name as its Host.
+The page of another site can have its own name lead to this machine (DNS rebinding), and its visitors' browsers then
+treat what is answered here as that site's own. Such a request has the other site's name as its Host.
 """
 
 import ipaddress
@@ -13,39 +13,56 @@ from starlette.types import Scope
 from jointune.errors import SettingsError, setting
 from jointune.serve.refusal import Refused
 
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
-"""Always allowed: no other site can have these names."""
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})  # always allowed: no other site can have these names
 
 _NAME = r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?|\[[0-9a-f:.]+\]"
 _HOST = rf"({_NAME})(?::[0-9]{{1,5}})?"
 
 
 def allowed_hosts(address: str, names: Iterable[str]) -> frozenset[str]:
-    """The names under which a server answers.
+    """Return the names under which a server answers.
 
     Args:
-        address: that it listens on, as numbers.
-        names: that it was given.
+        address: IP address that it listens on.
+        names: further names that the user allows.
 
     Raises:
-        SettingsError: one of them is none, or others than this machine can reach it and there are none.
+        SettingsError: a name is not valid, or there is none though other machines can reach the server.
     """
     listening = ipaddress.ip_address(address)
-    given = frozenset(_plain(name) for name in names)
-    if not listening.is_loopback and not given:
+    allowed = frozenset(_normalised(name) for name in names)
+    if listening.is_loopback:
+        return LOOPBACK | allowed | {_normalised(address)}
+    if not allowed:
         raise SettingsError(
-            f"{setting('host')} {address} lets other machines in: say with {setting('allowed_host')} by "
-            "which names or addresses they reach this one, such as models.example.org",
+            f"{setting('host')} {address} lets other machines in",
+            f"say with {setting('allowed_host')} by which names or addresses they reach this one, such as "
+            "models.example.org",
             setting="host",
         )
-    return LOOPBACK | given | ({_plain(address)} if listening.is_loopback else set())
+    return LOOPBACK | allowed
+
+
+def _normalised(name: str) -> str:
+    """Return a name in small letters, an IPv6 address in brackets, as in a URL."""
+    try:
+        address = ipaddress.ip_address(name.strip("[]"))
+        return f"[{address}]" if address.version == 6 else str(address)
+    except ValueError:
+        if not re.fullmatch(_NAME, name.lower()):
+            raise SettingsError(
+                f"{setting('allowed_host', name)}: not a name or an address",
+                "give one alone, such as models.example.org, without http:// and port",
+                setting="allowed_host",
+            ) from None
+        return name.lower()
 
 
 def check_host(scope: Scope, allowed: Set[str]) -> None:
-    """See that a request is meant for this server, and comes from no page of another one.
+    """Check that a request is meant for this server, and does not come from a page of another one.
 
     Args:
-        scope: of the request.
+        scope: the request's ASGI scope.
         allowed: from ``allowed_hosts``.
 
     Raises:
@@ -64,26 +81,6 @@ def check_host(scope: Scope, allowed: Set[str]) -> None:
         )
     for origin in origins:
         site = re.fullmatch(f"https?://({_HOST})", origin)
-        # A proxy may call the server by another name than browsers do, which then is one that was given.
+        # A proxy may call the server by another name than browsers do; browsers then use an allowed name.
         if site is None or (site[1] != host[0] and site[2] not in allowed - LOOPBACK):
             raise Refused(403, "the page of another site sent this request", "send it from a page of this server")
-
-
-def _plain(name: str) -> str:
-    """A name as it is compared; an address of IPv6 in brackets, as in a URL.
-
-    Raises:
-        SettingsError: it is neither a name nor an address.
-    """
-    try:
-        address = ipaddress.ip_address(name.strip("[]"))
-        return f"[{address}]" if address.version == 6 else str(address)
-    except ValueError:
-        plain = name.lower()
-        if not re.fullmatch(_NAME, plain):
-            raise SettingsError(
-                f"{setting('allowed_host', name)}: give a name or an address alone, such as "
-                "models.example.org, without http:// and port",
-                setting="allowed_host",
-            ) from None
-        return plain

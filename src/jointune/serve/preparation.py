@@ -1,84 +1,118 @@
-"""Posts as requests hold them to what the model takes."""
+"""Posts to what the model takes, one at a time; and images of strangers, checked before they are decoded."""
 
+import io
 import threading
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
+from jointune.data.image_file import ImageError
 from jointune.data.post import Post
+from jointune.errors import PostsError
 from jointune.inference.predictor import Predictor
+from jointune.modalities.batch import collate
 from jointune.modalities.image import ocr
-from jointune.modalities.text.tokens import Tokens, encode_posts
-from jointune.serve.untrusted_images import decode_image
+from jointune.modalities.image.open import open_image
+from jointune.serve.limits import Limits
+from jointune.serve.refusal import Refused
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
+"""Formats that phones and browsers send; each further decoder could be attacked too."""
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """One post; None stands for what it came without.
+def check_image(content: bytes, limits: Limits) -> bool:
+    """Check an image file by its first bytes only, and tell whether it is large, to be decoded alone.
 
-    Attributes:
-        tokens: of what the text encoder reads.
-        pixels: uint8 [H, W, 3].
+    Raises:
+        Refused: 413, 415 or 422.
     """
+    if len(content) > limits.image_bytes:
+        raise Refused(413, f"larger than {limits.image_bytes:,} bytes", "save it smaller")
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            pixels = image.width * image.height
+    except Image.DecompressionBombError as error:
+        raise Refused(413, "far too many pixels", "save it smaller") from error
+    except UnidentifiedImageError as error:
+        reason = f"not a picture in an accepted format ({', '.join(FORMATS)})"
+        raise Refused(415, reason, "convert it to one of them") from error
+    except Exception as error:  # decoders raise nearly anything on damaged input
+        raise Refused(422, f"damaged ({type(error).__name__})", "send the file whole, or save it anew") from error
+    if pixels > limits.image_pixels:
+        raise Refused(413, f"more than {limits.image_pixels:,} pixels", "save it smaller")
+    return pixels > limits.large_pixels
 
-    tokens: Tokens | None
-    pixels: np.ndarray | None
 
-
-@dataclass(frozen=True)
-class Seen:
-    """What is kept of a picture.
-
-    Attributes:
-        pixels: uint8 [H, W, 3].
-        readable: what the text in it is read from; None where the model does not read it.
-    """
+class DecodedImage(NamedTuple):
+    """An image as the model takes it, uint8 [H, W, 3], and as the OCR does, if the model reads the text in images."""
 
     pixels: np.ndarray
-    readable: Image.Image | None
+    for_ocr: Image.Image | None
+
+
+class PreparedPost(NamedTuple):
+    """The rows of a post by modality; None for what it comes without."""
+
+    rows: dict[str, Any]
 
 
 class Preparation:
-    """Tokens and pixels of a post, by the same functions as in training and in ``jointune predict``.
+    """Prepares posts by the same functions as training and ``jointune predict``.
 
-    In steps, which need different amounts of memory and time; each is for several threads.
-
-    Args:
-        predictor: whose preprocessing it is.
+    The steps need different amounts of memory and time, so each has a method; all are safe to call from several
+    threads.
 
     Raises:
-        MissingExtraError: the model reads the text in pictures, and what does that is not installed.
+        MissingExtraError: the model reads the text in images, and the OCR is not installed.
     """
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
         self._ocr = ocr.load_ocr() if predictor.read_image_text else None
-        self._own = threading.local()
+        self._thread = threading.local()
 
-    def see(self, picture: bytes) -> Seen:
-        """Decode the content of a picture's file.
+    def decode(self, content: bytes) -> DecodedImage:
+        """Decode an image file that ``check_image`` let pass.
 
         Raises:
-            Refused: the picture cannot be used.
+            Refused: 422.
         """
-        image = self._predictor.image
-        height, width = image.resize
-        pixels = image.crop(image.prepare(decode_image(picture, (width, height))))
-        return Seen(pixels, None if self._ocr is None else ocr.fitted(decode_image(picture, None)))
+        processor = self._predictor.image
+        height, width = processor.resize
+        try:
+            pixels = processor.crop(processor.prepare(open_image(content, (width, height))))
+            return DecodedImage(pixels, ocr.fitted(open_image(content)) if self._ocr else None)
+        except ImageError as error:
+            raise Refused(422, error.reason, "send the file whole, or save it anew") from error
 
-    def read(self, seen: Seen) -> str | None:
-        """The text in a picture; None where the model does not read it."""
-        if self._ocr is None or seen.readable is None:
+    def read_text(self, image: DecodedImage) -> str | None:
+        """Return the text in an image; None if the model does not read it."""
+        if self._ocr is None or image.for_ocr is None:
             return None
-        if not hasattr(self._own, "reader"):
-            self._own.reader = self._ocr.make_reader()  # for one thread at a time
-        text: str = self._own.reader(seen.readable)
+        if not hasattr(self._thread, "reader"):
+            self._thread.reader = self._ocr.make_reader()  # not safe to share between threads
+        text: str = self._thread.reader(image.for_ocr)
         return text
 
-    def prepare(self, text: str | None, seen: Seen | None, image_text: str | None) -> Prepared:
-        """Put a post together from its text and what was seen and read."""
-        tokens = encode_posts(
-            [Post(text, image_text=image_text)], self._predictor.text, self._predictor.read_image_text
-        )[0]
-        return Prepared(tokens, seen.pixels if seen else None)
+    def prepare(self, post: Post, image: DecodedImage | None) -> PreparedPost:
+        """Prepare a post with its decoded image.
+
+        Raises:
+            Refused: 422, a field is unknown, or no number.
+        """
+        if unknown := sorted(post.fields.keys() - self._predictor.columns.keys()):
+            known = ", ".join(self._predictor.columns) or "none"
+            raise Refused(422, f"fields: the model reads no {unknown[0][:80]!r}", f"leave it out; it reads {known}")
+        try:
+            rows = self._predictor.rows([post], [image.pixels if image else None])
+        except PostsError as error:
+            raise Refused(422, error.reason, error.remedy) from error
+        return PreparedPost({name: of_modality[0] for name, of_modality in rows.items()})
+
+    def score(self, posts: list[PreparedPost]) -> np.ndarray:
+        """Return the probabilities of posts as one batch, float32 [N, C]; only for one thread at a time."""
+        preprocessors = self._predictor.preprocessors
+        rows = {name: [post.rows[name] for post in posts] for name in preprocessors}
+        batch = collate(range(len(posts)), rows, preprocessors)
+        return self._predictor.probabilities([batch], len(posts))

@@ -1,72 +1,57 @@
-"""From the posts of a request to its answer: places in the queue, pictures, the model."""
+"""From the posts of a request to its answer: places in the queue, images, the model."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from io import BytesIO
 from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
 
+from jointune.data.post import Post, RemoteImage
 from jointune.errors import setting
 from jointune.inference.predictor import Predictor
 from jointune.serve.batcher import Batcher
-from jointune.serve.counters import Metrics
-from jointune.serve.limits import Limits
-from jointune.serve.preparation import Preparation, Prepared
+from jointune.serve.limits import Budget, Limits
+from jointune.serve.preparation import Preparation, PreparedPost, check_image
 from jointune.serve.refusal import Refused, busy
-from jointune.serve.room import Room
-from jointune.serve.schema import GivenPost
-from jointune.serve.untrusted_images import check_image
+from jointune.serve.service_metrics import ServiceMetrics
 
 T = TypeVar("T")
 
 Fetch = Callable[[str], bytes]
-"""An address to the content there; raises ``Refused``."""
+"""Returns the content at an address, or raises ``Refused``."""
 
-_FETCHERS = 8
-"""Threads that fetch pictures: they wait for other servers, and must not keep the decoders waiting."""
+_FETCHERS = 8  # threads that fetch images: they wait for other servers, and must not keep the decoders waiting
 
 
 class Service:
     """A model that answers.
 
     Attributes:
-        predictor: the model.
-        places: the posts taken and not answered yet.
-        bodies: the bytes of requests and fetched pictures in memory.
+        queue: the posts accepted and not answered yet.
+        bodies: the bytes of requests and fetched images in memory.
 
-    Args:
-        predictor: the model.
-        limits: what it takes on.
-        metrics: told of batches and of the queue.
-        fetch: gets the pictures of ``image_url``; None where that is not allowed.
-
-    Raises:
-        MissingExtraError: the model reads the text in pictures, and what does that is not installed.
+    Its arguments, and the error that it raises, are those of ``jointune.serve.app.make_app``.
     """
 
-    def __init__(self, predictor: Predictor, limits: Limits, metrics: Metrics, fetch: Fetch | None = None) -> None:
-        self.predictor = predictor
-        self._limits = limits
+    def __init__(self, predictor: Predictor, limits: Limits, metrics: ServiceMetrics, fetch: Fetch | None) -> None:
+        self._predictor, self._limits, self._metrics, self._fetch = predictor, limits, metrics, fetch
         self._texts = ThreadPoolExecutor(limits.decoders, thread_name_prefix="text")
         self._decoders = ThreadPoolExecutor(limits.decoders, thread_name_prefix="decode")
-        # A thread of their own has large pictures decoded one by one while the others' threads stay free. One that is
-        # given up still ends before the next begins, which a lock that its request holds would not see to.
         self._large = ThreadPoolExecutor(1, thread_name_prefix="large")
         self._fetchers = ThreadPoolExecutor(_FETCHERS, thread_name_prefix="fetch")
-        self.places = Room(limits.queue, lambda: busy("the queue is full"))
-        self.bodies = Room(limits.bodies_bytes, lambda: busy("too many large requests at a time"))
-        self._metrics = metrics
-        self._fetch = fetch
+        self.queue = Budget(limits.queue, lambda: busy("the queue is full"))
+        self.bodies = Budget(limits.bodies_bytes, lambda: busy("too many large requests at a time"))
         self._preparation = Preparation(predictor)
-        self._batcher = Batcher(predictor, limits, metrics.batch)
+        self._batcher = Batcher(self._preparation.score, limits, metrics.count_batch)
         self._warm = False
 
     @property
     def ready(self) -> bool:
-        """Whether posts are answered now."""
+        """Tell whether posts are answered now."""
         return self._warm and self._batcher.alive
 
     async def start(self) -> None:
@@ -75,88 +60,86 @@ class Service:
         file = BytesIO()
         Image.new("RGB", (1, 1)).save(file, "PNG")
         text, image = "a post to warm up with", file.getvalue()
-        for given in (GivenPost(text=text, image=image), GivenPost(text=text), GivenPost(image=image)):
-            await self.answer([given])
+        for post in (Post(text, image), Post(text), Post(image=image)):
+            await self.answer([post])
         self._warm = True
 
     async def stop(self) -> None:
-        """Finish what the model was given, and end the threads."""
+        """Score what waits for the model, and end the threads."""
         self._warm = False
         for pool in (self._texts, self._decoders, self._large, self._fetchers):
             pool.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._batcher.stop)
 
-    async def aside(self, function: Callable[..., T], *arguments: Any) -> T:
-        """What a function returns that would hold up the event loop, if not for as long as a picture does."""
-        return await _in(self._texts, function, *arguments)
+    async def in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run a function that takes too long for the event loop, though less than decoding an image does."""
+        return await _run(self._texts, function, *arguments)
 
-    async def answer(self, posts: Sequence[GivenPost], as_list: bool = False) -> list[dict[str, Any]]:
-        """An ``Answer`` for each post, in order.
-
-        Args:
-            posts: what to score.
-            as_list: whether errors say which post they are about.
+    async def answer(self, posts: Sequence[Post], as_list: bool = False) -> list[dict[str, Any]]:
+        """Return an ``Answer`` for each post, in order; ``as_list`` has errors name the post that they are about.
 
         Raises:
-            Refused: the queue is full, or a picture cannot be had or used.
+            Refused: the queue is full, or an image cannot be fetched or used.
         """
         try:
-            with self.places.hold() as take:
+            with self.queue.hold() as take:
                 take(len(posts))
-                self._metrics.waiting(self.places.used)
-                # All pictures of a request at once would keep those of later requests waiting behind the last of them.
+                self._metrics.set_waiting(self.queue.used)
+                # If all images of a request were submitted at once, later requests would wait behind the last of them.
                 turns = asyncio.Semaphore(self._limits.decoders)
-                names = [f"posts[{n}]." if as_list else "" for n in range(len(posts))]
-                return await _all([self._one(post, where, turns) for post, where in zip(posts, names, strict=True)])
+                places = [f"posts[{number}]." if as_list else "" for number in range(len(posts))]
+                work = [self._answer_one(post, place, turns) for post, place in zip(posts, places, strict=True)]
+                return await _gather(work)
         finally:
-            self._metrics.waiting(self.places.used)
+            self._metrics.set_waiting(self.queue.used)
 
-    async def _one(self, given: GivenPost, where: str, turns: asyncio.Semaphore) -> dict[str, Any]:
+    async def _answer_one(self, post: Post, place: str, turns: asyncio.Semaphore) -> dict[str, Any]:
         with self.bodies.hold() as take:
+            field = "image"
             try:
-                picture = given.image
-                if given.image_url:
-                    picture = await self._fetched(given.image_url)
-                    take(len(picture))
-                prepared = await self._prepared(given.text, picture, turns)
+                if isinstance(post.image, RemoteImage):
+                    field = "image_url"
+                    post = replace(post, image=await self._fetched(post.image.address))
+                    take(len(post.image))  # type: ignore[arg-type]  # bytes
+                prepared = await self._prepared(post, turns)
             except Refused as refused:
-                field = "image_url" if given.image_url else "image"
-                raise (refused if refused.status == 503 else refused.at(where + field)) from None
-        return self._say(given, await self._batcher.score(prepared))
+                raise (refused if refused.status == 503 else refused.at(place + field)) from None
+        return self._answer(post, prepared, await self._batcher.score(prepared))
 
-    async def _prepared(self, text: str | None, picture: bytes | None, turns: asyncio.Semaphore) -> Prepared:
-        prepare = self._preparation
-        if picture is None:
-            return await self.aside(prepare.prepare, text, None, None)
+    async def _prepared(self, post: Post, turns: asyncio.Semaphore) -> PreparedPost:
+        steps = self._preparation
+        if not isinstance(post.image, bytes):
+            return await self.in_thread(steps.prepare, post, None)
         async with turns:
-            large = await self.aside(check_image, picture, self._limits)
-            seen = await _in(self._large if large else self._decoders, prepare.see, picture)
-            image_text = await _in(self._decoders, prepare.read, seen) if seen.readable else None
-        return await self.aside(prepare.prepare, text, seen, image_text)
+            large = await self.in_thread(check_image, post.image, self._limits)
+            image = await _run(self._large if large else self._decoders, steps.decode, post.image)
+            if image.for_ocr:
+                post = replace(post, image_text=await _run(self._decoders, steps.read_text, image))
+        return await self.in_thread(steps.prepare, post, image)
 
     async def _fetched(self, url: str) -> bytes:
         if self._fetch is None:
             remedy = f"send the picture itself, or ask whoever runs the server for {setting('allow_urls')}"
             raise Refused(422, "this server fetches nothing", remedy)
-        return await _in(self._fetchers, self._fetch, url)
+        return await _run(self._fetchers, self._fetch, url)
 
-    def _say(self, given: GivenPost, row: np.ndarray) -> dict[str, Any]:
-        label, confidence = self.predictor.answer(row)
-        missing = {"text": given.text is None, "image": given.image is None and given.image_url is None}
+    def _answer(self, post: Post, prepared: PreparedPost, row: np.ndarray) -> dict[str, Any]:
+        label, confidence = self._predictor.answer(row)
         return {
             "label": label,
             "confidence": confidence,
-            "probabilities": dict(zip(self.predictor.labels, map(float, row), strict=True)),
-            "missing": [name for name, lacks in missing.items() if lacks],
+            "probabilities": dict(zip(self._predictor.labels, map(float, row), strict=True)),
+            # Not by its row: a text that was read in an image is no text of the post's own.
+            "missing": [name for name, row in prepared.rows.items() if getattr(post, name, row) in (None, {})],
         }
 
 
-async def _in(pool: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any) -> T:
+async def _run(pool: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any) -> T:
     return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
 
 
-async def _all(work: list[Coroutine[Any, Any, T]]) -> list[T]:
-    """Results in order; the first error ends what is not done yet."""
+async def _gather(work: list[Coroutine[Any, Any, T]]) -> list[T]:
+    """Return all results in order; the first error cancels what is not done yet."""
     tasks = [asyncio.ensure_future(one) for one in work]
     try:
         return await asyncio.gather(*tasks)

@@ -38,7 +38,7 @@ class Checkpoints:
                 raise OSError(errno.ENOSPC, str(reason)) from reason
 
     def load(self) -> dict[str, Any] | None:
-        """The saved state, or None where there is none yet.
+        """Return the saved state, or None where there is none yet.
 
         Raises:
             OutputError: it is damaged, or belongs to other posts or settings.

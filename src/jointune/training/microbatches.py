@@ -6,12 +6,13 @@ from contextlib import nullcontext
 import numpy as np
 import torch
 from accelerate import Accelerator
-from torch import nn
+from torch import Tensor, nn
 
 from jointune.config import Config
 from jointune.errors import TooLittleMemoryError
 from jointune.modalities.batch import Batch
-from jointune.training.forward import autocast, to_inputs
+from jointune.model import autocast, to_inputs
+from jointune.targets.single_label import SingleLabel
 from jointune.training.training_set import TrainingSet
 from jointune.utils.memory import trim_heap
 from jointune.utils.progress import Bar
@@ -22,17 +23,31 @@ _CPU_PART = 16
 """Posts at once on a CPU: with more of them, states no longer fit into its caches."""
 
 
+class Objective:
+    """The objective of training: the loss of a target, in which posts weigh as their labels do.
+
+    Args:
+        target: of the posts.
+        weights: of the labels, float [C]; None where all weigh alike.
+        label_smoothing: the share of each label that is spread over all.
+    """
+
+    def __init__(self, target: SingleLabel, weights: Tensor | None, label_smoothing: float) -> None:
+        self.target, self.weights = target, weights
+        self.loss = target.loss(weights, label_smoothing)
+
+
 def gradients(
     model: nn.Module,
     training: TrainingSet,
-    loss_function: nn.CrossEntropyLoss,
+    objective: Objective,
     config: Config,
     first: int,
     total: int,
     accelerator: Accelerator,
     bar: Bar,
 ) -> Iterator[float]:
-    """Add up the gradients of one step after the other, and say its mean loss each time.
+    """Add up the gradients of one step after the other, and yield the mean loss of each.
 
     A batch goes through the model in parts of ``config.micro_batch_size`` posts. Where a device has too little memory
     for that, the step is begun anew with parts of half the size, and so are all that follow.
@@ -40,7 +55,7 @@ def gradients(
     Args:
         model: what Accelerate made of a ``JointModel``.
         training: the posts to learn from.
-        loss_function: of logits [B, C] and labels [B], added up over posts.
+        objective: the loss.
         config: sizes, precision and seed.
         first: the step to begin with.
         total: the number of steps.
@@ -56,7 +71,7 @@ def gradients(
         try:
             for parts in prefetch(_stream(training, config, step, total, size, accelerator)):
                 torch.manual_seed(config.seed * 1_000_003 + step * 101 + accelerator.process_index)
-                loss = _backward(model, parts, loss_function, config.precision, accelerator)
+                loss = _backward(model, parts, objective, config.precision, accelerator)
                 step += 1
                 yield loss
         except torch.OutOfMemoryError as error:
@@ -81,7 +96,7 @@ def gradients(
 
 
 def part_size(config: Config, device: torch.device) -> int:
-    """The posts that go through the model at once, as long as they fit."""
+    """Return the posts that go through the model at once, as long as they fit."""
     size = config.micro_batch_size or (_CPU_PART if device.type == "cpu" else config.batch_size)
     return min(size, config.batch_size)
 
@@ -98,7 +113,7 @@ def batches_of(training: TrainingSet, config: Config, epoch: int, accelerator: A
 def _stream(
     training: TrainingSet, config: Config, first: int, total: int, size: int, accelerator: Accelerator
 ) -> Iterator[list[Batch]]:
-    """The batches of all steps from ``first`` on, each in parts of ``size`` posts."""
+    """Return the batches of all steps from ``first`` on, each in parts of ``size`` posts."""
     step, epoch = 0, 0
     while step < total:
         for chosen in batches_of(training, config, epoch, accelerator):
@@ -114,13 +129,12 @@ def _stream(
 
 
 def _backward(
-    model: nn.Module, parts: list[Batch], loss_function: nn.CrossEntropyLoss, precision: str, accelerator: Accelerator
+    model: nn.Module, parts: list[Batch], objective: Objective, precision: str, accelerator: Accelerator
 ) -> float:
     """Add up the gradients of the parts of one step; its mean loss, in which posts weigh as their labels do."""
     posts = sum(len(part.indices) for part in parts)
     labels_of = [torch.from_numpy(part.labels).to(accelerator.device) for part in parts]
-    weights = loss_function.weight
-    weight = posts if weights is None else weights[torch.cat(labels_of)].sum()
+    weight = objective.target.total_weight(torch.cat(labels_of), objective.weights)
     total = torch.zeros((), device=accelerator.device)
     for number, (part, labels) in enumerate(zip(parts, labels_of, strict=True), 1):
         # Processes exchange gradients once a step: one may have fewer parts than another.
@@ -128,7 +142,7 @@ def _backward(
         with exchange:
             with autocast(accelerator.device, precision):
                 output = model(to_inputs(part, accelerator.device))
-            loss = loss_function(output.logits.float(), labels) / weight
+            loss = objective.loss(output.logits.float(), labels) / weight
             if output.loss is not None:
                 loss = loss + output.loss.float() * (len(part.indices) / posts)
             accelerator.backward(loss)

@@ -1,6 +1,6 @@
-"""The linear probe: logistic regression on what frozen encoders say of each post."""
+"""The linear probe: logistic regression on the outputs of the frozen encoders."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +9,7 @@ import torch
 from jointune.config import Config
 from jointune.evaluation.metrics import log_loss
 from jointune.modalities.batch import Batch
-from jointune.model import JointModel
-from jointune.training.forward import autocast, evaluating, to_inputs
+from jointune.model import JointModel, autocast, evaluating, to_inputs
 from jointune.training.training_set import TrainingSet
 
 STRENGTHS = tuple(float(10**power) for power in np.arange(-1.5, 2.1, 0.5))
@@ -28,7 +27,7 @@ class Probe:
     Attributes:
         mean: of each feature over the training posts that have it, float32 [D].
         scale: what each feature is divided by, float32 [D]: its standard deviation times the root of the width of its
-            vector and of the number of vectors of its modality. So both modalities weigh alike in the penalty, however
+            vector and of the number of vectors of its modality. So all modalities weigh alike in the penalty, however
             wide their encoders are, and so do their layers.
         weight: float32 [C, D].
         bias: float32 [C].
@@ -42,7 +41,7 @@ class Probe:
     strength: float
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """Features [N, D], NaN where a modality is missing, to probabilities, float64 [N, C]."""
+        """Return probabilities, float64 [N, C], of features [N, D], NaN where a modality is missing."""
         logits = _standardise(features, self.mean, self.scale).astype(np.float64) @ self.weight.T + self.bias
         scores = np.exp(logits - logits.max(1, keepdims=True))
         return scores / scores.sum(1, keepdims=True)
@@ -51,17 +50,17 @@ class Probe:
 def start_from_probe(
     model: JointModel,
     training: TrainingSet,
-    checking: TrainingSet,
+    validation: TrainingSet,
     config: Config,
     device: torch.device,
     class_weights: np.ndarray | None = None,
 ) -> None:
-    """Make the untrained model say what a probe says that was fitted to the training posts, ``MOST_POSTS`` at most.
+    """Fit a probe to at most ``MOST_POSTS`` training posts, and give the untrained model its logits.
 
     Args:
         model: with a probe of its own.
         training: the posts to learn from.
-        checking: the validation posts, which choose the penalty.
+        validation: the validation posts, which choose the penalty.
         config: batch size, precision, modality dropout and seed.
         device: where the model is.
         class_weights: float [C].
@@ -75,9 +74,9 @@ def start_from_probe(
     probe = fit_probe(
         features(training, learned),
         training.labels[learned],
-        features(checking, np.arange(len(checking))),
-        checking.labels,
-        (model.text_encoder.widths, model.image_encoder.widths),
+        features(validation, np.arange(len(validation))),
+        validation.labels,
+        {name: encoder.widths for name, encoder in zip(model.encoders, model.each_encoder(), strict=True)},
         model.probe.linear.out_features,
         class_weights,
         config.modality_dropout,
@@ -86,7 +85,7 @@ def start_from_probe(
 
 
 def sample(labels: np.ndarray, most: int, seed: int) -> np.ndarray:
-    """The numbers of ``most`` posts drawn at random, ascending, at least one of each label; of all, where few."""
+    """Draw the numbers of ``most`` posts at random, at least one of each label, ascending; all where there are few."""
     if len(labels) <= most:
         return np.arange(len(labels))
     drawn = np.random.default_rng([seed, most]).permutation(len(labels))
@@ -99,7 +98,7 @@ def sample(labels: np.ndarray, most: int, seed: int) -> np.ndarray:
 def pooled_features(
     model: JointModel, batches: Iterable[Batch], chosen: np.ndarray, device: torch.device, precision: str = "fp32"
 ) -> np.ndarray:
-    """The pooled vectors of both encoders, those of layers below the last among them, side by side.
+    """Return the pooled vectors of all encoders side by side, with those of hidden layers.
 
     The model's mode is kept.
 
@@ -111,21 +110,22 @@ def pooled_features(
         precision: see ``autocast``.
 
     Returns:
-        float32 [N, D], first the text's; NaN for a modality that a post does not have.
+        float32 [N, D], in the order of the encoders; NaN for a modality that a post lacks.
 
     Raises:
         TooLittleMemoryError: a batch is too large for the device.
     """
-    text_width = model.text_encoder.width
-    features = np.full((len(chosen), text_width + model.image_encoder.width), np.nan, dtype=np.float32)
+    widths: list[int] = [encoder.width for encoder in model.each_encoder()]
+    features = np.full((len(chosen), sum(widths)), np.nan, dtype=np.float32)
+    ends = np.cumsum(widths)
     with evaluating(model, device), torch.inference_mode(), autocast(device, precision):
         for batch in batches:
             inputs = to_inputs(batch, device)
             rows = np.searchsorted(chosen, batch.indices)
-            if text := model.encode_text(inputs):
-                features[rows[batch.present[:, 0]], :text_width] = text.summary.float().cpu().numpy()
-            if image := model.encode_image(inputs):
-                features[rows[batch.present[:, 1]], text_width:] = image.summary.float().cpu().numpy()
+            for column, (name, end, width) in enumerate(zip(model.encoders, ends, widths, strict=True)):
+                if output := model.encode(name, inputs):
+                    having = rows[batch.present[:, column]]
+                    features[having, end - width : end] = output.summary.float().cpu().numpy()
     return features
 
 
@@ -134,25 +134,25 @@ def fit_probe(
     labels: np.ndarray,
     held_features: np.ndarray,
     held_labels: np.ndarray,
-    widths: tuple[Sequence[int], Sequence[int]],
+    widths: Mapping[str, Sequence[int]],
     classes: int,
     class_weights: np.ndarray | None = None,
     modality_dropout: float = 0.0,
 ) -> Probe:
-    """Multinomial logistic regression; the penalty is the one with the least log loss on held-out posts.
+    """Fit a multinomial logistic regression; the penalty is the one with the least log loss on held-out posts.
 
     A missing modality counts as an average one. What ``modality_dropout`` does to fine-tuning by chance is done here
-    by weight: each post counts for that share without its picture, or without its text.
+    by weight: each post that has several modalities counts for that share with a single one of them.
 
     Args:
         features: float [N, D], NaN where missing.
         labels: class numbers, int [N], every class among them.
         held_features: float [M, D].
         held_labels: class numbers, int [M].
-        widths: of the vectors that the features are made of, first the text's, then the picture's.
+        widths: by modality, those of the vectors that the features consist of.
         classes: C.
         class_weights: float [C].
-        modality_dropout: share of the posts that have both modalities to be seen with one, either equally often.
+        modality_dropout: share of the posts with several modalities to be seen with one, each equally often.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -160,22 +160,22 @@ def fit_probe(
     count = np.maximum(present.sum(0), 1)
     mean = np.where(present, features, 0).sum(0) / count
     std = np.sqrt(np.where(present, (features - mean) ** 2, 0).sum(0) / count)
-    share = np.concatenate([np.full(width, width * len(vectors)) for vectors in widths for width in vectors])
+    share = np.concatenate([np.full(width, width * len(vectors)) for vectors in widths.values() for width in vectors])
     scale = np.where(std > 1e-6, std, 1.0) * np.sqrt(share)
     mean, scale = mean.astype(np.float32), scale.astype(np.float32)
     learned = _standardise(features, mean, scale)
     weights = np.ones(len(labels)) if class_weights is None else class_weights[labels]
-    both = np.flatnonzero(present[:, 0] & present[:, -1])
-    if modality_dropout and len(both):
-        text_only, image_only = learned[both].copy(), learned[both].copy()
-        text_width = sum(widths[0])
-        text_only[:, text_width:] = 0
-        image_only[:, :text_width] = 0
-        shared = weights[both] * modality_dropout / 2
-        weights[both] *= 1 - modality_dropout
-        learned = np.concatenate([learned, text_only, image_only])
-        labels = np.concatenate([labels, labels[both], labels[both]])
-        weights = np.concatenate([weights, shared, shared])
+    owner = np.repeat(np.arange(len(widths)), [sum(vectors) for vectors in widths.values()])
+    has = np.stack([present[:, owner == modality].any(1) for modality in range(len(widths))])
+    count = has.sum(0)
+    alone = [np.flatnonzero(own & (count > 1)) for own in has]
+    if modality_dropout and any(map(len, alone)):
+        shares = [weights[posts] * modality_dropout / count[posts] for posts in alone]
+        weights[count > 1] *= 1 - modality_dropout
+        hidden = [np.where(owner == modality, learned[posts], 0) for modality, posts in enumerate(alone)]
+        learned = np.concatenate([learned, *hidden])
+        labels = np.concatenate([labels, *(labels[posts] for posts in alone)])
+        weights = np.concatenate([weights, *shares])
 
     best: tuple[float, Probe] | None = None
     model = LogisticRegression(max_iter=300, warm_start=True)
@@ -191,13 +191,13 @@ def fit_probe(
 
 
 def start_from(model: JointModel, probe: Probe) -> None:
-    """Make the untrained model say what the probe says."""
+    """Give the untrained model the logits of the probe."""
     assert model.probe is not None, "the model was made with a probe"
-    text_width = model.text_encoder.width
     with torch.no_grad():
         mean = torch.from_numpy(probe.mean)
-        model.missing_text.copy_(mean[:text_width])
-        model.missing_image.copy_(mean[text_width:])
+        means = mean.split([encoder.width for encoder in model.each_encoder()])
+        for modality, own in zip(model.encoders, means, strict=True):
+            model.missing[modality].copy_(own)
         model.probe.mean.copy_(mean)
         model.probe.scale.copy_(torch.from_numpy(probe.scale))
         model.probe.linear.weight.copy_(torch.from_numpy(probe.weight))
@@ -211,7 +211,7 @@ def _standardise(features: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> n
 
 
 def _one_row_a_class(weight: np.ndarray, bias: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Two classes come as one row, for the second; half of it for each gives the same probabilities."""
+    """Return a row for each class: two come as one row, and half of it for each gives the same probabilities."""
     if classes == 2:
         weight, bias = np.concatenate([-weight / 2, weight / 2]), np.concatenate([-bias / 2, bias / 2])
     return weight.astype(np.float32), bias.astype(np.float32)

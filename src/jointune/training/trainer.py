@@ -19,9 +19,10 @@ from jointune.config import Config
 from jointune.encoders.lora import RATE, is_update
 from jointune.errors import InterruptedTraining
 from jointune.model import JointModel
+from jointune.targets.single_label import SingleLabel
 from jointune.training.averaging import WeightAverage
 from jointune.training.checkpoint import Checkpoints
-from jointune.training.microbatches import batches_of, gradients
+from jointune.training.microbatches import Objective, batches_of, gradients
 from jointune.training.training_set import TrainingSet
 from jointune.utils.memory import trim_heap
 from jointune.utils.progress import Bar, QuietBar
@@ -34,7 +35,7 @@ _TRIM_EVERY = 16
 
 @dataclass(frozen=True)
 class Validation:
-    """What the validation posts say of a model.
+    """The scores of a model on the validation posts.
 
     Attributes:
         score: to be maximised; the first of its numbers that differs decides.
@@ -59,6 +60,7 @@ def fine_tune(
     validate: Validate,
     config: Config,
     accelerator: Accelerator,
+    target: SingleLabel,
     class_weights: np.ndarray | None = None,
     checkpoints: Checkpoints | None = None,
     resume: bool = False,
@@ -84,6 +86,7 @@ def fine_tune(
             ``config.patience`` epochs, or at the first time for 0.
         config: rates, schedule and the like.
         accelerator: places the model on one or several devices, and holds the trackers.
+        target: whose loss is minimised.
         class_weights: weight of each class in the loss, float [C].
         checkpoints: where the state is kept after every validation and on an interrupt.
         resume: whether to go on from there.
@@ -109,7 +112,7 @@ def fine_tune(
     optimizer = torch.optim.AdamW(_parameter_groups(model, config, len(training)), fused=device.type in ("cuda", "cpu"))
     wrapped, optimizer = accelerator.prepare(model, optimizer)
     weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32, device=device)
-    loss_function = nn.CrossEntropyLoss(weights, label_smoothing=config.label_smoothing, reduction="sum")
+    objective = Objective(target, weights, config.label_smoothing)
 
     batches = len(batches_of(training, config, 0, accelerator))
     steps_per_epoch = batches * math.ceil(config.epoch_steps / batches)
@@ -147,7 +150,7 @@ def fine_tune(
             check()
         # A run that died after its stop, such as while its bundle was saved, has no step left.
         last = run.step if run.stopped else total
-        for loss in gradients(wrapped, training, loss_function, config, run.step, last, accelerator, bar):
+        for loss in gradients(wrapped, training, objective, config, run.step, last, accelerator, bar):
             for group in optimizer.param_groups:
                 group["lr"] = group["peak_lr"] * _schedule(run.step, total, steps_per_epoch, config)
             accelerator.clip_grad_norm_(wrapped.parameters(), config.max_grad_norm)
@@ -175,7 +178,7 @@ def fine_tune(
 
 @dataclass
 class RunState:
-    """How far a run is; with weights and optimizer, all that a resumed one needs.
+    """The progress of a run; with weights and optimizer, all that a resumed one needs.
 
     Attributes:
         step: steps done.
@@ -238,19 +241,17 @@ def _on_main(work: Callable[[], T], accelerator: Accelerator) -> T:
 
 
 def _anywhere(flag: bool, accelerator: Accelerator) -> bool:
-    """Whether any process says so: Ctrl-C reaches them at different steps."""
+    """Return whether any process has the flag set: Ctrl-C reaches them at different steps."""
     if accelerator.num_processes == 1:
         return flag
     return bool(accelerator.reduce(torch.tensor(float(flag), device=accelerator.device)) > 0)
 
 
-_PRETRAINED = ("text_encoder.", "image_encoder.", "probe.")
-
-
 def _is_pretrained(name: str, model: JointModel) -> bool:
-    """A fusion may have parts that are, such as the projections of CLIP."""
-    parts = tuple(f"fusion.{part}." for part in getattr(model.fusion, "pretrained", ()))
-    return name.startswith(_PRETRAINED + parts)
+    """Return whether a weight comes trained: of encoders, of the probe, and of parts of a fusion such as CLIP's."""
+    parts = [f"fusion.{part}." for part in getattr(model.fusion, "pretrained", ())]
+    parts += [f"encoders.{modality}." for modality, encoder in model.encoders.items() if encoder.pretrained]
+    return name.startswith(("probe.", *parts))
 
 
 def _parameter_groups(model: JointModel, config: Config, posts: int) -> list[dict[str, Any]]:
@@ -274,7 +275,7 @@ def _parameter_groups(model: JointModel, config: Config, posts: int) -> list[dic
 
 
 def _schedule(step: int, total: int, steps_per_epoch: int, config: Config) -> float:
-    """The share of the peak rate: rising linearly over the warm-up, then falling.
+    """Return the share of the peak rate: rising linearly over the warm-up, then falling.
 
     ``cosine``: half a cosine down to ``config.final_rate``. ``exponential``: 0.9 to the power of the epochs done, as in
     arXiv 2210.05790.

@@ -28,9 +28,8 @@ from jointune.errors import (
     SettingsError,
     TooLittleMemoryError,
 )
-from jointune.evaluation.intervals import Metric
-from jointune.evaluation.significance import Difference, paired_difference
-from jointune.evaluation.variance import Run
+from jointune.evaluation.scores import Metric
+from jointune.evaluation.significance import Difference, Run, paired_difference
 from jointune.modalities.check import usable
 from jointune.persistence.bundle import versions
 from jointune.training.tracking import loggable

@@ -52,7 +52,7 @@ def make_space(fusions: Sequence[str], fixed: Collection[str]) -> Space:
         SettingsError: a name in ``fusions``, such as ``gated:512``, is not that of a fusion.
     """
     for fusion in fusions:
-        make_fusion(fusion, 64, 64)  # a wrong name or width fails before anything is trained
+        make_fusion(fusion, {"text": 64, "image": 64})  # a wrong name or width fails before anything is trained
     space = SPACE | {"fusion": ("categorical", {"choices": tuple(dict.fromkeys(fusions))})}
     return {name: values for name, values in space.items() if name not in fixed}
 

@@ -11,27 +11,25 @@ from jointune.demo import POSTS
 from jointune.errors import PostsError
 from jointune.modalities.image.open import open_image
 
-_CHOSEN = ("post050", "post006", "post012")
-"""Demo posts in which text and picture say different things."""
+_DEMO_IDS = ("post050", "post006", "post012")  # demo posts in which text and picture say different things
 
-_MOST = 6
-_EDGE = 640
-"""Pixels of a picture's longer side: it is shown, and scored, from a copy of that size at most."""
+_MAX_EXAMPLES = 6
+_EDGE = 640  # pixels of an image's longer side: it is shown, and scored, from a copy of that size at most
 
 
 class Example(NamedTuple):
-    """A text, empty where there is none, and the picture that belongs to it, if any."""
+    """A text, empty if there is none, and the path of an image, if any."""
 
     text: str
-    picture: Path | None
+    image: Path | None
 
 
-def examples(labels: Sequence[str], folder: Path, table: Path | None = None) -> list[Example]:
+def choose_examples(labels: Sequence[str], folder: Path, table: Path | None = None) -> list[Example]:
     """Choose posts that fit a model: one of each of its labels from ``table``, or demo posts if it has their labels.
 
     Args:
         labels: of the model.
-        folder: takes copies of the pictures.
+        folder: takes copies of the images.
         table: posts with the columns ``text``, ``image`` and ``label``; any of them may be missing.
 
     Returns:
@@ -44,30 +42,31 @@ def examples(labels: Sequence[str], folder: Path, table: Path | None = None) -> 
         posts = PostsFile(POSTS)
         if not {label.casefold() for label in labels} <= {str(post.label) for post in posts}:
             return []
-        return [_example(post, folder) for post in posts if post.fields["id"] in _CHOSEN]
-    there = PostsFile(table, Columns(None, None, None)).columns
-    text, image, label = (name if name in there else None for name in ("text", "image", "label"))
+        return [_example(post, folder) for post in posts if post.fields["id"] in _DEMO_IDS]
+    names = PostsFile(table, Columns(None, None, None)).columns
+    text, image, label = (name if name in names else None for name in ("text", "image", "label"))
     chosen: dict[object, Example] = {}
     for number, post in enumerate(PostsFile(table, Columns(text, image, label))):
-        # Without labels, the first posts will do.
-        key = post.label if label else number
+        key = post.label if label else number  # without labels, the first posts will do
         if post.problem is None and key not in chosen and (not label or post.label in labels):
             try:
                 chosen[key] = _example(post, folder)
             except ImageError:
                 continue
-        if len(chosen) == min(_MOST, len(labels) if label else _MOST):
+        if len(chosen) == min(_MAX_EXAMPLES, len(labels) if label else _MAX_EXAMPLES):
             break
     if not chosen:
-        raise PostsError(f"{table.name}: no post of it can be shown as an example: it needs texts or pictures")
+        raise PostsError(
+            f"{table.name}: no post of it can be shown as an example", "name a table that has texts or pictures"
+        )
     return list(chosen.values())
 
 
 def _example(post: Post, folder: Path) -> Example:
     if post.image is None:
         return Example(post.text or "", None)
-    picture = open_image(post.image, (_EDGE, _EDGE))
-    picture.thumbnail((_EDGE, _EDGE))
+    image = open_image(post.image, (_EDGE, _EDGE))
+    image.thumbnail((_EDGE, _EDGE))
     path = folder / f"example-{len(list(folder.glob('example-*')))}.webp"
-    picture.save(path, lossless=True)
+    image.save(path, lossless=True)
     return Example(post.text or "", path)

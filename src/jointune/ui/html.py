@@ -1,4 +1,4 @@
-"""Sentences to HTML. They hold names from users' files, so that all of them are escaped."""
+"""HTML of the page's results. They hold names from users' files, so everything is escaped."""
 
 import base64
 import io
@@ -11,41 +11,30 @@ from jointune.data.post import ImageSource, Post
 from jointune.data.problems import Problem
 from jointune.modalities.image.open import open_image
 
-_LISTED = 100
-"""Problems that are shown; a page with many thousands of lines helps nobody."""
-
-_EDGE = 96
-"""Pixels of a thumbnail's longer side."""
-
-_TEXT = 200
-"""Characters of a text that the preview shows."""
+_MAX_LISTED = 100  # problems that are shown; a page with many thousands of lines helps nobody
+_EDGE = 96  # pixels of a thumbnail's longer side
+_TEXT = 200  # characters of a text that the preview shows
 
 
 def heading(name: str, about: Mapping[str, Any], labels: Sequence[str]) -> str:
-    """Which model this is: its name, labels, encoders, and what it scored on which posts.
-
-    Args:
-        name: of its folder.
-        about: ``Predictor.about``.
-        labels: of the model.
-    """
+    """Return a model's name, labels and encoders, and its accuracy; ``about`` is that of the predictor."""
     facts = [f"It tells apart: <b>{escape(', '.join(labels))}</b>."]
     encoders = [about[side]["name"] for side in ("text_encoder", "image_encoder") if side in about]
     learned = sum(about.get("data", {}).get("training", {}).values())
     if encoders:
-        made = f"{escape(' and '.join(encoders))}, fine-tuned jointly"
-        facts.append(made + (f" on {learned:,} posts." if learned else "."))
-    part = next((part for part in ("test", "validation") if part in about.get("metrics", {})), None)
-    if part:
-        scores = about["metrics"][part]
+        posts = f" on {learned:,} posts" if learned else ""
+        facts.append(f"{escape(' and '.join(encoders))}, fine-tuned jointly{posts}.")
+    split = next((split for split in ("test", "validation") if split in about.get("metrics", {})), None)
+    if split:
+        scores = about["metrics"][split]
         low, high = scores["accuracy_ci"]
-        facts.append(f"Accuracy {scores['accuracy']:.3f} ({low:.3f} to {high:.3f}) on {scores['n']:,} {part} posts.")
+        facts.append(f"Accuracy {scores['accuracy']:.3f} ({low:.3f} to {high:.3f}) on {scores['n']:,} {split} posts.")
     facts.append("What you enter stays on the machine that shows this page.")
     return f"<h1>{escape(name)}</h1><p>{' '.join(facts)}</p>"
 
 
 def chart(answers: Mapping[str, int]) -> str:
-    """How many posts got each answer, as bars."""
+    """Return how many posts got each answer, as bars."""
     total = sum(answers.values())
     if not total:
         return ""
@@ -58,7 +47,7 @@ def chart(answers: Mapping[str, int]) -> str:
 
 
 def preview(first: Sequence[tuple[Post, str, float]]) -> str:
-    """The first scored posts with thumbnails of their pictures."""
+    """Return the first scored posts with thumbnails of their images."""
     if not first:
         return ""
     rows = []
@@ -75,36 +64,36 @@ def preview(first: Sequence[tuple[Post, str, float]]) -> str:
 
 
 def _thumbnail(source: ImageSource | None) -> str:
-    """A picture as an image in the page itself; it was decoded for scoring, so hardly any cannot be."""
+    """Return an image as HTML that holds it; it was decoded for scoring, so hardly any cannot be."""
     if source is None:
         return ""
     try:
-        picture = open_image(source, (_EDGE, _EDGE))
+        image = open_image(source, (_EDGE, _EDGE))
     except ImageError:
         return ""
-    picture.thumbnail((_EDGE, _EDGE))
+    image.thumbnail((_EDGE, _EDGE))
     file = io.BytesIO()
-    picture.save(file, "webp", quality=80)
+    image.save(file, "webp", quality=80)
     return f"<img alt='' src='data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}'>"
 
 
-def said(sentences: Sequence[str]) -> str:
-    """Each sentence on a line of its own, the first one larger."""
+def sentence_lines(sentences: Sequence[str]) -> str:
+    """Return each sentence on a line of its own; the first one is shown larger."""
     return "".join(f"<p>{escape(line)}</p>" for sentence in sentences for line in sentence.splitlines())
 
 
-def listed(problems: Sequence[Problem]) -> str:
-    """The rows that were left out, one a line; empty where there are none."""
+def problem_list(problems: Sequence[Problem]) -> str:
+    """Return the rows that were left out, one a line; empty if there are none."""
     if not problems:
         return ""
-    lines = [str(problem) for problem in problems[:_LISTED]]
-    if len(problems) > _LISTED:
-        lines.append(f"and {len(problems) - _LISTED:,} more; `jointune check` lists all of them")
+    lines = [str(problem) for problem in problems[:_MAX_LISTED]]
+    if len(problems) > _MAX_LISTED:
+        lines.append(f"and {len(problems) - _MAX_LISTED:,} more; `jointune check` lists all of them")
     return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
 
 
 def card_body(card: str) -> str:
-    """A model card without the block of metadata at its beginning, which is for machines."""
+    """Return a model card without the block of metadata at its beginning, which is for machines."""
     if card.startswith("---\n"):
         _, _, card = card.removeprefix("---\n").partition("\n---\n")
     return card.strip() or "This model has no card."

@@ -1,43 +1,57 @@
-"""Showing the page: one process, one address, nothing from outside. Needs gradio; see ``offline``."""
+"""Show the page: one process, one address, nothing from outside."""
 
+import os
 import re
-import signal
 import socket
-from collections.abc import Awaitable, Callable, Sequence, Set
+from collections.abc import Awaitable, Callable, Iterator, Sequence, Set
+from contextlib import contextmanager
 from pathlib import Path
 
-import gradio as gr
-import uvicorn
 from fastapi import FastAPI, Request, Response
 
 from jointune.errors import PostsError
 from jointune.inference.predictor import Predictor
 from jointune.serve.hosts import LOOPBACK, check_host
-from jointune.serve.http_protocol import patient_protocol
+from jointune.serve.listen import address_of, exit_on_signals, run_server
 from jointune.serve.refusal import Refused
-from jointune.serve.server import address_of
 from jointune.ui.examples import Example
-from jointune.ui.looks import CSS, JS, THEME
-from jointune.ui.page import make_page, uploaded
+from jointune.ui.uploads import uploaded
+from jointune.utils.extras import require
 
-_OWN = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; base-uri 'self'; form-action 'self'"
-"""The browser itself then refuses to load anything from elsewhere, such as a picture that a model card names."""
+_POLICY = "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; base-uri 'self'; form-action 'self'"
+"""The browser then refuses to load anything from elsewhere, such as an image that a model card names."""
 
-_MOST_UPLOADED = 10**9
-"""Bytes of one file: a table, or a zip of pictures."""
-
-_MOST_SAID = 10**6
-"""Bytes of any other request."""
-
-_HEAD_SECONDS, _MOST_CONNECTIONS = 60, 200
-"""Within which a connection has asked for something, and how many there are at a time."""
+_MAX_UPLOAD = 10**9  # bytes of one file: a table, or a zip of images
+_MAX_REQUEST = 10**6  # bytes of any other request
+_HEAD_SECONDS, _CONNECTIONS = 60, 200  # Limits of ``run_server``
 
 _FILE, _UPLOAD = "/gradio_api/file=", "/gradio_api/upload"
-_USED = re.compile(
+_PATHS = re.compile(
     r"/|/(config|theme\.css|favicon\.ico|manifest\.json|(assets|static|svelte)/.*)"
     rf"|/gradio_api/(queue/(join|data)|cancel|heartbeat/.*)|{_UPLOAD}(_progress)?|{_FILE}.*"
 )
-"""What the page itself asks for. Gradio answers more, such as what fetches other addresses or writes files."""
+"""Paths that the page itself asks for. Gradio answers more, such as what fetches other addresses or writes files."""
+
+
+@contextmanager
+def gradio_folder(folder: Path) -> Iterator[None]:
+    """Have gradio keep what people upload in a folder.
+
+    It reads the environment variable GRADIO_TEMP_DIR when it is imported and at each request; the variable is put back
+    when the block ends.
+
+    Raises:
+        MissingExtraError: gradio is not installed.
+    """
+    before = os.environ.get("GRADIO_TEMP_DIR")
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
+    try:
+        require("gradio", "ui", "jointune ui")
+        yield
+    finally:
+        del os.environ["GRADIO_TEMP_DIR"]
+        if before is not None:
+            os.environ["GRADIO_TEMP_DIR"] = before
 
 
 def make_app(
@@ -47,46 +61,35 @@ def make_app(
     examples: Sequence[Example] = (),
     hosts: Set[str] = LOOPBACK,
 ) -> FastAPI:
-    """The page as an application.
+    """Return the page of a model as an application.
 
     Args:
         predictor: the model.
-        folder: takes the scored tables; what was given to ``load_gradio``.
+        folder: takes uploads and scored tables, and no file elsewhere is read or given out; that of ``gradio_folder``.
         name: of the model.
-        examples: to try it on.
+        examples: posts to try it on.
         hosts: the names under which it is shown; see ``jointune.serve.hosts.allowed_hosts``.
     """
+    from jointune.ui.page import mount_page
+
     app = FastAPI(openapi_url=None)
 
     @app.middleware("http")
-    async def keep_at_home(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
+    async def check(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:
         try:
             check_host(request.scope, hosts)
-            _check(request, folder)
+            _check_request(request, folder)
             response = await call(request)
         except Refused as refused:
             response = refused.response()
-        response.headers["Content-Security-Policy"] = _OWN
+        response.headers["Content-Security-Policy"] = _POLICY
         return response
 
-    return gr.mount_gradio_app(
-        app,
-        make_page(predictor, folder, name, examples),
-        path="/",
-        footer_links=[],
-        run_history=False,
-        app_kwargs={"openapi_url": None},  # its pages load scripts from elsewhere
-        show_error=False,
-        max_file_size=_MOST_UPLOADED,
-        ssr_mode=False,
-        theme=THEME,
-        css=CSS,
-        js=JS,
-    )
+    return mount_page(app, predictor, folder, name, examples, _MAX_UPLOAD)
 
 
-def _check(request: Request, folder: Path) -> None:
-    """See that a request is one that the page makes.
+def _check_request(request: Request, folder: Path) -> None:
+    """Check that a request is one that the page makes.
 
     Raises:
         Refused: 404 or 413, it is none.
@@ -95,50 +98,31 @@ def _check(request: Request, folder: Path) -> None:
     try:
         if path.startswith(_FILE):
             uploaded(path.removeprefix(_FILE), folder)
-        elif not _USED.fullmatch(path):
+        elif not _PATHS.fullmatch(path):
             raise ValueError
     except (PostsError, ValueError):
         raise Refused(404, "there is nothing here", "open the page itself") from None
     length = request.headers.get("content-length", "0")
-    most = 2 * _MOST_UPLOADED if path == _UPLOAD else _MOST_SAID
+    most = 2 * _MAX_UPLOAD if path == _UPLOAD else _MAX_REQUEST
     if "transfer-encoding" in request.headers or not length.isdecimal() or int(length) > most:
         raise Refused(413, f"larger than {most:,} bytes, or of no stated length", "send less")
 
 
-def show(app: FastAPI, line: socket.socket, ready: Callable[[str], object]) -> None:
-    """Show the page until Ctrl-C or SIGTERM.
+def show(app: FastAPI, listener: socket.socket, on_ready: Callable[[str], object]) -> None:
+    """Show the page until Ctrl-C or SIGTERM; see ``exit_on_signals``.
 
     Args:
         app: from ``make_app``.
-        line: from ``jointune.serve.server.bind``.
-        ready: called with the page's address when it can be opened.
+        listener: from ``jointune.serve.listen.bind``.
+        on_ready: called with the page's address when it can be opened.
     """
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _leave)  # uvicorn raises it again at its end; what was uploaded is removed after that
-    config = uvicorn.Config(
-        app,
-        http=patient_protocol(_HEAD_SECONDS, _MOST_CONNECTIONS),
-        ws="none",
-        log_level="error",
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=2,
-    )
-    _Server(config, ready).run(sockets=[line])
-
-
-def _leave(*_: object) -> None:
-    raise SystemExit(0)
-
-
-class _Server(uvicorn.Server):
-    """Says when it is ready."""
-
-    def __init__(self, config: uvicorn.Config, ready: Callable[[str], object]) -> None:
-        super().__init__(config)
-        self._ready = ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        host, port = (sockets or self.servers[0].sockets)[0].getsockname()[:2]
-        self._ready(address_of(host, port))
+    with exit_on_signals():
+        run_server(
+            app,
+            listener,
+            lambda host, port: on_ready(address_of(host, port)),
+            _HEAD_SECONDS,
+            _CONNECTIONS,
+            log_level="error",
+            timeout_graceful_shutdown=2,
+        )

@@ -1,58 +1,74 @@
-"""The page: what is where, and which function answers what. Needs gradio; see ``offline``."""
+"""The page: its inputs, and the function that answers each. Import it inside ``launch.gradio_folder``."""
 
 import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from fastapi import FastAPI
 from gradio.blocks import Block
 from gradio.components import Component
 from gradio.events import Dependency
 
-from jointune.errors import JointuneError, PostsError
+from jointune.errors import JointuneError
 from jointune.inference.predictor import Predictor
-from jointune.ui.batch_scoring import score_table
 from jointune.ui.examples import Example
-from jointune.ui.html import card_body, chart, heading, listed, preview, said
-from jointune.ui.judge import Verdict, judge, one_at_a_time
+from jointune.ui.html import card_body, chart, heading, preview, problem_list, sentence_lines
+from jointune.ui.many_posts import score_table
+from jointune.ui.one_post import Verdict, judge, with_lock
+from jointune.ui.uploads import uploaded
 
-_KEPT = 24 * 60 * 60
-"""Seconds that uploads and scored tables stay: a page that is up for weeks must not fill the disk."""
+# White on the default orange is too faint to read; and no font is fetched.
+_THEME = gr.themes.Default(
+    primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+).set(button_primary_background_fill="*primary_600", button_primary_background_fill_hover="*primary_700")
+
+_DAY = 24 * 60 * 60  # seconds that uploads and scored tables stay: a page that is up for weeks must not fill the disk
 
 _INTERNAL = {"api_visibility": "private", "show_progress": "minimal"}
-"""Of every event: it is the page's own, not an API."""
+"""Options of every event: it is the page's own, not an API."""
 
 
-def make_page(predictor: Predictor, folder: Path, name: str, examples: Sequence[Example]) -> gr.Blocks:
-    """The page for one model.
-
-    Args:
-        predictor: the model.
-        folder: takes uploads and scored tables: no file elsewhere is read or given out.
-        name: of the model.
-        examples: to try it on.
-    """
-    predictor = one_at_a_time(predictor)
-    with gr.Blocks(title=f"{name} - jointune", analytics_enabled=False, delete_cache=(_KEPT // 24, _KEPT)) as page:
+def mount_page(
+    app: FastAPI, predictor: Predictor, folder: Path, name: str, examples: Sequence[Example], max_file_size: int
+) -> FastAPI:
+    """Mount the page of a model at the root of an application; see ``jointune.ui.launch.make_app``."""
+    predictor = with_lock(predictor)
+    with gr.Blocks(title=f"{name} - jointune", analytics_enabled=False, delete_cache=(_DAY // 24, _DAY)) as page:
         gr.HTML(heading(name, predictor.about, predictor.labels), elem_classes="model")
         with gr.Tab("One post"):
             _one_post(predictor, folder, examples)
         with gr.Tab("Many posts"):
-            _table(predictor, folder)
+            _many_posts(predictor, folder)
         with gr.Tab("Model"):
             gr.Markdown(card_body(predictor.card), elem_classes="card")
-    # Gradio checks that a file was uploaded only once a page was launched, which one that is mounted never is: whoever
+    # Gradio checks that a file was uploaded only after a page was launched, which a mounted one never is: whoever
     # reaches the port could name any file of the machine.
     page.has_launched = True
     for block in page.blocks.values():
-        _keep_to_uploads(block, folder)
-    return page
+        _restrict_to_uploads(block, folder)
+    css, js = (files("jointune.ui").joinpath(file).read_text(encoding="utf-8") for file in ("page.css", "page.js"))
+    return gr.mount_gradio_app(
+        app,
+        page,
+        path="/",
+        footer_links=[],
+        run_history=False,
+        app_kwargs={"openapi_url": None},  # its pages load scripts from elsewhere
+        show_error=False,
+        max_file_size=max_file_size,
+        ssr_mode=False,
+        theme=_THEME,
+        css=css,
+        js=js,
+    )
 
 
-def _keep_to_uploads(block: Block, folder: Path) -> None:
-    """Have a component take files of the folder alone, where gradio also fetches what an address leads to."""
+def _restrict_to_uploads(block: Block, folder: Path) -> None:
+    """Have a component take files of the folder alone; gradio would also fetch from addresses."""
     take = block.async_move_resource_to_block_cache
 
     async def take_uploaded(path: str | Path | None) -> str | None:
@@ -68,86 +84,86 @@ def _while_working(
     inputs: list[Component],
     outputs: list[Component],
 ) -> None:
-    """Answer an event; its button says that work is under way, and takes no second press, until the answer is there."""
+    """Answer an event; until then its button says that work is under way, and takes no second press."""
     name = button.value
     started = when(lambda: gr.Button("Working …", interactive=False), None, button, **_INTERNAL)
     done = started.then(answer, inputs, outputs, **_INTERNAL)
     done.then(lambda: gr.Button(name, interactive=True), None, button, **_INTERNAL)
 
 
-def uploaded(path: str | Path, folder: Path) -> Path:
-    """The path of a file that was uploaded, or is an example.
-
-    Raises:
-        PostsError: it lies elsewhere, which only a request that no page makes can bring about.
-    """
-    file = Path(path).resolve()
-    if not file.is_relative_to(folder.resolve()):
-        raise PostsError("this file was not uploaded", "choose it once more")
-    return file
-
-
 def _one_post(predictor: Predictor, folder: Path, examples: Sequence[Example]) -> None:
-    def answer(text: str, picture: str | None) -> tuple[str, gr.Label]:
+    def answer(text: str, image: str | None, *cells: object) -> tuple[str, gr.Label]:
         try:
-            verdict = judge(predictor, text, uploaded(picture, folder) if picture else None)
+            verdict = judge(
+                predictor,
+                text,
+                uploaded(image, folder) if image else None,
+                dict(zip(predictor.columns, cells, strict=True)),
+            )
         except JointuneError as error:
             verdict = Verdict([str(error)])
-        return said(verdict.sentences), gr.Label(verdict.shares, visible=bool(verdict.shares))
+        bars = gr.Label(verdict.probabilities, visible=bool(verdict.probabilities))
+        return sentence_lines(verdict.sentences), bars
 
     with gr.Row():
         with gr.Column():
             text = gr.Textbox(label="Text", lines=3, placeholder="What the post says; may stay empty")
-            picture = gr.Image(label="Picture", sources=["upload"], height=240)
-            # The file as it is: what opens pictures everywhere else opens it here, and says what is wrong with it.
-            # Not by a subclass, for which gradio would write a file beside this one.
-            picture.preprocess = lambda payload: payload.path if payload else None
-            go = gr.Button("Judge this post", variant="primary")
+            image = gr.Image(label="Picture", sources=["upload"], height=240)
+            # The file as it is, so that it is opened as everywhere else, with the same messages. Not by a subclass, for
+            # which gradio would write a file beside this one.
+            image.preprocess = lambda payload: payload.path if payload else None
+            fields = [_field(name, categories) for name, categories in predictor.columns.items()]
+            button = gr.Button("Judge this post", variant="primary")
         with gr.Column():
-            words = gr.HTML(elem_classes="said")
+            sentences = gr.HTML(elem_classes="sentences")
             bars = gr.Label(label="Confidence in each label", show_heading=False, visible=False, elem_classes="bars")
+            inputs, outputs = [text, image, *fields], [sentences, bars]
             if examples:
                 gr.Markdown("Or try one of these:")
             for example in examples:
-                button = gr.Button(
-                    example.text or "A picture alone", icon=example.picture, size="md", elem_classes="example"
+                shown = gr.Button(
+                    example.text or "A picture alone", icon=example.image, size="md", elem_classes="example"
                 )
-                button.keep_in_cache.update(button.temp_files)  # its picture is no upload
-                filled = button.click(
-                    lambda chosen=example: (chosen.text, chosen.picture and str(chosen.picture)),
-                    None,
-                    [text, picture],
-                    **_INTERNAL,
-                )
-                _while_working(filled.then, go, answer, [text, picture], [words, bars])
-    _while_working(partial(gr.on, [go.click, text.submit]), go, answer, [text, picture], [words, bars])
+                shown.keep_in_cache.update(shown.temp_files)  # its image is no upload
+                values = example.text, example.image and str(example.image)
+                filled = shown.click(lambda values=values: values, None, inputs[:2], **_INTERNAL)
+                _while_working(filled.then, button, answer, inputs, outputs)
+    _while_working(partial(gr.on, [button.click, text.submit]), button, answer, inputs, outputs)
 
 
-def _table(predictor: Predictor, folder: Path) -> None:
-    def refused(why: str) -> tuple[str, str, str, gr.File]:
-        return said([why]), "", "", gr.File(None, visible=False)
+def _field(name: str, categories: Sequence[str] | None) -> Component:
+    """Make the input of a column."""
+    if categories is None:
+        return gr.Number(label=name, value=None)
+    return gr.Dropdown(list(categories), label=name, value=None, allow_custom_value=True)
 
+
+def _many_posts(predictor: Predictor, folder: Path) -> None:
     def score(
         table: str | None,
-        pictures: str | None,
+        images: str | None,
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - how gradio wants it
     ) -> tuple[str, str, str, gr.File]:
         if table is None:
-            return refused("Choose a CSV file first.")
+            return refusal("Choose a CSV file first.")
         out = Path(tempfile.mkdtemp(dir=folder)) / f"{Path(table).stem}.scored.csv"
         try:
-            done = score_table(
+            result = score_table(
                 predictor,
                 uploaded(table, folder),
-                uploaded(pictures, folder) if pictures else None,
+                uploaded(images, folder) if images else None,
                 out,
-                lambda read: progress((read, None), desc="Scoring", unit="rows"),
+                lambda rows: progress((rows, None), desc="Scoring", unit="rows"),
             )
         except JointuneError as error:
-            return refused(str(error))
-        scored.temp_files.add(str(out))  # gradio shows a copy, and deletes what it knows of
-        shown = chart(done.answers) + preview(done.first)
-        return said(done.sentences), shown, listed(done.problems), gr.File(str(out), visible=True)
+            return refusal(str(error))
+        scored.temp_files.add(str(out))  # gradio shows a copy, and deletes the files that it knows of
+        charts = chart(result.answers) + preview(result.first)
+        file = gr.File(str(out), visible=True)
+        return sentence_lines(result.sentences), charts, problem_list(result.problems), file
+
+    def refusal(reason: str) -> tuple[str, str, str, gr.File]:
+        return sentence_lines([reason]), "", "", gr.File(None, visible=False)
 
     gr.Markdown(
         "A CSV file with a column `text`, a column `image`, or both, as for `jointune predict`; and a zip file with "
@@ -155,10 +171,9 @@ def _table(predictor: Predictor, folder: Path) -> None:
     )
     with gr.Row():
         table = gr.File(label="Table (CSV)", file_types=[".csv"], height=140)
-        pictures = gr.File(label="Pictures (zip), if there are any", file_types=[".zip"], height=140)
-    go = gr.Button("Score the table", variant="primary")
-    words = gr.HTML(elem_classes="said")
+        images = gr.File(label="Pictures (zip), if there are any", file_types=[".zip"], height=140)
+    button = gr.Button("Score the table", variant="primary")
+    sentences = gr.HTML(elem_classes="sentences")
     scored = gr.File(label="Scored table", interactive=False, visible=False)
-    shown = gr.HTML(elem_classes="scored")
-    problems = gr.HTML(elem_classes="listed")
-    _while_working(go.click, go, score, [table, pictures], [words, shown, problems, scored])
+    charts, problems = gr.HTML(elem_classes="scored"), gr.HTML(elem_classes="problems")
+    _while_working(button.click, button, score, [table, images], [sentences, charts, problems, scored])

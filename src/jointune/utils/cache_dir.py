@@ -1,4 +1,4 @@
-"""Where jointune keeps what it need not work out twice, how much of it, and how to be rid of it."""
+"""The folder of the caches between runs: its place, its size limit, and clearing it."""
 
 import functools
 import logging
@@ -13,17 +13,17 @@ PATIENCE = 30.0
 """Seconds to wait while another process writes."""
 
 OFF = "off"
-"""What ``JOINTUNE_CACHE`` says where nothing may be kept."""
+"""Value of ``JOINTUNE_CACHE`` that turns the caches off."""
 
 DEFAULT_LIMIT = 20 * 2**30
-"""Bytes of prepared pictures to keep, where ``JOINTUNE_CACHE_GIB`` does not say."""
+"""Bytes of prepared pictures to keep by default."""
 
 
 def cache_folder() -> Path:
-    """``JOINTUNE_CACHE``, or ``jointune`` in the user's folder for caches.
+    """Return ``JOINTUNE_CACHE``, or ``jointune`` in the user's folder for caches.
 
     Raises:
-        RuntimeError: the user has no home, or wants nothing to be kept.
+        RuntimeError: the user has no home, or turned the caches off.
     """
     chosen = os.environ.get("JOINTUNE_CACHE")
     if chosen == OFF:
@@ -34,10 +34,10 @@ def cache_folder() -> Path:
 
 
 def cache_limit() -> float:
-    """Bytes of prepared pictures to keep between runs: ``JOINTUNE_CACHE_GIB``, or 20 GiB.
+    """Return how many bytes of prepared pictures to keep between runs: ``JOINTUNE_CACHE_GIB``, or 20 GiB.
 
     Raises:
-        SettingsError: it is no number of GiB.
+        SettingsError: ``JOINTUNE_CACHE_GIB`` is not a number of GiB.
     """
     chosen = os.environ.get("JOINTUNE_CACHE_GIB")
     if not chosen:
@@ -46,16 +46,14 @@ def cache_limit() -> float:
         limit = float(chosen)
     except ValueError:
         limit = math.nan
-    if not limit >= 0:  # as nan is not
-        raise SettingsError(
-            f"JOINTUNE_CACHE_GIB={chosen!r}: give a number of GiB, 0 or more, or inf for no limit",
-            setting="JOINTUNE_CACHE_GIB",
-        )
+    if not limit >= 0:  # nan neither
+        remedy = "give a number of GiB, 0 or more, or inf for no limit"
+        raise SettingsError(f"JOINTUNE_CACHE_GIB={chosen!r}: {remedy}", setting="JOINTUNE_CACHE_GIB")
     return limit * 2**30
 
 
 def cached_files() -> dict[str, tuple[int, int]]:
-    """Kind of content to the number of files and their size in bytes."""
+    """Return the number of files and their size in bytes, by the kind of content."""
     try:
         folder = cache_folder()
     except RuntimeError:
@@ -64,12 +62,12 @@ def cached_files() -> dict[str, tuple[int, int]]:
         "prepared pictures": folder.glob("pictures/*"),
         "texts read in pictures": folder.glob("image-text.sqlite*"),
     }
-    found = {kind: [path.stat().st_size for path in paths if path.is_file()] for kind, paths in kinds.items()}
-    return {kind: (len(sizes), sum(sizes)) for kind, sizes in found.items()}
+    sizes = {kind: [path.stat().st_size for path in paths if path.is_file()] for kind, paths in kinds.items()}
+    return {kind: (len(each), sum(each)) for kind, each in sizes.items()}
 
 
 def clear_caches() -> None:
-    """Delete what is kept. Runs that are using it go on with what they have opened."""
+    """Delete the caches. Runs that use them go on with the files they have opened."""
     try:
         folder = cache_folder()
     except RuntimeError:
@@ -80,7 +78,7 @@ def clear_caches() -> None:
 
 
 def say_not_kept(message: str) -> None:
-    """Log, once, why something is not kept between runs; nothing where the user wants nothing to be kept."""
+    """Log once why something is not cached, unless the user turned the caches off."""
     if os.environ.get("JOINTUNE_CACHE") != OFF:
         _warn_once(message)
 

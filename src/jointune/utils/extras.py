@@ -1,5 +1,6 @@
-"""Optional packages, asked for where they are used and named by the pip command that brings them."""
+"""Import optional packages where they are used, or name the pip command that installs them."""
 
+import logging
 import sys
 import warnings
 from functools import cache
@@ -9,7 +10,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-from jointune.errors import JointuneWarning, MissingExtraError
+from jointune.errors import JointuneWarning, MissingExtraError, first_line
 from jointune.utils.telemetry import without_openvino_telemetry
 
 _NEEDS_TORCHVISION = ("timm",)
@@ -17,15 +18,20 @@ _CPU_BUILDS = "https://download.pytorch.org/whl/cpu"
 
 
 def install_command(extras: str) -> str:
-    """What installs these extras, such as ``train,export``. There is no registry to install them from yet."""
+    """Return the command that installs these extras, such as ``train,export``."""
     return f"from a clone of jointune: pip install -c constraints.txt '.[{extras}]'"
 
 
 def require(module: str, extra: str, purpose: str) -> ModuleType:
-    """Import ``module``, which then reports nothing to its maker, or say which extra brings it.
+    """Import ``module``, without its telemetry.
+
+    Args:
+        module: its name.
+        extra: the extra that installs it.
+        purpose: what needs it, for the message.
 
     Raises:
-        MissingExtraError: the module is not installed, nor is one that it needs, or torchvision is broken for it.
+        MissingExtraError: it or a module that it needs is not installed, or torchvision is broken.
     """
     if module in _NEEDS_TORCHVISION and (broken := broken_torchvision()):
         raise MissingExtraError(f"{purpose} needs torchvision: {broken}")
@@ -37,30 +43,27 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
 
 
 def check_installed(module: str, extra: str, purpose: str) -> None:
-    """See that ``module`` is there, without importing it, which may take seconds.
-
-    Raises:
-        MissingExtraError: the module is not installed.
-    """
+    """Raise a ``MissingExtraError`` if ``module`` is not installed. It is not imported, which may take seconds."""
     if find_spec(module) is None:
         raise _missing(module, extra, purpose)
 
 
 def _missing(module: str, extra: str, purpose: str) -> MissingExtraError:
-    return MissingExtraError(f"{purpose} needs the package {module}", f"{install_command(extra)}")
+    return MissingExtraError(f"{purpose} needs the package {module}", install_command(extra))
 
 
 @cache
 def broken_torchvision() -> str | None:
-    """Why torchvision cannot be imported, and the remedy; None where it can, or is not installed."""
+    """Return why torchvision cannot be imported, and the remedy; None if it can be, or is not installed."""
     if find_spec("torchvision") is None:
         return None
     try:
         import_module("torchvision")
-    except Exception as reason:  # most of all, one built for CUDA beside a torch that is not, or for another version
+    except Exception as reason:  # such as an operator that this version of torch lacks
+        logging.getLogger(__name__).debug("torchvision cannot be imported", exc_info=True)
         return (
             f"torchvision {_version('torchvision')} cannot be imported beside torch {_version('torch')} "
-            f"({type(reason).__name__}: {str(reason).strip().partition(chr(10))[0]}); pip uninstall torchvision, or "
+            f"({type(reason).__name__}: {first_line(reason)}); pip uninstall torchvision, or "
             "install both from one place, such as the builds without CUDA: pip install --force-reinstall torch "
             f"torchvision --index-url {_CPU_BUILDS}"
         )
@@ -70,16 +73,15 @@ def broken_torchvision() -> str | None:
 def do_without_broken_torchvision() -> None:
     """Have transformers treat a torchvision that cannot be imported as not installed, with a warning.
 
-    It looks no further than whether there is such a package, and would then fail at its first image processor, though
-    jointune's need none of it.
+    transformers only checks whether the package exists, and would fail at its first image processor. Its answer stays
+    for the life of the process; ``sys.modules`` is put back at once.
     """
     broken = broken_torchvision()
     if broken is None or find_spec("transformers") is None:
         return
     modules: dict[str, Any] = sys.modules
-    modules["torchvision"] = None  # as Python's documentation has it: an import, and a search for it, finds none
+    modules["torchvision"] = None  # makes Python find no such module
     try:
-        # The answer is asked for once in the life of a process. transformers may have been imported before.
         available = import_module("transformers").utils.is_torchvision_available
         available.cache_clear()
         available()

@@ -1,4 +1,7 @@
-"""Writing files so that they appear whole or not at all, and never over something a user made."""
+"""Write files so that they appear whole or not at all, and read those of bundles and exports with care.
+
+In the functions that read, ``whole`` is what the folder is, for messages: a bundle, an export.
+"""
 
 import errno
 import glob
@@ -18,30 +21,24 @@ from jointune import __version__
 from jointune.errors import BundleError, OutputError
 
 BUNDLE_MARK = "training_log.jsonl"
-"""The file by which to know a bundle."""
-
-COMPARISON_MARK = "comparison.json"
-"""The file by which to know a comparison's folder."""
-
-TUNING_MARK = "tuning.json"
-"""The file by which to know a tuning's folder."""
-
 EXPORT_MARK = "export.json"
-"""The file by which to know an exported model."""
+COMPARISON_MARK = "comparison.json"
+TUNING_MARK = "tuning.json"
+"""The file that marks a folder as a bundle, an export, a comparison or a tuning."""
 
 MANIFEST = "manifest.json"
 """The file in a bundle or an export with the SHA-256 of each file that decides probabilities."""
 
 _TEMPORARY, _OLD = "jointune-", "jointune-old-"
-"""What a name of ours goes on with, after ``.NAME.``, as long as the file or folder called NAME is not whole."""
+"""While NAME is being written, its temporary file or folder is called ``.NAME.jointune-…``."""
 
 _MOST_BYTES = 256 << 20
-"""Of a file of a bundle or an export that is read as text."""
+"""Size limit of a file that is read as text."""
 
 
 @contextmanager
 def clear_write_errors(path: Path, before: bool = False) -> Iterator[None]:
-    """Turn a full disk, a lost permission and their like into one clear error that names ``path``.
+    """Turn a full disk, a lost permission and the like into one clear error that names ``path``.
 
     Args:
         path: the output.
@@ -50,8 +47,8 @@ def clear_write_errors(path: Path, before: bool = False) -> Iterator[None]:
     try:
         yield
     except OSError as reason:
-        what, then = ("cannot", "choose another path") if before else ("could not", "nothing was left half-written")
-        raise OutputError(f"{path} {what} be written: {why(reason)}", f"{then}") from reason
+        verb, remedy = ("cannot", "choose another path") if before else ("could not", "nothing was left half-written")
+        raise OutputError(f"{path} {verb} be written: {why(reason)}", remedy) from reason
 
 
 @contextmanager
@@ -96,18 +93,17 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def discard_folder(path: Path) -> None:
-    """Remove a folder of ours, if it is there: it is gone at once and whole, whatever interrupts the cleaning up."""
+    """Remove a folder of ours, if it exists. It vanishes at once and whole, even if the removal is interrupted."""
     if path.exists():
         with clear_write_errors(path):
-            shutil.rmtree(
-                path.replace(path.with_name(f".{path.name}.{_TEMPORARY}{secrets.token_hex(4)}")), ignore_errors=True
-            )
+            renamed = path.replace(path.with_name(f".{path.name}.{_TEMPORARY}{secrets.token_hex(4)}"))
+            shutil.rmtree(renamed, ignore_errors=True)
 
 
 def remove_leftovers(folder: Path, name: str | None = None) -> None:
-    """Remove what a killed run left half-written; only for the holder of the lock.
+    """Remove what a killed run left half-written in ``folder``; the caller holds the lock.
 
-    An output that the kill caught between its old place and its new content is put back.
+    If the run was killed while it replaced an output, the old output is put back.
 
     Args:
         folder: where.
@@ -123,22 +119,18 @@ def remove_leftovers(folder: Path, name: str | None = None) -> None:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file's content, in hexadecimal."""
+    """Return the SHA-256 of a file's content, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_manifest(folder: Path, names: Iterable[str]) -> None:
-    """Write down the SHA-256 of these files in a folder."""
+    """Write the SHA-256 of these files into the manifest of their folder."""
     write_json(folder / MANIFEST, {name: sha256(folder / name) for name in names})
 
 
 def check_bundle(folder: Path) -> None:
-    """See that a folder is there and looks like a bundle.
-
-    Raises:
-        BundleError: it is not, or does not.
-    """
+    """Raise a ``BundleError`` unless the folder exists and looks like a bundle."""
     if not folder.exists():
         raise BundleError(f"{folder}: no such bundle")
     if not (folder / "config.json").is_file() or not (folder / MANIFEST).is_file():
@@ -146,37 +138,23 @@ def check_bundle(folder: Path) -> None:
 
 
 def check_format(folder: Path, description: Mapping[str, Any], known: int) -> None:
-    """See that this jointune can read what is described.
+    """Raise a ``BundleError`` if a bundle or an export has a newer format than this jointune can read.
 
     Args:
-        folder: a bundle or an export.
+        folder: the bundle or export.
         description: its ``format`` and the ``jointune_version`` that wrote it.
         known: the newest format that can be read.
-
-    Raises:
-        BundleError: it is newer.
     """
     if description["format"] > known:
         raise BundleError(
             f"{folder} has the format {description['format']}, written by jointune "
-            f"{description.get('jointune_version')}",
-            f"this is {__version__}, which reads up to {known}: update jointune: git pull in its clone, "
-            "and install it again",
+            f"{description.get('jointune_version')}; this is {__version__}, which reads up to {known}",
+            "update jointune: git pull in its clone, and install it again",
         )
 
 
 def check_manifest(folder: Path, names: Iterable[str], whole: str, since: str) -> None:
-    """See that these files are as they were written.
-
-    Args:
-        folder: a bundle or an export.
-        names: of the files.
-        whole: what the folder is, for messages.
-        since: after what it may not change, for messages.
-
-    Raises:
-        BundleError: one is missing or was altered.
-    """
+    """Raise a ``BundleError`` if one of these files is missing or was altered after ``since``, such as training."""
     manifest = read_json(folder / MANIFEST, whole)
     if not isinstance(manifest, dict) or not all(map(_is_plain_name, manifest)):
         raise BundleError(f"{folder}: {MANIFEST} was altered after {since}", f"copy the whole {whole} again")
@@ -188,12 +166,7 @@ def check_manifest(folder: Path, names: Iterable[str], whole: str, since: str) -
 
 
 def member(folder: Path, name: str, whole: str) -> Path:
-    """The path of a file of a bundle or an export, once it is a regular file of that folder and not too large to read.
-
-    Args:
-        folder: a bundle, an export, or their like.
-        name: of the file.
-        whole: what the folder is, for messages.
+    """Return the path of a file of a bundle or an export.
 
     Raises:
         BundleError: it is missing, or a link to another file, a device or a pipe.
@@ -210,8 +183,8 @@ def member(folder: Path, name: str, whole: str) -> Path:
     in_cache = home.parent.name == "snapshots" and target.parent == home.parent.parent / "blobs"
     if not stat.S_ISREG(mode) or not (target == home / name or in_cache):
         raise BundleError(
-            f"{path} is a link, a device or a folder, not a file of the {whole}: copy the {whole} with its files "
-            "themselves (cp -rL), if you trust where it links to"
+            f"{path} is a link, a device or a folder, not a file of the {whole}",
+            f"copy the {whole} with its files themselves (cp -rL), if you trust where it links to",
         )
     return path
 
@@ -226,13 +199,14 @@ def _flush(path: Path) -> None:
 
 
 def _umask() -> int:
+    # The only way to read it is to set it: for an instant, it is 0.
     current = os.umask(0)
     os.umask(current)
     return current
 
 
 def why(reason: OSError) -> str:
-    """What went wrong on the disk, in a few words."""
+    """Return the cause of an error of the file system, in a few words."""
     if reason.errno in (errno.ENOSPC, errno.EDQUOT):
         return "the disk is full"
     if reason.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
@@ -241,20 +215,20 @@ def why(reason: OSError) -> str:
 
 
 def read_json(path: Path, whole: str = "folder") -> Any:
-    """The value of a JSON file of a bundle or an export.
+    """Read a JSON file of a bundle or an export.
 
     Raises:
-        BundleError: it is missing or no JSON.
+        BundleError: it is missing or not JSON.
     """
     with clear_read_errors(path, whole):
         return json.loads(read_text(path, whole))
 
 
 def read_text(path: Path, whole: str = "folder") -> str:
-    """The text of a file of a bundle or an export.
+    """Read a text file of a bundle or an export.
 
     Raises:
-        BundleError: it is missing, no file of the folder, or larger than any such file should be.
+        BundleError: it is missing, not a file of the folder, or larger than any such file should be.
     """
     with clear_read_errors(path, whole), open(member(path.parent, path.name, whole), "rb") as file:
         content = file.read(_MOST_BYTES + 1)
@@ -265,7 +239,7 @@ def read_text(path: Path, whole: str = "folder") -> str:
 
 @contextmanager
 def clear_read_errors(path: Path, whole: str) -> Iterator[None]:
-    """Say which file of a bundle or an export cannot be read, and that the ``whole`` of it should be copied again."""
+    """Turn errors of reading into a ``BundleError`` that names ``path``."""
     try:
         yield
     except (OSError, ValueError, RecursionError) as reason:
@@ -273,5 +247,5 @@ def clear_read_errors(path: Path, whole: str) -> Iterator[None]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """A JSON file that people can read too."""
+    """Write a JSON file that people can read too."""
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

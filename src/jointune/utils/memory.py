@@ -1,4 +1,4 @@
-"""What a process holds of memory, and giving it back to the system."""
+"""Measure the memory of the process, and steer how glibc's allocator keeps it."""
 
 import ctypes
 import ctypes.util
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -2, -3, -4
-"""glibc's numbers of the parameters (malloc.h)."""
+"""Numbers of glibc's parameters, from malloc.h."""
 
 _GLIBC_SETTINGS = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_")
 
@@ -29,10 +29,10 @@ def _of_glibc(name: str) -> Callable[..., int] | None:
 
 
 def trim_heap() -> None:
-    """Return the allocator's free pages to the system, where it is glibc's.
+    """Return the free pages of glibc's allocator to the system.
 
-    Batches of ever new lengths leave holes that glibc keeps: without this, a training run of a few hundred steps on CPU
-    holds twice the memory that it uses.
+    Batches of many lengths leave holes: without this, a training of a few hundred steps on CPU holds twice the memory
+    that it uses.
     """
     trim = _of_glibc("malloc_trim")
     if trim:
@@ -40,10 +40,10 @@ def trim_heap() -> None:
 
 
 def return_large_blocks() -> None:
-    """From now on, have blocks of a mebibyte and more go back to the system at once, where the allocator is glibc's.
+    """Have glibc return freed blocks of at least 1 MiB to the system at once, for the rest of the process.
 
-    It would otherwise keep those of up to 32 MiB after the first one was freed: a service that is now and then given a
-    large picture held 190 MB more after 40,000 requests than after the first.
+    It would otherwise keep those of up to 32 MiB: a service that now and then received a large picture held 190 MB more
+    after 40,000 requests than after the first.
     """
     global _separate_from
     _separate_from = 1 << 20
@@ -54,11 +54,11 @@ def return_large_blocks() -> None:
 
 @contextmanager
 def freed_memory_kept() -> Iterator[None]:
-    """Inside, memory that is freed stays with the process, where the allocator is glibc's; at the end it is returned.
+    """Have glibc keep freed memory inside the block; return the memory and reset the allocator at the end.
 
-    The states of a batch of pictures are blocks of many mebibytes. glibc gives them back to the system as soon as they
-    are freed, which has to clear the same pages for the next batch: that took more than half of an image encoder's
-    time. Whoever set the allocator's parameters in the environment keeps them.
+    The activations of a batch of pictures are blocks of many mebibytes. glibc returns them as soon as they are freed,
+    and the system has to clear the pages again for the next batch: that took more than half of an image encoder's time.
+    Parameters that the user set in the environment are left alone.
     """
     set_parameter = None if _set_by_user() else _of_glibc("mallopt")
     if set_parameter:
@@ -81,10 +81,10 @@ def _set_by_user() -> bool:
 
 
 def peak_memory() -> int | None:
-    """The most main memory that this process has held at once, in bytes; None where the system does not say."""
+    """Return the peak of this process's main memory, in bytes; None if the system does not tell."""
     status = Path("/proc/self/status")
     if status.exists():
-        # Not getrusage, whose peak begins with that of the process that started this one.
+        # The peak of getrusage includes that of the parent process.
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
     try:

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -38,23 +38,24 @@ class Bar:
     Args:
         title: the work, in a word or two.
         unit: of what is counted, in the plural.
+        clock: a function that returns seconds.
     """
 
-    def __init__(self, title: str = "", unit: str = "posts") -> None:
-        self.title, self._unit, self._note = title, unit, ""
+    def __init__(self, title: str = "", unit: str = "posts", clock: Callable[[], float] = time.monotonic) -> None:
+        self.title, self._unit, self._clock, self._note = title, unit, clock, ""
         self.start(0)
 
     def start(self, total: int, done: int = 0) -> None:
         """Begin to count ``total`` steps, of which an earlier run did ``done``."""
         self.total, self.done, self._earlier = total, done, done
-        self._began = self._advanced = time.monotonic()
+        self._began = self._advanced = self._clock()
         self._left: float | None = None
         self._show()
 
     def advance(self, steps: int = 1) -> None:
         """Count ``steps`` more as done."""
         self.done += steps
-        self._advanced = time.monotonic()
+        self._advanced = self._clock()
         self._show()
 
     def expect(self, seconds: float) -> None:
@@ -82,7 +83,7 @@ class Bar:
             words.append(f"{1 / seconds:,.1f} {self._unit}/s" if seconds <= 1 else f"{spoken(seconds)} a {one}")
             if self.total:
                 left = (self.total - self.done) * seconds if self._left is None else self._left
-                words.append(f"{spoken(max(left - (time.monotonic() - self._advanced), 0.0))} left")
+                words.append(f"{spoken(max(left - (self._clock() - self._advanced), 0.0))} left")
         return " · ".join(words)
 
 
@@ -97,7 +98,7 @@ class LineBar(Bar):
 
     def start(self, total: int, done: int = 0) -> None:
         """See ``Bar.start``."""
-        self._printed = time.monotonic()
+        self._printed = self._clock()
         super().start(total, done)
 
     def advance(self, steps: int = 1) -> None:
@@ -112,7 +113,7 @@ class LineBar(Bar):
             self._print_after(4 * self._seconds)
 
     def _print_after(self, seconds: float) -> None:
-        now = time.monotonic()
+        now = self._clock()
         if now - self._printed >= seconds:
             self._printed = now
             self.line(f"{self.title}: {self}" + (f"; {self._note}" if self._note else ""))
@@ -125,7 +126,7 @@ class LineBar(Bar):
 class TerminalBar(Bar):
     """A bar drawn by rich. Notes stand on a line of their own, so that neither is cut to make room for the other."""
 
-    def __init__(self, title: str, unit: str = "posts") -> None:
+    def __init__(self, title: str, unit: str = "posts", clock: Callable[[], float] = time.monotonic) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn
         from rich.text import Text
@@ -142,7 +143,7 @@ class TerminalBar(Bar):
         text, pace = (TextColumn(field, markup=False) for field in ("{task.description}", "{task.fields[bar]}"))
         self.progress = NotedProgress(text, BarColumn(bar_width=20), pace, console=Console(stderr=True))
         self._task = self.progress.add_task(visible(title), total=None, bar=self)
-        super().__init__(title, unit)
+        super().__init__(title, unit, clock)
 
     def _show(self) -> None:
         self.progress.update(self._task, total=self.total or None, completed=self.done)
@@ -154,13 +155,15 @@ class TerminalBar(Bar):
 
 
 @contextmanager
-def progress_bar(title: str, unit: str = "posts", shown: bool = True) -> Iterator[Bar]:
+def progress_bar(
+    title: str, unit: str = "posts", shown: bool = True, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Bar]:
     """Show the progress of one piece of work on standard error; see ``Bar`` for the arguments."""
     if not shown:
         yield QuietBar()
     elif sys.stderr.isatty():
-        bar = TerminalBar(title, unit)
+        bar = TerminalBar(title, unit, clock)
         with bar.progress:
             yield bar
     else:
-        yield LineBar(title, unit)
+        yield LineBar(title, unit, clock)

@@ -1,4 +1,4 @@
-"""Packages that report to their makers, kept from doing so."""
+"""Turn off the telemetry of other packages."""
 
 import os
 import sys
@@ -13,14 +13,13 @@ OFF = {
     "ORT_DISABLE_TELEMETRY": "1",
     "WANDB_ERROR_REPORTING": "false",
 }
-"""The variables by which packages let themselves be told."""
+"""Environment variables that turn off the telemetry of packages."""
 
 
 def turn_off() -> None:
-    """Tell every package that reports to its maker not to, unless the user's environment says otherwise.
+    """Set the variables that turn telemetry off, unless the user set them, for this process and its children.
 
-    For this process and those that it starts. The variables stay set: packages read them when they are imported, or
-    later.
+    They stay set: packages read them at any time.
     """
     for name, value in OFF.items():
         os.environ.setdefault(name, value)
@@ -28,14 +27,10 @@ def turn_off() -> None:
 
 @contextmanager
 def without_openvino_telemetry() -> Iterator[None]:
-    """Have OpenVINO import without the package that reports: no variable and no argument turns it off.
-
-    Where that package is missing, OpenVINO does without. It is found again afterwards.
-    """
+    """Hide the package of OpenVINO's telemetry from imports inside the block; nothing else turns it off."""
     name = "openvino_telemetry"
-    # None is how Python marks a module that must not be imported.
     before = sys.modules.get(name)
-    sys.modules[name] = None  # type: ignore[assignment]
+    sys.modules[name] = None  # type: ignore[assignment]  # makes Python find no such module
     try:
         yield
     finally:

@@ -1,55 +1,59 @@
-"""How many cores this process may use, and how its threads wait for one another."""
+"""Count usable cores, set up OpenMP's threads, and prefetch in a thread."""
 
 import os
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, MutableMapping
 from pathlib import Path
 from typing import TypeVar
 
 CGROUP = Path("/sys/fs/cgroup")
-"""Where Linux says what a container may use."""
+"""Folder with the limits of a Linux container."""
 
 WAITING = {"GOMP_SPINCOUNT": "5000", "KMP_BLOCKTIME": "1"}
 """How long a thread spins at a barrier before it sleeps: rounds for GNU's OpenMP, milliseconds for LLVM's and Intel's.
 
-By default it is about 300,000 rounds and 200 ms. Where other programs compute too, threads that spin take the cores
-from those they wait for: training then takes several times as long. Sleeping at once costs a quarter on quiet cores.
+The defaults are about 300,000 rounds and 200 ms. If other programs compute too, spinning threads take the cores from
+those they wait for, and training takes several times as long. Sleeping at once costs a quarter on idle cores.
 ``benchmarks/waiting.py`` measures both.
 """
 
 
-def available_cores() -> int:
-    """How many cores this process may use: at least 1, and no more than a container's quota allows.
+def available_cores(limits: Path = CGROUP, visible: int | None = None) -> int:
+    """Return how many cores this process may use: at least 1, and at most a container's quota.
 
-    A quota of 2 cores on a machine of 64 leaves all 64 in sight. Threads for each of them would spend the quota waiting
-    for one another.
+    A process with a quota of 2 cores still sees all 64 of its machine; 64 threads would spend the quota waiting.
+
+    Args:
+        limits: folder with the limits of the container.
+        visible: number of cores that the process sees; by default it is asked from the system.
     """
-    seen = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    allowed = _quota()
-    return seen if allowed is None else max(1, min(seen, round(allowed)))
+    if visible is None:
+        visible = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota(limits)
+    return visible if quota is None else max(1, min(visible, round(quota)))
 
 
-def set_up_threads() -> None:
-    """Choose how many threads OpenMP uses and how long they wait busily, unless the user's environment says so.
+def set_up_threads(environment: MutableMapping[str, str] = os.environ, cores: int | None = None) -> None:
+    """Set the variables for the number of OpenMP's threads and how long they spin, unless the user set them.
 
-    It uses ``available_cores``, where these are fewer than it sees, and ``WAITING``. For this process and those that it
-    starts. Call it before torch and NumPy are imported: OpenMP reads the environment then. Only the command line does,
-    since a library must leave the environment of its process alone.
+    They stay set, for this process and its children. OpenMP reads them when torch and NumPy are imported. Only the
+    command line calls this: a library leaves the environment alone.
     """
-    if available_cores() < (os.cpu_count() or 1):
-        os.environ.setdefault("OMP_NUM_THREADS", str(available_cores()))
-    if os.environ.keys().isdisjoint({"OMP_WAIT_POLICY", *WAITING}):
-        os.environ.update(WAITING)
+    cores = cores or available_cores()
+    if cores < (os.cpu_count() or 1):
+        environment.setdefault("OMP_NUM_THREADS", str(cores))
+    if environment.keys().isdisjoint({"OMP_WAIT_POLICY", *WAITING}):
+        environment.update(WAITING)
 
 
-def _quota() -> float | None:
-    """Cores that the container's time amounts to; None without a limit, or where it cannot be told."""
+def _quota(limits: Path) -> float | None:
+    """Return the container's quota in cores; None without a limit."""
     try:
-        if (CGROUP / "cpu.max").exists():  # version 2
-            time, period = (CGROUP / "cpu.max").read_text().split()
+        if (limits / "cpu.max").exists():  # version 2
+            time, period = (limits / "cpu.max").read_text().split()
         else:
-            time, period = ((CGROUP / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+            time, period = ((limits / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
         return float(time) / float(period) if float(time) > 0 else None
     except (OSError, ValueError):  # "max" is no number
         return None
@@ -59,12 +63,12 @@ T = TypeVar("T")
 
 
 def prefetch(items: Iterable[T], ahead: int = 2, closed: threading.Event | None = None) -> Iterator[T]:
-    """The same items, made by a thread while the consumer is busy.
+    """Yield the items, made by a thread while the consumer is busy.
 
     Args:
-        items: what to go through; an error in it is raised where the items are consumed.
-        ahead: how many are made before they are asked for.
-        closed: set when the consumer stops early, so that an item that takes long need not be finished.
+        items: an error that they raise is raised in the consumer.
+        ahead: how many are made in advance.
+        closed: set when the consumer stops early, so that an item that takes long can be given up.
     """
     made: queue.Queue[T | BaseException | None] = queue.Queue(ahead)
     closed = closed or threading.Event()
@@ -84,8 +88,8 @@ def prefetch(items: Iterable[T], ahead: int = 2, closed: threading.Event | None 
                 if not put(item):
                     return
             put(None)
-        except BaseException as error:  # handed to the consumer, which raises it
-            put(error)
+        except BaseException as error:
+            put(error)  # the consumer raises it
 
     thread = threading.Thread(target=work, name="prefetch", daemon=True)
     thread.start()

@@ -29,7 +29,7 @@ def test_without_second_segments_tokens_are_the_tokenizers_own(text):
         assert row.ids.tolist() == text.tokenizer.encode(given).ids
         assert row.types is None
     assert [len(row) for row in rows] == [4, 2, 12]
-    batch = text.pad(rows)
+    batch = text.collate(rows)
     assert not batch["token_type_ids"].any()
     assert {name: values.shape for name, values in batch.items()} == dict.fromkeys(ALL, (3, 12))
 
@@ -39,7 +39,7 @@ def test_the_second_segment_has_its_own_type(text):
     assert rows[0].ids.tolist() == [CLS, GOOD, SEP, BAD, LUNCH, SEP]
     assert rows[1].ids.tolist() == [CLS, SEP, BAD, SEP]
     assert rows[2].types is None
-    batch = text.pad(rows)
+    batch = text.collate(rows)
     assert batch["token_type_ids"].tolist() == [[0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 0, 0], [0] * 6]
     assert batch["attention_mask"].sum(1).tolist() == [6, 4, 3]
 

@@ -58,7 +58,7 @@ class ImageCache(ImageStore):
         os.utime(pictures)
 
     def find(self, digest: bytes) -> int | None:
-        """Where the picture with this digest is; None where it is not."""
+        """Return the place of the image with this digest; None if it is not there."""
         if self._readable:
             try:
                 if (place := self._find_kept(digest)) is not None:
@@ -121,7 +121,7 @@ class ImageCache(ImageStore):
 
 
 def open_store(preprocessor: ImagePreprocessor) -> ImageStore:
-    """The cache where there can be one, and otherwise a store for this run alone, with a reason in the log."""
+    """Return the cache where there can be one, and otherwise a store for this run alone, with a reason in the log."""
     try:
         return ImageCache(cache_folder() / "pictures", preprocessor)
     except (OSError, RuntimeError, sqlite3.Error) as reason:

@@ -1,15 +1,18 @@
 """Pictures to pixels: resize and crop, as the image encoder was trained."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from PIL import Image
 
+from jointune.modalities.batch import Arrays, Preprocessor
+
 
 @dataclass(frozen=True)
-class ImagePreprocessor:
-    """How a picture becomes an encoder's input; normalisation happens in the encoder, on the device.
+class ImagePreprocessor(Preprocessor):
+    """The preparation of images for an encoder; normalisation happens in the encoder, on the device.
 
     Attributes:
         size: height and width of the encoder's input, in pixels.
@@ -21,6 +24,8 @@ class ImagePreprocessor:
         bgr: whether the encoder takes blue first. What ``prepare`` and ``crop`` give is red first all the same; mean
             and deviation are in the encoder's order.
     """
+
+    name: ClassVar[str] = "image"
 
     size: tuple[int, int]
     resize: tuple[int, int]
@@ -35,7 +40,7 @@ class ImagePreprocessor:
         return replace(self, resize=self.size)
 
     def prepare(self, picture: Image.Image) -> np.ndarray:
-        """An RGB picture to uint8 [resize height, resize width, 3], from which training crops at random."""
+        """Return an RGB picture to uint8 [resize height, resize width, 3], from which training crops at random."""
         height, width = self.resize
         box = None
         if self.fit == "crop":
@@ -55,12 +60,24 @@ class ImagePreprocessor:
         left = round((pixels.shape[1] - width) * offset[1])
         return pixels[top : top + height, left : left + width]
 
+    def collate(self, rows: Sequence[np.ndarray]) -> Arrays:
+        """Stack images as ``pixels``, uint8 [B, H, W, 3]."""
+        return {"pixels": np.stack(rows)}
+
+    def examples(self) -> list[np.ndarray]:
+        """Make two black images."""
+        return [np.zeros((*self.size, 3), dtype=np.uint8)] * 2
+
+    def summary(self) -> str:
+        """Describe the preparation in a sentence."""
+        return f"Pictures are brought to {self.size[1]} x {self.size[0]} pixels."
+
     def config(self) -> dict[str, Any]:
-        """The attributes as JSON values."""
+        """Return the attributes as JSON values."""
         return asdict(self)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "ImagePreprocessor":
-        """What ``config`` returned, read back."""
+        """Read back what ``config`` returned."""
         values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in config.items()}
         return cls(**values)

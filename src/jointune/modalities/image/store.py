@@ -8,17 +8,18 @@ import weakref
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 
-from jointune.data.fingerprints import digests
 from jointune.data.image_file import ImageError, image_digest
 from jointune.data.post import Post, Posts
 from jointune.data.problems import OnBadImage, Problem, raise_problems, stops
 from jointune.errors import OutputError
+from jointune.modalities.batch import Arrays
 from jointune.modalities.image.decode import decode_posts
 from jointune.modalities.image.pixels import ImagePreprocessor
+from jointune.modalities.rows import ActivationStore, Rows
 from jointune.utils.progress import Bar
 
 
@@ -40,7 +41,7 @@ class ImageStore:
         self.digests: dict[int, bytes] = {}
 
     def find(self, digest: bytes) -> int | None:
-        """Where the picture with this digest is; None where it is not."""
+        """Return the place of the image with this digest; None if it is not there."""
         return self._places.get(digest)
 
     def append(self, pixels: np.ndarray, digest: bytes) -> int:
@@ -131,16 +132,63 @@ def store_images(
     return Posts(kept, posts.name), places, problems
 
 
-def stored_digests(posts: Posts, places: Sequence[int | None], store: ImageStore) -> list[list[bytes]]:
-    """What tells each post's text and picture from others; arguments as ``store_images`` gave them."""
-    return [
-        digests(post.text, None if place is None else store.digests[place])
-        for post, place in zip(posts, places, strict=True)
-    ]
+class ImageRow(NamedTuple):
+    """A drawn image: its pixels, uint8 [H, W, 3], None where activations replace them; and whether it is mirrored."""
+
+    pixels: np.ndarray | None
+    mirrored: bool
+
+
+class ImageRows(Rows):
+    """Images of posts, cropped and mirrored at random in training.
+
+    Args:
+        places: in the store, of each post's image; None where a post has none.
+        preprocessor: crops the images.
+        store: the prepared images.
+
+    Attributes:
+        activations: of each image, cropped at the centre; random crops are then out of reach.
+        mirrored_activations: likewise of each image mirrored.
+    """
+
+    preprocessor: ImagePreprocessor
+
+    def __init__(self, places: Sequence[int | None], preprocessor: ImagePreprocessor, store: ImageStore) -> None:
+        super().__init__(places, preprocessor)
+        self._store = store
+        self.mirrored_activations: ActivationStore | None = None
+
+    def row(self, index: int, random: np.random.Generator | None = None) -> ImageRow | None:
+        """Return an image, cropped at the centre, or cropped and mirrored by ``random`` draws."""
+        place = self.rows[index]
+        if place is None:
+            return None
+        vertical, horizontal, mirror = (0.5, 0.5, 1.0) if random is None else random.random(3)
+        if self.activations is not None:
+            return ImageRow(None, mirror < 0.5)
+        cropped = self.preprocessor.crop(self._store[place], (vertical, horizontal))
+        return ImageRow(cropped[:, ::-1] if mirror < 0.5 else cropped, mirror < 0.5)
+
+    def cacheable(self, augment: bool) -> bool:
+        """Return whether images are never cropped at random."""
+        return not augment or self.preprocessor.size == self.preprocessor.resize
+
+    def digest(self, index: int) -> bytes | None:
+        """SHA-256 of a post's image; None where it has none."""
+        place = self.rows[index]
+        return None if place is None else self._store.digests[place]
+
+    def collate(self, indices: Sequence[int], rows: Sequence[ImageRow]) -> tuple[Arrays | None, np.ndarray | None]:
+        """Return pixels, or the activations where these are computed."""
+        if self.activations is None:
+            return self.preprocessor.collate([row.pixels for row in rows if row.pixels is not None]), None
+        stores = [self.mirrored_activations if row.mirrored else self.activations for row in rows]
+        return None, np.stack([store[index] for store, index in zip(stores, indices, strict=True) if store is not None])
 
 
 def _digest(post: Post) -> bytes | None:
-    """What tells the post's picture from others; None where there is none to be read."""
+    """Return the digest of a post's image; None if there is none to be read."""
     if post.image is None or post.problem:
         return None
     try:

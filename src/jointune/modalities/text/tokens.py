@@ -1,16 +1,21 @@
 """Texts to token ids, through the ``tokenizers`` library alone."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
-from jointune.data.post import Post
+from jointune.data.post import Post, Posts
+from jointune.modalities.batch import Arrays, Preprocessor
+from jointune.modalities.rows import Rows
 from jointune.modalities.text.normalise import Normaliser
+
+_TRIED_TOKENS = 512
+"""Most tokens of the text that a loaded model is tried on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ class Tokens:
 
 
 @dataclass(frozen=True)
-class TextPreprocessor:
+class TextPreprocessor(Preprocessor):
     """A fast tokenizer with the way a text encoder wants its ids.
 
     Attributes:
@@ -44,7 +49,10 @@ class TextPreprocessor:
         normalise: which kinds of writing in first segments become plain text; see ``normalise.py``.
         prompt: what the encoder was trained to read before each text.
         lowercase: whether texts are read in lower case.
+        with_image_text: whether the text in an image is read too, as a second segment.
     """
+
+    name: ClassVar[str] = "text"
 
     tokenizer: Tokenizer
     max_tokens: int
@@ -54,6 +62,7 @@ class TextPreprocessor:
     normalise: tuple[str, ...] = ()
     prompt: str = ""
     lowercase: bool = False
+    with_image_text: bool = False
 
     def __post_init__(self) -> None:
         self.tokenizer.no_padding()
@@ -81,11 +90,11 @@ class TextPreprocessor:
         ]
 
     def plain(self, text: str) -> str:
-        """A first segment as the tokenizer is given it, but for the prompt."""
+        """Return a first segment as the tokenizer is given it, but for the prompt."""
         return self._worded(self._normaliser(self._clip(text)))
 
     def _cut_off(self, encoded: Encoding, given: str | tuple[str, str], text: str) -> int:
-        """The number of tokens that were too many for ``encoded``."""
+        """Return the number of tokens that were too many for ``encoded``."""
         special = self.tokenizer.num_special_tokens_to_add(isinstance(given, tuple))
         if isinstance(given, str):
             # What overflows is the rest, in pieces that do not overlap, each with its own special tokens.
@@ -109,11 +118,21 @@ class TextPreprocessor:
         return 64 * self.max_tokens
 
     def _worded(self, text: str) -> str:
-        """The text in the case that the tokenizer is given."""
+        """Return the text in the case that the tokenizer is given."""
         return text.lower() if self.lowercase else text
 
-    def pad(self, rows: Sequence[Tokens]) -> dict[str, np.ndarray]:
-        """A batch: ``input_ids`` int64 [B, L] and ``attention_mask`` int64 [B, L], and what else the encoder takes."""
+    def rows(self, posts: Iterable[Post]) -> list[Tokens | None]:
+        """Tokenize posts; None for a post that gives the text encoder nothing to read.
+
+        The first segment is empty where a post has no text of its own, but one in its image.
+        """
+        pairs = [(post.text, (post.image_text or None) if self.with_image_text else None) for post in posts]
+        read = [(own or "", second) for own, second in pairs if own is not None or second is not None]
+        encoded = iter(self.encode([own for own, _ in read], [second for _, second in read]))
+        return [None if own is None and second is None else next(encoded) for own, second in pairs]
+
+    def collate(self, rows: Sequence[Tokens]) -> Arrays:
+        """Pad a batch: ``input_ids`` and ``attention_mask``, int64 [B, L], and what else the encoder takes."""
         length = self.max_tokens if self.fixed_length else max(map(len, rows))
         ids = np.full((len(rows), length), self.pad_id, dtype=np.int64)
         mask = np.zeros((len(rows), length), dtype=np.int64)
@@ -128,6 +147,32 @@ class TextPreprocessor:
                     types[row, : len(tokens)] = tokens.types
         return batch
 
+    def trim(self, arrays: Arrays) -> Arrays:
+        """Cut the padding that none of the rows needs."""
+        longest = self.max_tokens if self.fixed_length else int(arrays["attention_mask"].sum(1).max())
+        return {name: values[:, :longest] for name, values in arrays.items()}
+
+    def examples(self) -> list[Tokens]:
+        """Tokenize texts of three lengths."""
+        return self.encode(["a", "a b", "a b c d e"])
+
+    def open_axes(self) -> tuple[int, ...]:
+        """Return the axes of posts and tokens."""
+        return (0,) if self.fixed_length else (0, 1)
+
+    def summary(self) -> str:
+        """Describe the preparation in a sentence."""
+        read = " The text in pictures is read too, by RapidOCR." if self.with_image_text else ""
+        return f"Texts are cut to {self.max_tokens} tokens.{read}"
+
+    def trial_row(self) -> Tokens:
+        """Make words, padding, and the last token of the vocabulary."""
+        tokens = self.encode(["a good day"])[0].ids
+        ids = np.full(max(len(tokens), min(self.max_tokens, _TRIED_TOKENS)), self.pad_id, dtype=np.int32)
+        ids[: len(tokens)] = tokens
+        ids[len(tokens) : len(tokens) + 1] = max(self.tokenizer.get_vocab().values())
+        return Tokens(ids)
+
     def config(self) -> dict[str, Any]:
         """Everything but the tokenizer, as JSON values."""
         return {
@@ -138,6 +183,7 @@ class TextPreprocessor:
             "normalise": list(self.normalise),
             "prompt": self.prompt,
             "lowercase": self.lowercase,
+            "with_image_text": self.with_image_text,
         }
 
     @classmethod
@@ -148,16 +194,45 @@ class TextPreprocessor:
         return cls(tokenizer, **(config | lists))
 
 
-def encode_posts(posts: Iterable[Post], text: TextPreprocessor, with_image_text: bool = False) -> list[Tokens | None]:
-    """Tokens of each post; None where it gives the text encoder nothing to read.
+class TextRows(Rows):
+    """Tokens of posts, also as they are while the text, or the image with the text in it, is hidden.
 
     Args:
-        posts: the posts.
-        text: the text encoder's preprocessing.
-        with_image_text: whether the text in the picture is read too, as a second segment. The first one is empty where
-            a post has no text of its own.
+        posts: to tokenize.
+        preprocessor: of the texts.
     """
-    pairs = [(post.text, (post.image_text or None) if with_image_text else None) for post in posts]
-    read = [(own or "", second) for own, second in pairs if own is not None or second is not None]
-    encoded = iter(text.encode([own for own, _ in read], [second for _, second in read]))
-    return [None if own is None and second is None else next(encoded) for own, second in pairs]
+
+    preprocessor: TextPreprocessor
+
+    def __init__(self, posts: Posts, preprocessor: TextPreprocessor) -> None:
+        super().__init__(preprocessor.rows(posts), preprocessor)
+        self._of_text = self._of_image = None
+        if preprocessor.with_image_text:
+            self._of_text = replace(preprocessor, with_image_text=False).rows(posts)
+            self._of_image = preprocessor.rows(posts.without("text"))
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """The number of tokens of each text, int [N]."""
+        return np.array([0 if row is None else len(row) for row in self.rows])
+
+    def row_without(self, index: int, row: Any, hidden: Set[str]) -> Any:
+        """Return what remains of a text: the text in an image is hidden with the image."""
+        if "text" in hidden:
+            return None if self._of_image is None or "image" in hidden else self._of_image[index]
+        return self._of_text[index] if self._of_text is not None and "image" in hidden else row
+
+    def cacheable(self, augment: bool) -> bool:
+        """Return whether the tokens are the same in each epoch: not if hiding an image removes some."""
+        return self._of_text is None
+
+    def collate(self, indices: Sequence[int], rows: Sequence[Any]) -> tuple[Arrays | None, np.ndarray | None]:
+        """Return token ids and masks, and the activations where these are computed."""
+        arrays = self.preprocessor.collate(rows)
+        if self.activations is None:
+            return arrays, None
+        kept = [self.activations[index] for index in indices]
+        padded = np.zeros((len(kept), arrays["input_ids"].shape[1], *kept[0].shape[1:]), dtype=kept[0].dtype)
+        for row, activations in zip(padded, kept, strict=True):
+            row[: len(activations)] = activations
+        return arrays, padded

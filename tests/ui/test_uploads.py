@@ -6,8 +6,7 @@ import pytest
 
 from jointune.data.problems import Problem
 from jointune.errors import PostsError
-from jointune.ui import archive
-from jointune.ui.archive import Archive
+from jointune.ui.uploads import Archive
 
 
 @pytest.fixture
@@ -49,17 +48,16 @@ def test_nothing_is_written(packed, tmp_path):
     assert sorted(tmp_path.parent.rglob("*")) == before
 
 
-def test_no_more_is_unpacked_than_a_picture_may_have(packed, monkeypatch):
-    monkeypatch.setattr(archive, "MAX_PICTURE_BYTES", 2**20)
-    with Archive(packed({"bomb.png": bytes(2**24), "fits.png": bytes(2**20)})) as pictures:
+def test_no_more_is_unpacked_than_a_picture_may_have(packed):
+    path = packed({"bomb.png": bytes(2**24), "fits.png": bytes(2**20)})
+    with Archive(path, max_image_bytes=2**20) as pictures:
         assert "larger than 1 MB" in pictures.read("bomb.png", "row 1").reason
         assert len(pictures.read("fits.png", "row 2")) == 2**20
 
 
-def test_too_many_files_are_refused(packed, monkeypatch):
-    monkeypatch.setattr(archive, "MAX_ENTRIES", 2)
+def test_too_many_files_are_refused(packed):
     with pytest.raises(PostsError, match="more than 2 files"):
-        Archive(packed({"a": b"", "b": b"", "c": b""}))
+        Archive(packed({"a": b"", "b": b"", "c": b""}), max_entries=2)
 
 
 def test_what_is_no_zip_is_refused(tmp_path):

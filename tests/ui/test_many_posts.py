@@ -9,7 +9,7 @@ from conftest import draw, write_rows
 from helpers.made_predictor import make_predictor
 from jointune.data.read import Columns, PostsFile
 from jointune.errors import OutputError, PostsError
-from jointune.ui.batch_scoring import score_table
+from jointune.ui.many_posts import score_table
 
 
 def read(path):

@@ -8,7 +8,7 @@ import pytest
 
 from conftest import draw
 from helpers.made_predictor import make_predictor
-from jointune.ui.judge import judge, one_at_a_time
+from jointune.ui.one_post import judge, with_lock
 
 
 def answering(*row: float, by_presence=None, least: float = 0.0):
@@ -30,8 +30,8 @@ def picture(tmp_path):
 def test_a_post_with_both_gets_the_numbers_of_predict(picture):
     predictor = make_predictor()
     verdict = judge(predictor, "good lunch", str(picture))
-    assert list(verdict.shares) == predictor.labels
-    assert sum(verdict.shares.values()) == pytest.approx(1, abs=1e-6)
+    assert list(verdict.probabilities) == predictor.labels
+    assert sum(verdict.probabilities.values()) == pytest.approx(1, abs=1e-6)
     assert not any(sentence.startswith("No ") for sentence in verdict.sentences)
 
 
@@ -57,7 +57,7 @@ def test_it_says_when_the_model_is_unsure(picture):
     unsure = judge(answering(0.1, 0.2, 0.7, least=0.75), "x", picture)
     assert unsure.sentences[0] == "The model is unsure."
     assert "positive, with 70.0% confidence; it answers from 75.0% on" in unsure.sentences[1]
-    assert unsure.shares["positive"] == pytest.approx(0.7)
+    assert unsure.probabilities["positive"] == pytest.approx(0.7)
 
 
 def test_a_label_named_unsure_is_a_label(picture):
@@ -70,7 +70,7 @@ def test_it_says_what_is_missing(picture):
     assert judge(make_predictor(), " \n", picture).sentences[-1] == "No text: judged by the picture alone."
     nothing = judge(make_predictor(), " ", None)
     assert "nothing to judge" in nothing.sentences[0]
-    assert not nothing.shares
+    assert not nothing.probabilities
 
 
 def test_a_picture_that_is_none_is_said_plainly(tmp_path):
@@ -78,7 +78,7 @@ def test_a_picture_that_is_none_is_said_plainly(tmp_path):
     verdict = judge(make_predictor(), "good", tmp_path / "a.png")
     assert verdict.sentences[0].startswith("This picture cannot be used: not a picture in a known format")
     assert str(tmp_path) not in verdict.sentences[0]
-    assert not verdict.shares
+    assert not verdict.probabilities
 
 
 def test_several_threads_share_the_model():
@@ -91,7 +91,7 @@ def test_several_threads_share_the_model():
         inside.pop()
         return np.tile(np.float32([0.2, 0.3, 0.5]), (count, 1))
 
-    predictor = one_at_a_time(replace(make_predictor(), probabilities=probabilities))
+    predictor = with_lock(replace(make_predictor(), probabilities=probabilities))
     threads = [threading.Thread(target=judge, args=(predictor, "good", None)) for _ in range(4)]
     for thread in threads:
         thread.start()

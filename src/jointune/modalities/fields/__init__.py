@@ -1,0 +1,1 @@
+"""Fields: numbers and categories in columns of the table."""

@@ -1,0 +1,57 @@
+"""Fields as a modality of training runs and bundles."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jointune.config import Config
+from jointune.data.post import Posts
+from jointune.modalities.fields.columns import MOST_BINS, MOST_CATEGORIES, FieldsPreprocessor
+from jointune.modalities.modality import Loaded, Modality
+from jointune.utils.json_rules import check, listed, mapped, number, record, text
+
+PREPROCESSING = record(
+    {
+        "numbers": mapped(
+            record(
+                {"mean": number(), "std": number(0, above=True), "edges": listed(number(), 0, MOST_BINS)}, closed=True
+            )
+        ),
+        "categories": mapped(listed(text, 1, MOST_CATEGORIES)),
+    },
+    closed=True,
+)
+
+
+class Fields(Modality):
+    """See ``Modality``."""
+
+    name = "fields"
+
+    def wanted(self, config: Config) -> bool:
+        """Take part where columns are named."""
+        return bool(config.number_columns or config.category_columns)
+
+    def load(self, config: Config) -> Loaded:
+        """Describe the encoder, which training makes and starts at random."""
+        return Loaded(description={"name": "embeddings of columns", "licence": "part of jointune"})
+
+    def fit(self, loaded: Loaded, config: Config, training: Posts) -> Loaded:
+        """Learn the statistics of the columns from the training posts, and make an encoder for them."""
+        from jointune.modalities.fields.fields_encoder import FieldsEncoder
+
+        made = FieldsPreprocessor.fitted(training, config.number_columns, config.category_columns)
+        return Loaded(made, FieldsEncoder(made), loaded.description, made.notes(training, "training"))
+
+    def read(self, folder: Path, config: Any, whole: str) -> FieldsPreprocessor:
+        """See ``Modality.read``."""
+        return FieldsPreprocessor(**check(config, PREPROCESSING, folder / "config.json: fields_preprocessing", whole))
+
+    def build(self, description: Mapping[str, Any], preprocessor: FieldsPreprocessor) -> Any:
+        """Make an encoder for the columns."""
+        from jointune.modalities.fields.fields_encoder import FieldsEncoder
+
+        return FieldsEncoder(preprocessor)
+
+
+MODALITY = Fields()

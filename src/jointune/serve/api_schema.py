@@ -1,0 +1,192 @@
+"""Bodies and answers of the service, and how OpenAPI describes them."""
+
+import base64
+import binascii
+from typing import Annotated, Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, TypeAdapter, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from jointune.serve.limits import MAX_CELL, MAX_CHARACTERS, MAX_FIELDS, MAX_POSTS
+
+_NOT_EMPTY: list[Any] = [{"required": [name]} for name in ("text", "image", "image_url", "fields")]
+
+
+def _from_base64(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise PydanticCustomError("base64", "not base64") from error
+
+
+# Python's bytes would also accept a JSON string as it stands; after the validator above only bytes are left.
+Base64 = Annotated[
+    bytes,
+    Field(strict=True),
+    BeforeValidator(_from_base64),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64", "description": "A picture's file, in base64."}),
+]
+
+
+Cell = Annotated[str, Field(max_length=MAX_CELL)] | float | bool | None
+FIELDS: TypeAdapter[dict[str, Cell]] = TypeAdapter(
+    Annotated[dict[str, Cell], Field(max_length=MAX_FIELDS)], config=ConfigDict(hide_input_in_errors=True)
+)
+
+
+class RequestPost(BaseModel):
+    """A post to score: a text, a picture, or both."""
+
+    # Validation errors become answers and must not carry the posts' content into a log.
+    model_config = ConfigDict(
+        extra="forbid", hide_input_in_errors=True, title="Post", json_schema_extra={"anyOf": _NOT_EMPTY}
+    )
+
+    text: str | None = Field(None, max_length=MAX_CHARACTERS, description="The text; a blank one counts as missing.")
+    image: Base64 | None = Field(None, description="A picture's file, in base64: JPEG, PNG, WebP or GIF.")
+    image_url: str | None = Field(
+        None, max_length=8192, description="Where the picture is, if the server fetches pictures."
+    )
+
+    fields: dict[str, Cell] | None = Field(
+        None, max_length=MAX_FIELDS, description="Numbers and categories by column, if the model reads any."
+    )
+
+
+class RequestPosts(BaseModel):
+    """Several posts to score."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, title="Posts")
+
+    posts: list[RequestPost] = Field(
+        min_length=1, max_length=MAX_POSTS, description=f"In place of the others: 1 to {MAX_POSTS} posts."
+    )
+
+
+def _tag(value: Any) -> str:
+    return "posts" if isinstance(value, dict) and "posts" in value else "post"
+
+
+JSON_BODY: TypeAdapter[RequestPost | RequestPosts] = TypeAdapter(
+    Annotated[Annotated[RequestPost, Tag("post")] | Annotated[RequestPosts, Tag("posts")], Discriminator(_tag)],
+    config=ConfigDict(hide_input_in_errors=True),
+)
+
+
+class Answer(BaseModel):
+    """The model's answer to a post."""
+
+    label: str = Field(description="The most probable label, or unsure where the server abstains.")
+    confidence: float = Field(description="Its probability.")
+    probabilities: dict[str, float] = Field(description="The probability of each label.")
+    missing: list[str] = Field(description="The modalities that the post came without.")
+
+
+class Fault(BaseModel):
+    """Reason of a refusal, and what to do about it."""
+
+    reason: str
+    remedy: str
+
+
+class ErrorAnswer(BaseModel):
+    """The shape of every error."""
+
+    error: Fault
+
+
+class ModelAnswer(BaseModel):
+    """The model that is served."""
+
+    labels: list[str]
+    versions: dict[str, str] = Field(description="Of the program and of what runs the model.")
+    about: dict[str, Any] = Field(description="Encoders, settings, metrics and versions of the model.")
+    card: str = Field(description="The model card, Markdown.")
+
+
+DESCRIPTION = (
+    "Scores posts that carry a text, a picture, or both. Every error is "
+    '`{"error": {"reason": ..., "remedy": ...}}`. Where the server was started with a token, all but `/`, '
+    "`/docs`, `/healthz` and `/readyz` ask for it as `Authorization: Bearer TOKEN`."
+)
+
+_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mM4AQAAygDJNEIn8wAAAABJRU5ErkJggg=="
+_ANSWER = {
+    "label": "positive",
+    "confidence": 0.91,
+    "probabilities": {"negative": 0.02, "neutral": 0.07, "positive": 0.91},
+    "missing": ["image"],
+}
+_MODEL = {
+    "labels": ["negative", "neutral", "positive"],
+    "versions": {"jointune": "0.1.0"},
+    "about": {},
+    "card": "# A model card",
+}
+
+
+_ERRORS = {
+    400: ("Not a body that can be read.", "Invalid JSON: EOF while parsing", "send UTF-8 JSON"),
+    401: ("Without the token.", "no valid token", "send the header Authorization: Bearer TOKEN"),
+    408: ("The body came too slowly.", "the body did not arrive within 10 s", "send it faster"),
+    413: ("Too large.", "image: more than 25,000,000 pixels", "save it smaller"),
+    415: ("Another type of body or picture.", "the Content-Type is 'text/plain'", "send application/json"),
+    422: ("Not a post.", "neither a text nor a picture", "send at least one of them"),
+    503: ("Not now.", "the queue is full", "try again after the seconds in Retry-After"),
+}
+"""Description of each status, and the reason and remedy of an example."""
+
+_RETRY = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+
+
+def _examples(**values: Any) -> dict[str, Any]:
+    return {"examples": {name.replace("_", " "): {"value": value} for name, value in values.items()}}
+
+
+def _responses(content: dict[str, Any], *errors: int, media_type: str = "application/json") -> dict[str, Any]:
+    """Return a route's argument ``responses``: the content of a good answer, and the errors that it may answer."""
+    responses: dict[int, Any] = {200: {"description": "Done.", "content": {media_type: content}}}
+    for status in errors:
+        description, reason, remedy = _ERRORS[status]
+        example = {"example": {"error": {"reason": reason, "remedy": remedy}}}
+        responses[status] = {"model": ErrorAnswer, "description": description, "content": {"application/json": example}}
+        if status == 503:
+            responses[status]["headers"] = _RETRY
+    return {"responses": responses}
+
+
+_FORM_FIELDS: dict[str, dict[str, Any]] = {
+    name: {"type": "string", "description": field.description} for name, field in RequestPost.model_fields.items()
+}
+_FORM_FIELDS["image"] |= {"format": "binary", "description": "A picture's file: JPEG, PNG, WebP or GIF."}
+_FORM = {"type": "object", "anyOf": _NOT_EMPTY, "additionalProperties": False, "properties": _FORM_FIELDS}
+_BODIES = {
+    "application/json": {
+        "schema": {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("RequestPost", "RequestPosts")]},
+        **_examples(
+            a_text={"text": "what a day"},
+            text_and_picture={"text": "what a day", "image": _PIXEL},
+            several_posts={"posts": [{"text": "what a day"}, {"image": _PIXEL}]},
+        ),
+    },
+    # An image file is no JSON, so that the example has none.
+    "multipart/form-data": {"schema": _FORM, "example": {"text": "what a day"}},
+}
+
+PREDICT = {
+    **_responses(_examples(one_post=_ANSWER, several_posts=[_ANSWER, _ANSWER]), *_ERRORS),
+    "openapi_extra": {"requestBody": {"required": True, "content": _BODIES}},
+}
+HEALTHZ = _responses({"example": {"status": "alive"}})
+READYZ = _responses({"example": {"status": "ready"}}, 503)
+METRICS = _responses({"example": "jointune_waiting_posts 0.0\n"}, 401, media_type="text/plain")
+MODEL = _responses({"example": _MODEL}, 401)
+
+
+def describe_bodies(app: FastAPI) -> None:
+    """Add the bodies of /predict to the app's OpenAPI, since the route reads them itself."""
+    schemas = JSON_BODY.json_schema(ref_template="#/components/schemas/{model}")["$defs"]
+    app.openapi()["components"]["schemas"] |= schemas

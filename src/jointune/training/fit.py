@@ -1,0 +1,353 @@
+"""A training run: posts are prepared, the model is trained, and its validation scores are calibrated."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from jointune import __version__
+from jointune.config import METRICS, Config
+from jointune.data.divide import Division
+from jointune.data.fingerprints import LearnedPosts, digests, posts_digest
+from jointune.data.label_checks import check_parts
+from jointune.data.labels import order_labels, several_labels
+from jointune.data.post import Posts
+from jointune.data.problems import Problem, raise_problems
+from jointune.encoders.hidden_states import spread_layers
+from jointune.encoders.layers import compiled_layers, recompute_layers
+from jointune.encoders.lora import add_lora
+from jointune.errors import SettingsError, setting
+from jointune.evaluation.calibration import Calibration, at_temperature, calibrate, presence
+from jointune.evaluation.metrics import Metrics, standard_error
+from jointune.evaluation.notes import notes_on_answers, notes_on_few, notes_on_known
+from jointune.inference.torch_backend import TorchBackend
+from jointune.modalities.check import check_posts
+from jointune.modalities.image.cache import open_store
+from jointune.modalities.image.image_text import read_with_bar
+from jointune.modalities.image.store import ImageRows, store_images
+from jointune.modalities.modality import Loaded, modality, wanted
+from jointune.modalities.text.text_fit import TextFitCounter
+from jointune.model import JointModel, chosen_precision, make_model
+from jointune.targets.single_label import SingleLabel
+from jointune.training.checkpoint import Checkpoints
+from jointune.training.frozen_cache import cache_frozen_layers
+from jointune.training.probe import start_from_probe
+from jointune.training.tracking import loggable
+from jointune.training.trainer import Validation, fine_tune
+from jointune.training.training_set import TrainingSet
+from jointune.utils.files import remove_leftovers
+from jointune.utils.progress import progress_bar
+
+
+@dataclass
+class Prepared:
+    """The posts of a run, ready to be trained on.
+
+    Attributes:
+        training: rows of the posts to learn from.
+        validation: rows of the posts to choose on.
+        posts: the posts of both, in the same order.
+        test: posts to be scored once.
+        modalities: by name.
+        target: what is asked of a post.
+        label_dtype: the NumPy type that the labels had in Python; see ``Posts``.
+        problems: posts that ``on_bad_image`` skipped or stripped of their image.
+        notes: what to know before the model is trusted.
+        text_fit: how the training texts fit the text encoder.
+    """
+
+    training: TrainingSet
+    validation: TrainingSet
+    posts: tuple[Posts, Posts]
+    test: Posts
+    modalities: dict[str, Loaded]
+    target: SingleLabel
+    label_dtype: str | None
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    text_fit: dict[str, Any] | None = None
+
+    @property
+    def counts(self) -> dict[str, dict[str, int]]:
+        """The number of posts by part and label."""
+        parts = {"training": self.posts[0], "validation": self.posts[1], "test": self.test}
+        return {
+            name: dict(Counter(str(post.label) for post in part))
+            for name, part in parts.items()
+            if part or name != "test"
+        }
+
+    def fingerprints(self) -> tuple[list[list[bytes]], list[list[bytes]]]:
+        """Digests of the text and the image of each post, of training and of validation posts."""
+        parts = []
+        for posts, data in zip(self.posts, (self.training, self.validation), strict=True):
+            images = data.rows["image"]
+            assert isinstance(images, ImageRows), "images have rows of their own"
+            parts.append([digests(post.text, images.digest(index)) for index, post in enumerate(posts)])
+        return parts[0], parts[1]
+
+
+@dataclass
+class Trained:
+    """The outcome of a run.
+
+    Attributes:
+        model: in evaluation mode, its temperature fitted, on ``device``.
+        log: the training log, one entry a validation.
+        trained_parameters: number of weights that training could change.
+        metrics: on the validation posts.
+        calibration: likewise.
+        learned: fingerprints of the posts.
+        notes: what to know before the model is trusted.
+        device: where the model is.
+    """
+
+    model: JointModel
+    log: list[dict[str, Any]]
+    trained_parameters: int
+    metrics: Metrics
+    calibration: Calibration
+    learned: LearnedPosts
+    notes: list[str]
+    device: torch.device
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw from ``seed`` inside, and give torch's random state back at the end."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+def load_modalities(config: Config) -> dict[str, Loaded]:
+    """Load the encoders that the settings ask for, and choose which of their weights are trained.
+
+    Raises:
+        EncoderError: one cannot be loaded, or cannot be used with these settings.
+        SettingsError: ``lora`` finds no layer.
+    """
+    modalities = {one.name: one.load(config) for one in wanted(config)}
+    _choose_trained_weights(modalities, config)
+    return modalities
+
+
+def prepare(division: Division, config: Config, modalities: dict[str, Loaded], shown: bool = False) -> Prepared:
+    """Open images, hold out validation posts, and encode everything that the model reads.
+
+    Args:
+        division: the posts by purpose.
+        config: the settings.
+        modalities: as loaded.
+        shown: whether progress is shown.
+
+    Raises:
+        PostsError: posts cannot be learned from.
+    """
+    posts, held, tested = division.training, division.validation, division.test
+    label_dtype = posts.label_dtype
+    # Images of test posts are opened again after training; one that cannot be would then cost all of it.
+    raise_problems(list(check_posts(tested, config.on_bad_image)), tested.name)
+    image = modalities["image"].preprocessor
+    store = open_store(image)
+    with progress_bar("reading pictures", "pictures", shown) as bar:
+        posts, places, problems = store_images(posts, image, store, config.on_bad_image, bar)
+        held, held_places, more = store_images(held, image, store, config.on_bad_image, bar)
+    if config.read_image_text:
+        # Those of the test posts too: what fails only after training costs all of it.
+        posts, held, tested = (Posts(read_with_bar(part, shown), part.name) for part in (posts, held, tested))
+    check_parts(posts, held if division.fraction is None else None, tested)
+    if division.fraction is not None:
+        divided = replace(division, training=posts).numbers(config.seed)
+        places, held_places = ([places[i] for i in part] for part in divided)
+        posts, held = (posts.take(part) for part in divided)
+
+    target = SingleLabel(order_labels((str(post.label) for post in posts), label_dtype))
+    fitted = {name: modality(name).fit(loaded, config, posts) for name, loaded in modalities.items()}
+
+    def encode(part: Posts, own_places: list[int | None]) -> TrainingSet:
+        rows = {
+            name: modality(name).rows(loaded.preprocessor, part, store, own_places) for name, loaded in fitted.items()
+        }
+        return TrainingSet(rows, target.encode(part))
+
+    training, validation = encode(posts, places), encode(held, held_places)
+    prepared = Prepared(training, validation, (posts, held), tested, fitted, target, label_dtype, problems + more)
+    counter = TextFitCounter(fitted["text"].preprocessor)
+    counter.add(training.rows["text"].rows, posts)
+    fit = counter.result()
+    prepared.text_fit = fit.to_dict()
+    rests = "the choice between weights, the temperature and `abstain` rest on them"
+    counts = prepared.counts
+    prepared.notes = [
+        *notes_on_few("validation", counts["validation"], target.labels, rests),
+        *(notes_on_few("test", counts["test"], target.labels) if tested else ()),
+        *fit.notes(config.text_encoder),
+        *(note for name, loaded in fitted.items() if loaded is not modalities[name] for note in loaded.notes),
+    ]
+    return prepared
+
+
+def train(
+    data: Prepared,
+    config: Config,
+    accelerator: Accelerator,
+    checkpoints: Checkpoints | None = None,
+    resume: bool = False,
+    shown: bool = False,
+    began: float | None = None,
+) -> Trained:
+    """Build the model, fine-tune it, and calibrate it on the validation posts.
+
+    Args:
+        data: the posts.
+        config: the settings.
+        accelerator: holds the devices and the trackers.
+        checkpoints: where the state of the run is kept.
+        resume: whether to go on from there.
+        shown: whether progress is shown.
+        began: the ``time.monotonic()`` from which the log counts seconds; by default, now.
+
+    Raises:
+        InterruptedTraining: Ctrl-C; the state was saved first.
+        OutputError: the disk is full.
+        TooLittleMemoryError: the device has too little memory to train on one post, or to run a batch.
+        BundleError: the saved state is damaged or of another run.
+    """
+    encoders = {name: loaded.encoder for name, loaded in data.modalities.items()}
+    model = make_model(encoders, config.fusion, data.target.outputs, config.probe)
+    weights = data.target.weights(data.training.labels, config.class_weight)
+    device = accelerator.device
+
+    def start(untrained: JointModel) -> None:
+        start_from_probe(untrained, data.training, data.validation, config, device, weights)
+
+    if config.train_layers is not None and config.epochs and model.uses_activations:
+        with progress_bar("running the frozen layers", "posts", shown) as bar:
+            cache_frozen_layers(model, data.training, data.validation, config, device, bar)
+    compiled = [encoder.model for encoder in encoders.values() if hasattr(encoder, "model")]
+    with compiled_layers(compiled if config.compile_layers else ()), progress_bar("training", "steps", shown) as bar:
+        log = fine_tune(
+            model,
+            data.training,
+            lambda current: _validate(current, data, config, device),
+            config,
+            accelerator,
+            data.target,
+            weights,
+            checkpoints,
+            resume,
+            start if config.probe else None,
+            bar,
+            began or time.monotonic(),
+        )
+    parameters = _trained_parameters(model, data.training, config)
+    for loaded in data.modalities.values():
+        for merge in loaded.merges:
+            merge()
+        if hasattr(loaded.encoder, "hidden_layers"):
+            loaded.description["depths"] = loaded.encoder.hidden_layers
+    model.to(device).eval()
+    seen, seen_held = data.fingerprints()
+    learned = LearnedPosts.of(seen, seen_held)
+    calibration, scores = _calibrate(model, data, config, device)
+    labels = data.validation.labels
+    metrics = data.target.metrics(labels, scores)
+    known = LearnedPosts.of(seen, ()).known_digests(seen_held)
+    notes = notes_on_answers(metrics, "validation")
+    notes += notes_on_known(known, labels, scores, data.target.labels, "validation")
+    return Trained(model, log, parameters, metrics, calibration, learned, notes, device)
+
+
+def _choose_trained_weights(modalities: dict[str, Loaded], config: Config) -> None:
+    """Freeze layers of the encoders, add hidden states for the probe and low-rank updates, as the settings say.
+
+    Raises:
+        SettingsError: ``lora`` finds no layer.
+    """
+    for loaded in modalities.values():
+        encoder = loaded.encoder
+        if encoder is None:
+            continue
+        if config.train_layers is not None:
+            encoder.freeze_lower(config.train_layers)
+        if config.probe:
+            encoder.use_hidden_layers(spread_layers(encoder.model, config.probe_depths - 1))
+        if config.lora is not None and (merge := add_lora(encoder.model, config.lora)):
+            loaded.merges.append(merge)
+        if config.gradient_checkpointing:
+            recompute_layers(encoder.model)
+    if config.lora is not None and not any(loaded.merges for loaded in modalities.values()):
+        raise SettingsError(
+            f"{setting('lora', config.lora)}: no layer that would be trained is linear", "do without it", setting="lora"
+        )
+
+
+def checkpoints_of(folder: Path, data: Prepared, settings: dict[str, Any], accelerator: Accelerator) -> Checkpoints:
+    """Return where the state of a run is kept, with the fingerprint by which a resumed run is compared.
+
+    Args:
+        folder: of the state.
+        data: the posts.
+        settings: the arguments of the classifier.
+        accelerator: holds the processes.
+    """
+    if accelerator.is_main_process:
+        remove_leftovers(folder)
+    irrelevant = ("progress", "track", "device", "text_column", "image_column", "label_column")
+    own = {name: value for name, value in loggable(settings).items() if name not in irrelevant}
+    parts = zip(("training posts", "validation posts"), data.posts, strict=True)
+    contents = {name: posts_digest(part) for name, part in parts}
+    versions = {"jointune version": __version__, "torch version": str(torch.__version__)}
+    return Checkpoints(folder, own | contents | versions | {"number of processes": accelerator.num_processes})
+
+
+def notes_on_division(division: Division) -> list[str]:
+    """Return what to know about the posts as they were given."""
+    several = several_labels(Counter(post.label for post in division.training if post.label is not None))
+    return [*division.notes, *([several] if several else [])]
+
+
+def _validate(model: JointModel, data: Prepared, config: Config, device: torch.device) -> Validation:
+    run = TorchBackend(model, data.target, device, config.precision)
+    validation = data.validation
+    scores = run(validation.in_order(config.batch_size), len(validation))
+    metrics = data.target.metrics(validation.labels, scores)
+    logged: dict[str, float] = {name: getattr(metrics, name) for name in METRICS}
+    # Small validation parts tie often; the likelihood then decides.
+    likelihood = -logged["log_loss"]
+    score = (likelihood,) if config.metric == "log_loss" else (logged[config.metric], likelihood)
+    error = standard_error(config.metric, metrics, validation.labels, scores)
+    return Validation(score, error, logged, chosen_precision(device, config.precision))
+
+
+def _calibrate(
+    model: JointModel, data: Prepared, config: Config, device: torch.device
+) -> tuple[Calibration, np.ndarray]:
+    """Fit the temperature on the validation posts; return it with their probabilities, float [M, C]."""
+    validation = data.validation
+    validation.forget_activations()
+    scores = TorchBackend(model, data.target, device)(validation.in_order(config.batch_size), len(validation))
+    names = list(validation.rows)
+    held = [presence(name for name, has in zip(names, row, strict=True) if has) for row in validation.present.tolist()]
+    calibration = calibrate(scores, validation.labels, held)
+    model.temperature.fill_(calibration.temperature)
+    return calibration, at_temperature(scores, calibration.temperature)
+
+
+def _trained_parameters(model: JointModel, training: TrainingSet, config: Config) -> int:
+    """Count the weights that training can change: without epochs the probe's; not those of absent modalities."""
+    trained = ("",) if config.epochs else ("probe.",)
+    absent = tuple(f"encoders.{name}." for name, rows in training.rows.items() if not rows.present.any())
+    return sum(
+        parameter.numel()
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad and name.startswith(trained) and not name.startswith(absent)
+    )

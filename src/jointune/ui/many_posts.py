@@ -1,0 +1,129 @@
+"""Score a table of posts, with a zip of their images, to a table."""
+
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from jointune.data.post import Post
+from jointune.data.problems import Problem
+from jointune.data.read import Columns, PostsFile
+from jointune.data.tables.delimited import DelimitedTable
+from jointune.errors import PostsError
+from jointune.inference.predictor import Predictor
+from jointune.output.writers import added_columns, check_output, columns_of_earlier_scoring, open_writer
+from jointune.ui.uploads import Archive
+from jointune.utils.wording import counted, listed
+
+TEXT, IMAGE = "text", "image"
+"""The columns, as ``jointune predict`` names them by default."""
+
+_PREVIEWED = 20  # scored posts that are shown
+
+
+@dataclass(frozen=True)
+class ScoredTable:
+    """The result of scoring a table.
+
+    Attributes:
+        path: the scored table.
+        answers: how many posts got each answer.
+        first: the first posts with their answers and confidences.
+        rows: how many rows the table had.
+        problems: the rows that were left out, and why.
+        without: ``text`` or ``image``, if no row could have any.
+    """
+
+    path: Path
+    answers: dict[str, int]
+    first: list[tuple[Post, str, float]]
+    rows: int
+    problems: list[Problem]
+    without: str | None
+
+    @property
+    def sentences(self) -> list[str]:
+        """The counts, in plain words."""
+        sentences = [f"{self.rows - len(self.problems):,} of {counted(self.rows, 'row')} scored."]
+        if self.problems:
+            sentences.append(f"{counted(len(self.problems), 'row')} left out; the list below says why.")
+        if self.without == IMAGE:
+            sentences.append("No pictures: judged by the texts alone.")
+        if self.without == TEXT:
+            sentences.append("No texts: judged by the pictures alone.")
+        return sentences
+
+
+def score_table(
+    predictor: Predictor, table: Path, images: Path | None, out: Path, on_row: Callable[[int], object] = lambda _: None
+) -> ScoredTable:
+    """Score each row of a CSV file; one that cannot be used is left out and does not fail the rest.
+
+    Args:
+        predictor: the model.
+        table: with a column ``text``, ``image``, or both.
+        images: a zip file; the column ``image`` holds paths in it. Without one, no row has an image.
+        out: the CSV file to write, with the columns that ``jointune predict`` adds, or replaces, and its protection
+            against formulas.
+        on_row: called with the number of rows read so far.
+
+    Raises:
+        PostsError: the table or the zip file cannot be used at all.
+        OutputError: the table already has a column that scoring adds, or the disk is full.
+    """
+    columns, without = _columns(table, images is not None)
+    file = PostsFile(table, columns)
+    predictor.check_columns(file.columns, table.name)
+    added = added_columns(predictor.labels)
+    earlier = frozenset(columns_of_earlier_scoring(file.table))
+    check_output(out, [name for name in file.columns if name not in earlier], added)
+    problems: list[Problem] = []
+    rows = 0
+    answers = dict.fromkeys(predictor.labels, 0)
+    first: list[tuple[Post, str, float]] = []
+
+    def posts(archive: Archive | None) -> Iterator[Post]:
+        nonlocal rows
+        for post in file:
+            rows += 1
+            on_row(rows)
+            yield _with_image(post, archive) if archive else post
+
+    with (
+        Archive(images) if images else nullcontext() as archive,
+        open_writer(out, file.table, added, earlier, safe=True) as writer,
+    ):
+        for scored in predictor.stream(posts(archive), "skip", problems, table.name):
+            answer, confidence = predictor.answer(scored.probabilities)
+            answers[answer] = answers.get(answer, 0) + 1
+            if len(first) < _PREVIEWED:
+                first.append((scored.post, answer, confidence))
+            cells = {name: value for name, value in scored.post.fields.items() if name not in earlier}
+            writer.write(cells | dict(zip(added, predictor.cells(scored.probabilities), strict=True)))
+        if not rows:
+            raise PostsError(f"{table.name}: no posts: the file has a header but no rows")
+    return ScoredTable(out, answers, first, rows, problems, without)
+
+
+def _columns(table: Path, with_images: bool) -> tuple[Columns, str | None]:
+    """Return the columns to read, and the modality that no row can have."""
+    names = DelimitedTable(table, "utf-8-sig", [TEXT, IMAGE]).columns
+    if TEXT in names:
+        has_images = with_images and IMAGE in names
+        return Columns(TEXT, IMAGE if has_images else None, None), None if has_images else IMAGE
+    if IMAGE not in names:
+        raise PostsError(
+            f"{table.name}: no column {TEXT!r} and none {IMAGE!r} (there are: {listed(names, len(names))})",
+            "rename one of them",
+        )
+    if not with_images:
+        raise PostsError(f"{table.name}: it has pictures only", "add the zip file that holds them")
+    return Columns(None, IMAGE, None), TEXT
+
+
+def _with_image(post: Post, archive: Archive) -> Post:
+    if post.problem or post.image is None:
+        return post
+    # The path itself is never opened: it is a name to look up.
+    image = archive.read(str(post.fields[IMAGE]), post.where)
+    return replace(post, problem=image) if isinstance(image, Problem) else replace(post, image=image)

@@ -1,0 +1,100 @@
+"""Score one post, and say the answer in plain words."""
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from jointune.data.labels import UNSURE
+from jointune.data.post import Post
+from jointune.data.problems import Problem
+from jointune.evaluation.calibration import presence
+from jointune.inference.predictor import Predictor
+from jointune.modalities.batch import Batch
+
+_MIN_MEASURED = 30  # validation posts on which a stated frequency rests, at least
+
+_NAMES = {"text": "text", "image": "picture", "fields": "fields"}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer that the page shows.
+
+    Attributes:
+        sentences: the answer, how sure it is, and what was missing; or why there is none.
+        probabilities: of each label; empty if there is no answer.
+    """
+
+    sentences: list[str]
+    probabilities: dict[str, float] = field(default_factory=dict)
+
+
+def with_lock(predictor: Predictor) -> Predictor:
+    """Return a predictor that threads can share: while a table is scored, single posts wait for one batch only."""
+    lock = threading.Lock()
+
+    def probabilities(batches: Iterable[Batch], count: int) -> np.ndarray:
+        with lock:
+            return predictor.probabilities(batches, count)
+
+    return replace(predictor, probabilities=probabilities)
+
+
+def judge(
+    predictor: Predictor, text: str | None, image: str | Path | None, fields: Mapping[str, object] | None = None
+) -> Verdict:
+    """Score the page's inputs as one post; its text may be None or blank, its image is the path of a file.
+
+    Raises:
+        JointuneError: something is missing that the model needs, such as the OCR.
+    """
+    filled = {name: value for name, value in (fields or {}).items() if value not in (None, "")}
+    post = Post(text=text if text and text.strip() else None, image=Path(image) if image else None, fields=filled)
+    if post.empty and not filled:
+        return Verdict(["Type a text, choose a picture, or do both: there is nothing to judge yet."])
+    problems: list[Problem] = []
+    scored = list(predictor.stream([post], "skip", problems))
+    if not scored:
+        return Verdict([f"This picture cannot be used: {problems[0].reason}. Choose another one."])
+    row = scored[0].probabilities
+    sentences = [*_answer(predictor, row), *_missing(post), *_measured(predictor, post, float(row.max()))]
+    return Verdict(sentences, dict(zip(predictor.labels, map(float, row), strict=True)))
+
+
+def _answer(predictor: Predictor, row: np.ndarray) -> list[str]:
+    best, _ = predictor.target.answer(row)
+    answer, confidence = predictor.answer(row)
+    if answer == UNSURE != best:
+        least = predictor.least_confidence
+        return [
+            "The model is unsure.",
+            f"Its best guess is {best}, with {confidence:.1%} confidence; it answers from {least:.1%} on.",
+        ]
+    return [f"{best}, with {confidence:.0%} confidence."]
+
+
+def _missing(post: Post) -> list[str]:
+    given = [_NAMES[name] for name in _modalities(post)]
+    absent = [_NAMES[name] for name in ("text", "image") if getattr(post, name) is None]
+    return [f"No {' and no '.join(absent)}: judged by the {' and the '.join(given)} alone."] if absent else []
+
+
+def _modalities(post: Post) -> list[str]:
+    """Return the names of what a post has."""
+    return [name for name in _NAMES if getattr(post, name) not in (None, {})]
+
+
+def _measured(predictor: Predictor, post: Post, confidence: float) -> list[str]:
+    """Say how often answers of like confidence were right, if that was measured on enough posts like this one."""
+    calibration = predictor.about.get("calibration") or {}
+    names = _modalities(post)
+    pattern, content = presence(names), " and ".join(_NAMES[name] for name in names)
+    for low, high, right, posts in calibration.get("by_presence", {}).get(pattern, []):
+        if low < confidence <= high and posts >= _MIN_MEASURED:
+            alone = " alone" * (len(names) == 1)
+            like_this = f"validation posts with {content}{alone} and a confidence from {low:.0%} to {high:.0%}"
+            return [f"Of {posts:,} {like_this}, {right:,} were answered rightly."]
+    return []
