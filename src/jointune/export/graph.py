@@ -1,4 +1,4 @@
-"""A model as one ONNX graph, from the inputs of all encoders to calibrated logits, in 32-bit floats or 8-bit integers."""
+"""A model as one ONNX graph: from all encoders' inputs to calibrated logits, in 32-bit floats or 8-bit integers."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
