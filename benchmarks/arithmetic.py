@@ -14,10 +14,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
-from jointune.training.forward import autocast, supports_bf16, to_inputs
 from results import circumstances, parser, save, show
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -25,13 +23,12 @@ from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from jointune import JointClassifier
 from jointune.config import Config
+from jointune.data.divide import divide
 from jointune.data.read import read_posts
 from jointune.demo import POSTS
-from jointune.encoders.loading import load_image_encoder, load_text_encoder
-from jointune.modalities.image.store import ImageStore, store_images
-from jointune.modalities.text.tokens import encode_posts
-from jointune.model import Inputs, JointModel, make_model
-from jointune.training.frozen_cache import run_frozen_layers
+from jointune.model import Inputs, JointModel, autocast, make_model, supports_bf16, to_inputs
+from jointune.training.fit import load_modalities, prepare
+from jointune.training.frozen_cache import cache_frozen_layers
 from jointune.training.microbatches import part_size
 from jointune.training.trainer import Validation, fine_tune
 from jointune.training.training_set import TrainingSet
@@ -57,8 +54,8 @@ def preloaded(training: TrainingSet, config: Config, device: torch.device) -> li
 
 def pooled_sum(model: JointModel, inputs: Inputs) -> Tensor:
     """Return a number whose gradients cost no arithmetic beside the encoders'."""
-    states = (model.encode_text(inputs), model.encode_image(inputs))
-    return torch.stack([said.pooled.float().sum() for said in states if said is not None]).sum()
+    outputs = [model.encode(name, inputs) for name in model.encoders]
+    return torch.stack([output.pooled.float().sum() for output in outputs if output is not None]).sum()
 
 
 def convolution_backward_flops(
@@ -84,8 +81,8 @@ def training_flops(model: JointModel, steps: list[list[Inputs]], device: torch.d
 
 def bare_epoch(model: JointModel, steps: list[list[Inputs]], device: torch.device) -> None:
     """Both encoders forward and backward, and AdamW: what no training of them can do without."""
-    encoders = [*model.text_encoder.parameters(), *model.image_encoder.parameters()]
-    optimizer = torch.optim.AdamW([weight for weight in encoders if weight.requires_grad], lr=0.0, fused=True)
+    weights = [weight for encoder in model.each_encoder() for weight in encoder.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=0.0, fused=True)
     for parts in steps:
         for inputs in parts:
             with autocast(device, "auto"):
@@ -99,22 +96,14 @@ def main(options: Namespace) -> None:
     """Measure and print."""
     accelerator = Accelerator()
     device = accelerator.device
-    classifier = JointClassifier()
-    config = replace(classifier.validated(), epochs=1, epoch_steps=1, evaluations_per_epoch=1)
+    recipe = JointClassifier(on_bad_image="skip").validated()
+    config = replace(recipe, epochs=1, epoch_steps=1, evaluations_per_epoch=1)
     posts = read_posts(options.posts)[: options.count]
-    text_encoder, text, _ = load_text_encoder("minilm-l6")
-    image_encoder, image, _ = load_image_encoder("efficientnet-lite0")
-    image = image if classifier.image_margin else image.without_margin()
-    if classifier.train_layers is not None:
-        text_encoder.freeze_lower(classifier.train_layers)
-        image_encoder.freeze_lower(classifier.train_layers)
-    store = ImageStore((*image.resize, 3))
-    posts, places, _ = store_images(posts, image, store, "skip", QuietBar())
-    classes = sorted({str(label) for label in posts.labels})
-    labels = np.array([classes.index(str(label)) for label in posts.labels], dtype=np.int64)
-    training = TrainingSet(encode_posts(posts, text), places, store, labels, text, image)
-    model = make_model(text_encoder, image_encoder, classifier.fusion, len(classes), probe=True).to(device)
-    run_frozen_layers(model, training, config, device, QuietBar(), mirrored=config.augment)
+    data = prepare(divide(posts, posts), config, load_modalities(config))  # validation is not measured
+    training = data.training
+    encoders = {name: loaded.encoder for name, loaded in data.modalities.items()}
+    model = make_model(encoders, config.fusion, data.target.outputs, probe=True).to(device)
+    cache_frozen_layers(model, training, data.validation, config, device, QuietBar())
     steps = preloaded(training, config, device)
 
     flops = training_flops(model.train(), steps, device)
@@ -130,7 +119,7 @@ def main(options: Namespace) -> None:
         # No validation: how often posts are scored is the user's choice, and arithmetic as well.
         "epoch of fine-tuning": (
             flops,
-            lambda: fine_tune(model, training, lambda _: Validation((0.0,), 0.0, {}), config, accelerator),
+            lambda: fine_tune(model, training, lambda _: Validation((0.0,), 0.0, {}), config, accelerator, data.target),
         ),
     }
 
@@ -152,9 +141,9 @@ def main(options: Namespace) -> None:
     rates = {name: flops / median(times[name]) for name, (flops, _) in ways.items()}
     product, bare, epoch = ways
     waste = 1 - median(times[bare]) / median(times[epoch])
-    result = {"posts": len(posts), "flops": {name: flops for name, (flops, _) in ways.items()}, "seconds": times}
+    result = {"posts": len(training), "flops": {name: flops for name, (flops, _) in ways.items()}, "seconds": times}
     save(options.out, {"circumstances": circumstances(), "data and bookkeeping": waste} | result)
-    print(f"{len(posts)} posts of {options.posts.name}, {torch.get_num_threads()} threads\n")
+    print(f"{len(training)} posts of {options.posts.name}, {torch.get_num_threads()} threads\n")
     show(
         ["", "seconds", "GFLOP/s", "matrix product = 1"],
         [[n, f"{median(times[n]):.2f}", f"{rates[n] / 1e9:.1f}", f"{rates[n] / rates[product]:.2f}"] for n in ways],

@@ -63,14 +63,16 @@ class Collate:
     def __call__(self, examples: Sequence[Example]) -> tuple[dict[str, Tensor], Tensor, Tensor]:
         """Token ids and masks, pixels uint8 [B, H, W, 3], labels [B]."""
         texts, pixels, labels = zip(*examples, strict=True)
-        tokens = self.text.pad(self.text.encode(texts))
+        tokens = self.text.collate(self.text.encode(texts))
         text = {name: torch.from_numpy(values) for name, values in tokens.items()}
         return text, torch.from_numpy(np.stack(pixels)), torch.tensor(labels)
 
 
 def logits(model: JointModel, text: dict[str, Tensor], pixels: Tensor) -> Tensor:
     """Return the logits of posts that have both modalities."""
-    return model(Inputs(torch.ones(len(pixels), 2, dtype=torch.bool), text, pixels)).logits
+    return model(
+        Inputs(torch.ones(len(pixels), 2, dtype=torch.bool), {"text": text, "image": {"pixels": pixels}})
+    ).logits
 
 
 def validate(model: JointModel, batches: DataLoader) -> dict[str, float]:
@@ -97,7 +99,7 @@ def main(options: Namespace) -> None:
     began = time.perf_counter()
     text_encoder, text, _ = load_text_encoder("minilm-l6")
     image_encoder, image, _ = load_image_encoder("efficientnet-lite0")
-    model = make_model(text_encoder, image_encoder, options.fusion, len(classes))
+    model = make_model({"text": text_encoder, "image": image_encoder}, options.fusion, len(classes))
     collate = Collate(replace(text, fixed_length=options.padding == "max-length"))
 
     def loader(part: Posts, training: bool) -> DataLoader:
