@@ -92,8 +92,8 @@ def pattern(line: str) -> str:
 
 @pytest.fixture
 def page_folder(tmp_path, monkeypatch, tiny_text, tiny_image, cells_here) -> Iterator[Path]:
-    import jointune.classifier as home
     from jointune.demo import POSTS
+    from jointune.encoders import loading as home  # no setting gives another encoder than the one that a page names
     from jointune.encoders import packaged
 
     shutil.copytree(POSTS.parent, tmp_path, dirs_exist_ok=True)
