@@ -363,7 +363,7 @@ def raw(content):
         raw((70).to_bytes(8, "little") + b'{"head.weight":{"dtype":"F32","shape":[2,8],"data_offsets":[0,9999]}}   '),
         fill("head.weight", np.nan),
         fill("head.weight", np.inf),
-        fill("text_encoder.model.embeddings.word_embeddings.weight", np.nan),
+        fill("encoders.text.model.embeddings.word_embeddings.weight", np.nan),
         fill("temperature", 0),
         fill("temperature", np.nan),
         fill("temperature", -1),
