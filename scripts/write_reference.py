@@ -36,8 +36,8 @@ def command_line() -> str:
         "| exit code | means |",
         "| ---: | --- |",
         "| 0 | done |",
-        "| 1 | `check` found something to mend |",
-        "| 2 | an error, told in one message: what happened, where, and the remedy |",
+        "| 1 | `check` found problems, or a cell of `compare` crashed |",
+        "| 2 | an error; one message tells what happened, where, and the remedy |",
         "| 130 | stopped by Ctrl-C, or by a signal after the state of a training was saved |",
         "| 129, 143 | stopped by SIGHUP, as when a terminal is closed, or by SIGTERM |",
     ]

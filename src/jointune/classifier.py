@@ -129,6 +129,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         self.notes_: list[str] = []
         self._note(*notes_on_division(data))
 
+        own = accelerator is None
         accelerator = accelerator or self._accelerator()
         self.is_main_process_ = accelerator.is_main_process
         shown = config.progress and accelerator.is_main_process
@@ -139,7 +140,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             self._note(*prepared.notes)
             state = checkpoints_of(Path(checkpoint), prepared, self.get_params(), accelerator) if checkpoint else None
             trained = train(prepared, config, accelerator, state, resume, shown, began)
-        if config.track:
+        if own and config.track:
             accelerator.end_training()
         return self._adopt(prepared, trained)
 
@@ -189,7 +190,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         problems: list[Problem] | None = None,
         name: str = "posts",
     ) -> Iterator[Scored]:
-        """Score any number of posts in bounded memory; see ``jointune.inference.predictor.score_posts``."""
+        """Score any number of posts in bounded memory; see ``Predictor.stream``."""
         return self.predictor().stream(posts, on_bad_image, problems, name, self.batch_size, self.progress)
 
     def predictor(self) -> Predictor:

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class WeightAverage:
@@ -27,7 +28,7 @@ class WeightAverage:
         """Take in the weights after ``step`` steps, counted from 1."""
         decay = min(self._decay, (1 + step) / (10 + step))
         with torch.no_grad():
-            torch._foreach_lerp_(self.averages, [weight.detach() for weight in self._weights], 1 - decay)
+            get_ema_multi_avg_fn(decay)(self.averages, [weight.detach() for weight in self._weights], step)
 
     def load(self, averages: list[Tensor]) -> None:
         """Go on from what ``averages`` was."""
