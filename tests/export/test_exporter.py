@@ -81,9 +81,8 @@ class EveryFusion(torch.nn.Module):
 ALONE = "single-stream"  # it is no module after the encoders, but changes one
 
 
-@pytest.mark.parametrize("fusion", [EveryFusion, ALONE])
-def test_every_fusion_and_ones_own(tiny_settings, posts_csv, posts, tmp_path, fusion):
-    classifier = fitted(tiny_settings, posts_csv, fusion=fusion)
+def test_pictures_as_tokens_of_the_text_encoder(tiny_settings, posts_csv, posts, tmp_path):
+    classifier = fitted(tiny_settings, posts_csv, fusion=ALONE)
     write_graph(classifier.model_, classifier.predictor().preprocessors, tmp_path / "model.onnx")
     assert_same(classifier, tmp_path, posts)
 
@@ -91,7 +90,7 @@ def test_every_fusion_and_ones_own(tiny_settings, posts_csv, posts, tmp_path, fu
 # Positions from the tokens, attention within windows, positions added to attention, texts of one length;
 # windows of pixels, convolutions of two kinds, and a transformer. Other tests have BERT and ViT.
 FAMILIES = [
-    ("roberta", "swin", "cross-attention"),
+    ("roberta", "swin", EveryFusion),
     ("modernbert", "convnext", "mual"),
     ("t5", "resnet", "cross-attention"),
     ("siglip", "siglip", "mual"),
@@ -99,7 +98,7 @@ FAMILIES = [
 
 
 @pytest.mark.parametrize(("words", "eyes", "fusion"), FAMILIES)
-def test_encoders_of_several_families(tiny_settings, posts_csv, posts, tmp_path, words, eyes, fusion):
+def test_every_fusion_and_encoders_of_several_families(tiny_settings, posts_csv, posts, tmp_path, words, eyes, fusion):
     make_tokenizer_folder(tmp_path / "words")
     text = save(TEXT_MODELS[words](), tmp_path / "words")
     make, processor = IMAGE_MODELS[eyes]
