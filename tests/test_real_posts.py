@@ -1,6 +1,7 @@
 """The real encoders on real posts, where these are at hand."""
 
 import csv
+import sys
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from conftest import MVSA, needs_mvsa, write_rows
 from jointune import JointClassifier, read_posts
 from jointune.encoders import packaged
+from jointune.errors import EncoderError
 from jointune.export.exporter import export
 
 pytestmark = [pytest.mark.slow, needs_mvsa]
@@ -36,7 +38,10 @@ def test_training_on_real_posts_beats_the_label_counts_and_its_result_is_saved_a
     assert [entry["step"] for entry in classifier.log_] == [0, 4, 8]
     classifier.save(tmp_path / "bundle")
     # Neither a network nor the encoders' packages are needed from here on.
-    monkeypatch.setattr(packaged.BuiltIn, "locate", lambda self: pytest.fail("the encoder's package was looked for"))
+    for package in (packaged.MINILM_L6, packaged.EFFICIENTNET_LITE0):
+        monkeypatch.setitem(sys.modules, package.module, None)
+        with pytest.raises(EncoderError, match="is not installed"):
+            package.locate()
     loaded = JointClassifier.load(tmp_path / "bundle")
     np.testing.assert_array_equal(loaded.predict_proba(held[:16]), classifier.predict_proba(held[:16]))
 
