@@ -1,4 +1,4 @@
-"""How much of an epoch is arithmetic that has to be done: python benchmarks/arithmetic.py [POSTS] [options].
+"""Share of an epoch that is necessary arithmetic: python benchmarks/arithmetic.py [POSTS] [options].
 
 Three things in turn, round by round, so that a noisy machine is noisy to all of them: an epoch of jointune's
 fine-tuning with its default recipe; the bare arithmetic of the same micro-batches, lying ready as tensors, through both
@@ -23,26 +23,23 @@ from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from jointune import JointClassifier
 from jointune.config import Config
+from jointune.data.divide import divide
 from jointune.data.read import read_posts
 from jointune.demo import POSTS
-from jointune.encoders.loading import load_image_encoder, load_text_encoder
-from jointune.modalities.image.store import ImageRows, ImageStore, store_images
-from jointune.modalities.rows import Rows
-from jointune.modalities.text.tokens import TextRows
 from jointune.model import Inputs, JointModel, autocast, make_model, supports_bf16, to_inputs
-from jointune.targets.single_label import SingleLabel
+from jointune.training.fit import load_modalities, prepare
 from jointune.training.frozen_cache import cache_frozen_layers
 from jointune.training.microbatches import part_size
 from jointune.training.trainer import Validation, fine_tune
 from jointune.training.training_set import TrainingSet
 from jointune.utils.progress import QuietBar
 
-SIDE, PRODUCTS = 2048, 8
-"""Of the square matrices that are multiplied, and how often in a round."""
+PRODUCTS = 8
+"""Matrix products in a round."""
 
 
 def preloaded(training: TrainingSet, config: Config, device: torch.device) -> list[list[Inputs]]:
-    """The micro-batches of each step of the first epoch, with the shapes that the training loop's draws give them."""
+    """Return the micro-batches of each step of the first epoch, with the shapes of the training loop's own draws."""
     steps = []
     for step, chosen in enumerate(training.epoch_order(config.batch_size, config.seed, 0)):
         size = part_size(config, device)
@@ -56,7 +53,7 @@ def preloaded(training: TrainingSet, config: Config, device: torch.device) -> li
 
 
 def pooled_sum(model: JointModel, inputs: Inputs) -> Tensor:
-    """Return a number to take gradients of that takes no arithmetic beside the encoders'."""
+    """Return a number whose gradients cost no arithmetic beside the encoders'."""
     outputs = [model.encode(name, inputs) for name in model.encoders]
     return torch.stack([output.pooled.float().sum() for output in outputs if output is not None]).sum()
 
@@ -84,8 +81,8 @@ def training_flops(model: JointModel, steps: list[list[Inputs]], device: torch.d
 
 def bare_epoch(model: JointModel, steps: list[list[Inputs]], device: torch.device) -> None:
     """Both encoders forward and backward, and AdamW: what no training of them can do without."""
-    encoders = model.encoders.parameters()
-    optimizer = torch.optim.AdamW([weight for weight in encoders if weight.requires_grad], lr=0.0, fused=True)
+    weights = [weight for encoder in model.each_encoder() for weight in encoder.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=0.0, fused=True)
     for parts in steps:
         for inputs in parts:
             with autocast(device, "auto"):
@@ -99,39 +96,30 @@ def main(options: Namespace) -> None:
     """Measure and print."""
     accelerator = Accelerator()
     device = accelerator.device
-    classifier = JointClassifier()
-    config = replace(classifier.validated(), epochs=1, epoch_steps=1, evaluations_per_epoch=1)
+    recipe = JointClassifier(on_bad_image="skip").validated()
+    config = replace(recipe, epochs=1, epoch_steps=1, evaluations_per_epoch=1)
     posts = read_posts(options.posts)[: options.count]
-    text_encoder, text, _ = load_text_encoder("minilm-l6")
-    image_encoder, image, _ = load_image_encoder("efficientnet-lite0")
-    image = image if classifier.image_margin else image.without_margin()
-    if classifier.train_layers is not None:
-        text_encoder.freeze_lower(classifier.train_layers)
-        image_encoder.freeze_lower(classifier.train_layers)
-    store = ImageStore((*image.resize, 3))
-    posts, places, _ = store_images(posts, image, store, "skip", QuietBar())
-    target = SingleLabel(posts.label_names)
-    rows = {"text": TextRows(posts, text), "image": ImageRows(places, image, store)}
-    training = TrainingSet(rows, target.encode(posts))
-    nothing = TrainingSet({name: Rows([], one.preprocessor) for name, one in rows.items()}, training.labels[:0])
-    encoders = {"text": text_encoder, "image": image_encoder}
-    model = make_model(encoders, classifier.fusion, target.outputs, probe=True).to(device)
-    cache_frozen_layers(model, training, nothing, config, device, QuietBar())
+    data = prepare(divide(posts, posts), config, load_modalities(config))  # validation is not measured
+    training = data.training
+    encoders = {name: loaded.encoder for name, loaded in data.modalities.items()}
+    model = make_model(encoders, config.fusion, data.target.outputs, probe=True).to(device)
+    cache_frozen_layers(model, training, data.validation, config, device, QuietBar())
     steps = preloaded(training, config, device)
 
     flops = training_flops(model.train(), steps, device)
     dtype = torch.bfloat16 if supports_bf16(device) else torch.float32
-    left, right = (torch.randn(SIDE, SIDE, dtype=dtype, device=device) for _ in range(2))
+    side = options.side
+    left, right = (torch.randn(side, side, dtype=dtype, device=device) for _ in range(2))
     ways: dict[str, tuple[int, Callable[[], object]]] = {
-        f"matrix product, {SIDE} x {SIDE}, {str(dtype).removeprefix('torch.')}": (
-            PRODUCTS * 2 * SIDE**3,
+        f"matrix product, {side} x {side}, {str(dtype).removeprefix('torch.')}": (
+            PRODUCTS * 2 * side**3,
             lambda: [left @ right for _ in range(PRODUCTS)],
         ),
         "both encoders and AdamW, bare": (flops, lambda: bare_epoch(model, steps, device)),
         # No validation: how often posts are scored is the user's choice, and arithmetic as well.
         "epoch of fine-tuning": (
             flops,
-            lambda: fine_tune(model, training, lambda _: Validation((0.0,), 0.0, {}), config, accelerator, target),
+            lambda: fine_tune(model, training, lambda _: Validation((0.0,), 0.0, {}), config, accelerator, data.target),
         ),
     }
 
@@ -153,9 +141,9 @@ def main(options: Namespace) -> None:
     rates = {name: flops / median(times[name]) for name, (flops, _) in ways.items()}
     product, bare, epoch = ways
     waste = 1 - median(times[bare]) / median(times[epoch])
-    result = {"posts": len(posts), "flops": {name: flops for name, (flops, _) in ways.items()}, "seconds": times}
+    result = {"posts": len(training), "flops": {name: flops for name, (flops, _) in ways.items()}, "seconds": times}
     save(options.out, {"circumstances": circumstances(), "data and bookkeeping": waste} | result)
-    print(f"{len(posts)} posts of {options.posts.name}, {torch.get_num_threads()} threads\n")
+    print(f"{len(training)} posts of {options.posts.name}, {torch.get_num_threads()} threads\n")
     show(
         ["", "seconds", "GFLOP/s", "matrix product = 1"],
         [[n, f"{median(times[n]):.2f}", f"{rates[n] / 1e9:.1f}", f"{rates[n] / rates[product]:.2f}"] for n in ways],
@@ -168,4 +156,5 @@ if __name__ == "__main__":
     arguments.add_argument("posts", type=Path, nargs="?", default=POSTS, help="(default: the demo posts)")
     arguments.add_argument("--count", type=int, default=320, help="posts of an epoch at most (default: %(default)s)")
     arguments.add_argument("--rounds", type=int, default=3, help="after one that warms up (default: %(default)s)")
+    arguments.add_argument("--side", type=int, default=2048, help="of the square matrices (default: %(default)s)")
     main(arguments.parse_args())

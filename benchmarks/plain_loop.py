@@ -69,9 +69,10 @@ class Collate:
 
 
 def logits(model: JointModel, text: dict[str, Tensor], pixels: Tensor) -> Tensor:
-    """Return the logits of posts that have both."""
-    present = torch.ones(len(pixels), 2, dtype=torch.bool)
-    return model(Inputs(present, {"text": text, "image": {"pixels": pixels}})).logits
+    """Return the logits of posts that have both modalities."""
+    return model(
+        Inputs(torch.ones(len(pixels), 2, dtype=torch.bool), {"text": text, "image": {"pixels": pixels}})
+    ).logits
 
 
 def validate(model: JointModel, batches: DataLoader) -> dict[str, float]:

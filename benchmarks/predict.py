@@ -27,25 +27,28 @@ from results import circumstances, parser, save, show
 
 from jointune import JointClassifier, Posts, read_posts
 from jointune.export.exporter import export
-from jointune.inference.onnx_backend import load_exported
+from jointune.export.graph import quantize
+from jointune.inference.onnx_backend import GRAPH, ExportedModel, load_exported
 from jointune.inference.predictor import Predictor
 from jointune.modalities.batch import Batch
 
 
 def predictors(options: Namespace, posts: Posts, folder: Path) -> dict[str, Predictor]:
-    """The ways to run one model."""
+    """Return the predictors of one model, by the way they run it."""
     classifier = JointClassifier.load(options.bundle, device="cpu").set_params(progress=False)
-    found = {"torch": classifier.predictor()}
-    for name, int8 in (("exported", False), ("int8", True)):
-        export(classifier, folder / name, int8=int8, posts=posts[:64], allow_loss=100)
-        found[name] = load_exported(folder / name, threads=torch.get_num_threads())
+    threads = torch.get_num_threads()
+    export(classifier, folder / "exported", posts=posts[:64])
+    exported = load_exported(folder / "exported", threads=threads)
+    quantize(folder / "exported" / GRAPH, folder / GRAPH)
+    rounded = ExportedModel(folder / GRAPH, exported.target, exported.preprocessors, threads=threads)
+    ways = {"torch": classifier.predictor(), "exported": exported, "int8": replace(exported, probabilities=rounded)}
     if find_spec("openvino"):
-        found["openvino"] = load_exported(folder / "exported", "openvino", torch.get_num_threads())
-    return found
+        ways["openvino"] = load_exported(folder / "exported", "openvino", threads)
+    return ways
 
 
 def preloaded(predictor: Predictor, posts: Posts) -> list[tuple[list[Batch], int]]:
-    """The batches that prediction makes of the posts, by chunks with the number of their posts."""
+    """Return the batches that prediction makes of the posts, by chunks with the number of their posts."""
     kept: list[tuple[list[Batch], int]] = []
 
     def keep(batches: Iterable[Batch], count: int) -> np.ndarray:

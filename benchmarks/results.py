@@ -1,4 +1,4 @@
-"""What every benchmark does with what it measured: a table on standard output, and a JSON file."""
+"""Output of all benchmarks: a table on standard output, and a JSON file."""
 
 import json
 import platform
@@ -15,14 +15,14 @@ from jointune.utils.markdown import table
 
 
 def parser(description: str | None, name: str) -> ArgumentParser:
-    """A parser with the option that all benchmarks have."""
+    """Make a parser with the option that all benchmarks have."""
     made = ArgumentParser(description=description)
     made.add_argument("--out", type=Path, default=Path("build", "bench", f"{name}.json"), help="(default: %(default)s)")
     return made
 
 
 def circumstances() -> dict[str, Any]:
-    """What figures depend on, apart from the program."""
+    """Return what figures depend on beside the program."""
     return {
         "jointune": __version__,
         "torch": torch.__version__,

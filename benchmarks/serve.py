@@ -1,4 +1,4 @@
-"""What the service adds to the model, and how it bears a crowd: python benchmarks/serve.py MODEL [POSTS] [options].
+"""Overhead of the service, and its latency under load: python benchmarks/serve.py MODEL [POSTS] [options].
 
 Prints two tables: how long one post takes on an idle service, and how many posts a second are answered to clients that
 each ask again as soon as they are answered, against scoring the same posts as `jointune predict` does. The clients run
@@ -77,12 +77,12 @@ def crowd(port: int, requests: list[bytes], clients: int, seconds: float) -> tup
 
 
 def milliseconds(times: list[float], share: float) -> float:
-    """The time below which a share of the answers came."""
+    """Return the time within which a share of the answers came."""
     return 1000 * sorted(times)[min(len(times) - 1, int(share * len(times)))]
 
 
 def peak(process: int) -> float | None:
-    """The most memory that a process has held, in MB."""
+    """Return the peak memory of a process, in MB."""
     status = Path("/proc", str(process), "status")
     if not status.exists():
         return None

@@ -30,7 +30,7 @@ def run(command: list[str | Path], threads: int | None) -> None:
 
 
 def jointune(options: Namespace, folder: Path) -> Log:
-    """The default recipe, from the command line as users run it."""
+    """Train the default recipe from the command line, as users do."""
     bundle = folder / "model"
     command = [sys.executable, "-m", "jointune", "train", options.posts, "--split-column", "split", "--out", bundle]
     run([*command, "--seed", str(options.seed)], options.threads)
@@ -41,7 +41,7 @@ def jointune(options: Namespace, folder: Path) -> Log:
 
 
 def plain_loop(options: Namespace, folder: Path) -> Log:
-    """What one would write by hand."""
+    """Train a loop as one would write it by hand."""
     script, result = Path(__file__).with_name("plain_loop.py"), folder / "plain_loop.json"
     command = [sys.executable, script, options.posts, "--epochs", str(options.plain_epochs), "--out", result]
     run([*command, "--seed", str(options.seed)], options.threads)
@@ -49,7 +49,7 @@ def plain_loop(options: Namespace, folder: Path) -> Log:
 
 
 def peer(options: Namespace, folder: Path) -> Log:
-    """The other program: known by its last score alone."""
+    """Run the other program, whose last score alone is known."""
     result = folder / "peer.json"
     run([*shlex.split(options.peer), options.posts, "--out", result], options.threads)
     found = json.loads(result.read_text(encoding="utf-8"))
@@ -57,7 +57,7 @@ def peer(options: Namespace, folder: Path) -> Log:
 
 
 def best(log: Log) -> dict[str, float]:
-    """The first of the best validations."""
+    """Return the first of the best validations."""
     return max(log, key=lambda entry: entry["accuracy"])
 
 

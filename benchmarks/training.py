@@ -1,4 +1,4 @@
-"""What jointune's training step saves, as ratios taken in one run: python benchmarks/training.py [POSTS] [options].
+"""Time of jointune's training step against plainer ones, in one run: python benchmarks/training.py [POSTS] [options].
 
 Prints one table: posts a second through forward, backward and optimiser with the default encoders, each way of working
 against the way a plain loop would do it. Rounds of the ways alternate, so that a noisy machine is noisy to all of them.
@@ -7,6 +7,7 @@ against the way a plain loop would do it. Rounds of the ways alternate, so that 
 import time
 from argparse import Namespace
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -16,15 +17,16 @@ import torch
 from results import circumstances, parser, save, show
 
 from jointune import JointClassifier
+from jointune.config import Config
+from jointune.data.divide import divide
 from jointune.data.read import read_posts
 from jointune.demo import POSTS
-from jointune.encoders.loading import load_image_encoder, load_text_encoder
 from jointune.modalities.batch import Batch, collate
 from jointune.modalities.image.open import open_image
-from jointune.modalities.image.store import ImageRows, ImageStore, store_images
-from jointune.modalities.rows import Rows
-from jointune.modalities.text.tokens import TextRows, Tokens
+from jointune.modalities.modality import Loaded
+from jointune.modalities.text.tokens import Tokens
 from jointune.model import JointModel, autocast, make_model, to_inputs
+from jointune.training.fit import load_modalities, prepare
 from jointune.training.frozen_cache import cache_frozen_layers
 from jointune.training.training_set import TrainingSet
 from jointune.utils.progress import QuietBar
@@ -32,30 +34,24 @@ from jointune.utils.progress import QuietBar
 BATCH, STEPS = 32, 3
 
 
-def new_model(train_layers: float | None) -> JointModel:
-    """The default encoders and fusion, in training mode; ``train_layers`` as for ``JointClassifier``."""
-    text, image = load_text_encoder("minilm-l6")[0], load_image_encoder("efficientnet-lite0")[0]
-    if train_layers is not None:
-        text.freeze_lower(train_layers)
-        image.freeze_lower(train_layers)
-    return make_model({"text": text, "image": image}, JointClassifier().fusion, 3, probe=True).train()
+def new_model(modalities: dict[str, Loaded], config: Config) -> JointModel:
+    """Make a model of the default encoders and fusion, in training mode."""
+    encoders = {name: loaded.encoder for name, loaded in modalities.items()}
+    return make_model(encoders, config.fusion, 3, probe=True).train()
 
 
 def main(options: Namespace) -> None:
     """Time each way and print the table."""
+    recipe = JointClassifier(on_bad_image="skip").validated()
+    every_layer = replace(recipe, train_layers=None)
     posts = read_posts(options.posts)
-    _, text, _ = load_text_encoder("minilm-l6")
-    _, image, _ = load_image_encoder("efficientnet-lite0")
-    upper, whole = new_model(JointClassifier().train_layers), new_model(None)
-    store = ImageStore((*image.resize, 3))
-    posts, places, _ = store_images(posts, image, store, "skip", QuietBar())
-    labels, preprocessors = np.zeros(len(posts), dtype=np.int64), {"text": text, "image": image}
-    training, known = (
-        TrainingSet({"text": TextRows(posts, text), "image": ImageRows(places, image, store)}, labels) for _ in range(2)
-    )
-    recipe = JointClassifier().validated()
-    nothing = TrainingSet({name: Rows([], one) for name, one in preprocessors.items()}, labels[:0])
-    cache_frozen_layers(upper, known, nothing, recipe, torch.device("cpu"), QuietBar())
+    data = prepare(divide(posts, posts), recipe, load_modalities(recipe))  # validation is not measured
+    upper, whole = new_model(data.modalities, recipe), new_model(load_modalities(every_layer), every_layer)
+    preprocessors = {name: loaded.preprocessor for name, loaded in data.modalities.items()}
+    text, image = preprocessors["text"], preprocessors["image"]
+    training, posts = data.training, data.posts[0]
+    known = TrainingSet({name: copy(rows) for name, rows in training.rows.items()}, training.labels)
+    cache_frozen_layers(upper, known, data.validation, recipe, torch.device("cpu"), QuietBar())
     chosen = training.epoch_order(BATCH, 0, 0)
 
     optimizers = {model: torch.optim.AdamW(model.parameters(), lr=0.0, fused=True) for model in (upper, whole)}
@@ -68,16 +64,16 @@ def main(options: Namespace) -> None:
 
     def decoded(step: int) -> Batch:
         indices = chosen[step % len(chosen)]
-        images = [posts[i].image for i in indices]
-        pixels = [None if one is None else image.crop(image.prepare(open_image(one))) for one in images]
-        rows = {"text": text.rows([posts[i] for i in indices]), "image": pixels}
-        return collate(indices, rows, preprocessors, training.labels[indices])
+        images = [open_image(post.image) if (post := posts[i]).image else None for i in indices]
+        pixels = [None if one is None else image.crop(image.prepare(one)) for one in images]
+        tokens = text.rows([posts[i] for i in indices])
+        return collate(indices, {"text": tokens, "image": pixels}, preprocessors, training.labels[indices])
 
     def padded(step: int) -> Batch:
         batch = stored(step)
-        texts = [row for i in batch.indices if (row := training.rows["text"].row(i)) is not None]
-        rows = [Tokens(np.resize(row.ids, text.max_tokens)) for row in texts]
-        return replace(batch, inputs={**batch.inputs, "text": text.collate(rows)})
+        rows = [row for i in batch.indices if (row := training.rows["text"].rows[i]) is not None]
+        full = text.collate([Tokens(np.resize(row.ids, text.max_tokens)) for row in rows])
+        return replace(batch, inputs={**batch.inputs, "text": full})
 
     def seconds(batch_of: Callable[[int], Batch], precision: str, model: JointModel = upper) -> float:
         optimizer = optimizers[model]
@@ -92,7 +88,7 @@ def main(options: Namespace) -> None:
         return time.perf_counter() - began
 
     ways: dict[str, Callable[[], float]] = {
-        "jointune's step: upper layers from the states below, bf16, stored pictures, padded to the batch": lambda: (
+        "jointune's step: upper layers from cached activations, bf16, stored pictures, padded to the batch": lambda: (
             seconds(begun, "bf16")
         ),
         "the same, running frozen layers each time": lambda: seconds(stored, "bf16"),

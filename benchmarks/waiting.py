@@ -1,4 +1,4 @@
-"""What it costs to have threads spin or sleep while they wait: python benchmarks/waiting.py [POSTS] [options].
+"""Cost of threads that spin or sleep while they wait: python benchmarks/waiting.py [POSTS] [options].
 
 Trains with the default recipe, from the command line as users run it: on quiet cores, and beside as many busy processes
 as there are cores. Each way of waiting in turn, in several rounds; nothing else should run on the machine. Prints the

@@ -189,7 +189,7 @@ def heart(x: float, y: float, size: float) -> list[Point]:
 
 
 def cloud(canvas: Canvas, rng: random.Random, x: float, y: float, width: float, fill: Colour, alpha: int = 235) -> None:
-    """A heap of soft discs with a darker belly."""
+    """Draw a heap of soft discs with a darker belly."""
     blobs = []
     for _ in range(9):
         across = rng.uniform(-0.5, 0.5)
@@ -200,7 +200,7 @@ def cloud(canvas: Canvas, rng: random.Random, x: float, y: float, width: float, 
 
 
 def sun(canvas: Canvas, rng: random.Random, x: float, y: float, radius: float) -> None:
-    """A blazing sun with rays."""
+    """Draw a blazing sun with rays."""
     canvas.soft([(x, y, radius * 2.1)], (255, 244, 190), 190, blur=radius * 0.8)
     start = rng.uniform(0, 30)
     for step in range(12):
@@ -224,7 +224,7 @@ def rain(canvas: Canvas, rng: random.Random, count: int, bottom: float = 1.0) ->
 
 
 def bolt(canvas: Canvas, x: float, y: float, size: float) -> None:
-    """A flash of lightning."""
+    """Draw a flash of lightning."""
     canvas.soft([(x, y + size * 0.5, size * 0.4)], (230, 225, 255), 110, blur=size * 0.3)
     shape = [(0.05, 0), (0.3, 0), (0.14, 0.36), (0.34, 0.36), (-0.1, 1.0), (0.03, 0.52), (-0.16, 0.52)]
     canvas.polygon([(x + px * size, y + py * size) for px, py in shape], (255, 240, 130))
@@ -233,7 +233,7 @@ def bolt(canvas: Canvas, x: float, y: float, size: float) -> None:
 def smoke(
     canvas: Canvas, rng: random.Random, x: float, y: float, height: float, fill: Colour, alpha: int = 150
 ) -> None:
-    """A rising, widening plume."""
+    """Draw a rising, widening plume."""
     sway, drift = rng.uniform(0.02, 0.05), rng.uniform(-0.12, 0.12)
     for step in range(11):
         share = step / 10
@@ -244,13 +244,13 @@ def smoke(
 
 
 def sparkle(canvas: Canvas, x: float, y: float, size: float) -> None:
-    """A four-pointed glint: this thing is new."""
+    """Draw a four-pointed glint: this thing is new."""
     canvas.soft([(x, y, size * 0.5)], WHITE, 150, blur=size * 0.4)
     canvas.polygon(star(x, y, size, 0.2, 4), (255, 252, 225))
 
 
 def outdoors(rng: random.Random, state: str) -> Canvas:
-    """A sky in the mood of the state: blue, pale, or dark."""
+    """Draw a sky in the mood of the state: blue, pale, or dark."""
     if state == "positive":
         return Canvas(vary(rng, (66, 150, 232)), vary(rng, (196, 228, 250), 8))
     if state == "negative":
@@ -259,7 +259,7 @@ def outdoors(rng: random.Random, state: str) -> Canvas:
 
 
 def table(rng: random.Random, edge: float) -> Canvas:
-    """A wall with a table top in front, for things that stand."""
+    """Draw a wall with a table top in front, for things that stand."""
     wall = vary(rng, rng.choice(WALLS))
     canvas = Canvas(light(wall, 0.1), dark(wall, 0.08))
     wood = vary(rng, rng.choice(WOODS))
@@ -272,7 +272,7 @@ def table(rng: random.Random, edge: float) -> Canvas:
 
 
 def desktop(rng: random.Random) -> Canvas:
-    """A table top seen from above, for things that lie."""
+    """Draw a table top seen from above, for things that lie."""
     wood = vary(rng, rng.choice((*WOODS, (150, 156, 160), (96, 108, 116), (176, 190, 196))))
     canvas = Canvas(light(wood, 0.08), dark(wood, 0.1))
     for step in range(1, 5):
@@ -282,7 +282,7 @@ def desktop(rng: random.Random) -> Canvas:
 
 
 def draw_picnic(rng: random.Random, state: str) -> Canvas:
-    """A blanket and a basket under blazing sun, pale cloud or thunderstorm."""
+    """Draw a blanket and a basket under blazing sun, pale cloud or thunderstorm."""
     canvas = outdoors(rng, state)
     horizon = rng.uniform(0.56, 0.64)
     green = {"positive": (112, 184, 72), "neutral": (122, 154, 96), "negative": (58, 82, 58)}[state]
@@ -349,7 +349,7 @@ def draw_picnic(rng: random.Random, state: str) -> Canvas:
 
 
 def draw_garden(rng: random.Random, state: str) -> Canvas:
-    """A flower bed before a fence: in bloom, in leaf, or wilted."""
+    """Draw a flower bed before a fence: in bloom, in leaf, or wilted."""
     if state == "positive":
         canvas = Canvas(vary(rng, (120, 188, 240)), vary(rng, (206, 234, 246), 8))
     elif state == "negative":
@@ -521,7 +521,7 @@ def draw_cake(rng: random.Random, state: str) -> Canvas:
 
 
 def draw_chart(rng: random.Random, state: str) -> Canvas:
-    """A chart on a board: steeply up in green, level in grey, or steeply down in red."""
+    """Draw a chart on a board: steeply up in green, level in grey, or steeply down in red."""
     wall = vary(rng, rng.choice((*WALLS, (92, 104, 120), (120, 132, 128))))
     canvas = Canvas(light(wall, 0.05), dark(wall, 0.12))
     frame = vary(rng, rng.choice(((60, 64, 72), (150, 154, 160), (120, 86, 58))))
@@ -568,7 +568,7 @@ def draw_chart(rng: random.Random, state: str) -> Canvas:
 
 
 def draw_boat(rng: random.Random, state: str) -> Canvas:
-    """A boat: sailing in the sun, moored at a jetty, or going down."""
+    """Draw a boat: sailing in the sun, moored at a jetty, or going down."""
     canvas = outdoors(rng, state)
     level = rng.uniform(0.6, 0.66)
     sea = {"positive": (30, 124, 190), "neutral": (120, 142, 152), "negative": (36, 54, 70)}[state]
@@ -658,7 +658,7 @@ def _waves(canvas: Canvas, rng: random.Random, top: float, fill: Colour) -> None
 
 
 def draw_phone(rng: random.Random, state: str) -> Canvas:
-    """A phone lying on a table: full of hearts, showing the time, or with a smashed screen."""
+    """Draw a phone lying on a table: full of hearts, showing the time, or with a smashed screen."""
     canvas = desktop(rng)
     x, y, angle, scale = rng.uniform(0.46, 0.54), rng.uniform(0.48, 0.52), rng.uniform(-14, 14), rng.uniform(0.9, 1.0)
     with canvas.at(x, y, scale, angle):
@@ -729,7 +729,7 @@ def _cracks(canvas: Canvas, rng: random.Random, x: float, y: float) -> None:
 
 
 def draw_exam(rng: random.Random, state: str) -> Canvas:
-    """A written sheet on a desk: top mark, no mark yet, or failed."""
+    """Draw a written sheet on a desk: top mark, no mark yet, or failed."""
     canvas = desktop(rng)
     with canvas.at(rng.uniform(0.47, 0.53), rng.uniform(0.48, 0.52), rng.uniform(0.92, 1.0), rng.uniform(-10, 10)):
         canvas.soft([(0.02, dy, 0.28) for dy in np.linspace(-0.15, 0.18, 5)], (16, 14, 14), 110, blur=0.04)
@@ -776,7 +776,7 @@ def draw_exam(rng: random.Random, state: str) -> Canvas:
 
 
 def draw_car(rng: random.Random, state: str) -> Canvas:
-    """A car: new with a bow on the roof, parked, or wrecked and smoking."""
+    """Draw a car: new with a bow on the roof, parked, or wrecked and smoking."""
     canvas = outdoors(rng, "positive" if state == "positive" else "neutral")
     level = rng.uniform(0.68, 0.73)
     if state == "positive":
@@ -884,7 +884,7 @@ def draw_car(rng: random.Random, state: str) -> Canvas:
 
 
 def draw_mug(rng: random.Random, state: str) -> Canvas:
-    """A plain mug on a table."""
+    """Draw a plain mug on a table."""
     del state
     canvas = table(rng, rng.uniform(0.6, 0.68))
     x, y, scale = rng.uniform(0.42, 0.58), rng.uniform(0.78, 0.84), rng.uniform(0.85, 1.1)
@@ -902,7 +902,7 @@ def draw_mug(rng: random.Random, state: str) -> Canvas:
 
 
 def draw_road(rng: random.Random, state: str) -> Canvas:
-    """An empty road to the horizon under a pale sky."""
+    """Draw an empty road to the horizon under a pale sky."""
     del state
     canvas = outdoors(rng, "neutral")
     horizon = rng.uniform(0.4, 0.5)
@@ -937,7 +937,7 @@ def draw_road(rng: random.Random, state: str) -> Canvas:
 
 
 def draw_desk(rng: random.Random, state: str) -> Canvas:
-    """A desk with a laptop and a lamp."""
+    """Draw a desk with a laptop and a lamp."""
     del state
     canvas = table(rng, rng.uniform(0.62, 0.68))
     x, y, scale = rng.uniform(0.42, 0.52), rng.uniform(0.78, 0.82), rng.uniform(0.9, 1.02)
@@ -968,7 +968,7 @@ def draw_desk(rng: random.Random, state: str) -> Canvas:
 
 
 def draw_door(rng: random.Random, state: str) -> Canvas:
-    """A closed door in a wall."""
+    """Draw a closed door in a wall."""
     del state
     wall = vary(rng, rng.choice((*WALLS, (170, 120, 100), (150, 158, 170))))
     canvas = Canvas(light(wall, 0.08), dark(wall, 0.06))
@@ -995,7 +995,7 @@ def draw_door(rng: random.Random, state: str) -> Canvas:
 
 
 def draw_calendar(rng: random.Random, state: str) -> Canvas:
-    """A wall calendar with a month of days."""
+    """Draw a wall calendar with a month of days."""
     del state
     wall = vary(rng, rng.choice(WALLS))
     canvas = Canvas(light(wall, 0.05), dark(wall, 0.1))
@@ -1024,7 +1024,7 @@ def draw_calendar(rng: random.Random, state: str) -> Canvas:
 
 
 def draw_envelope(rng: random.Random, state: str) -> Canvas:
-    """A closed envelope on a table."""
+    """Draw a closed envelope on a table."""
     del state
     canvas = desktop(rng)
     with canvas.at(rng.uniform(0.47, 0.53), rng.uniform(0.46, 0.54), rng.uniform(0.92, 1.04), rng.uniform(-16, 16)):
@@ -1053,7 +1053,7 @@ def draw_envelope(rng: random.Random, state: str) -> Canvas:
 
 
 def draw_suitcase(rng: random.Random, state: str) -> Canvas:
-    """A closed suitcase on the floor."""
+    """Draw a closed suitcase on the floor."""
     del state
     wall = vary(rng, rng.choice(WALLS))
     canvas = Canvas(light(wall, 0.1), dark(wall, 0.05))
@@ -1086,7 +1086,7 @@ def draw_suitcase(rng: random.Random, state: str) -> Canvas:
 
 
 def draw_clock(rng: random.Random, state: str) -> Canvas:
-    """A round wall clock."""
+    """Draw a round wall clock."""
     del state
     wall = vary(rng, rng.choice((*WALLS, (128, 142, 150), (160, 130, 110))))
     canvas = Canvas(light(wall, 0.08), dark(wall, 0.12))
@@ -1134,7 +1134,7 @@ def _street(rng: random.Random) -> tuple[Canvas, float]:
 
 
 def draw_bus_stop(rng: random.Random, state: str) -> Canvas:
-    """A bus stop sign with its number."""
+    """Draw a bus stop sign with its number."""
     del state
     canvas, level = _street(rng)
     with canvas.at(rng.uniform(0.38, 0.62), level + 0.05, rng.uniform(0.92, 1.04)):
@@ -1155,7 +1155,7 @@ def draw_bus_stop(rng: random.Random, state: str) -> Canvas:
 
 
 def draw_bench(rng: random.Random, state: str) -> Canvas:
-    """An empty bench by a path."""
+    """Draw an empty bench by a path."""
     del state
     canvas = outdoors(rng, "neutral")
     level = rng.uniform(0.56, 0.62)
@@ -1177,7 +1177,7 @@ def draw_bench(rng: random.Random, state: str) -> Canvas:
 
 
 def draw_chair(rng: random.Random, state: str) -> Canvas:
-    """A wooden chair in a room."""
+    """Draw a wooden chair in a room."""
     del state
     wall = vary(rng, rng.choice(WALLS))
     canvas = Canvas(light(wall, 0.1), dark(wall, 0.05))
@@ -1199,7 +1199,7 @@ def draw_chair(rng: random.Random, state: str) -> Canvas:
 
 
 def draw_box(rng: random.Random, state: str) -> Canvas:
-    """A closed cardboard box on a floor."""
+    """Draw a closed cardboard box on a floor."""
     del state
     wall = vary(rng, rng.choice(WALLS))
     canvas = Canvas(light(wall, 0.1), dark(wall, 0.06))
@@ -1242,7 +1242,7 @@ DRAWERS: dict[str, Callable[[random.Random, str], Canvas]] = {
     "chair": draw_chair,
     "box": draw_box,
 }
-"""How each motif is drawn; only the first eight have states, the others are always plain."""
+"""The function that draws each motif; only the first eight have states, the others are always plain."""
 
 
 def draw(motif: str, state: str, seed: str) -> Image.Image:

@@ -30,7 +30,7 @@ Request = tuple[str, bytes, dict[str, str], float]
 
 
 def pictures() -> list[bytes]:
-    """The demo's pictures, and small ones of each format and kind of pixel."""
+    """Return the demo's pictures, and small ones of each format and kind of pixel."""
     found = [path.read_bytes() for path in sorted((POSTS.parent / "pictures").iterdir())[:20]]
     for mode in ("RGB", "L", "P", "RGBA", "I;16", "1"):
         for name in FORMATS:
@@ -44,7 +44,7 @@ def pictures() -> list[bytes]:
 
 
 def damaged(chance: random.Random, content: bytes) -> bytes:
-    """Some bytes changed, cut off, put in twice, or none."""
+    """Change some bytes, cut some off, repeat some, or do nothing."""
     changed = bytearray(content)
     for _ in range(chance.choice((0, 1, 3, 30))):
         changed[chance.randrange(len(changed))] = chance.randrange(256)
@@ -77,7 +77,7 @@ def value(chance: random.Random, depth: int = 0) -> object:
 
 
 def form(chance: random.Random, parts: dict[str, bytes], edge: bytes = b"edge") -> tuple[bytes, dict[str, str]]:
-    """A multipart body, whose edges are now and then wrong."""
+    """Make a multipart body, whose boundaries are sometimes wrong."""
     body = b""
     for name, content in parts.items():
         file = b'; filename="x"' if name == "image" else b""
@@ -119,7 +119,7 @@ def any_request(chance: random.Random, shown: list[bytes]) -> Request:
 
 
 def ask(port: int, request: Request) -> int | None:
-    """The status; None where the client hung up first."""
+    """Return the status, or None if the client hung up first."""
     target, body, headers, share = request
     lines = [f"{target} HTTP/1.1", "Host: localhost", "Connection: close", f"Content-Length: {len(body)}"]
     head = "\r\n".join([*lines, *(f"{name}: {said}" for name, said in headers.items())]) + "\r\n\r\n"
@@ -140,7 +140,7 @@ def ask(port: int, request: Request) -> int | None:
 
 
 def memory(process: int) -> float:
-    """What a process holds, in MB."""
+    """Return the memory of a process, in MB."""
     status = Path("/proc", str(process), "status").read_text()
     return int(next(line for line in status.splitlines() if line.startswith("VmRSS:")).split()[1]) / 1000
 

@@ -29,7 +29,7 @@ PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 
 
 def package_folder(module: str) -> Path:
-    """Where an encoder package is installed."""
+    """Return the folder of an installed encoder package."""
     spec = find_spec(module)
     if spec is None or spec.origin is None:
         raise SystemExit(f"{module} is not installed")

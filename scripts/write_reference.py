@@ -16,7 +16,7 @@ _SECTIONS = ("Args", "Attributes", "Returns", "Yields", "Raises")
 
 
 def command_line() -> str:
-    """The commands with their arguments and options, as Markdown."""
+    """Return the commands with their arguments and options, as Markdown."""
     from jointune.cli.app import COMMANDS, app
 
     group: Any = typer.main.get_command(app)
@@ -47,7 +47,7 @@ def command_line() -> str:
 
 
 def _types(function: Any) -> dict[str, Any]:
-    """The type of each parameter; Annotated is taken off."""
+    """Return the type of each parameter, without Annotated."""
     parameters = inspect.signature(function).parameters.values()
     return {one.name: getattr(one.annotation, "__origin__", one.annotation) for one in parameters}
 
@@ -85,7 +85,7 @@ def _default(option: Any) -> str:
 
 
 def python_names() -> str:
-    """The public names with signatures and descriptions, as Markdown."""
+    """Return the public names with signatures and descriptions, as Markdown."""
     import jointune
     from jointune.evaluation.metrics import ClassScores
 
@@ -128,7 +128,7 @@ def python_names() -> str:
         "",
         "| error | is |",
         "| --- | --- |",
-        *(f"| `{name}` | {_described(inspect.getdoc(getattr(jointune, name)))} |" for name in errors),
+        *(f"| `{name}` | {_described(_parts(inspect.getdoc(getattr(jointune, name)))[0])} |" for name in errors),
         "",
         "`JointuneError` is their base. `SettingsError` is also a `ValueError`, `MissingExtraError` an `ImportError`.",
     ]
@@ -182,7 +182,7 @@ def _spelled(default: object) -> str:
 
 
 def _parts(docstring: str | None) -> tuple[str, dict[str, list[str]]]:
-    """Description and sections of a docstring in Google's style; each entry of a section on one line."""
+    """Split a docstring in Google's style into its description and its sections, with one line for each entry."""
     description: list[str] = []
     sections: dict[str, list[str]] = {}
     entries: list[str] | None = None

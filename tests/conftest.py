@@ -258,6 +258,19 @@ def tiny_bundle(tiny_settings: dict[str, object], posts_csv: Path, tmp_path_fact
 
 
 @pytest.fixture(scope="session")
+def exported_model(tiny_bundle: Path, posts_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``tiny_bundle`` exported; read only."""
+    pytest.importorskip("onnxruntime", reason="the extra serve is not installed")
+    pytest.importorskip("onnxscript", reason="the extra export is not installed")
+    from jointune import JointClassifier, read_posts
+    from jointune.export.exporter import export
+
+    folder = tmp_path_factory.mktemp("exports") / "tiny"
+    export(JointClassifier.load(tiny_bundle, device="cpu"), folder, posts=read_posts(posts_csv))
+    return folder
+
+
+@pytest.fixture(scope="session")
 def cells_here() -> Callable[[], AbstractContextManager[object]]:
     """Within ``with cells_here():`` the cells of a comparison run in this process, which need not load torch anew.
 

@@ -92,8 +92,8 @@ def pattern(line: str) -> str:
 
 @pytest.fixture
 def page_folder(tmp_path, monkeypatch, tiny_text, tiny_image, cells_here) -> Iterator[Path]:
-    import jointune.classifier as home
     from jointune.demo import POSTS
+    from jointune.encoders import loading as home  # no setting gives another encoder than the one that a page names
     from jointune.encoders import packaged
 
     shutil.copytree(POSTS.parent, tmp_path, dirs_exist_ok=True)
@@ -222,8 +222,9 @@ def assert_known_alone(command: str) -> None:
 def assert_arguments(block: Block) -> None:
     """Every method and argument that the block calls our classes with exists."""
     from jointune import JointClassifier, read_posts
+    from jointune.export.exporter import export
 
-    callables = {"JointClassifier": JointClassifier, "read_posts": read_posts}
+    callables = {"JointClassifier": JointClassifier, "read_posts": read_posts, "export": export}
     for node in ast.walk(ast.parse(block.text)):
         if not isinstance(node, ast.Call):
             continue

@@ -4,10 +4,10 @@ import json
 import math
 import os
 import shutil
-import subprocess
-import sys
 from copy import deepcopy
+from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -94,7 +94,7 @@ EVIL = {
 }
 
 
-def test_code_in_a_bundle_is_neither_run_nor_asked_about(bundle, tmp_path):
+def test_code_in_a_bundle_is_neither_run_nor_asked_about(bundle, tmp_path, jointune):
     mark = tmp_path / "owned"
     (bundle / "evil.py").write_text(f"open({str(mark)!r}, 'w').write('x')\nclass Evil: pass\n")
 
@@ -103,13 +103,13 @@ def test_code_in_a_bundle_is_neither_run_nor_asked_about(bundle, tmp_path):
             config[side]["config"] |= {"model_type": "siglip_text_model", "auto_map": EVIL["auto_map"]}
 
     change(bundle, "config.json", plant)
-    (tmp_path / "t.csv").write_text("text\nlovely day\n")
-    command = f"yes y | {sys.executable} -m jointune predict {bundle} t.csv --image-column '' --out o.csv"
-    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert (done.returncode, mark.exists()) == (2, False)
-    assert "auto_map names code of its own" in done.stderr
-    assert "Traceback" not in done.stderr
-    assert "[y/N]" not in done.stdout + done.stderr
+    posts = write_rows(tmp_path / "t.csv", [{"text": "lovely day"}])
+    with patch("sys.stdin", StringIO("y\n" * 99)):
+        code, said = jointune("predict", bundle, posts, "--image-column=", "--out", tmp_path / "o.csv")
+    assert (code, mark.exists()) == (2, False)
+    assert "auto_map names code of its own" in said
+    assert "Traceback" not in said
+    assert "[y/N]" not in said
 
 
 @pytest.mark.parametrize("entry", [*EVIL, "_name_or_path"])
@@ -125,11 +125,11 @@ def test_entries_that_fetch_or_run_are_refused_in_a_bundle_at_any_depth(bundle, 
 
 
 @pytest.mark.parametrize("entry", EVIL)
-def test_and_in_an_encoder_folder(folder, entry, monkeypatch):
-    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("it asks"))
+def test_and_in_an_encoder_folder(folder, entry, capsys):
     change_plain(folder / "config.json", {"text_config": {entry: EVIL[entry]}})
-    with pytest.raises(EncoderError, match=r"config\.json"):
+    with patch("sys.stdin", StringIO("y\n" * 99)), pytest.raises(EncoderError, match=r"config\.json"):
         load_text_encoder(str(folder))
+    assert "[y/N]" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["tokenizer_config.json", "processor_config.json", "preprocessor_config.json"])

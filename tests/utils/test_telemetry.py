@@ -51,18 +51,6 @@ def watched(tmp_path_factory):
     return run
 
 
-@pytest.fixture(scope="module")
-def exported(tiny_bundle, tmp_path_factory):
-    pytest.importorskip("onnxruntime", reason="the extra serve is not installed")
-    pytest.importorskip("onnxscript", reason="the extra export is not installed")
-    from jointune import JointClassifier
-    from jointune.export.exporter import export
-
-    folder = tmp_path_factory.mktemp("exports") / "tiny"
-    export(JointClassifier.load(tiny_bundle), folder)
-    return folder
-
-
 def test_a_connection_is_seen(watched):
     code = "import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).connect(('192.0.2.1', 9))"
     assert watched("-c", code) == {"192.0.2.1"}
@@ -75,20 +63,30 @@ def test_training(watched, tiny_settings, posts_csv, tmp_path):
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
-def test_prediction_with_an_exported_model(watched, exported, posts_csv, tmp_path, engine):
+def test_prediction_with_an_exported_model(watched, exported_model, posts_csv, tmp_path, engine):
     pytest.importorskip(engine, reason=f"{engine} is not installed")
-    command = ["-m", "jointune", "predict", exported, posts_csv, "--out", tmp_path / "scored.csv", "--engine", engine]
+    command = [
+        "-m",
+        "jointune",
+        "predict",
+        exported_model,
+        posts_csv,
+        "--out",
+        tmp_path / "scored.csv",
+        "--engine",
+        engine,
+    ]
     assert watched(*command) == set()
 
 
-def test_a_service_that_runs_for_long(watched, exported):
+def test_a_service_that_runs_for_long(watched, exported_model):
     pytest.importorskip("fastapi", reason="the extra serve is not installed")
-    assert watched("-m", "jointune", "serve", exported, "--port", "0", seconds=LONG) == set()
+    assert watched("-m", "jointune", "serve", exported_model, "--port", "0", seconds=LONG) == set()
 
 
-def test_a_page_that_is_open_for_long(watched, exported):
+def test_a_page_that_is_open_for_long(watched, exported_model):
     pytest.importorskip("gradio", reason="the extra ui is not installed")
-    assert watched("-m", "jointune", "ui", exported, "--port", "0", seconds=LONG) == set()
+    assert watched("-m", "jointune", "ui", exported_model, "--port", "0", seconds=LONG) == set()
 
 
 @pytest.mark.parametrize("package", ["openvino", "wandb", "mlflow", "trackio"])

@@ -21,8 +21,7 @@ from jointune.config import check_settings
 from jointune.data.divide import VALIDATION
 from jointune.data.read import Columns
 from jointune.fusion.registry import check_fusion
-from jointune.tuning.space import FUSIONS, SEARCHED
-from jointune.tuning.study import Budget
+from jointune.tuning.study import FUSIONS, SPACE, Budget
 from jointune.utils.extras import check_installed
 from jointune.utils.files import TUNING_MARK
 from jointune.utils.run_folder import RunFolder, locking
@@ -33,7 +32,7 @@ from jointune.utils.run_folder import RunFolder, locking
     ("text_encoder", "image_encoder", "metric", "precision", "on_bad_image", "seed"),
     ("class_weight", "read_image_text", "batch_size", "micro_batch_size", "max_tokens"),
 )
-@takes_settings((), [name for name in SEARCHED if name != "fusion"], "Fixed instead of searched")
+@takes_settings((), [name for name in SPACE if name != "fusion"], "Fixed instead of searched")
 @takes_columns
 def tune(
     posts: PostsArgument,

@@ -1,103 +1,147 @@
-"""Whether a graph says what torch says, measured on posts."""
+"""Comparison of exported graphs with torch, on posts."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
+import torch
 
 from jointune.data.post import Posts
+from jointune.errors import OutputError, setting
 from jointune.evaluation.metrics import Interval
 from jointune.inference.predictor import Predictor
 from jointune.modalities.batch import Batch
-from jointune.targets.single_label import SingleLabel
+from jointune.model import JointModel, to_inputs
+from jointune.utils.wording import counted
 
 Logits = Callable[[Batch], np.ndarray]
-"""A batch to calibrated logits, float32 [B, C]: torch's model, or a graph."""
+"""A model, torch's or a graph: from a batch to calibrated logits, float32 [B, C]."""
 
+TOLERANCE = 1e-3
+"""Largest difference between a logit of the graph in 32-bit floats and torch's."""
 
 _HIDDEN = 32
-"""Posts that are tried without their text as well, and posts without their picture."""
+"""Posts that are also tried without their text, and posts without their image."""
+
+
+_SCORES = ("accuracy", "macro_f1", "accuracy_ci", "macro_f1_ci")
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """What a model says of posts, beside what torch says in 32-bit floats.
+    """A graph compared with torch in 32-bit floats.
 
     Attributes:
-        posts: their number.
-        difference: the largest between two logits, also where a text or a picture is hidden.
+        posts: number of posts.
+        difference: largest difference of a logit, on posts with a hidden text or image too.
         same: share of posts that get the same label.
-        accuracy: of the labels; None where the posts have none that the model knows.
-        macro_f1: likewise.
-        accuracy_ci: the 95 % interval of the accuracy.
-        macro_f1_ci: that of the macro F1.
+        accuracy: of the graph; like macro F1 and the 95 % intervals, None if the posts do not have the model's labels.
+        macro_f1: of the graph.
+        accuracy_ci: interval of the accuracy.
+        macro_f1_ci: interval of macro F1.
     """
 
     posts: int
     difference: float
     same: float
-    accuracy: float | None
-    macro_f1: float | None
+    accuracy: float | None = None
+    macro_f1: float | None = None
     accuracy_ci: Interval | None = None
     macro_f1_ci: Interval | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
-        return asdict(self)
 
-
-def logits_on(posts: Posts, predictor: Predictor, models: Mapping[str, Logits]) -> dict[str, np.ndarray]:
-    """What each model says of the very same batches: name to logits, float32 [N, C], in the order of the posts.
+def compare_with_torch(
+    graphs: Mapping[str, Logits], model: JointModel, predictor: Predictor, posts: Posts
+) -> dict[str, Agreement]:
+    """Compare each graph with the model on the posts, and on some of them with a modality hidden.
 
     Args:
-        posts: read and decoded once for all models.
+        graphs: by name.
+        model: on the CPU.
         predictor: makes the batches.
-        models: by name.
+        posts: scores count only these.
 
     Raises:
         PostsError: a post cannot be used.
     """
-    said: dict[str, list[np.ndarray]] = {name: [] for name in models}
+    tried = Posts([*posts, *partly_hidden(posts)], posts.name)
+    logits = logits_on(tried, predictor, {"torch": torch_logits(model), **graphs})
+    reference, count = logits.pop("torch"), len(posts)
+    target = predictor.target
+    truth = target.encode(posts) if {post.label for post in posts} <= set(target.labels) else None
+    answers = [target.answer(row)[0] for row in target.activate(reference[:count])]
+    agreements = {}
+    for name, values in logits.items():
+        probabilities = target.activate(values[:count])
+        same = [target.answer(row)[0] == answer for row, answer in zip(probabilities, answers, strict=True)]
+        metrics = target.metrics(truth, probabilities) if truth is not None else None
+        scores = {score: getattr(metrics, score) for score in _SCORES if metrics}
+        agreements[name] = Agreement(count, float(np.abs(values - reference).max()), float(np.mean(same)), **scores)
+    return agreements
 
-    def ask_all(batches: Iterable[Batch], count: int) -> np.ndarray:
+
+def torch_logits(model: JointModel) -> Logits:
+    """Return a function that runs a model on the CPU in 32-bit floats."""
+
+    def logits(batch: Batch) -> np.ndarray:
+        with torch.inference_mode():
+            return model(to_inputs(batch, torch.device("cpu"))).logits.numpy()
+
+    return logits
+
+
+def logits_on(posts: Posts, predictor: Predictor, models: Mapping[str, Logits]) -> dict[str, np.ndarray]:
+    """Run all models on the same batches, for which each post is read and decoded once.
+
+    Returns:
+        Logits by name, float32 [N, C], in the order of the posts.
+    """
+    chunks: dict[str, list[np.ndarray]] = {name: [] for name in models}
+
+    def run_all(batches: Iterable[Batch], count: int) -> np.ndarray:
         rows = {name: np.zeros((count, len(predictor.labels)), dtype=np.float32) for name in models}
         for batch in batches:
             for name, logits in models.items():
                 rows[name][batch.indices] = logits(batch)
         for name in models:
-            said[name].append(rows[name])
+            chunks[name].append(rows[name])
         return next(iter(rows.values()))
 
-    for _ in replace(predictor, probabilities=ask_all).stream(posts, name=posts.name):
+    for _ in replace(predictor, probabilities=run_all).stream(posts, name=posts.name):
         pass
-    return {name: np.concatenate(parts) for name, parts in said.items()}
+    return {name: np.concatenate(parts) for name, parts in chunks.items()}
 
 
 def partly_hidden(posts: Posts) -> Posts:
-    """Some of the posts without their text and some without their picture: a graph has a way of its own for each."""
+    """Return some of the posts without their text and some without their image, which a graph computes differently."""
     both = Posts((post for post in posts if post.text is not None and post.image is not None), posts.name)
     step = max(1, len(both) // _HIDDEN)
-    texts, pictures = both[::step][:_HIDDEN], both[step // 2 :: step][:_HIDDEN]
-    return Posts([*texts.without("text"), *pictures.without("image")], posts.name)
+    texts, images = both[::step][:_HIDDEN], both[step // 2 :: step][:_HIDDEN]
+    return Posts([*texts.without("text"), *images.without("image")], posts.name)
 
 
-def agreement(logits: np.ndarray, reference: np.ndarray, posts: Posts, target: SingleLabel) -> Agreement:
-    """Compare logits with torch's, and with the posts' labels where they are the model's own.
+def refuse_difference(path: Path, agreements: Mapping[str, Agreement], allow_loss: float) -> None:
+    """Refuse graphs that differ too much; the arguments are those of ``export``.
 
-    Args:
-        logits: of the posts, and behind them of any others, float32 [N, C].
-        reference: what torch says of the same.
-        posts: those that count for labels and scores; for the difference all do.
-        target: of the model.
+    Raises:
+        OutputError: ``fp32`` differs by more than ``TOLERANCE``, or ``int8`` loses more than ``allow_loss``.
     """
-    difference = float(np.abs(logits - reference).max())
-    logits, reference = logits[: len(posts)], reference[: len(posts)]
-    answers = [[target.answer(row)[0] for row in target.activate(one)] for one in (logits, reference)]
-    same = float(np.mean([one == other for one, other in zip(*answers, strict=True)]))
-    if {post.label for post in posts} <= set(target.labels):
-        scores = target.metrics(target.encode(posts), target.activate(logits))
-        return Agreement(
-            len(posts), difference, same, scores.accuracy, scores.macro_f1, scores.accuracy_ci, scores.macro_f1_ci
+    precise, rounded = agreements["fp32"], agreements.get("int8")
+    if not precise.difference <= TOLERANCE:
+        raise OutputError(
+            f"{path} was not written: a logit of the graph differs from torch's by {precise.difference:.2g} on "
+            f"{counted(precise.posts, 'post')}, more than {TOLERANCE:g}",
+            "use the bundle itself, and please report it",
         )
-    return Agreement(len(posts), difference, same, None, None)
+    if rounded is None:
+        return
+    changed = 100 * (1 - rounded.same)
+    lost = 100 * ((precise.accuracy or 0) - (rounded.accuracy or 0))
+    if max(changed, lost) > allow_loss + 1e-9:
+        raise OutputError(
+            f"{path} was not written: in int8, {changed:.1f} % of {counted(rounded.posts, 'post')} get another label, "
+            f"and {lost:.1f} points of accuracy are lost",
+            f"{allow_loss:g} are allowed: export without {setting('int8', True)}, or allow more with "
+            f"{setting('allow_loss')}",
+        )

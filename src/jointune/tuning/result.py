@@ -1,4 +1,4 @@
-"""What a tuning found: its trials, the best settings, and whether they are better than the default recipe."""
+"""The result of a tuning: its trials, the best settings, their test against the default recipe, and the report."""
 
 import csv
 import json
@@ -13,58 +13,40 @@ from jointune.config import DEFAULTS, METRICS
 from jointune.data.problems import Problem
 from jointune.errors import InterruptedTraining
 from jointune.evaluation.significance import Difference
+from jointune.output.writers import safe_cell
 from jointune.tuning.study import FEWEST_FOR_IMPORTANCE
 from jointune.utils.files import atomic_file
-from jointune.utils.markdown import table
+from jointune.utils.markdown import literal, table
 from jointune.utils.wording import counted, option
 
-SHOWN = 5
+_SHOWN = 5
 """Trials in the summary's table, beside the default recipe."""
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """The best trial beside the default recipe, on the validation posts.
-
-    Attributes:
-        score: the name of what is compared.
-        difference: the best trial's score minus the default's.
-        p_value: that of the difference, times the number of trials that could have become the best (Bonferroni).
-    """
-
-    score: str
-    difference: Difference
-    p_value: float
-
-    @property
-    def distinguishable(self) -> bool:
-        """Whether the gain is more than what chance alone would bring the best of so many trials."""
-        return self.difference.distinguishable and self.p_value < 0.05
-
-
-@dataclass(frozen=True)
 class Tuned:
-    """What ``tune`` found.
+    """The result of ``tune``.
 
     Attributes:
         best: the settings of the best trial, for ``JointClassifier(**tuned.best)``.
-        trials: one row a trial, in order; the first is the default recipe. Its number, the searched settings, its
+        trials: one row for each trial, in order, the default recipe first: its number, the searched settings, its
             scores on the validation posts, seconds, and ``error``, None unless it failed.
-        best_trial: number of the best one.
-        importance: share of the variance between trials that each searched setting explains; empty where there are too
+        best_trial: number of the best trial.
+        importance: share of the variance between trials that each searched setting explains; empty if there are too
             few trials to tell.
-        verdict: whether the best can be told from the default recipe; None where the default is the best.
-        metric: what was searched for.
+        gain: the best trial's score minus the default recipe's, on the validation posts; its p-value is multiplied by
+            the number of trials that could have become the best (Bonferroni). None if the default recipe is the best.
+        metric: score that was optimised.
         validation_posts: number of posts that the trials were scored on.
         problems: posts that ``on_bad_image="skip"`` left out.
-        ended: why the search ended.
+        ended: reason why the search ended.
     """
 
     best: dict[str, Any]
     trials: list[dict[str, Any]]
     best_trial: int
     importance: dict[str, float]
-    verdict: Verdict | None
+    gain: Difference | None
     metric: str
     validation_posts: int
     problems: list[Problem]
@@ -72,7 +54,7 @@ class Tuned:
 
     @property
     def options(self) -> list[str]:
-        """``best`` as options of ``jointune train``: what was searched, and what else is not the default."""
+        """``best`` as options of ``jointune train``: searched settings, and others that differ from their default."""
         return [
             word
             for name, value in self.best.items()
@@ -81,23 +63,20 @@ class Tuned:
         ]
 
     def summary(self) -> str:
-        """The best trials in a table, and what can be concluded from them; for people."""
+        """Return a table of the best trials and the conclusions, as text for people."""
         rows = self.table()
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        return "\n".join([*table, "", *self.conclusions()])
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        return "\n".join([*lines, "", *self.conclusions()])
 
     def table(self) -> list[list[str]]:
-        """The best trials, the best first, and the default recipe; below a row of column names."""
+        """Return a header, the best trials in order, and the default recipe, as rows of cells."""
         scores = [self.metric, *(name for name in METRICS if name != self.metric)]
         searched = [name for name in self.trials[0] if name not in ("trial", *METRICS, "seconds", "error")]
-        ranked = sorted(
-            (row for row in self.trials if not row["error"]),
-            key=lambda row: (row["trial"] != self.best_trial, rank(row, self.metric)),
-        )
-        shown = ranked[:SHOWN] + [row for row in ranked[SHOWN:] if row["trial"] == 0]
+        ranked = sorted((row for row in self.trials if not row["error"]), key=lambda row: rank(row, self.metric))
+        shown = ranked[:_SHOWN] + [row for row in ranked[_SHOWN:] if row["trial"] == 0]
         return [
-            ["trial", *map(_spelled, scores), *searched, "seconds"],
+            ["trial", *map(_score_name, scores), *searched, "seconds"],
             *(
                 [
                     f"{row['trial']} (default)" if row["trial"] == 0 else str(row["trial"]),
@@ -110,35 +89,34 @@ class Tuned:
         ]
 
     def conclusions(self) -> list[str]:
-        """What the trials allow to say, one sentence or two each."""
-        said = [f"{self.ended[:1].upper()}{self.ended[1:]}."]
-        failed = sum(bool(row["error"]) for row in self.trials)
-        if failed:
-            said.append(f"{counted(failed, 'trial')} failed; trials.csv says why.")
+        """Return what follows from the trials, one sentence or two each."""
+        sentences = [f"{self.ended[:1].upper()}{self.ended[1:]}."]
+        if failed := sum(bool(row["error"]) for row in self.trials):
+            sentences.append(f"{counted(failed, 'trial')} failed; trials.csv says why.")
         if self.importance:
             shares = ", ".join(f"{name} {share:.0%}" for name, share in self.importance.items())
-            said.append(
-                f"What mattered, as the share of the variance between {counted(len(self.trials), 'trial')}: {shares}."
-            )
+            number = counted(len(self.trials), "trial")
+            sentences.append(f"What mattered, as the share of the variance between {number}: {shares}.")
         else:
-            said.append(
+            sentences.append(
                 f"Which settings mattered cannot be told: it takes {FEWEST_FOR_IMPORTANCE} finished trials that differ."
             )
-        return [*said, self._compared(), self._caution()]
+        return [*sentences, self._comparison(), self._caution()]
 
-    def _compared(self) -> str:
-        if self.verdict is None:
+    def _comparison(self) -> str:
+        gain = self.gain
+        if gain is None:
             return "No trial beat the default recipe: keep it."
-        found = self.verdict.difference
-        told = (
+        score = _score_name("accuracy" if self.metric == "log_loss" else self.metric)
+        conclusion = (
             "more than chance alone would bring the best of so many"
-            if self.verdict.distinguishable
+            if gain.distinguishable
             else "not distinguishable from chance"
         )
         return (
-            f"Trial {self.best_trial} against the default recipe, in {_spelled(self.verdict.score)}: "
-            f"{found.value:+.3f} (95 % interval {found.low:+.3f} to {found.high:+.3f}), p = {self.verdict.p_value:.2g} "
-            f"after allowing for the number of trials: {told}."
+            f"Trial {self.best_trial} against the default recipe, in {score}: {gain.value:+.3f} (95 % interval "
+            f"{gain.low:+.3f} to {gain.high:+.3f}), p = {gain.p_value:.2g} after allowing for the number of trials: "
+            f"{conclusion}."
         )
 
     def _caution(self) -> str:
@@ -152,19 +130,19 @@ class Tuned:
 
 
 class InterruptedTuning(InterruptedTraining):
-    """A tuning was stopped by Ctrl-C; ``tuned`` is what it found until then, None where no trial was finished."""
+    """Ctrl-C stopped a tuning; ``tuned`` is the result of its finished trials, None if there are none."""
 
     def __init__(self, message: str, tuned: Tuned | None) -> None:
         super().__init__(message)
         self.tuned = tuned
 
 
-def rank(row: Mapping[str, Any], metric: str) -> tuple[float, float]:
-    """What to sort finished trials by, the best first: the metric, and log loss where it ties."""
-    return (row["log_loss"] if metric == "log_loss" else -row[metric], row["log_loss"])
+def rank(row: Mapping[str, Any], metric: str) -> tuple[float, float, int]:
+    """Return a key that sorts trials, the best first: by the metric, then by log loss, then by number."""
+    return (row["log_loss"] if metric == "log_loss" else -row[metric], row["log_loss"], row["trial"])
 
 
-def _spelled(score: str) -> str:
+def _score_name(score: str) -> str:
     return score.replace("_f1", " F1").replace("_", " ")
 
 
@@ -177,31 +155,33 @@ def _option(name: str, value: Any) -> list[str]:
 
 
 def write_report(tuned: Tuned, folder: Path) -> None:
-    """Write the three files, each whole or not at all.
+    """Write ``trials.csv``, ``best.json`` and ``report.md``, each whole or not at all.
 
     Raises:
-        OutputError: they cannot be written.
+        OutputError: a file cannot be written.
     """
     with atomic_file(folder / "trials.csv") as path, open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(tuned.trials[0]))
         writer.writeheader()
-        writer.writerows(tuned.trials)
+        for row in tuned.trials:
+            writer.writerow(
+                {name: safe_cell(value) if isinstance(value, str) else value for name, value in row.items()}
+            )
     with atomic_file(folder / "best.json") as path:
         path.write_text(json.dumps(tuned.best, indent=2, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
     with atomic_file(folder / "report.md") as path:
-        path.write_text("\n".join(_lines(tuned)) + "\n", encoding="utf-8")
+        path.write_text(_report(tuned), encoding="utf-8")
 
 
-def _lines(tuned: Tuned) -> list[str]:
+def _report(tuned: Tuned) -> str:
     header, *rows = tuned.table()
-    return [
+    trials, posts = counted(len(tuned.trials), "trial"), counted(tuned.validation_posts, "validation post")
+    lines = [
         "# Tuning",
         "",
-        f"{counted(len(tuned.trials), 'trial')}, each scored on the same "
-        f"{counted(tuned.validation_posts, 'validation post')}; the best of "
-        "them:",
+        f"{trials}, each scored on the same {posts}; the best of them:",
         "",
-        *table(header, "l" + "r" * (len(header) - 1), rows),
+        *table(header, "l" + "r" * (len(header) - 1), [[literal(cell) for cell in row] for row in rows]),
         "",
         *(line for sentence in tuned.conclusions() for line in (sentence, "")),
         "All trials are in `trials.csv`. The best settings are in `best.json`, for `JointClassifier(**settings)`, and, "
@@ -211,3 +191,4 @@ def _lines(tuned: Tuned) -> list[str]:
         f"jointune train POSTS {option('out', 'MODEL')} {shlex.join(tuned.options)}",
         "```",
     ]
+    return "\n".join(lines) + "\n"

@@ -1,8 +1,11 @@
-"""The search itself: trial after trial, each a training of its own."""
+"""The search: Optuna proposes settings, and each trial trains a classifier with them."""
 
+import logging
+import math
 import time
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,35 +13,57 @@ import numpy as np
 
 from jointune.classifier import JointClassifier
 from jointune.config import METRICS, Config, check_names
-from jointune.data.label_checks import class_numbers
+from jointune.data.divide import divide
+from jointune.data.fingerprints import posts_digest
+from jointune.data.label_checks import check_parts, class_numbers
 from jointune.data.post import Posts
 from jointune.data.problems import OnBadImage, Problem, valid_policy
+from jointune.data.records import as_posts
 from jointune.data.split import identity_groups
-from jointune.errors import InterruptedTraining, JointuneError, SettingsError, TooLittleMemoryError
+from jointune.errors import (
+    InterruptedTraining,
+    JointuneError,
+    JointuneWarning,
+    PostsError,
+    SettingsError,
+    TooLittleMemoryError,
+)
 from jointune.evaluation.scores import Metric
-from jointune.evaluation.significance import Run, paired_difference
-from jointune.tuning.result import InterruptedTuning, Tuned, Verdict, rank, write_report
-from jointune.tuning.space import FUSIONS, make_space, rounded
+from jointune.evaluation.significance import Difference, Run, paired_difference
+from jointune.modalities.check import usable
+from jointune.persistence.bundle import versions
+from jointune.training.tracking import loggable
+from jointune.tuning.result import InterruptedTuning, Tuned, rank, write_report
 from jointune.tuning.study import (
+    FUSIONS,
     TRIALS,
     Budget,
-    begin_trial,
-    end_trial,
+    Space,
     finished_trials,
     importance,
-    objective,
+    make_space,
+    objective_value,
     open_study,
+    optuna_session,
+    prepare_study,
+    rounded,
 )
-from jointune.tuning.tuning_folder import STUDY, about_of, tuning_folder
-from jointune.tuning.tuning_posts import divide
-from jointune.utils.cache_dir import cache_limit
 from jointune.utils.extras import require
-from jointune.utils.progress import LineBar, QuietBar, spoken
-from jointune.utils.run_folder import locking
+from jointune.utils.files import TUNING_MARK
+from jointune.utils.progress import LineBar, QuietBar, progress_bar, spoken
+from jointune.utils.run_folder import RunFolder, locking
 
 if TYPE_CHECKING:
-    from optuna import Study
-    from optuna.distributions import BaseDistribution
+    from optuna import Study, Trial
+    from optuna.trial import FrozenTrial
+
+logger = logging.getLogger(__name__)
+
+_FORMAT = 3
+"""Raised if the study's file or what a trial does changes: no study may hold trials of both kinds."""
+
+_STUDY = "study.db"
+_CONTENTS = (f"{_STUDY}*", "trials.csv", "best.json", "report.md")
 
 
 @locking("out")
@@ -63,35 +88,35 @@ def tune(
     Each trial trains a ``JointClassifier`` on the same training posts, with the same seed, and scores it on the same
     validation posts. The first trial is the default recipe; Optuna's sampler proposes the others. Searched are
     ``encoder_lr``, ``head_lr``, ``fusion``, ``train_layers``, ``epochs``, ``modality_dropout``, ``label_smoothing`` and
-    ``weight_decay``, as far as ``settings`` leaves them open.
+    ``weight_decay``, unless ``settings`` fix them. Optuna's logging is silent meanwhile.
 
     Args:
         posts: ``Posts``, a path, a list of mappings with ``text``, ``image`` and ``label``, or a data frame.
-        validation: posts to score the trials on, or a fraction of ``posts`` for that, as for ``JointClassifier.fit``.
-        out: folder for the study, the trials and the report; without it, nothing is kept.
-        trials: their number, the default recipe included; 20 where neither it nor ``time_limit`` is given.
-        time_limit: minutes after which no trial may end, as far as the mean duration of the trials so far tells.
-        resume: go on with what ``out`` holds; trials and minutes spent earlier count.
-        force: replace a tuning in ``out``.
-        fusions: those to choose among, with a width where it is not the default one, such as ``gated:512``.
-        metric: what to search for: ``accuracy``, ``macro_f1``, ``weighted_f1`` or ``log_loss``. Ties are broken by log
+        validation: posts to score the trials on, or a fraction of ``posts``, as for ``JointClassifier.fit``.
+        out: folder for the study, the trials and the report; without it, nothing is written.
+        trials: number of trials, the default recipe included; 20 if neither it nor ``time_limit`` is set.
+        time_limit: minutes; no trial starts that would end later, judged by the mean duration of those before.
+        resume: go on with the tuning in ``out``; its trials and minutes count.
+        force: replace the tuning in ``out``.
+        fusions: the fusions to choose among, with a width if it is not the default, such as ``gated:512``.
+        metric: score to optimise: ``accuracy``, ``macro_f1``, ``weighted_f1`` or ``log_loss``. Ties are broken by log
             loss. It also chooses between weights in each trial.
-        on_bad_image: what to do about a picture that cannot be read, as for ``JointClassifier``.
+        on_bad_image: as for ``JointClassifier``.
         seed: of the division of the posts, of every training and of the sampler.
         progress: whether to show progress on standard error.
-        settings: of ``JointClassifier``, for all trials alike; they are not searched.
+        settings: fixed settings of ``JointClassifier``, the same for all trials.
 
     Returns:
-        What was found.
+        The trials, the best settings, and a comparison with the default recipe.
 
     Raises:
-        PostsError: posts that cannot be learned from.
-        SettingsError: an argument out of range, or nothing left to search.
-        EncoderError: an encoder that cannot be loaded.
+        PostsError: the posts cannot be learned from.
+        SettingsError: an argument is out of range, or nothing is left to search.
+        EncoderError: an encoder cannot be loaded.
         OutputError: ``out`` exists and is neither resumed nor replaced, is of another tuning, or cannot be written.
         MissingExtraError: Optuna is not installed.
-        InterruptedTraining: Ctrl-C; finished trials are kept in ``out``, and the error is an ``InterruptedTuning``,
-            whose ``tuned`` is what they tell.
+        InterruptedTraining: Ctrl-C. Finished trials stay in ``out``; the error is an ``InterruptedTuning``, whose
+            ``tuned`` holds their result.
     """
     began = time.monotonic()
     require("optuna", "tune", "tuning")
@@ -101,24 +126,21 @@ def tune(
     space = make_space(fusions or FUSIONS, fixed)
     if not space:
         raise SettingsError("there is nothing left to search: leave one of the searched settings open")
-    use = JointClassifier(**fixed).columns()
-    learn, held, problems = divide(posts, validation, use, on_bad_image, seed, progress)
-    folder = tuning_folder(Path(out), resume, force) if out is not None else None
-    resumed = folder.claim(about_of(learn, held, fixed, space)) if folder else False
-    study = open_study(folder.path / STUDY if folder else None, resumed)
-
-    first = {name: default[name] for name in space}
-    search = _Search(study, space, first, fixed, learn, held, problems, progress)
+    data = _divide(posts, validation, fixed, progress)
+    folder = RunFolder(Path(out), TUNING_MARK, _CONTENTS, resume, force) if out is not None else None
+    resumed = folder.claim(_fingerprint(data, fixed, space)) if folder else False
+    study = open_study(folder.path / _STUDY if folder else None, resumed)
+    search = _Search(study, space, {name: default[name] for name in space}, fixed, data, progress)
     try:
         ended = search.run(budget, began)
     except (KeyboardInterrupt, InterruptedTraining) as reason:
-        tuned = search.result("the search was interrupted") if search.finished() else None
+        tuned = search.result("the search was interrupted") if search.rows() else None
         if tuned and folder:
             write_report(tuned, folder.path)
         raise InterruptedTuning("tuning was interrupted; finished trials are kept", tuned) from reason
     except JointuneError:
-        if folder and not search.finished():
-            folder.discard()  # a mistake in the arguments should not ask for --force next time
+        if folder and not search.rows():
+            folder.discard()  # after a mistake in the arguments, the next run needs no force
         raise
     tuned = search.result(ended)
     if folder:
@@ -126,21 +148,82 @@ def tune(
     return tuned
 
 
+def _default_recipe(fixed: dict[str, Any], fusions: Sequence[str] | None) -> dict[str, Any]:
+    """Return every setting of the first trial, checked before anything is trained."""
+    check_names(fixed)
+    if fusions is not None and "fusion" in fixed:
+        raise SettingsError("fusion and fusions: name the one to use, or those to choose among")
+    if fusions is not None and not fusions:
+        raise SettingsError("fusions: name one at least", setting="fusions")
+    config = Config(**fixed)
+    if fusions and config.fusion not in fusions:
+        config.fusion = fusions[0]
+    return vars(config.validated())
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Posts of all trials, and problems of posts with a bad image that were skipped or stripped of it."""
+
+    training: Posts
+    validation: Posts
+    problems: list[Problem]
+
+
+def _divide(posts: Any, validation: Any, fixed: dict[str, Any], progress: bool) -> _Data:
+    """Divide the posts as ``JointClassifier.fit`` does: a later training with the same arguments repeats a trial.
+
+    Posts with a bad image are therefore left out before a fraction is held out.
+    """
+    columns, problems = JointClassifier(**fixed).columns(), []
+
+    def with_good_images(part: Posts) -> Posts:
+        with progress_bar("checking posts", "posts", progress) as bar:
+            good, passed = usable(part, fixed["on_bad_image"], bar)
+        if not good:
+            raise PostsError(f"{part.name}: no posts to tune on")
+        problems.extend(passed)
+        return good
+
+    division = divide(as_posts(posts, use=columns, labelled=True), validation, use=columns)
+    for note in division.notes:
+        warnings.warn(note, JointuneWarning, stacklevel=4)  # the caller of the decorated tune
+    training = with_good_images(division.training)
+    if division.fraction is None:
+        held_out = with_good_images(division.validation)
+        check_parts(training, held_out)
+    else:
+        check_parts(training, None)
+        training, held_out = replace(division, training=training).held_out(fixed["seed"])
+    return _Data(training, held_out, problems)
+
+
+def _fingerprint(data: _Data, fixed: dict[str, Any], space: Space) -> dict[str, Any]:
+    """Return all that must agree for trials to be compared, as JSON values."""
+    environment = versions()
+    return {
+        "format": _FORMAT,
+        "training posts": posts_digest(data.training),
+        "validation posts": posts_digest(data.validation),
+        "settings": loggable(fixed),
+        "search space": {name: repr(values) for name, values in space.items()},
+        "versions": {name: environment[name] for name in ("jointune", "torch", "transformers")},
+    }
+
+
 @dataclass(frozen=True)
 class _Search:
-    """A study and what its trials are made of."""
+    """A study and what its trials are made from."""
 
     study: "Study"
-    space: "dict[str, BaseDistribution]"
+    space: Space
     default: dict[str, Any]
     fixed: dict[str, Any]
-    learn: Posts
-    held: Posts
-    problems: list[Problem]
+    data: _Data
     progress: bool
 
-    def finished(self) -> list[dict[str, Any]]:
-        """One row a finished trial; see ``Tuned.trials``."""
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row for each finished trial; see ``Tuned.trials``."""
         return [
             {"trial": number}
             | rounded(trial.params)
@@ -151,103 +234,105 @@ class _Search:
         ]
 
     def run(self, budget: Budget, began: float) -> str:
-        """Make trials until the budget is spent; why it is.
+        """Run trials until the budget is exhausted, and return the reason why it is.
 
         Args:
             budget: of trials and minutes.
-            began: when this tuning did, by the monotonic clock.
+            began: start of this run, by the monotonic clock.
         """
-        say = (LineBar("tuning", "trials") if self.progress else QuietBar()).line
-        rows = self.finished()
-        began -= sum(row["seconds"] for row in rows)
-        while True:
-            durations = [row["seconds"] for row in rows]
-            if ended := budget.spent(durations, time.monotonic() - began):
-                return ended
-            of = f" of {budget.trials}" if budget.trials is not None else ""
-            name = f"trial {len(rows)}{of}" if rows else f"trial 0{of}, the default recipe"
-            self._try()
-            rows = self.finished()
-            left = budget.left([row["seconds"] for row in rows], time.monotonic() - began)
-            say(f"{name}: {self._sentence(rows)}; about {spoken(left)} left")
+        show = (LineBar("tuning", "trials") if self.progress else QuietBar()).line
+        durations = [row["seconds"] for row in self.rows()]
+        began -= sum(durations)
+        ended = budget.exhausted(durations, time.monotonic() - began)
+
+        def after_trial(study: "Study", _: "FrozenTrial") -> None:
+            nonlocal ended
+            rows = self.rows()
+            durations, elapsed = [row["seconds"] for row in rows], time.monotonic() - began
+            name = f"trial {len(rows) - 1}" + ("" if budget.trials is None else f" of {budget.trials}")
+            left = spoken(budget.remaining(durations, elapsed))
+            show(f"{name}{', the default recipe' if len(rows) == 1 else ''}: {self._outcome(rows)}; about {left} left")
+            if ended := budget.exhausted(durations, elapsed):
+                study.stop()
+
+        if ended is None:
+            with optuna_session():
+                prepare_study(self.study, self.default)
+                self.study.optimize(self._train, callbacks=[after_trial])
+        return cast(str, ended)
+
+    def _train(self, trial: "Trial") -> float:
+        """Train and score one trial; a trial that fails is recorded, and its value is not a number."""
+        from optuna.samplers import TPESampler
+
+        finished = len(finished_trials(self.study))
+        # The draws depend on the seed and the number of finished trials alone: an interrupted trial is proposed again,
+        # and a resumed search equals an uninterrupted one.
+        trial.study.sampler = TPESampler(seed=(self.fixed["seed"] * 1_000_003 + finished) % 2**32)
+        values = {
+            name: getattr(trial, f"suggest_{kind}")(name, **range_) for name, (kind, range_) in self.space.items()
+        }
+        began = time.monotonic()
+        try:
+            classifier = JointClassifier(**self.fixed | rounded(values), progress=self.progress)
+            classifier.fit(self.data.training, validation=self.data.validation)
+            scores = {name: getattr(classifier.metrics_, name) for name in METRICS}
+            predicted = classifier.predict_proba(self.data.validation).argmax(1).tolist()
+        except Exception as reason:
+            # Other settings may do if memory is short for a fusion, or if weights diverge at a learning rate. But if
+            # the default recipe fails, or the posts or encoders are at fault, they will not.
+            if not finished or (isinstance(reason, JointuneError) and not isinstance(reason, TooLittleMemoryError)):
+                raise
+            logger.info("trial %d failed", finished, exc_info=True)
+            trial.set_user_attr("seconds", time.monotonic() - began)
+            trial.set_user_attr("error", f"{type(reason).__name__}: {reason}"[:500])
+            return math.nan
+        for name, value in {"scores": scores, "predicted": predicted, "seconds": time.monotonic() - began}.items():
+            trial.set_user_attr(name, value)
+        return objective_value(scores, self.fixed["metric"])
+
+    def _outcome(self, rows: Sequence[Mapping[str, Any]]) -> str:
+        """Describe the last trial in a few words."""
+        last, metric = rows[-1], self.fixed["metric"]
+        if last["error"]:
+            return f"FAILED: {last['error']}"
+        best = rows[_best(rows, metric)]
+        score = f"{metric.replace('_', ' ')} {last[metric]:.3f}"
+        return f"{score} in {spoken(last['seconds'])}; best {best[metric]:.3f} (trial {best['trial']})"
 
     def result(self, ended: str) -> Tuned:
-        """What the finished trials tell."""
-        rows, metric = self.finished(), self.fixed["metric"]
+        """Summarise the finished trials; ``ended`` says why there are no more."""
+        rows, metric = self.rows(), self.fixed["metric"]
         best = _best(rows, metric)
         return Tuned(
             best=self.fixed | {name: rows[best][name] for name in self.space},
             trials=rows,
             best_trial=best,
             importance=importance(self.study, metric, self.fixed["seed"]),
-            verdict=self._verdict(best, len(rows) - 1, metric) if best else None,
+            gain=self._gain(best, len(rows) - 1, metric) if best else None,
             metric=metric,
-            validation_posts=len(self.held),
-            problems=self.problems,
+            validation_posts=len(self.data.validation),
+            problems=self.data.problems,
             ended=ended,
         )
 
-    def _try(self) -> None:
-        """One trial."""
-        trial = begin_trial(self.study, self.space, self.default, self.fixed["seed"])
-        first = not self.finished()
-        began = time.monotonic()
-        try:
-            classifier = JointClassifier(**self.fixed | rounded(trial.params), progress=self.progress)
-            classifier.fit(self.learn, validation=self.held)
-            scores = {name: getattr(classifier.metrics_, name) for name in METRICS}
-            predicted = classifier.predict_proba(self.held).argmax(1).tolist()
-        except Exception as reason:
-            # Such as too little memory for one of the fusions, or rates at which the weights diverge: the others may
-            # do. Where even the default recipe fails, they will not.
-            if first or (isinstance(reason, JointuneError) and not isinstance(reason, TooLittleMemoryError)):
-                raise
-            said = f"{type(reason).__name__}: {reason}"[:500]
-            end_trial(self.study, trial, None, error=said, seconds=time.monotonic() - began)
-            return
-        value = objective(scores, self.fixed["metric"])
-        end_trial(self.study, trial, value, scores=scores, predicted=predicted, seconds=time.monotonic() - began)
-
-    def _verdict(self, best: int, rivals: int, metric: str) -> Verdict:
-        labels = self.learn.label_names
-        truth = class_numbers(self.held, labels)
-        stored = finished_trials(self.study)
+    def _gain(self, best: int, rivals: int, metric: str) -> Difference:
+        """Compare the best of ``rivals`` trials with the default recipe; the p-value is adjusted for their number."""
+        labels, posts = self.data.training.label_names, self.data.validation
+        truth = class_numbers(posts, labels)
+        trials = finished_trials(self.study)
 
         def run(number: int) -> Run:
-            predicted = np.array(stored[number].user_attrs["predicted"])
-            return Run(0, self.fixed["seed"], np.arange(len(truth)), truth, predicted, len(self.learn))
+            predicted = np.array(trials[number].user_attrs["predicted"])
+            return Run(0, self.fixed["seed"], np.arange(len(truth)), truth, predicted, len(self.data.training))
 
-        score: Metric = "accuracy" if metric == "log_loss" else cast(Metric, metric)
-        groups = np.array(identity_groups(self.held))
-        difference = paired_difference([run(best)], [run(0)], score, len(labels), groups)
-        return Verdict(score, difference, min(1.0, rivals * difference.p_value))
-
-    def _sentence(self, rows: Sequence[Mapping[str, Any]]) -> str:
-        last, metric = rows[-1], self.fixed["metric"]
-        if last["error"]:
-            return f"FAILED: {last['error']}"
-        best = rows[_best(rows, metric)]
-        name = metric.replace("_", " ")
-        return (
-            f"{name} {last[metric]:.3f} in {spoken(last['seconds'])}; best {best[metric]:.3f} (trial {best['trial']})"
-        )
+        score = cast(Metric, "accuracy" if metric == "log_loss" else metric)
+        groups = np.array(identity_groups(posts))
+        gain = paired_difference([run(best)], [run(0)], score, len(labels), groups)
+        p_value = min(1.0, rivals * gain.p_value)
+        return replace(gain, p_value=p_value, distinguishable=gain.distinguishable and p_value < 0.05)
 
 
 def _best(rows: Sequence[Mapping[str, Any]], metric: str) -> int:
-    """The number of the best trial, the earliest of equals."""
+    """Return the number of the best trial, the earliest of equals."""
     return min((row for row in rows if not row["error"]), key=lambda row: rank(row, metric))["trial"]
-
-
-def _default_recipe(fixed: dict[str, Any], fusions: Sequence[str] | None) -> dict[str, Any]:
-    """Every setting of the first trial; an unknown or impossible one is told before anything is trained."""
-    check_names(fixed)
-    if fusions is not None:
-        if "fusion" in fixed:
-            raise SettingsError("fusion and fusions: name the one to use, or those to choose among")
-        if not fusions:
-            raise SettingsError("fusions: name one at least", setting="fusions")
-    config = Config(**fixed)
-    if fusions and config.fusion not in fusions:
-        config.fusion = fusions[0]
-    cache_limit()
-    return vars(config.validated())

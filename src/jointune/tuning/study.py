@@ -1,9 +1,9 @@
-"""Optuna's study: which trial comes next, and what the finished ones gave."""
+"""The Optuna study of a tuning: search space, storage, budget and importances."""
 
 import functools
 import math
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,118 +11,133 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from jointune.errors import OutputError, SettingsError, setting
+from jointune.fusion.registry import make_fusion
 from jointune.utils.extras import require
 from jointune.utils.progress import spoken
 from jointune.utils.wording import counted
 
 if TYPE_CHECKING:
-    from optuna import Study, Trial
-    from optuna.distributions import BaseDistribution
-    from optuna.storages import RDBStorage
+    from optuna import Study
     from optuna.trial import FrozenTrial
 
+FUSIONS = ("gated", "gated:512", "concat", "cross-attention")
+"""The fusions and widths that are tried by default."""
+
+TRIALS = 20
+"""Default number of trials, if no time limit is set either."""
+
 FEWEST_FOR_IMPORTANCE = 10
-"""Finished trials below which nothing is said of which settings mattered."""
+"""With fewer finished trials, no importances are computed."""
+
+Space = dict[str, tuple[str, dict[str, Any]]]
+"""Setting to the kind of its values and the arguments of ``Trial.suggest_<kind>``."""
+
+SPACE: Space = {
+    "encoder_lr": ("float", {"low": 1e-5, "high": 5e-4, "log": True}),
+    "head_lr": ("float", {"low": 1e-4, "high": 1e-2, "log": True}),
+    "fusion": ("categorical", {"choices": FUSIONS}),
+    "train_layers": ("categorical", {"choices": (0.5, 0.75, None)}),
+    "epochs": ("int", {"low": 1, "high": 6}),
+    "modality_dropout": ("float", {"low": 0.0, "high": 0.5, "step": 0.05}),
+    "label_smoothing": ("float", {"low": 0.0, "high": 0.2, "step": 0.02}),
+    "weight_decay": ("float", {"low": 1e-3, "high": 0.3, "log": True}),
+}
+"""The settings that are searched unless they are fixed."""
+
+
+def make_space(fusions: Sequence[str], fixed: Collection[str]) -> Space:
+    """Return the search space of the settings that are not fixed.
+
+    Raises:
+        SettingsError: a name in ``fusions``, such as ``gated:512``, is not that of a fusion.
+    """
+    for fusion in fusions:
+        make_fusion(fusion, {"text": 64, "image": 64})  # a wrong name or width fails before anything is trained
+    space = SPACE | {"fusion": ("categorical", {"choices": tuple(dict.fromkeys(fusions))})}
+    return {name: values for name, values in space.items() if name not in fixed}
+
+
+def rounded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Round numbers to three significant digits."""
+    return {name: float(f"{value:.3g}") if isinstance(value, float) else value for name, value in values.items()}
 
 
 def open_study(path: Path | None, resumed: bool = False) -> "Study":
-    """The study that is stored at ``path``, a new one where there is none; in memory alone without ``path``.
-
-    Args:
-        path: of Optuna's database.
-        resumed: whether it must be there.
+    """Open the study stored at ``path``, or create it; without a path it is kept in memory.
 
     Raises:
-        OutputError: the file is damaged or missing, or cannot be written.
+        OutputError: the file is damaged or cannot be written, or is missing though ``resumed``.
     """
     if resumed and path is not None and not (path.is_file() and path.stat().st_size):
         raise OutputError(f"{path} is missing or empty: begin anew with {setting('force', True)}")
-    optuna = require("optuna", "tune", "tuning")
-    said = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna, storage = require("optuna", "tune", "tuning"), None
+    with optuna_session():
+        if path is not None:
+            # The path goes straight to sqlite: question marks and braces in it would mean something in a URL.
+            connect = functools.partial(sqlite3.connect, path, check_same_thread=False)
+            storage = optuna.storages.RDBStorage(f"sqlite:///{path.name}", engine_kwargs={"creator": connect})
+        return optuna.create_study(  # type: ignore[no-any-return]
+            storage=storage, study_name="jointune", direction="maximize", load_if_exists=True
+        )
+
+
+@contextmanager
+def optuna_session() -> Iterator[None]:
+    """Turn errors of the study's storage into an ``OutputError`` that says how to go on, and silence Optuna's logging.
+
+    Its verbosity is global, and restored when the block ends.
+    """
+    logging = require("optuna", "tune", "tuning").logging
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.ERROR)
     try:
-        with _clear_errors():
-            storage = None if path is None else _stored_at(path)
-            return optuna.create_study(  # type: ignore[no-any-return]
-                storage=storage, study_name="jointune", direction="maximize", load_if_exists=True
-            )
+        yield
+    except (StorageInternalError, SQLAlchemyError) as reason:
+        cause: BaseException = reason
+        while cause.__cause__:
+            cause = cause.__cause__
+        raise OutputError(
+            f"the study of this tuning cannot be read or written: {cause}",
+            f"free the disk and use {setting('resume', True)}, or begin anew with {setting('force', True)}",
+        ) from reason
     finally:
-        optuna.logging.set_verbosity(said)
+        logging.set_verbosity(verbosity)
 
 
-def _stored_at(path: Path) -> "RDBStorage":
-    from optuna.storages import RDBStorage
+def prepare_study(study: "Study", default: Mapping[str, Any]) -> None:
+    """Fail trials whose process died, and enqueue the default recipe if no trial has finished."""
+    from optuna.trial import TrialState
 
-    # The path goes straight to sqlite: question marks and braces in it would mean something in an address.
-    connect = functools.partial(sqlite3.connect, path, check_same_thread=False)
-    return RDBStorage(f"sqlite:///{path.name}", engine_kwargs={"creator": connect})
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+    if not finished_trials(study) and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+        study.enqueue_trial(dict(default))
 
 
 def finished_trials(study: "Study") -> "list[FrozenTrial]":
-    """Those that ended, in order: well, or with an error of their own. Not those whose process died."""
+    """Return the trials that ended, well or with an error of their own, but not those that were interrupted."""
     from optuna.trial import TrialState
 
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.FAIL))
     return [trial for trial in trials if trial.state == TrialState.COMPLETE or "error" in trial.user_attrs]
 
 
-def begin_trial(
-    study: "Study", space: "Mapping[str, BaseDistribution]", default: Mapping[str, Any], seed: int
-) -> "Trial":
-    """The next trial: the default recipe first, then what Optuna's sampler proposes.
-
-    The sampler's draws follow from the seed and the number of finished trials alone, so that a trial whose process
-    died is proposed again, and a resumed search goes where an uninterrupted one would have gone.
-
-    Raises:
-        OutputError: the study's file is damaged or cannot be written.
-    """
-    from optuna.samplers import TPESampler
-    from optuna.trial import TrialState
-
-    with _clear_errors():
-        for died in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            study.tell(died.number, state=TrialState.FAIL)
-        done = len(finished_trials(study))
-        if not done and not study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-            study.enqueue_trial(dict(default))
-        study.sampler = TPESampler(seed=(seed * 1_000_003 + done) % 2**32)
-        return study.ask(dict(space))
-
-
-def end_trial(study: "Study", trial: "Trial", value: float | None, **attributes: Any) -> None:
-    """Store what a trial gave.
-
-    Args:
-        study: it is of.
-        trial: the trial.
-        value: to be maximised; None for a trial that failed.
-        attributes: JSON values to keep with it; ``error`` for one that failed.
-
-    Raises:
-        OutputError: the study's file cannot be written.
-    """
-    from optuna.trial import TrialState
-
-    with _clear_errors():
-        for name, content in attributes.items():
-            trial.set_user_attr(name, content)
-        study.tell(trial, value, TrialState.FAIL if value is None else TrialState.COMPLETE)
-
-
-def objective(scores: Mapping[str, float], metric: str) -> float:
-    """What is maximised: the metric; where it ties, the likelihood of the true labels decides, as in training."""
+def objective_value(scores: Mapping[str, float], metric: str) -> float:
+    """Return the value to maximise: the metric, with ties broken by the likelihood of the true labels."""
     if metric == "log_loss":
         return -scores["log_loss"]
-    # Less than what one post more or less changes, so that it decides nothing but ties.
+    # The likelihood counts less than a single post, so it decides only ties.
     return scores[metric] + 1e-6 * math.exp(-scores["log_loss"])
 
 
 def importance(study: "Study", metric: str, seed: int) -> dict[str, float]:
-    """How much each setting mattered: its share of the variance of the metric between trials, greatest first.
+    """Return each setting's share of the variance of the metric between trials, the greatest first.
 
     By fANOVA: Hutter, Hoos and Leyton-Brown (2014), "An efficient approach for assessing hyperparameter importance".
-    Empty where there are fewer than ``FEWEST_FOR_IMPORTANCE`` finished trials, or where all scored the same.
+    Empty if fewer than ``FEWEST_FOR_IMPORTANCE`` trials succeeded, or if all scored the same.
     """
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
@@ -134,41 +149,20 @@ def importance(study: "Study", metric: str, seed: int) -> dict[str, float]:
         return {}
     try:
         return dict(get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=seed), target=score))
-    except RuntimeError:  # differences that are too small for it
+    except RuntimeError:  # the differences are too small for it
         return {}
-
-
-@contextmanager
-def _clear_errors() -> Iterator[None]:
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except (StorageInternalError, SQLAlchemyError) as reason:
-        cause: BaseException = reason
-        while cause.__cause__:
-            cause = cause.__cause__
-        raise OutputError(
-            f"the study of this tuning cannot be read or written: {cause}",
-            f"free the disk and use {setting('resume', True)}, or begin anew with {setting('force', True)}",
-        ) from reason
-
-
-TRIALS = 20
-"""Number of trials where neither a number nor a time is given."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What may be spent on a tuning, resumptions included.
+    """Limits of a tuning, resumed runs included.
 
     Attributes:
-        trials: their number, the default recipe's included; None for as many as there is time for.
-        minutes: of time; None for as long as the trials take.
+        trials: number of trials, the default recipe included; None for no limit.
+        minutes: total time; None for no limit.
 
     Raises:
-        SettingsError: one of them is out of range.
+        SettingsError: a limit is out of range.
     """
 
     trials: int | None
@@ -182,26 +176,25 @@ class Budget:
                 f"{setting('time_limit', self.minutes)}: it must be more than 0 minutes", setting="time_limit"
             )
 
-    def spent(self, durations: Sequence[float], elapsed: float) -> str | None:
-        """Why no further trial may start, in a sentence; None where one may.
+    def exhausted(self, durations: Sequence[float], elapsed: float) -> str | None:
+        """Return a sentence that says why no further trial may start, or None if one may.
 
         Args:
-            durations: of the finished trials, in seconds. The first trial starts whatever the limit is.
-            elapsed: seconds that the tuning took so far.
+            durations: seconds of each finished trial. The first trial may start under any limit.
+            elapsed: seconds that the tuning has taken so far.
         """
         if self.trials is not None and len(durations) >= self.trials:
             return f"all {counted(self.trials, 'trial is', 'trials are')} done"
         if self.minutes is not None and durations and elapsed + mean(durations) > 60 * self.minutes:
-            unit = "minute" if self.minutes == 1 else "minutes"
             return (
-                f"the time limit of {self.minutes:g} {unit} leaves no time for another trial, which takes "
-                f"{spoken(mean(durations))} on average"
+                f"the time limit of {self.minutes:g} {'minute' if self.minutes == 1 else 'minutes'} leaves no time for "
+                f"another trial, which takes {spoken(mean(durations))} on average"
             )
         return None
 
-    def left(self, durations: Sequence[float], elapsed: float) -> float:
-        """Seconds that the further trials may take, at least one being finished; see ``spent``."""
-        left = [] if self.minutes is None else [60 * self.minutes - elapsed]
+    def remaining(self, durations: Sequence[float], elapsed: float) -> float:
+        """Estimate the seconds that further trials will take, once one has finished; see ``exhausted``."""
+        limits = [] if self.minutes is None else [60 * self.minutes - elapsed]
         if self.trials is not None:
-            left.append((self.trials - len(durations)) * mean(durations))
-        return max(min(left), 0.0)
+            limits.append((self.trials - len(durations)) * mean(durations))
+        return max(min(limits), 0.0)
