@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from jointune.comparison.cells import Cell, CellResult, Cost, Failure
 from jointune.comparison.comparison import Comparison
 from jointune.comparison.methods import METHODS
-from jointune.comparison.protocol import Fold
+from jointune.data.folds import Fold
 from jointune.data.post import Post, Posts
 
 TEXT = "what a day, says the made-up post number"

@@ -22,8 +22,7 @@ from jointune.cli.options import (
     takes_settings,
 )
 from jointune.cli.posts_options import read_whole
-from jointune.comparison.methods import METHODS, Setup, chosen_methods
-from jointune.comparison.protocol import budgets_of
+from jointune.comparison.methods import METHODS, Setup, chosen_methods, valid_budgets
 from jointune.config import check_settings
 from jointune.errors import SettingsError
 from jointune.utils.files import COMPARISON_MARK
@@ -80,7 +79,7 @@ def compare(
     names = _list(methods) if methods is not None else None
     check_settings(settings)
     chosen_methods(names, Setup(settings, clip, visualbert, templates))
-    budgets_of(wanted)
+    valid_budgets(wanted)
     refuse_existing(report, force, COMPARISON_MARK, resume=resume)
     use = columns(text_column, image_column, label_column, split_column, image_root)
     read = read_whole(posts, split_column, use, encoding)
