@@ -445,10 +445,10 @@ def test_our_own_methods_through_the_same_interface(posts_csv, tiny_settings, tm
     mixed = results["late"].details["weight of text"]
     averaged = {
         part: mixed * getattr(results["text"], part) + (1 - mixed) * getattr(results["image"], part)
-        for part in ("check_scores", "test_scores")
+        for part in ("validation_scores", "test_scores")
     }
-    truth = class_numbers(posts.take(results["late"].check), ["negative", "positive"])
-    temperature = calibrate(averaged["check_scores"], truth).temperature
+    truth = class_numbers(posts.take(results["late"].validation), ["negative", "positive"])
+    temperature = calibrate(averaged["validation_scores"], truth).temperature
     assert results["late"].details["temperature of the average"] == pytest.approx(temperature, rel=1e-4)
     expected = at_temperature(averaged["test_scores"], temperature)
     np.testing.assert_allclose(results["late"].test_scores, expected, atol=1e-4)

@@ -16,14 +16,8 @@ from jointune.utils.files import atomic_file
 
 RESULT, FAILURE = ".npz", ".failed.json"
 
-_ARRAYS = {
-    "check": "validation",
-    "check_scores": "validation_scores",
-    "test": "test",
-    "test_scores": "test_scores",
-}
+_ARRAYS = {"check": "validation", "check_scores": "validation_scores", "test": "test", "test_scores": "test_scores"}
 """The arrays of a cell's file, and the attributes that hold them."""
-
 
 
 @dataclass(frozen=True)

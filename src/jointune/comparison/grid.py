@@ -153,13 +153,7 @@ def _makers(methods: Sequence[str] | Makers | None, setup: Setup) -> Makers:
 
 
 def _run_grid(
-    grid: list[Cell],
-    makers: Makers,
-    divided: list[Fold],
-    posts: Posts,
-    folder: Path,
-    late_metric: str | None,
-    bar: Bar,
+    grid: list[Cell], makers: Makers, divided: list[Fold], posts: Posts, folder: Path, late_metric: str | None, bar: Bar
 ) -> None:
     """Run the cells that ``folder`` lacks; without ``late_metric``, ``late`` is a method of one's own."""
     labels = tuple(posts.label_names)

@@ -87,9 +87,16 @@ def learning_curve(curves: Mapping[str, Sequence[Line]], method: str, reference:
             places = [line.train_size * 2**moved for line in curves.get(one, [])]
             scores = [line.scores["macro_f1"] for line in curves.get(one, [])]
             axes.vlines(places, [s.low for s in scores], [s.high for s in scores], color=colour, linewidth=1.4)
-            line = {"color": colour, "linewidth": 1.6, "zorder": 3}
-            dot = {"marker": marker, "markersize": 6, "markeredgecolor": PAPER}
-            axes.plot(places, [one.value for one in scores], **line, **dot)
+            axes.plot(
+                places,
+                [estimate.value for estimate in scores],
+                color=colour,
+                linewidth=1.6,
+                marker=marker,
+                markersize=6,
+                markeredgecolor=PAPER,
+                zorder=3,
+            )
         _size_axis(axes, sizes, apart=34)
         return _inline_svg(figure, name, f"Macro F1 of {method} and {reference} against training posts")
 

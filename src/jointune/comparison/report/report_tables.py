@@ -1,11 +1,9 @@
-"""The tables of a report: rows of formatted cells, with notes."""
+"""The tables of results: rows of formatted cells, with notes."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from jointune.baselines.clip import ENCODER_LR as CLIP_LR
 from jointune.comparison.comparison import Comparison
 from jointune.comparison.figures import (
     DASH,
@@ -19,7 +17,6 @@ from jointune.comparison.figures import (
     signed,
     signed_interval,
 )
-from jointune.comparison.methods import METHODS
 from jointune.comparison.report.pooled import Pool
 from jointune.comparison.summary import Line, Summary
 from jointune.utils.wording import counted
@@ -88,8 +85,8 @@ class Table:
 
     Args:
         caption: what the rows are.
-        columns: headings; a plain text is right-aligned.
-        rows: cells.
+        columns: each a ``Column``, or a text for a right-aligned one.
+        rows: cells, each a ``Value`` or a text.
         notes: for under the table.
         folded: in HTML, fold the table under these words.
         marked: the index of the row that stands out, if one does.
@@ -98,8 +95,8 @@ class Table:
     def __init__(
         self,
         caption: str,
-        columns: Sequence[Column | str],
-        rows: Sequence[Sequence[Value | str]],
+        columns: Sequence[Any],
+        rows: Sequence[Sequence[Any]],
         notes: Sequence[str] = (),
         folded: str = "",
         marked: int | None = None,
@@ -110,67 +107,6 @@ class Table:
 
 
 METHOD = Column("method", "l")
-
-
-def label_table(comparison: Comparison) -> Table:
-    """List the number of posts of each label."""
-    counts, total = Counter(str(post.label) for post in comparison.posts), len(comparison.posts)
-    rows = [[label, count(counts[label]), f"{100 * counts[label] / total:.1f} %"] for label in comparison.labels]
-    return Table("Posts by label", [Column("label", "l"), "posts", "share"], rows)
-
-
-def fold_table(comparison: Comparison) -> Table:
-    """List the sizes of the folds."""
-    rows = [
-        [str(fold.number), *(count(len(part)) for part in (fold.train, fold.validation, fold.test)), count(fold.shared)]
-        for fold in comparison.folds
-    ]
-    columns = [Column("fold", "l"), "to learn from", "validation", "test", "test posts shared"]
-    note = "Shared: test posts with a picture or a text that is also among the posts to learn from or for validation."
-    return Table("Posts by part", columns, rows, [note])
-
-
-def method_table(comparison: Comparison) -> Table:
-    """Describe each method, and count its trainings."""
-    described = comparison.about.get("methods") or {}
-    crashed = Counter(failure.cell.method for failure in comparison.failures)
-    finished = Counter(result.cell.method for result in comparison.results)
-    rows = [
-        [
-            name,
-            str(described.get(name, "a method of one's own")),
-            count(finished[name]),
-            Value(count(crashed[name]), tone="bad" if crashed[name] else ""),
-        ]
-        for name in [*comparison.methods, *sorted(set(crashed) - set(comparison.methods))]
-    ]
-    columns = [METHOD, Column("what it is", "l"), "finished", "crashed"]
-    return Table("Methods, and the number of their trainings", columns, rows)
-
-
-def settings_table(comparison: Comparison) -> Table | None:
-    """List the settings of all methods, and those that are a method's own; None if the folder does not hold them."""
-    recipe = comparison.about.get("recipe")
-    if not recipe:
-        return None
-    changes = {name: METHODS[name].changes for name in comparison.methods if name in METHODS}
-    rows = []
-    for setting, value in sorted(recipe.items()):
-        other = [f"{name}: {_plain(own[setting])}" for name, own in changes.items() if own.get(setting, value) != value]
-        rows.append([setting, _plain(value), "; ".join(other)])
-    note = (
-        f"Arguments of JointClassifier. clip takes both encoders and the fusion from its checkpoint, and {CLIP_LR:g} "
-        "as encoder_lr where no other was chosen. Methods that are not trained by this recipe, such as one's own, have "
-        "settings of their own."
-    )
-    columns = [Column("setting", "l"), Column("value", "l"), Column("otherwise", "l")]
-    return Table("Settings", columns, rows, [note], folded=f"The {len(rows)} settings")
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value)) or "none"
-    return "none" if value is None else str(value)
 
 
 def answer_table(summary: Summary, budget: int | None) -> Table:
@@ -186,7 +122,7 @@ def answer_table(summary: Summary, budget: int | None) -> Table:
     band = (place(own.scores["macro_f1"].low), place(own.scores["macro_f1"].high)) if own else None
     time = (own.cost[summary.clock] or 0.0) if own else 0.0
     compared = any(line.differences for line in lines)
-    rows: list[list[Value | str]] = []
+    rows = []
     for line, one in zip(lines, scores, strict=True):
         description = f"{score(one.value)}, 95 % interval {interval(one.low, one.high)}"
         shown_band = None if line is own else band
@@ -229,8 +165,10 @@ def score_table(summary: Summary, budget: int | None) -> Table:
         columns += [Column(f"{summary.reference} {MINUS} it", group=group), Column("it is", "l", group)]
     rows = []
     for line in lines:
-        differences = [_difference(line, name, line.method == summary.reference) for name in compared]
-        rows.append([Value(line.method), *(_score(line, name) for name in TITLES), *sum(differences, [])])
+        row = [Value(line.method), *(_score(line, name) for name in TITLES)]
+        for name in compared:
+            row += _difference(line, name, line.method == summary.reference)
+        rows.append(row)
     sizes, runs = sorted({round(line.train_size) for line in lines}), sorted({line.runs for line in lines})
     posts = count(sizes[0]) if len(sizes) == 1 else f"{count(sizes[0])} to {count(sizes[-1])}"
     trainings = f"{runs[0]} to {counted(runs[-1], 'training')}" if len(runs) > 1 else counted(runs[0], "training")
