@@ -41,14 +41,15 @@ def test_it_writes_a_report_and_says_what_it_found(jointune, posts_csv, tmp_path
     assert "exists already" in said
 
 
-def test_a_crashed_cell_sets_the_exit_code(jointune, posts_csv, tmp_path, options, tiny_image, monkeypatch):
-    """An image encoder in place of a text encoder: nothing can be trained with it, were it not told beforehand."""
-    monkeypatch.setattr("jointune.comparison.grid.check_encoders", lambda *_: None)
-    wrong = ["--text-encoder", tiny_image, *options[2:]]
+def test_a_crashed_cell_sets_the_exit_code(jointune, posts_csv, tmp_path, options, monkeypatch):
+    """Every other Python process ends as it begins, and so does that of the cell."""
+    (tmp_path / "sitecustomize.py").write_text("import os\nos._exit(3)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     code, said = jointune(
-        "compare", posts_csv, "--split-column", "split", "--methods", "frozen", "--out", tmp_path / "report", *wrong
+        "compare", posts_csv, "--split-column", "split", "--methods", "frozen", "--out", tmp_path / "report", *options
     )
     assert code == 1
+    assert "it printed nothing (exit code 3)" in said
     assert "1 cell crashed; the same command with --resume tries again" in said
     assert (tmp_path / "report" / "report.html").exists()
 

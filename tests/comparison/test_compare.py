@@ -8,9 +8,11 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +21,12 @@ from PIL import Image
 
 from helpers import fake_ocr, predictors
 from jointune import JointuneWarning, compare, read_posts
-from jointune.comparison.cells import load_result, save_result, stored_results
+from jointune.comparison.cells import Cell, Failure, load_result, save_failure, save_result, stored_results
+from jointune.comparison.worker import Job, run_apart
 from jointune.data.label_checks import class_numbers
 from jointune.errors import InterruptedTraining, OutputError, PostsError, SettingsError
 from jointune.evaluation.calibration import at_temperature, calibrate
+from jointune.utils.progress import QuietBar
 
 QUICK = {"guess": predictors.Guess, "words": predictors.Words}
 
@@ -83,7 +87,7 @@ def test_the_summary_says_what_can_be_told_apart(folds):
     line = next(line for line in summary.lines if (line.method, line.budget) == ("guess", None))
     difference = line.differences["accuracy"]
     assert difference.low <= difference.value <= difference.high
-    assert line.verdict("accuracy") in ("worse", "not distinguishable")
+    assert line.verdict("accuracy") == "worse"
     assert "words minus it" in str(summary)
     with pytest.raises(SettingsError, match="choose among guess, words"):
         folds[0].summary(reference="word")
@@ -131,24 +135,35 @@ def test_resume_runs_what_is_missing_and_takes_more_methods_and_budgets(posts_cs
     assert {name: changed(tmp_path / "report")[name] for name in first} == first
 
 
-def test_an_interrupt_keeps_what_is_finished(posts_csv, tmp_path, monkeypatch):
-    from jointune.comparison import grid
+def test_an_interrupt_keeps_what_is_finished(posts_csv, tmp_path):
+    settings = {"folds": 2, "out": tmp_path / "report", "progress": False}
+    with pytest.raises(KeyboardInterrupt):
+        compare(posts_csv, methods={"guess": predictors.Guess, "words": predictors.Interrupted}, **settings)
+    assert [result.cell.method for result in stored_results(tmp_path / "report" / "cells")] == ["guess"]
+    assert len(compare(posts_csv, methods=QUICK, resume=True, **settings).table()) == 4
 
-    settings = {"methods": QUICK, "folds": 2, "out": tmp_path / "report", "progress": False}
-    real, calls = grid.run_apart, []
 
-    def stop_at_third(*arguments):
-        calls.append(arguments)
-        if len(calls) == 3:
-            raise InterruptedTraining("the comparison was interrupted; finished cells are kept")
-        return real(*arguments)
+@pytest.mark.usefixtures("own_processes")
+def test_ctrl_c_ends_the_process_of_a_cell_at_once(posts_csv, tmp_path, monkeypatch):
+    class Interrupting(QuietBar):
+        def note(self, text):
+            raise KeyboardInterrupt
 
-    monkeypatch.setattr(grid, "run_apart", stop_at_third)
-    with pytest.raises(InterruptedTraining):
-        compare(posts_csv, **settings)
-    assert len(list(stored_results(tmp_path / "report" / "cells"))) == 2
-    monkeypatch.setattr(grid, "run_apart", real)
-    assert len(compare(posts_csv, resume=True, **settings).table()) == 4
+    monkeypatch.setenv("ENDLESS_IS", str(tmp_path / "process"))
+    posts = read_posts(posts_csv)
+    job = Job(
+        Cell("endless", 0, 0, None),
+        partial(predictors.Endless, 0),
+        posts,
+        ("negative", "positive"),
+        tuple(range(30)),
+        tuple(range(30, 40)),
+        tuple(range(40, 48)),
+        tmp_path,
+    )
+    with pytest.raises(InterruptedTraining, match="finished cells are kept"):
+        run_apart(job, Interrupting())
+    assert not alive(int((tmp_path / "process").read_text()))
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc to ask")
@@ -221,28 +236,21 @@ def test_a_checkpoint_may_be_named_later_as_long_as_nothing_stored_depends_on_it
     compare(posts_csv, **again, clip="some/clip", prompts="a {label} post")
     assert changed(tmp_path / "report") == before
     assert json.loads((tmp_path / "report" / "comparison.json").read_text())["setup"]["clip"] == "some/clip"
-    (tmp_path / "report" / "cells" / "clip.fold-0.seed-0.posts-all.failure.json").write_text(
-        json.dumps({"cell": {"method": "clip", "fold": 0, "seed": 0, "budget": None}, "reason": "", "trace": ""})
-    )
+    save_failure(Failure(Cell("clip", 0, 0, None), "it broke", ""), tmp_path / "report" / "cells")
     with pytest.raises(OutputError, match="with other clip:"):
         compare(posts_csv, **again, clip="another/clip", prompts="a {label} post")
     with pytest.raises(OutputError, match="with other epochs and clip:"):
         compare(posts_csv, **again, epochs=3)
 
 
-def test_replacing_takes_the_old_report_away_at_once(posts_csv, tmp_path, monkeypatch):
-    folder = tmp_path / "report"
-    compare(posts_csv, methods=QUICK, folds=2, out=folder, progress=False)
-    monkeypatch.setattr("jointune.comparison.grid.write_report", lambda *_: None)
-    compare(posts_csv, methods=QUICK, folds=2, out=folder, force=True, progress=False)
-    assert not [*folder.glob("report.*"), *folder.glob("*.csv")]
-
-
-def test_replacing_spares_what_is_the_users_own(posts_csv, tmp_path):
+def test_replacing_takes_the_old_report_away_at_once_and_spares_what_is_the_users_own(posts_csv, tmp_path):
     folder = tmp_path / "report"
     compare(posts_csv, methods=QUICK, folds=2, out=folder, progress=False)
     (folder / "notes.csv").write_text("mine")
-    compare(posts_csv, methods=QUICK, folds=2, out=folder, force=True, progress=False)
+    replacing = {"methods": {"mine": predictors.Interrupted}, "folds": 2, "out": folder, "force": True}
+    with pytest.raises(KeyboardInterrupt):
+        compare(posts_csv, **replacing, progress=False)
+    assert not [*folder.glob("report.*"), *folder.glob("cells*.csv"), *folder.glob("summary*")]
     assert (folder / "notes.csv").read_text() == "mine"
 
 
@@ -267,6 +275,25 @@ def test_posts_are_known_again_by_what_their_pictures_show(tmp_path):
         compare(list(posts(0, moved)), out=out, **again)
         with pytest.raises(OutputError, match="other posts"):
             compare(list(posts(1, moved)), out=out, **again)
+
+
+def test_each_image_is_opened_at_most_twice_before_the_first_cell(fresh_posts):
+    """Once to check that it can be read, and once to know it again."""
+    path, opened = fresh_posts(), Counter()
+
+    def count(event, arguments):
+        if event == "open" and str(arguments[0]).endswith(".png") and counting:
+            opened[Path(arguments[0]).name] += 1
+
+    counting = True
+    sys.addaudithook(count)  # it cannot be taken away, but counts no more after this test
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            compare(path, methods={"mine": predictors.Interrupted}, folds=2, progress=False)
+    finally:
+        counting = False
+    assert len(opened) == 48
+    assert max(opened.values()) <= 2
 
 
 def test_folds_in_spite_of_a_split_are_told(posts_csv):

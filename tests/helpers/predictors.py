@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -70,9 +71,17 @@ class ReadsPictures(Guess):
         return super().fit(posts, validation=validation)
 
 
+class Interrupted(Guess):
+    """Is stopped by Ctrl-C."""
+
+    def fit(self, posts, *, validation):
+        raise KeyboardInterrupt
+
+
 class Endless(Guess):
     """Says which process it is in, and never ends."""
 
     def fit(self, posts, *, validation):
         Path(os.environ["ENDLESS_IS"]).write_text(str(os.getpid()))
+        sys.stdout.write("begun\n")
         time.sleep(600)
