@@ -87,7 +87,7 @@ def test_the_summary_says_what_can_be_told_apart(folds):
     line = next(line for line in summary.lines if (line.method, line.budget) == ("guess", None))
     difference = line.differences["accuracy"]
     assert difference.low <= difference.value <= difference.high
-    assert line.verdict("accuracy") == "worse"
+    assert line.verdict("accuracy") == "not distinguishable", "three folds are too few"
     assert "words minus it" in str(summary)
     with pytest.raises(SettingsError, match="choose among guess, words"):
         folds[0].summary(reference="word")
@@ -371,7 +371,7 @@ def test_a_damaged_cell_is_named(posts_csv, tmp_path):
         ({"label_budgets": ["few"]}, "'few' is neither"),
         ({"label_budgets": [0]}, "0 is neither"),
         ({"label_budgets": [16.7]}, "16.7 is neither"),
-        ({"label_budgets": []}, "one at least"),
+        ({"label_budgets": []}, "at least one"),
         ({"seeds": 0}, "seeds=0"),
         ({"seed": 3}, "chooses the seeds itself"),
         ({"folds": 1}, "folds=1"),

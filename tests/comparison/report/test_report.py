@@ -171,19 +171,25 @@ def test_cells_without_cpu_seconds_are_compared_by_the_clock(tmp_path):
     assert rows(found["summary.csv"])[0]["train_cpu_seconds"] == ""
 
 
+UNDECIDED = "not distinguishable"
+
+
 @pytest.mark.parametrize(
-    ("low", "p_value", "adjusted", "reason"),
+    ("value", "low", "high", "p_value", "adjusted", "verdict", "reason"),
     [
-        (0.007, 0.016, 0.08, "the interval excludes zero, but p 0.080 with 5 comparisons (0.016 uncorrected)"),
-        (0.007, 0.06, 0.3, "the interval excludes zero, but p 0.300 with 5 comparisons"),
-        (-0.1, 0.2, 1.0, "the interval holds zero; p 1.000 with 5 comparisons"),
-        (0.1, 0.0001, 0.0005, "the interval excludes zero; p < 0.001 with 5 comparisons"),
+        (0.2, 0.007, 0.3, 0.016, 0.08, UNDECIDED, "excludes zero, but p 0.080 with 5 comparisons (0.016 uncorrected)"),
+        (0.2, 0.007, 0.3, 0.06, 0.3, UNDECIDED, "excludes zero, but p 0.300 with 5 comparisons"),
+        (0.2, -0.1, 0.3, 0.2, 1.0, UNDECIDED, "holds zero; p 1.000 with 5 comparisons"),
+        (0.2, 0.1, 0.3, 0.0001, 0.0005, "worse", "excludes zero; p < 0.001 with 5 comparisons"),
+        (-0.2, -0.3, -0.1, 0.002, 0.01, "better", "excludes zero; p 0.010 with 5 comparisons"),
     ],
 )
-def test_each_verdict_has_its_reason(low, p_value, adjusted, reason):
-    difference = Difference(0.176, low, 0.345, p_value, 5, low > 0 and p_value < 0.05, "")
+def test_each_verdict_has_its_reason(value, low, high, p_value, adjusted, verdict, reason):
+    distinguishable = low * high > 0 and p_value < 0.05
+    difference = Difference(value, low, high, p_value, 5, distinguishable, "")
     line = Line("text", None, 5, 100, {}, {"macro_f1": difference}, {"macro_f1": adjusted}, {}, 5, ())
-    assert line.reason("macro_f1") == reason
+    assert line.verdict("macro_f1") == verdict
+    assert line.reason("macro_f1") == f"the interval {reason}"
 
 
 @pytest.mark.parametrize("width", [80, 120])
