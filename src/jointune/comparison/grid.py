@@ -226,19 +226,15 @@ def _seconds(result: CellResult) -> float:
 
 
 def time_left(seconds: Mapping[Cell, float], sizes: Mapping[Cell, int]) -> float:
-    """Estimate the seconds that the cells without a time will take, from the nearest that have one.
+    """Estimate the seconds that the cells without a time will take, in proportion to their training posts.
 
     Args:
         seconds: of each finished cell.
         sizes: training posts of each cell of the grid that has finished or is still to be run.
     """
-    return sum(_expected(cell, seconds, sizes) for cell in sizes if cell not in seconds)
-
-
-def _expected(cell: Cell, seconds: Mapping[Cell, float], sizes: Mapping[Cell, int]) -> float:
-    alike = [took for other, took in seconds.items() if (other.method, other.budget) == (cell.method, cell.budget)]
-    if alike:
-        return mean(alike)
-    # In proportion to the training posts, from the same method, or from any.
-    known = [other for other in seconds if other.method == cell.method] or list(seconds)
-    return mean(seconds[other] * (sizes[cell] + _FIXED_POSTS) / (sizes[other] + _FIXED_POSTS) for other in known)
+    total = 0.0
+    for cell in sizes.keys() - seconds.keys():
+        known = [other for other in seconds if other.method == cell.method] or list(seconds)
+        alike = [other for other in known if other.budget == cell.budget and other.method == cell.method] or known
+        total += mean(seconds[one] * (sizes[cell] + _FIXED_POSTS) / (sizes[one] + _FIXED_POSTS) for one in alike)
+    return total

@@ -35,18 +35,7 @@ _LAST_LINES = 60
 
 @dataclass(frozen=True)
 class Job:
-    """A cell to run.
-
-    Attributes:
-        cell: its place in the grid.
-        make: makes the untrained method.
-        posts: all posts.
-        labels: of the whole comparison, in order.
-        train: indices of the training posts.
-        validation: indices of the validation posts.
-        test: indices of the test posts.
-        folder: where the result is stored.
-    """
+    """A cell to run: its method, the indices of its posts in each part, and the folder for its result."""
 
     cell: Cell
     make: Callable[[], Estimator]

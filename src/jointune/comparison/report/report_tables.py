@@ -19,30 +19,12 @@ from jointune.comparison.figures import (
 )
 from jointune.comparison.report.pooled import Pool
 from jointune.comparison.summary import Line, Summary
+from jointune.evaluation.significance import Estimate
 from jointune.utils.wording import counted
 
 TITLES = {"accuracy": "accuracy", "macro_f1": "macro F1", "weighted_f1": "weighted F1"}
 COMPARED = ("macro_f1", "accuracy")
 _TONES = {"better": "good", "worse": "bad", "not distinguishable": "mute"}
-
-
-@dataclass(frozen=True)
-class Whisker:
-    """A score and its interval, drawn in HTML only, on an axis that all rows share; all within 0 to 1.
-
-    Attributes:
-        low: lower end of the interval.
-        value: the score.
-        high: upper end of the interval.
-        band: the interval of the reference; None in its own row.
-        description: for screen readers.
-    """
-
-    low: float
-    value: float
-    high: float
-    band: tuple[float, float] | None
-    description: str
 
 
 @dataclass(frozen=True)
@@ -54,14 +36,14 @@ class Value:
         small: smaller text under it.
         tone: ``good``, ``bad`` or ``mute``; the class of the text in HTML.
         heat: how deeply it is coloured, 0 to 1.
-        whisker: what is drawn in it.
+        estimate: a score and its interval, to draw.
     """
 
     text: str
     small: str = ""
     tone: str = ""
     heat: float | None = None
-    whisker: Whisker | None = None
+    estimate: Estimate | None = None
 
     def __str__(self) -> str:
         return f"{self.text} ({self.small})" if self.small else self.text
@@ -71,7 +53,7 @@ class Value:
 class Column:
     """A column of a table: its heading, its alignment, and a heading above it that neighbours may share.
 
-    A column of drawings is in HTML only; its heading is the two ends of the axis.
+    A column of drawings is in HTML only; its heading is the axis.
     """
 
     name: str
@@ -90,6 +72,7 @@ class Table:
         notes: for under the table.
         folded: in HTML, fold the table under these words.
         marked: the index of the row that stands out, if one does.
+        axis: the two ends of the axis of its drawings.
     """
 
     def __init__(
@@ -100,8 +83,9 @@ class Table:
         notes: Sequence[str] = (),
         folded: str = "",
         marked: int | None = None,
+        axis: tuple[float, float] | None = None,
     ) -> None:
-        self.caption, self.notes, self.folded, self.marked = caption, notes, folded, marked
+        self.caption, self.notes, self.folded, self.marked, self.axis = caption, notes, folded, marked, axis
         self.columns = [column if isinstance(column, Column) else Column(column) for column in columns]
         self.rows = [[value if isinstance(value, Value) else Value(value) for value in row] for row in rows]
 
@@ -114,36 +98,27 @@ def answer_table(summary: Summary, budget: int | None) -> Table:
     lines = sorted(summary.at(budget), key=lambda line: -line.scores["macro_f1"].value)
     scores = [line.scores["macro_f1"] for line in lines]
     low, high = min(one.low for one in scores), max(one.high for one in scores)
-
-    def place(value: float) -> float:
-        return (value - low) / (high - low) if high > low else 0.5
-
     own = next((line for line in lines if line.method == summary.reference), None)
-    band = (place(own.scores["macro_f1"].low), place(own.scores["macro_f1"].high)) if own else None
     time = (own.cost[summary.clock] or 0.0) if own else 0.0
     compared = any(line.differences for line in lines)
-    rows = []
-    for line, one in zip(lines, scores, strict=True):
-        description = f"{score(one.value)}, 95 % interval {interval(one.low, one.high)}"
-        shown_band = None if line is own else band
-        whisker = Whisker(place(one.low), place(one.value), place(one.high), shown_band, description)
-        rows.append(
-            [
-                line.method,
-                _score(line, "macro_f1"),
-                Value("", whisker=whisker),
-                *(_difference(line, "macro_f1", line is own) if compared else []),
-                amount(line.cost["train_seconds"]),
-                amount(line.cost["train_cpu_seconds"]),
-                f"{(line.cost[summary.clock] or 0.0) / time:.2f}" if time else DASH,
-            ]
-        )
+    rows = [
+        [
+            line.method,
+            shown := _score(line, "macro_f1"),
+            Value(f"{shown.text}, 95 % interval {shown.small}", estimate=line.scores["macro_f1"]),
+            *(_difference(line, "macro_f1", line is own) if compared else []),
+            amount(line.cost["train_seconds"]),
+            amount(line.cost["train_cpu_seconds"]),
+            f"{(line.cost[summary.clock] or 0.0) / time:.2f}" if time else DASH,
+        ]
+        for line in lines
+    ]
     clock = "CPU" if summary.clock == "train_cpu_seconds" else "clock"
     seconds = ("by the clock", "of CPU", f"{clock}, {summary.reference} = 1")
     columns = [
         METHOD,
         "macro F1",
-        Column(f"{score(low)} {score(high)}", "l", drawing=True),
+        Column(interval(low, high), "l", drawing=True),
         *([f"{summary.reference} {MINUS} it", Column("it is", "l")] if compared else []),
         *(Column(name, group="seconds of one training") for name in seconds),
     ]
@@ -152,7 +127,8 @@ def answer_table(summary: Summary, budget: int | None) -> Table:
         "with whatever else the machine does, up to several times; CPU seconds, of all cores together, hardly do."
     )
     marked = lines.index(own) if own else None
-    return Table(f"Scores and cost with {budget_name(budget)}", columns, rows, [note], marked=marked)
+    caption = f"Scores and cost with {budget_name(budget)}"
+    return Table(caption, columns, rows, [note], marked=marked, axis=(low, high))
 
 
 def score_table(summary: Summary, budget: int | None) -> Table:
