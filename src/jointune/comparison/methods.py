@@ -19,7 +19,7 @@ class Estimator(Protocol):
         """Learn from posts; ``validation`` is for early stopping and selection."""
 
     def predict_proba(self, posts: Any) -> np.ndarray:
-        """Probabilities, float32 [N, C], columns in the order of ``classes_``."""
+        """Return probabilities, float32 [N, C], columns in the order of ``classes_``."""
 
 
 @dataclass(frozen=True)
@@ -140,20 +140,20 @@ METHODS: dict[str, Method] = {
     "joint-paper": _joint(
         "joint fine-tuning with the fusion and the rates of arXiv 2210.05790, of the encoders named here", **PAPER
     ),
-    "frozen": _joint("logistic regression on what both encoders say, none of them trained", epochs=0),
+    "frozen": _joint("logistic regression on the outputs of both encoders, which are not trained", epochs=0),
     "text": Method("the same recipe with every picture hidden", _without("image")),
     "image": Method("the same recipe with every text hidden", _without("text")),
     "late": Method(
         "the probabilities of text and image averaged with a weight, then calibrated, on validation posts", _late
     ),
     "clip": Method(
-        "the two towers of a CLIP checkpoint fine-tuned together, by jointune's recipe", _clip, needs="clip"
+        "both encoders of a CLIP checkpoint fine-tuned together, by jointune's recipe", _clip, needs="clip"
     ),
     "clip-zero-shot": Method(
         "a CLIP checkpoint with a prompt for each label, not trained, only calibrated", _clip_zero_shot, needs="clip"
     ),
     "visualbert": Method(
-        "picture states enter the text encoder's layers as extra tokens (VisualBERT)", _visualbert, changes=VISUALBERT
+        "the image encoder's outputs enter the text encoder's layers as extra tokens (VisualBERT)", _visualbert, changes=VISUALBERT
     ),
     "mual": _joint("jointune's recipe with cross-modal attention and a difference loss (MuAL)", fusion="mual"),
     "splitting": _joint(
