@@ -90,13 +90,13 @@ def test_bad_arguments(refused, posts_csv, tmp_path, monkeypatch, arguments, say
 
 
 def test_prompts_may_be_in_a_file(tmp_path):
-    from jointune.cli.compare import _prompts
+    from jointune.cli.compare import read_prompts
 
     file = tmp_path / "prompts.json"
     file.write_text('{"good": "a happy post"}')
-    assert _prompts(str(file)) == {"good": "a happy post"}
-    assert _prompts("a {label} post") == "a {label} post"
-    assert _prompts(None) is None
+    assert read_prompts(str(file)) == {"good": "a happy post"}
+    assert read_prompts("a {label} post") == "a {label} post"
+    assert read_prompts(None) is None
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="there is no /proc to ask")

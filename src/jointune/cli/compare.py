@@ -75,7 +75,7 @@ def compare(
     """
     if split_column and folds is not None:
         raise SettingsError("--folds and --split-column: the posts are divided by one or the other")
-    wanted, templates = _list(label_budgets), _prompts(prompts)
+    wanted, templates = _list(label_budgets), read_prompts(prompts)
     names = _list(methods) if methods is not None else None
     check_settings(settings)
     chosen_methods(names, Setup(settings, clip, visualbert, templates))
@@ -119,15 +119,16 @@ def _list(values: str) -> list[str]:
     return [value.strip() for value in values.split(",") if value.strip()]
 
 
-def _prompts(given: str | None) -> str | dict[str, str] | None:
-    if given is None or "{label}" in given:
-        return given
+def read_prompts(prompts: str | None) -> str | dict[str, str] | None:
+    """Return a template with ``{label}`` as it is, or else the content of a JSON file."""
+    if prompts is None or "{label}" in prompts:
+        return prompts
     try:
-        prompts = json.loads(Path(given).read_text(encoding="utf-8"))
+        by_label = json.loads(Path(prompts).read_text(encoding="utf-8"))
     except (OSError, ValueError) as reason:
         raise SettingsError(
-            f"--prompts {given}: neither a template with {{label}} nor a JSON file: {reason}"
+            f"--prompts {prompts}: neither a template with {{label}} nor a JSON file: {reason}"
         ) from reason
-    if not isinstance(prompts, dict):
-        raise SettingsError(f"--prompts {given}: the file must map each label to its prompt")
-    return prompts
+    if not isinstance(by_label, dict):
+        raise SettingsError(f"--prompts {prompts}: the file must map each label to its prompt")
+    return by_label

@@ -146,14 +146,14 @@ METHODS: dict[str, Method] = {
     "late": Method(
         "the probabilities of text and image averaged with a weight, then calibrated, on validation posts", _late
     ),
-    "clip": Method(
-        "both encoders of a CLIP checkpoint fine-tuned together, by jointune's recipe", _clip, needs="clip"
-    ),
+    "clip": Method("both encoders of a CLIP checkpoint fine-tuned together, by jointune's recipe", _clip, needs="clip"),
     "clip-zero-shot": Method(
         "a CLIP checkpoint with a prompt for each label, not trained, only calibrated", _clip_zero_shot, needs="clip"
     ),
     "visualbert": Method(
-        "the image encoder's outputs enter the text encoder's layers as extra tokens (VisualBERT)", _visualbert, changes=VISUALBERT
+        "the image encoder's outputs enter the text encoder's layers as extra tokens (VisualBERT)",
+        _visualbert,
+        changes=VISUALBERT,
     ),
     "mual": _joint("jointune's recipe with cross-modal attention and a difference loss (MuAL)", fusion="mual"),
     "splitting": _joint(

@@ -175,32 +175,29 @@ def summarise(
     """
     lines = []
     for budget in dict.fromkeys(budget for _, budget in runs):
-        of_budget = {method: found for (method, other), found in runs.items() if other == budget and found}
-        own = of_budget.get(reference, [])
-        others = {
-            method: found for method, found in of_budget.items() if method != reference and _share_a_run(own, found)
-        }
-        scores = {score: estimates(of_budget, score, labels, groups) for score in SCORES}
+        by_method = {method: of_method for (method, other), of_method in runs.items() if other == budget and of_method}
+        own = by_method.get(reference, [])
+        others = {name: one for name, one in by_method.items() if name != reference and _share_a_run(own, one)}
+        scores = {score: estimates(by_method, score, labels, groups) for score in SCORES}
         differences = {score: paired_differences(own, others, score, labels, groups) for score in SCORES}
         adjusted = {
             score: dict(zip(others, holm([one.p_value for one in differences[score].values()]), strict=True))
             for score in SCORES
         }
-        for method, found in of_budget.items():
-            of_method = rows[method, budget]
-            compared = SCORES if method in others else ()
+        for method, of_method in by_method.items():
+            rows_of_method, compared = rows[method, budget], SCORES if method in others else ()
             lines.append(
                 Line(
                     method,
                     budget,
-                    len(found),
-                    mean(run.learned for run in found),
+                    len(of_method),
+                    mean(run.learned for run in of_method),
                     {score: scores[score][method] for score in SCORES},
                     {score: differences[score][method] for score in compared},
                     {score: adjusted[score][method] for score in compared},
-                    {name: _mean([row[name] for row in of_method]) for name in COSTS},
+                    {name: _mean([row[name] for row in rows_of_method]) for name in COSTS},
                     len(others),
-                    (*_kept_start(method, of_method), *_one_label(method, of_method)),
+                    (*_kept_start(method, rows_of_method), *_one_label(method, rows_of_method)),
                 )
             )
     return Summary(reference, lines, _saved(lines, reference))
