@@ -3,13 +3,10 @@
 import csv
 import io
 import json
-import os
 import re
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -20,6 +17,7 @@ import pytest
 from PIL import Image
 
 from helpers import fake_ocr, predictors
+from helpers.lifeline import Lifeline
 from jointune import JointuneWarning, compare, read_posts
 from jointune.comparison.cells import Cell, Failure, load_result, save_failure, save_result, stored_results
 from jointune.comparison.worker import Job, run_apart
@@ -143,60 +141,42 @@ def test_an_interrupt_keeps_what_is_finished(posts_csv, tmp_path):
     assert len(compare(posts_csv, methods=QUICK, resume=True, **settings).table()) == 4
 
 
-@pytest.mark.usefixtures("own_processes")
-def test_ctrl_c_ends_the_process_of_a_cell_at_once(posts_csv, tmp_path, monkeypatch):
+@pytest.fixture
+def lifeline(tmp_path, monkeypatch):
+    """What ``predictors.Endless`` holds as long as its process lives."""
+    monkeypatch.setenv("LIFELINE", str(tmp_path / "lifeline"))
+    lifeline = Lifeline(tmp_path / "lifeline")
+    yield lifeline
+    lifeline.close()
+
+
+def test_ctrl_c_ends_the_process_of_a_cell_at_once(posts_csv, tmp_path, lifeline):
     class Interrupting(QuietBar):
         def note(self, text):
             raise KeyboardInterrupt
 
-    monkeypatch.setenv("ENDLESS_IS", str(tmp_path / "process"))
-    posts = read_posts(posts_csv)
-    job = Job(
-        Cell("endless", 0, 0, None),
-        partial(predictors.Endless, 0),
-        posts,
-        ("negative", "positive"),
-        tuple(range(30)),
-        tuple(range(30, 40)),
-        tuple(range(40, 48)),
-        tmp_path,
-    )
+    train, validation, test = tuple(range(30)), tuple(range(30, 40)), tuple(range(40, 48))
+    make = partial(predictors.Endless, 0)
+    posts, labels = read_posts(posts_csv), ("negative", "positive")
+    job = Job(Cell("endless", 0, 0, None), make, posts, labels, train, validation, test, tmp_path)
     with pytest.raises(InterruptedTraining, match="finished cells are kept"):
         run_apart(job, Interrupting())
-    assert not alive(int((tmp_path / "process").read_text()))
+    assert lifeline.begun(0)
+    assert lifeline.ended(0)
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc to ask")
-def test_the_cell_of_a_killed_comparison_ends_too(posts_csv, tmp_path):
-    told = tmp_path / "process"
+def test_the_cell_of_a_killed_comparison_ends_too(posts_csv, lifeline):
     program = (
         f"import sys; sys.path = {sys.path!r}\nfrom helpers import predictors\nfrom jointune import compare\n"
         f"compare({str(posts_csv)!r}, methods={{'endless': predictors.Endless}}, folds=2, progress=False)"
     )
-    comparing = subprocess.Popen([sys.executable, "-c", program], env=os.environ | {"ENDLESS_IS": str(told)})
+    comparing = subprocess.Popen([sys.executable, "-c", program])
     try:
-        assert within(300, lambda: told.exists() and told.read_text())
+        assert lifeline.begun()
     finally:
         comparing.kill()
         comparing.wait()
-    assert within(60, lambda: not alive(int(told.read_text())))
-
-
-def within(seconds: float, found: Callable[[], object]) -> bool:
-    until = time.monotonic() + seconds
-    while not found():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.05)
-    return True
-
-
-def alive(process: int) -> bool:
-    status = Path("/proc", str(process), "stat")
-    try:
-        return status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
+    assert lifeline.ended()
 
 
 def test_a_folder_of_other_posts_or_settings_is_neither_resumed_nor_overwritten(posts_csv, tmp_path):

@@ -79,9 +79,10 @@ class Interrupted(Guess):
 
 
 class Endless(Guess):
-    """Says which process it is in, and never ends."""
+    """Says that it has begun, to a ``Lifeline`` and on standard output, and never ends."""
 
     def fit(self, posts, *, validation):
-        Path(os.environ["ENDLESS_IS"]).write_text(str(os.getpid()))
-        sys.stdout.write("begun\n")
+        self.lifeline = open(os.environ["LIFELINE"], "w", buffering=1)  # noqa: SIM115 - held until the process ends
+        for output in (self.lifeline, sys.stdout):
+            output.write("begun\n")
         time.sleep(600)
