@@ -5,13 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from helpers import fake_ocr
+from helpers.lifeline import Lifeline
 
 
 @pytest.fixture
@@ -41,14 +41,15 @@ def test_it_writes_a_report_and_says_what_it_found(jointune, posts_csv, tmp_path
     assert "exists already" in said
 
 
-def test_a_crashed_cell_sets_the_exit_code(jointune, posts_csv, tmp_path, options, tiny_image, monkeypatch):
-    """An image encoder in place of a text encoder: nothing can be trained with it, were it not told beforehand."""
-    monkeypatch.setattr("jointune.comparison.grid.check_encoders", lambda *_: None)
-    wrong = ["--text-encoder", tiny_image, *options[2:]]
+def test_a_crashed_cell_sets_the_exit_code(jointune, posts_csv, tmp_path, options, monkeypatch):
+    """Every other Python process ends as it begins, and so does that of the cell."""
+    (tmp_path / "sitecustomize.py").write_text("import os\nos._exit(3)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     code, said = jointune(
-        "compare", posts_csv, "--split-column", "split", "--methods", "frozen", "--out", tmp_path / "report", *wrong
+        "compare", posts_csv, "--split-column", "split", "--methods", "frozen", "--out", tmp_path / "report", *options
     )
     assert code == 1
+    assert "it printed nothing (exit code 3)" in said
     assert "1 cell crashed; the same command with --resume tries again" in said
     assert (tmp_path / "report" / "report.html").exists()
 
@@ -89,75 +90,57 @@ def test_bad_arguments(refused, posts_csv, tmp_path, monkeypatch, arguments, say
 
 
 def test_prompts_may_be_in_a_file(tmp_path):
-    from jointune.cli.compare import _prompts
+    from jointune.cli.compare import read_prompts
 
     file = tmp_path / "prompts.json"
     file.write_text('{"good": "a happy post"}')
-    assert _prompts(str(file)) == {"good": "a happy post"}
-    assert _prompts("a {label} post") == "a {label} post"
-    assert _prompts(None) is None
+    assert read_prompts(str(file)) == {"good": "a happy post"}
+    assert read_prompts("a {label} post") == "a {label} post"
+    assert read_prompts(None) is None
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="there is no /proc to ask")
 def test_a_signal_ends_the_training_too_and_leaves_no_text_behind(posts_csv, tmp_path, options):
     """Under nohup, a terminal that is closed ends nothing."""
     running = {
         "plain": begin(posts_csv, tmp_path / "plain", options),
         "nohup": begin(posts_csv, tmp_path / "nohup", options, lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN)),
     }
-    workers = {}
     try:
-        for name, process in running.items():
-            workers[name] = within(120, lambda process=process: worker_of(process.pid))
+        for name, (process, lifeline) in running.items():
+            assert lifeline.begun(120)
             assert not texts_in(tmp_path / name), "not even while it runs: SIGKILL would leave them"
             process.send_signal(signal.SIGHUP)
-        running["nohup"].send_signal(signal.SIGTERM)
-        codes = {name: process.wait(60) for name, process in running.items()}
+        running["nohup"][0].send_signal(signal.SIGTERM)
+        codes = {name: process.wait(60) for name, (process, _) in running.items()}
+        assert codes == {"plain": 128 + signal.SIGHUP, "nohup": 128 + signal.SIGTERM}
+        assert all(lifeline.ended() for _, lifeline in running.values())
     finally:
-        for process in running.values():
+        for process, lifeline in running.values():
             process.kill()
             process.wait()
-    assert codes == {"plain": 128 + signal.SIGHUP, "nohup": 128 + signal.SIGTERM}
-    for name, worker in workers.items():
-        assert within(60, lambda worker=worker: not alive(worker))
+            lifeline.close()
+    for name in running:
         assert not texts_in(tmp_path / name)
         assert list((tmp_path / name / "tmp").iterdir()) == []
 
 
 def begin(posts: Path, folder: Path, options: list[str], before: Callable[[], object] | None = None):
-    """A comparison that takes long, as a process of its own."""
+    """Begin a comparison that takes long, and a lifeline that the process of its cell holds."""
     (folder / "tmp").mkdir(parents=True)
+    lifeline = Lifeline(folder / "lifeline")
+    (folder / "sitecustomize.py").write_text(
+        "import sys\nif 'jointune.comparison.worker' in sys.orig_argv:\n"
+        f"    lifeline = open({str(folder / 'lifeline')!r}, 'w', buffering=1)\n    lifeline.write('begun\\n')\n"
+    )
     command = ["compare", posts, "--split-column", "split", "--methods", "text", "--out", folder / "report", *options]
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "jointune", *map(str, command), "--seeds", "1000"],
-        env=os.environ | {"TMPDIR": str(folder / "tmp")},
+        env=os.environ | {"TMPDIR": str(folder / "tmp"), "PYTHONPATH": str(folder)},
         stdin=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         preexec_fn=before,
     )
-
-
-def within(seconds: float, found: Callable[[], object]):
-    until = time.monotonic() + seconds
-    while not (value := found()):
-        assert time.monotonic() < until, "it took too long"
-        time.sleep(0.05)
-    return value
-
-
-def worker_of(process: int) -> int | None:
-    """The process that trains for another one."""
-    for child in Path(f"/proc/{process}/task/{process}/children").read_text().split():
-        if b"jointune.comparison.worker" in Path(f"/proc/{child}/cmdline").read_bytes():
-            return int(child)
-    return None
-
-
-def alive(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
+    return process, lifeline
 
 
 def texts_in(folder: Path) -> list[Path]:

@@ -3,14 +3,13 @@
 import csv
 import io
 import json
-import os
 import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections import Counter
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +17,14 @@ import pytest
 from PIL import Image
 
 from helpers import fake_ocr, predictors
+from helpers.lifeline import Lifeline
 from jointune import JointuneWarning, compare, read_posts
-from jointune.comparison.cells import load_result, save_result, stored_results
+from jointune.comparison.cells import Cell, Failure, load_result, save_failure, save_result, stored_results
+from jointune.comparison.worker import Job, run_apart
 from jointune.data.label_checks import class_numbers
 from jointune.errors import InterruptedTraining, OutputError, PostsError, SettingsError
 from jointune.evaluation.calibration import at_temperature, calibrate
+from jointune.utils.progress import QuietBar
 
 QUICK = {"guess": predictors.Guess, "words": predictors.Words}
 
@@ -83,7 +85,7 @@ def test_the_summary_says_what_can_be_told_apart(folds):
     line = next(line for line in summary.lines if (line.method, line.budget) == ("guess", None))
     difference = line.differences["accuracy"]
     assert difference.low <= difference.value <= difference.high
-    assert line.verdict("accuracy") in ("worse", "not distinguishable")
+    assert line.verdict("accuracy") == "not distinguishable", "three folds are too few"
     assert "words minus it" in str(summary)
     with pytest.raises(SettingsError, match="choose among guess, words"):
         folds[0].summary(reference="word")
@@ -131,57 +133,50 @@ def test_resume_runs_what_is_missing_and_takes_more_methods_and_budgets(posts_cs
     assert {name: changed(tmp_path / "report")[name] for name in first} == first
 
 
-def test_an_interrupt_keeps_what_is_finished(posts_csv, tmp_path, monkeypatch):
-    from jointune.comparison import grid
-
-    settings = {"methods": QUICK, "folds": 2, "out": tmp_path / "report", "progress": False}
-    real, calls = grid.run_apart, []
-
-    def stop_at_third(*arguments):
-        calls.append(arguments)
-        if len(calls) == 3:
-            raise InterruptedTraining("the comparison was interrupted; finished cells are kept")
-        return real(*arguments)
-
-    monkeypatch.setattr(grid, "run_apart", stop_at_third)
-    with pytest.raises(InterruptedTraining):
-        compare(posts_csv, **settings)
-    assert len(list(stored_results(tmp_path / "report" / "cells"))) == 2
-    monkeypatch.setattr(grid, "run_apart", real)
-    assert len(compare(posts_csv, resume=True, **settings).table()) == 4
+def test_an_interrupt_keeps_what_is_finished(posts_csv, tmp_path):
+    settings = {"folds": 2, "out": tmp_path / "report", "progress": False}
+    with pytest.raises(KeyboardInterrupt):
+        compare(posts_csv, methods={"guess": predictors.Guess, "words": predictors.Interrupted}, **settings)
+    assert [result.cell.method for result in stored_results(tmp_path / "report" / "cells")] == ["guess"]
+    assert len(compare(posts_csv, methods=QUICK, resume=True, **settings).table()) == 4
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="there is no /proc to ask")
-def test_the_cell_of_a_killed_comparison_ends_too(posts_csv, tmp_path):
-    told = tmp_path / "process"
+@pytest.fixture
+def lifeline(tmp_path, monkeypatch):
+    """What ``predictors.Endless`` holds as long as its process lives."""
+    monkeypatch.setenv("LIFELINE", str(tmp_path / "lifeline"))
+    lifeline = Lifeline(tmp_path / "lifeline")
+    yield lifeline
+    lifeline.close()
+
+
+def test_ctrl_c_ends_the_process_of_a_cell_at_once(posts_csv, tmp_path, lifeline):
+    class Interrupting(QuietBar):
+        def note(self, text):
+            raise KeyboardInterrupt
+
+    train, validation, test = tuple(range(30)), tuple(range(30, 40)), tuple(range(40, 48))
+    make = partial(predictors.Endless, 0)
+    posts, labels = read_posts(posts_csv), ("negative", "positive")
+    job = Job(Cell("endless", 0, 0, None), make, posts, labels, train, validation, test, tmp_path)
+    with pytest.raises(InterruptedTraining, match="finished cells are kept"):
+        run_apart(job, Interrupting())
+    assert lifeline.begun(0)
+    assert lifeline.ended(0)
+
+
+def test_the_cell_of_a_killed_comparison_ends_too(posts_csv, lifeline):
     program = (
         f"import sys; sys.path = {sys.path!r}\nfrom helpers import predictors\nfrom jointune import compare\n"
         f"compare({str(posts_csv)!r}, methods={{'endless': predictors.Endless}}, folds=2, progress=False)"
     )
-    comparing = subprocess.Popen([sys.executable, "-c", program], env=os.environ | {"ENDLESS_IS": str(told)})
+    comparing = subprocess.Popen([sys.executable, "-c", program])
     try:
-        assert within(300, lambda: told.exists() and told.read_text())
+        assert lifeline.begun()
     finally:
         comparing.kill()
         comparing.wait()
-    assert within(60, lambda: not alive(int(told.read_text())))
-
-
-def within(seconds: float, found: Callable[[], object]) -> bool:
-    until = time.monotonic() + seconds
-    while not found():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.05)
-    return True
-
-
-def alive(process: int) -> bool:
-    status = Path("/proc", str(process), "stat")
-    try:
-        return status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
+    assert lifeline.ended()
 
 
 def test_a_folder_of_other_posts_or_settings_is_neither_resumed_nor_overwritten(posts_csv, tmp_path):
@@ -221,28 +216,21 @@ def test_a_checkpoint_may_be_named_later_as_long_as_nothing_stored_depends_on_it
     compare(posts_csv, **again, clip="some/clip", prompts="a {label} post")
     assert changed(tmp_path / "report") == before
     assert json.loads((tmp_path / "report" / "comparison.json").read_text())["setup"]["clip"] == "some/clip"
-    (tmp_path / "report" / "cells" / "clip.fold-0.seed-0.posts-all.failure.json").write_text(
-        json.dumps({"cell": {"method": "clip", "fold": 0, "seed": 0, "budget": None}, "reason": "", "trace": ""})
-    )
+    save_failure(Failure(Cell("clip", 0, 0, None), "it broke", ""), tmp_path / "report" / "cells")
     with pytest.raises(OutputError, match="with other clip:"):
         compare(posts_csv, **again, clip="another/clip", prompts="a {label} post")
     with pytest.raises(OutputError, match="with other epochs and clip:"):
         compare(posts_csv, **again, epochs=3)
 
 
-def test_replacing_takes_the_old_report_away_at_once(posts_csv, tmp_path, monkeypatch):
-    folder = tmp_path / "report"
-    compare(posts_csv, methods=QUICK, folds=2, out=folder, progress=False)
-    monkeypatch.setattr("jointune.comparison.grid.write_report", lambda *_: None)
-    compare(posts_csv, methods=QUICK, folds=2, out=folder, force=True, progress=False)
-    assert not [*folder.glob("report.*"), *folder.glob("*.csv")]
-
-
-def test_replacing_spares_what_is_the_users_own(posts_csv, tmp_path):
+def test_replacing_takes_the_old_report_away_at_once_and_spares_what_is_the_users_own(posts_csv, tmp_path):
     folder = tmp_path / "report"
     compare(posts_csv, methods=QUICK, folds=2, out=folder, progress=False)
     (folder / "notes.csv").write_text("mine")
-    compare(posts_csv, methods=QUICK, folds=2, out=folder, force=True, progress=False)
+    replacing = {"methods": {"mine": predictors.Interrupted}, "folds": 2, "out": folder, "force": True}
+    with pytest.raises(KeyboardInterrupt):
+        compare(posts_csv, **replacing, progress=False)
+    assert not [*folder.glob("report.*"), *folder.glob("cells*.csv"), *folder.glob("summary*")]
     assert (folder / "notes.csv").read_text() == "mine"
 
 
@@ -267,6 +255,25 @@ def test_posts_are_known_again_by_what_their_pictures_show(tmp_path):
         compare(list(posts(0, moved)), out=out, **again)
         with pytest.raises(OutputError, match="other posts"):
             compare(list(posts(1, moved)), out=out, **again)
+
+
+def test_each_image_is_opened_at_most_twice_before_the_first_cell(fresh_posts):
+    """Once to check that it can be read, and once to know it again."""
+    path, opened = fresh_posts(), Counter()
+
+    def count(event, arguments):
+        if event == "open" and str(arguments[0]).endswith(".png") and counting:
+            opened[Path(arguments[0]).name] += 1
+
+    counting = True
+    sys.addaudithook(count)  # it cannot be taken away, but counts no more after this test
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            compare(path, methods={"mine": predictors.Interrupted}, folds=2, progress=False)
+    finally:
+        counting = False
+    assert len(opened) == 48
+    assert max(opened.values()) <= 2
 
 
 def test_folds_in_spite_of_a_split_are_told(posts_csv):
@@ -344,7 +351,7 @@ def test_a_damaged_cell_is_named(posts_csv, tmp_path):
         ({"label_budgets": ["few"]}, "'few' is neither"),
         ({"label_budgets": [0]}, "0 is neither"),
         ({"label_budgets": [16.7]}, "16.7 is neither"),
-        ({"label_budgets": []}, "one at least"),
+        ({"label_budgets": []}, "at least one"),
         ({"seeds": 0}, "seeds=0"),
         ({"seed": 3}, "chooses the seeds itself"),
         ({"folds": 1}, "folds=1"),
@@ -445,10 +452,10 @@ def test_our_own_methods_through_the_same_interface(posts_csv, tiny_settings, tm
     mixed = results["late"].details["weight of text"]
     averaged = {
         part: mixed * getattr(results["text"], part) + (1 - mixed) * getattr(results["image"], part)
-        for part in ("check_scores", "test_scores")
+        for part in ("validation_scores", "test_scores")
     }
-    truth = class_numbers(posts.take(results["late"].check), ["negative", "positive"])
-    temperature = calibrate(averaged["check_scores"], truth).temperature
+    truth = class_numbers(posts.take(results["late"].validation), ["negative", "positive"])
+    temperature = calibrate(averaged["validation_scores"], truth).temperature
     assert results["late"].details["temperature of the average"] == pytest.approx(temperature, rel=1e-4)
     expected = at_temperature(averaged["test_scores"], temperature)
     np.testing.assert_allclose(results["late"].test_scores, expected, atol=1e-4)

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from jointune.comparison.cells import Cell, CellResult, Cost, Failure
 from jointune.comparison.comparison import Comparison
 from jointune.comparison.methods import METHODS
-from jointune.comparison.protocol import Fold
+from jointune.data.folds import Fold
 from jointune.data.post import Post, Posts
 
 TEXT = "what a day, says the made-up post number"
@@ -109,7 +109,7 @@ def made_comparison(
                         steps = [0, 40] if method != "frozen" else [0]
                         kept = 0 if method in kept_start and seed % 2 == 0 else steps[-1]
                         made = replace(made, log=[{"step": step, "kept": step == kept} for step in steps])
-                        slower = replace(made.cost, train_seconds=0.8 * made.learned / (number + 1) ** 1.5)
+                        slower = replace(made.cost, train_seconds=0.8 * made.train_size / (number + 1) ** 1.5)
                         cpu_seconds = 1.7 * slower.train_seconds if cpu else None
                         made = replace(made, cost=replace(slower, train_cpu_seconds=cpu_seconds))
                         if method in one_label:
@@ -136,8 +136,8 @@ def made_comparison(
 
 def _result(cell, place, fold, truth, labels):
     rng = np.random.default_rng([place, cell.fold, cell.seed, cell.budget or 0])
-    test, check = np.array(fold.test), np.array(fold.check)
-    learn = len(fold.learn) if cell.budget is None else min(cell.budget * labels, len(fold.learn))
+    test, check = np.array(fold.test), np.array(fold.validation)
+    learn = len(fold.train) if cell.budget is None else min(cell.budget * labels, len(fold.train))
     pull = 0.35 * np.log2(learn) * (1 - 0.07 * place)
 
     def scores(numbers):

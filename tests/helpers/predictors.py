@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections import Counter
 from pathlib import Path
@@ -70,9 +71,18 @@ class ReadsPictures(Guess):
         return super().fit(posts, validation=validation)
 
 
-class Endless(Guess):
-    """Says which process it is in, and never ends."""
+class Interrupted(Guess):
+    """Is stopped by Ctrl-C."""
 
     def fit(self, posts, *, validation):
-        Path(os.environ["ENDLESS_IS"]).write_text(str(os.getpid()))
+        raise KeyboardInterrupt
+
+
+class Endless(Guess):
+    """Says that it has begun, to a ``Lifeline`` and on standard output, and never ends."""
+
+    def fit(self, posts, *, validation):
+        self.lifeline = open(os.environ["LIFELINE"], "w", buffering=1)  # noqa: SIM115 - held until the process ends
+        for output in (self.lifeline, sys.stdout):
+            output.write("begun\n")
         time.sleep(600)

@@ -22,8 +22,7 @@ from jointune.cli.options import (
     takes_settings,
 )
 from jointune.cli.posts_options import read_whole
-from jointune.comparison.methods import METHODS, Setup, chosen_methods
-from jointune.comparison.protocol import budgets_of
+from jointune.comparison.methods import METHODS, Setup, chosen_methods, valid_budgets
 from jointune.config import check_settings
 from jointune.errors import SettingsError
 from jointune.utils.files import COMPARISON_MARK
@@ -79,11 +78,11 @@ def compare(
     """
     if split_column and folds is not None:
         raise SettingsError("--folds and --split-column: the posts are divided by one or the other")
-    wanted, templates = _list(label_budgets), _prompts(prompts)
+    wanted, templates = _list(label_budgets), read_prompts(prompts)
     names = _list(methods) if methods is not None else None
     check_settings(settings)
     chosen_methods(names, Setup(settings, clip, visualbert, templates))
-    budgets_of(wanted)
+    valid_budgets(wanted)
     RunFolder(report, COMPARISON_MARK, resume=resume, force=force).refuse()
     use = columns(text_column, image_column, label_column, split_column, image_root)
     read = read_whole(posts, use, encoding)
@@ -123,15 +122,16 @@ def _list(values: str) -> list[str]:
     return [value.strip() for value in values.split(",") if value.strip()]
 
 
-def _prompts(given: str | None) -> str | dict[str, str] | None:
-    if given is None or "{label}" in given:
-        return given
+def read_prompts(prompts: str | None) -> str | dict[str, str] | None:
+    """Return a template with ``{label}`` as it is, or else the content of a JSON file."""
+    if prompts is None or "{label}" in prompts:
+        return prompts
     try:
-        prompts = json.loads(Path(given).read_text(encoding="utf-8"))
+        by_label = json.loads(Path(prompts).read_text(encoding="utf-8"))
     except (OSError, ValueError) as reason:
         raise SettingsError(
-            f"--prompts {given}: neither a template with {{label}} nor a JSON file: {reason}"
+            f"--prompts {prompts}: neither a template with {{label}} nor a JSON file: {reason}"
         ) from reason
-    if not isinstance(prompts, dict):
-        raise SettingsError(f"--prompts {given}: the file must map each label to its prompt")
-    return prompts
+    if not isinstance(by_label, dict):
+        raise SettingsError(f"--prompts {prompts}: the file must map each label to its prompt")
+    return by_label

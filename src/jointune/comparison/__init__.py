@@ -1,1 +1,1 @@
-"""The same posts, folds and seeds given to several methods, with paired intervals."""
+"""Compare methods on the same posts, folds and seeds, with paired intervals."""

@@ -1,59 +1,56 @@
-"""The cells of a comparison on disk: one file for each method, fold, seed and budget of training posts."""
+"""The cells of a comparison and their files: one file per method, fold, seed and label budget."""
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 
-from jointune.comparison.protocol import Budget
+from jointune.comparison.figures import budget_name
 from jointune.errors import OutputError, first_line, setting
 from jointune.utils.files import atomic_file
-from jointune.utils.wording import counted
 
 RESULT, FAILURE = ".npz", ".failed.json"
+
+_ARRAYS = {"check": "validation", "check_scores": "validation_scores", "test": "test", "test_scores": "test_scores"}
+"""The arrays of a cell's file, and the attributes that hold them."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One entry of the grid.
+    """One entry of the grid: a method, a fold, a seed of training and of drawing posts, and a label budget.
 
-    Attributes:
-        method: its name.
-        fold: its number.
-        seed: of training, and of the draw of the training posts.
-        budget: training posts a label, None for all.
+    The budget is a number of training posts per label; None is all of them.
     """
 
     method: str
     fold: int
     seed: int
-    budget: Budget
+    budget: int | None
 
     @property
     def name(self) -> str:
-        """The name of its file."""
+        """The name of its file, without a suffix."""
         return f"{quote(self.method, safe='')}.fold-{self.fold}.seed-{self.seed}.posts-{self.budget or 'all'}"
 
     def __str__(self) -> str:
-        posts = "all training posts" if self.budget is None else f"{counted(self.budget, 'training post')} a label"
-        return f"{self.method}, {posts}, fold {self.fold}, seed {self.seed}"
+        return f"{self.method}, {budget_name(self.budget)}, fold {self.fold}, seed {self.seed}"
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a cell took.
+    """The cost of a cell.
 
     Attributes:
-        trained_parameters: their number; None where the method does not say.
+        trained_parameters: their number; None if the method does not report it.
         train_seconds: wall time of ``fit``.
         predict_seconds: wall time of ``predict_proba`` on the test posts.
-        peak_memory: of the process, in bytes; None where the system does not say.
-        peak_gpu_memory: of the accelerator, in bytes; None without one.
+        peak_memory: of the process, in bytes; None if the system does not report it.
+        peak_gpu_memory: of the GPU, in bytes; None without one.
         train_cpu_seconds: CPU time of ``fit``, which other work on the machine changes little; None in cells of an
             earlier version.
     """
@@ -71,30 +68,30 @@ class CellResult:
     """A finished cell.
 
     Attributes:
-        cell: which.
-        learned: number of training posts.
-        check: numbers of the validation posts, int [M].
-        check_scores: their probabilities, float32 [M, C], in the comparison's order of labels.
-        test: numbers of the test posts, int [N].
+        cell: its place in the grid.
+        train_size: number of training posts.
+        validation: indices of the validation posts, int [M].
+        validation_scores: their probabilities, float32 [M, C], in the comparison's order of labels.
+        test: indices of the test posts, int [N].
         test_scores: their probabilities, float32 [N, C].
-        cost: what it took.
-        log: the training log, where the method has one.
-        details: whatever else is worth knowing, as JSON values.
+        cost: time and memory.
+        log: the training log, if the method has one.
+        details: further values of the method, as JSON values.
     """
 
     cell: Cell
-    learned: int
-    check: np.ndarray
-    check_scores: np.ndarray
+    train_size: int
+    validation: np.ndarray
+    validation_scores: np.ndarray
     test: np.ndarray
     test_scores: np.ndarray
     cost: Cost
-    log: list[dict[str, Any]]
-    details: dict[str, Any]
+    log: list[dict[str, Any]] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
 
     @property
     def kept_start(self) -> bool | None:
-        """Whether the weights from before the first step of training were kept; None where the log does not say."""
+        """True if the weights from before the first training step were kept; None if the log does not tell."""
         kept = [entry["step"] for entry in self.log if isinstance(entry, dict) and entry.get("kept")]
         # A method that is not trained beyond its start, such as `frozen`, has no choice.
         return kept == [0] and self.log[-1]["step"] > 0 if kept else None
@@ -102,7 +99,7 @@ class CellResult:
 
 @dataclass(frozen=True)
 class Failure:
-    """A cell that crashed: why, in a line, and the last it printed."""
+    """A cell that crashed: the reason in one line, and the last lines that it printed."""
 
     cell: Cell
     reason: str
@@ -110,19 +107,19 @@ class Failure:
 
 
 def save_result(result: CellResult, folder: Path) -> None:
-    """Write a cell's file, whole or not at all; a record of an earlier failure goes.
+    """Write a cell's file atomically, and remove the record of an earlier crash.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     about = {
         "cell": asdict(result.cell),
-        "learned": result.learned,
+        "learned": result.train_size,
         "cost": asdict(result.cost),
         "log": result.log,
         "details": result.details,
     }
-    arrays = {name: getattr(result, name) for name in ("check", "check_scores", "test", "test_scores")}
+    arrays = {name: getattr(result, attribute) for name, attribute in _ARRAYS.items()}
     with atomic_file(folder / f"{result.cell.name}{RESULT}") as path:
         np.savez_compressed(path, about=np.array(json.dumps(about)), **arrays)
     (folder / f"{result.cell.name}{FAILURE}").unlink(missing_ok=True)
@@ -135,7 +132,7 @@ def save_failure(failure: Failure, folder: Path) -> None:
 
 
 def load_result(cell: Cell, folder: Path) -> CellResult | None:
-    """A finished cell, or None where there is none yet.
+    """Load a finished cell; return None if there is none yet.
 
     Raises:
         OutputError: its file is damaged.
@@ -145,53 +142,48 @@ def load_result(cell: Cell, folder: Path) -> CellResult | None:
 
 
 def stored_cells(folder: Path) -> list[Path]:
-    """The files of all cells of a folder, finished, crashed or cut off while they were written."""
+    """List the files of all cells in a folder: finished, crashed, or cut off while they were written."""
     return [*folder.glob(f"*{RESULT}"), *folder.glob(f"*{FAILURE}")]
 
 
 def stored_results(folder: Path) -> Iterator[CellResult]:
-    """All finished cells of a folder, in the order of their files' names."""
-    for path in sorted(folder.glob(f"*{RESULT}")):
-        if not path.name.startswith("."):
-            yield _read(path)
+    """Load all finished cells of a folder, in the order of file names."""
+    yield from map(_read, _whole_files(folder, RESULT))
 
 
 def stored_failures(folder: Path) -> Iterator[Failure]:
-    """All recorded crashes of a folder."""
-    for path in sorted(folder.glob(f"*{FAILURE}")):
-        if not path.name.startswith("."):
-            with _clear_errors(path):
-                values = json.loads(path.read_text(encoding="utf-8"))
-                failure = Failure(Cell(**values["cell"]), values["reason"], values["trace"])
-            yield failure
+    """Load all recorded crashes of a folder."""
+    for path in _whole_files(folder, FAILURE):
+        with _damage_is_named(path):
+            values = json.loads(path.read_text(encoding="utf-8"))
+            failure = Failure(Cell(**values["cell"]), values["reason"], values["trace"])
+        yield failure
+
+
+def _whole_files(folder: Path, suffix: str) -> list[Path]:
+    return sorted(path for path in folder.glob(f"*{suffix}") if not path.name.startswith("."))
 
 
 def _read(path: Path) -> CellResult:
-    with _clear_errors(path):
+    with _damage_is_named(path):
         # NumPy leaves a file open that it cannot read.
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
-            arrays = {name: file[name] for name in ("check", "check_scores", "test", "test_scores")}
-        result = CellResult(
-            Cell(**about["cell"]),
-            about["learned"],
-            cost=Cost(**about["cost"]),
-            log=about["log"],
-            details=about["details"],
-            **arrays,
-        )
+            arrays = {attribute: file[name] for name, attribute in _ARRAYS.items()}
+        rest = {"cost": Cost(**about["cost"]), "log": about["log"], "details": about["details"]}
+        result = CellResult(Cell(**about["cell"]), about["learned"], **arrays, **rest)
         if path.name != f"{result.cell.name}{RESULT}":
             raise ValueError(f"it is of another cell: {result.cell}")
-        if len(result.check) != len(result.check_scores) or len(result.test) != len(result.test_scores):
+        if len(result.validation) != len(result.validation_scores) or len(result.test) != len(result.test_scores):
             raise ValueError("it lacks posts")
     return result
 
 
 @contextmanager
-def _clear_errors(path: Path) -> Iterator[None]:
+def _damage_is_named(path: Path) -> Iterator[None]:
     try:
         yield
-    except Exception as reason:  # whatever is in the file: NumPy, zip and JSON each have errors of their own
+    except Exception as reason:  # NumPy, zip and JSON each have errors of their own
         raise OutputError(
             f"{path} is damaged: {first_line(reason)}", f"delete it and go on with {setting('resume', True)}"
         ) from reason

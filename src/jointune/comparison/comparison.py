@@ -1,21 +1,23 @@
-"""What a comparison found: a tidy table of its cells, and their summary."""
+"""The result of a comparison: a tidy table of its cells, and their summary."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jointune.comparison.cells import CellResult, Failure
+from jointune.comparison.cells import CellResult, Failure, stored_failures, stored_results
 from jointune.comparison.methods import METHODS
-from jointune.comparison.protocol import Fold
 from jointune.comparison.summary import Summary, summarise
+from jointune.data.folds import Fold
 from jointune.data.post import Posts
 from jointune.data.problems import Problem
 from jointune.errors import SettingsError
 from jointune.evaluation.metrics import Metrics, compute_metrics
 from jointune.evaluation.significance import Run
+from jointune.utils.files import COMPARISON_MARK
+from jointune.utils.run_folder import RunFolder
 
 MIB = 2**20
 
@@ -25,13 +27,13 @@ class Comparison:
     """All finished cells of a comparison.
 
     Attributes:
-        about: what was run, on which posts, by which versions; as in ``comparison.json``.
+        about: posts, protocol, settings and versions; the content of ``comparison.json``.
         posts: all posts.
-        groups: one number a post, the same for posts that share a picture or a text.
-        folds: which posts are for learning, selection and test.
+        groups: one number per post, the same for posts that share an image or a text.
+        folds: the divisions into training, validation and test posts.
         results: the finished cells.
-        failures: the crashed ones.
-        problems: of the pictures that ``on_bad_image`` passed over.
+        failures: the crashed cells.
+        problems: of the images that ``on_bad_image`` passed over.
     """
 
     about: dict[str, Any]
@@ -41,6 +43,18 @@ class Comparison:
     results: list[CellResult]
     failures: list[Failure]
     problems: tuple[Problem, ...] = ()
+
+    @classmethod
+    def load(cls, folder: Path, posts: Posts, groups: list[int], folds: list[Fold]) -> "Comparison":
+        """Load all cells that are stored in a comparison's folder.
+
+        Raises:
+            OutputError: a file is damaged.
+        """
+        results, failures = list(stored_results(folder / "cells")), list(stored_failures(folder / "cells"))
+        return cls(
+            RunFolder(folder, COMPARISON_MARK).fingerprint(), posts, tuple(groups), tuple(folds), results, failures
+        )
 
     @cached_property
     def labels(self) -> list[str]:
@@ -65,30 +79,28 @@ class Comparison:
         return sorted({result.cell.budget for result in self.results}, key=lambda budget: (budget is None, budget or 0))
 
     def of(self, method: str, budget: int | None) -> list[CellResult]:
-        """The finished cells of a method and a budget, by fold and seed."""
-        found = [result for result in self.results if (result.cell.method, result.cell.budget) == (method, budget)]
-        return sorted(found, key=lambda result: (result.cell.fold, result.cell.seed))
+        """Return the finished cells of a method and a budget, by fold and seed."""
+        cells = [result for result in self.results if (result.cell.method, result.cell.budget) == (method, budget)]
+        return sorted(cells, key=lambda result: (result.cell.fold, result.cell.seed))
 
     def metrics(self, result: CellResult) -> Metrics:
-        """The scores of a cell on its test posts."""
+        """Score a cell on its test posts."""
         return compute_metrics(self.truth[result.test], result.test_scores, self.labels)
 
     def alike(self, first: str, second: str, budget: int | None) -> bool:
-        """Whether two methods gave every test post the same label in all trainings that both have, one at least."""
+        """Return True if two methods give every test post the same label in all trainings they share, at least one."""
         answers = {(r.cell.fold, r.cell.seed): r.test_scores.argmax(1) for r in self.of(first, budget)}
-        pairs = [
-            (answers[r.cell.fold, r.cell.seed], r.test_scores.argmax(1))
-            for r in self.of(second, budget)
-            if (r.cell.fold, r.cell.seed) in answers
-        ]
-        return bool(pairs) and all(np.array_equal(one, other) for one, other in pairs)
+        shared = [r for r in self.of(second, budget) if (r.cell.fold, r.cell.seed) in answers]
+        return bool(shared) and all(
+            np.array_equal(answers[r.cell.fold, r.cell.seed], r.test_scores.argmax(1)) for r in shared
+        )
 
     def table(self) -> list[dict[str, Any]]:
-        """One row a cell: method, fold, seed, budget, scores on the test posts, and cost."""
+        """Return one row per cell: method, fold, seed, budget, scores on the test posts, and cost."""
         return [dict(row) for rows in self._rows.values() for row in rows]
 
     def summary(self, reference: str | None = None) -> Summary:
-        """Scores with intervals, and the difference of each method from ``reference``.
+        """Return scores with intervals, and the difference of each method from ``reference``.
 
         Args:
             reference: the method that the others are compared with; ``joint`` by default, or the first.
@@ -101,58 +113,41 @@ class Comparison:
         elif reference not in self.methods:
             raise SettingsError(f"reference={reference!r}: choose among {', '.join(self.methods)}", setting="reference")
         if reference not in self._summaries:
-            self._summaries[reference] = self._summarise(reference)
+            runs = {key: [self._run(result) for result in self.of(*key)] for key in self._rows}
+            groups = np.array(self.groups)
+            self._summaries[reference] = summarise(runs, self._rows, reference, len(self.labels), groups)
         return self._summaries[reference]
 
     @cached_property
     def _summaries(self) -> dict[str, Summary]:
         return {}
 
-    def _summarise(self, reference: str) -> Summary:
-        runs = {
-            (method, budget): self._runs(self.of(method, budget)) for method in self.methods for budget in self.budgets
-        }
-        return summarise(runs, self._rows, reference, len(self.labels), np.array(self.groups))
-
     @cached_property
     def _rows(self) -> dict[tuple[str, int | None], list[dict[str, Any]]]:
-        return {
-            (method, budget): [self._row(result) for result in self.of(method, budget)]
-            for method in self.methods
-            for budget in self.budgets
-        }
+        keys = [(method, budget) for method in self.methods for budget in self.budgets]
+        return {key: [self._row(result) for result in self.of(*key)] for key in keys}
 
-    def _runs(self, results: Iterable[CellResult]) -> list[Run]:
-        return [
-            Run(
-                result.cell.fold,
-                result.cell.seed,
-                result.test,
-                self.truth[result.test],
-                result.test_scores.argmax(1),
-                result.learned,
-            )
-            for result in results
-        ]
+    def _run(self, result: CellResult) -> Run:
+        cell, answers = result.cell, result.test_scores.argmax(1)
+        return Run(cell.fold, cell.seed, result.test, self.truth[result.test], answers, result.train_size)
 
     def _row(self, result: CellResult) -> dict[str, Any]:
-        scores = self.metrics(result)
-        cost = result.cost
+        metrics, cost = self.metrics(result), result.cost
         answers = result.test_scores.argmax(1)
-        most = int(np.bincount(answers, minlength=len(self.labels)).argmax())
+        commonest = int(np.bincount(answers, minlength=len(self.labels)).argmax())
         return {
             "method": result.cell.method,
             "fold": result.cell.fold,
             "seed": result.cell.seed,
             "labels_per_class": "all" if result.cell.budget is None else result.cell.budget,
-            "training_posts": result.learned,
-            "validation_posts": len(result.check),
+            "training_posts": result.train_size,
+            "validation_posts": len(result.validation),
             "test_posts": len(result.test),
-            "accuracy": scores.accuracy,
-            "macro_f1": scores.macro_f1,
-            "weighted_f1": scores.weighted_f1,
-            "log_loss": scores.log_loss,
-            "ece": scores.ece,
+            "accuracy": metrics.accuracy,
+            "macro_f1": metrics.macro_f1,
+            "weighted_f1": metrics.weighted_f1,
+            "log_loss": metrics.log_loss,
+            "ece": metrics.ece,
             "trained_parameters": cost.trained_parameters,
             "train_seconds": cost.train_seconds,
             "train_cpu_seconds": cost.train_cpu_seconds,
@@ -160,7 +155,7 @@ class Comparison:
             "peak_gpu_memory_mib": None if cost.peak_gpu_memory is None else cost.peak_gpu_memory / MIB,
             "ms_per_post": 1000 * cost.predict_seconds / len(result.test),
             "kept_start": result.kept_start,
-            "most_given_label": self.labels[most],
-            "most_given_share": float((answers == most).mean()),
-            "most_given_true_share": float((self.truth[result.test] == most).mean()),
+            "most_given_label": self.labels[commonest],
+            "most_given_share": float((answers == commonest).mean()),
+            "most_given_true_share": float((self.truth[result.test] == commonest).mean()),
         }

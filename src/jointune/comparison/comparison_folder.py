@@ -1,4 +1,4 @@
-"""The folder of a comparison: what it is of, and whether it may be written to."""
+"""The folder of a comparison: describe what it holds, and refuse to mix comparisons."""
 
 import json
 import os
@@ -11,11 +11,11 @@ import torch
 
 from jointune.comparison.cells import FAILURE, RESULT
 from jointune.comparison.methods import METHODS, Setup
-from jointune.comparison.protocol import Fold
 from jointune.comparison.report.write import REPORT
 from jointune.config import Config
 from jointune.data.divide import VALIDATION
 from jointune.data.fingerprints import posts_digest
+from jointune.data.folds import Fold
 from jointune.data.post import Posts
 from jointune.persistence.bundle import versions
 from jointune.training.tracking import loggable
@@ -23,7 +23,13 @@ from jointune.utils.files import COMPARISON_MARK
 from jointune.utils.run_folder import RunFolder
 
 FORMAT = 2
-"""Raised where the files of cells change, or what a method does: no report may hold cells of both kinds."""
+"""Raised if the files of cells change, or what a method does: no report may hold cells of both kinds."""
+
+_NEEDED_BY = {"clip": ("clip", "clip-zero-shot"), "visualbert": ("visualbert",), "prompts": ("clip-zero-shot",)}
+"""The methods that depend on each field of the setup."""
+
+_NO_RECIPE = ("seed", "progress", "track", "device", "on_bad_image")
+"""Settings that scores do not depend on, or that are described elsewhere."""
 
 
 def comparison_folder(folder: Path, resume: bool = True, force: bool = False) -> RunFolder:
@@ -32,17 +38,14 @@ def comparison_folder(folder: Path, resume: bool = True, force: bool = False) ->
     return RunFolder(folder, COMPARISON_MARK, (*cells, *REPORT), resume, force)
 
 
-def claim(folder: RunFolder, about: dict[str, Any]) -> None:
+def open_folder(folder: RunFolder, about: dict[str, Any]) -> None:
     """Begin a comparison's folder, or check that it belongs to this comparison; see ``RunFolder.claim``."""
     folder.claim(about, ("format", "posts", "protocol", "versions"))
     _check_setup(folder, about["setup"])
 
 
-_NEEDED_BY = {"clip": ("clip", "clip-zero-shot"), "visualbert": ("visualbert",), "prompts": ("clip-zero-shot",)}
-
-
 def _check_setup(folder: RunFolder, setup: dict[str, Any]) -> None:
-    """Check that stored cells were run as these will be; what none of them depends on may still be named."""
+    """Check that stored cells were run as these will be; what no stored cell depends on may still be named."""
     about = folder.fingerprint()
     stored, wanted = about["setup"], json.loads(json.dumps(setup))
     settings = stored["settings"] | wanted["settings"]
@@ -56,52 +59,36 @@ def _check_setup(folder: RunFolder, setup: dict[str, Any]) -> None:
         folder.write_fingerprint(about | {"setup": wanted})
 
 
-def about_of(posts: Posts, divided: list[Fold], folds: int | None, setup: Setup) -> dict[str, Any]:
-    """What a comparison is of: as much as must agree for its cells to be compared, and what a report says of it."""
+def describe(posts: Posts, divided: list[Fold], folds: int | None, setup: Setup) -> dict[str, Any]:
+    """Describe a comparison: what must agree for its cells to be compared, and what a report states of it."""
     environment = versions()
-    recipe = vars(Config(**setup.settings))
+    by_folds = "stratified folds, identical pictures and texts together"
+    recipe = {name: value for name, value in vars(Config(**setup.settings)).items() if name not in _NO_RECIPE}
+    plain = (str, int, float, list, tuple, type(None))
     return {
         "format": FORMAT,
         "posts": {"name": posts.name, "number": len(posts), "sha256": posts_digest(posts)},
         "protocol": {
             "folds": len(divided),
-            "divided by": "split column"
-            if folds is None
-            else "stratified folds, identical pictures and texts together",
+            "divided by": "split column" if folds is None else by_folds,
             "validation": VALIDATION,
-            "sizes": [[len(fold.learn), len(fold.check), len(fold.test)] for fold in divided],
+            "sizes": [[len(fold.train), len(fold.validation), len(fold.test)] for fold in divided],
         },
-        "setup": {
-            "settings": loggable(setup.settings),
-            "clip": setup.clip,
-            "visualbert": setup.visualbert,
-            "prompts": setup.prompts,
-        },
+        "setup": vars(setup) | {"settings": loggable(setup.settings)},
         "versions": {name: environment[name] for name in ("jointune", "torch", "transformers")},
         "environment": environment | _machine(),
         "begun": f"{datetime.now(UTC):%Y-%m-%d}",
-        "recipe": {
-            name: value if isinstance(value, _JSON) else str(value)
-            for name, value in recipe.items()
-            if name not in _NO_RECIPE
-        },
+        "recipe": {name: value if isinstance(value, plain) else str(value) for name, value in recipe.items()},
         "methods": {name: method.about for name, method in METHODS.items()},
     }
 
 
-_NO_RECIPE = ("seed", "progress", "track", "device", "on_bad_image")
-"""Parameters of ``JointClassifier`` that scores do not depend on, or that are told elsewhere."""
-
-
-_JSON = (str, int, float, bool, list, tuple, type(None))
-
-
 def _machine() -> dict[str, str]:
-    """What seconds and memory depend on."""
+    """Describe what seconds and memory depend on."""
     processor = platform.processor() or platform.machine()
-    known = Path("/proc/cpuinfo")
-    if known.exists():
-        names = [line.split(":", 1)[1].strip() for line in known.read_text().splitlines() if "model name" in line]
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
         processor = names[0] if names else processor
-    found = {"processor": processor, "cores": str(os.cpu_count()), "threads": str(torch.get_num_threads())}
-    return found | ({"GPU": torch.cuda.get_device_name()} if torch.cuda.is_available() else {})
+    machine = {"processor": processor, "cores": str(os.cpu_count()), "threads": str(torch.get_num_threads())}
+    return machine | ({"GPU": torch.cuda.get_device_name()} if torch.cuda.is_available() else {})

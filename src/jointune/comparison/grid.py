@@ -1,7 +1,7 @@
-"""The whole grid: every method on the same posts, folds, seeds and numbers of training posts."""
+"""Run the whole grid: every method on the same posts, folds, seeds and label budgets."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,24 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from jointune.baselines.late import Mixture
 from jointune.classifier import JointClassifier
-from jointune.comparison.cells import (
-    Cell,
-    CellResult,
-    Failure,
-    load_result,
-    save_failure,
-    stored_failures,
-    stored_results,
-)
+from jointune.comparison.cells import Cell, CellResult, Cost, Failure, load_result, save_failure, save_result
 from jointune.comparison.comparison import Comparison
-from jointune.comparison.comparison_folder import about_of, claim, comparison_folder
-from jointune.comparison.late_cells import WEIGHT, late_of, parts_of_late
-from jointune.comparison.methods import Estimator, Setup, chosen_methods
-from jointune.comparison.protocol import Fold, budgets_of, draw, fold_of_split, make_folds
-from jointune.comparison.refusals import check_encoders, check_labels, check_settings
+from jointune.comparison.comparison_folder import comparison_folder, describe, open_folder
+from jointune.comparison.methods import Estimator, Setup, check_encoders, chosen_methods, valid_budgets
 from jointune.comparison.report.write import write_report
 from jointune.comparison.worker import Job, run_apart
+from jointune.config import Config, check_names
+from jointune.data.folds import Fold, draw, fold_of_split, make_folds
 from jointune.data.label_checks import class_numbers, label_problems
 from jointune.data.post import Posts
 from jointune.data.problems import OnBadImage, raise_problems, valid_policy
@@ -36,16 +28,23 @@ from jointune.data.split import identity_groups
 from jointune.errors import JointuneWarning, PostsError, SettingsError, setting
 from jointune.modalities.check import usable
 from jointune.modalities.image.image_text import read_with_bar
+from jointune.utils.cache_dir import cache_limit
 from jointune.utils.files import clear_write_errors, remove_leftovers
 from jointune.utils.progress import Bar, progress_bar, spoken
 from jointune.utils.run_folder import locking, scratch_folder
+
+Makers = Mapping[str, Callable[[int], Estimator]]
+"""By method, a function from a seed to an untrained predictor."""
+
+_FIXED_POSTS = 300
+"""Posts that a cell costs beside its training posts: validation and test, however few there are to learn from."""
 
 
 @locking("out")
 def compare(
     posts: Any,
     *,
-    methods: Sequence[str] | Mapping[str, Callable[[int], Estimator]] | None = None,
+    methods: Sequence[str] | Makers | None = None,
     folds: int | None = 5,
     seeds: int = 1,
     label_budgets: Sequence[int | str | None] = ("all",),
@@ -66,20 +65,20 @@ def compare(
 
     Args:
         posts: ``Posts``, a path, a list of mappings with ``text``, ``image`` and ``label``, or a data frame.
-        methods: names, see ``jointune.comparison.methods.METHODS``; or names of one's own to functions that make an
-            untrained predictor from a seed. By default all that need no checkpoint which is not named.
-        folds: number of folds, stratified, in which posts that share a picture or a text stay together; None for the
-            one division that the posts' split column makes.
-        seeds: number of trainings of each method on each fold; each with its own draw of training posts.
-        label_budgets: numbers of training posts a label; ``"all"`` or None for all of them.
-        out: folder for cells and report; without it, nothing is kept.
+        methods: names, see ``jointune.comparison.methods.METHODS``; or names of one's own, each with a function that
+            makes an untrained predictor from a seed. By default all that need no checkpoint which is not named.
+        folds: number of stratified folds, which keep posts that share a picture or a text together; None for the one
+            division that the posts' split column makes.
+        seeds: number of trainings of each method on each fold; each draws its training posts anew.
+        label_budgets: numbers of training posts per label; ``"all"`` or None for all of them.
+        out: folder for cells and report; by default nothing is kept.
         resume: run only what ``out`` lacks. Methods, seeds and budgets may be more than before.
         force: replace a comparison in ``out``.
         clip: a CLIP checkpoint, for ``clip`` and ``clip-zero-shot``.
         visualbert: a VisualBERT checkpoint for ``visualbert``; the text encoder by default.
         prompts: for ``clip-zero-shot``: a template with ``{label}``, or a prompt for each label.
-        on_bad_image: what to do about a picture that cannot be read: ``error``, ``skip`` the post, or go on as if it
-            were ``missing``: for all methods alike.
+        on_bad_image: what to do about a picture that cannot be read, for all methods alike: ``error``, ``skip`` the
+            post, or go on as if it were ``missing``.
         progress: whether to show progress on standard error.
         settings: of ``JointClassifier``, for all methods that it is part of.
 
@@ -87,18 +86,22 @@ def compare(
         The comparison, of all cells in ``out``.
 
     Raises:
-        PostsError: posts that cannot be compared on.
+        PostsError: the posts cannot be compared on.
         EncoderError: an encoder or a checkpoint cannot be found or loaded.
-        SettingsError: an argument out of range.
+        SettingsError: an argument is out of range.
         OutputError: ``out`` exists and is neither resumed nor replaced, or is of another comparison.
         InterruptedTraining: Ctrl-C; finished cells are kept in ``out``.
     """
-    check_settings(settings)
+    if "seed" in settings:
+        raise SettingsError("seed: a comparison chooses the seeds itself", "say how many with seeds", setting="seed")
+    check_names(settings)
+    Config(**settings).validated()
+    cache_limit()
     setup = Setup(settings, clip, visualbert, prompts)
-    made = _methods(methods, setup)
-    budgets = budgets_of(label_budgets)
+    makers = _makers(methods, setup)
+    budgets = valid_budgets(label_budgets)
     if seeds < 1:
-        raise SettingsError(f"{setting('seeds', seeds)}: one at least", setting="seeds")
+        raise SettingsError(f"{setting('seeds', seeds)}: at least one is needed", setting="seeds")
     posts = as_posts(posts, use=JointClassifier(**settings).columns(), labelled=True)
     if not posts:
         raise PostsError(f"{posts.name}: no posts to compare on")
@@ -109,91 +112,36 @@ def compare(
     posts, problems = usable(posts, valid_policy(on_bad_image))
     groups = identity_groups(posts)
     divided = [fold_of_split(posts, groups)] if folds is None else make_folds(posts, folds, groups)
-    check_labels(posts, divided)
-    if not isinstance(methods, Mapping):
-        check_encoders(made, setup, posts.label_names)
+    own_methods = isinstance(methods, Mapping)
+    if not own_methods:
+        check_encoders(makers, setup, posts.label_names)
 
     with scratch_folder("compare") as scratch:
         folder = Path(out) if out else scratch / "report"
-        about = about_of(posts, divided, folds, setup)
+        about = describe(posts, divided, folds, setup)
         if problems:
             about["posts"] |= {"on bad image": on_bad_image, "affected": len(problems)}
-        claim(comparison_folder(folder, resume, force), about)
+        open_folder(comparison_folder(folder, resume, force), about)
         if settings.get("read_image_text"):
-            # Once and before the grid: no method's seconds are to hold it.
+            # Once and before the grid, so that no method's seconds include it.
             posts = Posts(read_with_bar(posts, progress), posts.name)
         grid = [
             Cell(name, fold.number, seed, budget)
             for fold in divided
             for seed in range(seeds)
             for budget in budgets
-            for name in _late_last(made)
+            for name in sorted(makers, key=lambda name: name == "late")  # it is made of finished cells
         ]
         with progress_bar("comparing", "cells", progress) as bar:
-            late = None if isinstance(methods, Mapping) else str(settings.get("metric", "accuracy"))
-            _run_grid(grid, made, divided, posts, folder / "cells", late, bar)
-        comparison = replace(collect(folder, posts, groups, divided), problems=tuple(problems))
+            late_metric = None if own_methods else str(settings.get("metric", "accuracy"))
+            _run_grid(grid, makers, divided, posts, folder / "cells", late_metric, bar)
+        comparison = replace(Comparison.load(folder, posts, groups, divided), problems=tuple(problems))
         if out:
             write_report(comparison, folder)
         return comparison
 
 
-def collect(folder: Path, posts: Posts, groups: Sequence[int], divided: Sequence[Fold]) -> Comparison:
-    """Everything that is stored of a comparison."""
-    about = comparison_folder(folder).fingerprint()
-    results = list(stored_results(folder / "cells"))
-    failures = list(stored_failures(folder / "cells"))
-    return Comparison(about, posts, tuple(groups), tuple(divided), results, failures)
-
-
-def _run_grid(
-    grid: list[Cell],
-    made: dict[str, Callable[[int], Estimator]],
-    divided: list[Fold],
-    posts: Posts,
-    folder: Path,
-    late: str | None,
-    bar: Bar,
-) -> None:
-    """Run what ``folder`` lacks; ``late`` is the metric for putting ``late`` together, None where it is one's own."""
-    labels = tuple(posts.label_names)
-    truth = class_numbers(posts, labels)
-    sizes = {cell: len(draw(posts, divided[cell.fold].learn, cell.budget, cell.seed)) for cell in grid}
-    with clear_write_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(folder)
-    done = {cell: found for cell in grid if (found := load_result(cell, folder))}
-    bar.start(len(grid), len(done))
-    for cell in [cell for cell in grid if cell not in done]:
-        fold = divided[cell.fold]
-        bar.note(str(cell))
-        if late and cell.method == "late" and (parts := parts_of_late(cell, folder)):
-            outcome: CellResult | Failure = late_of(cell, parts, truth, late, folder)
-        else:
-            learn = draw(posts, fold.learn, cell.budget, cell.seed)
-            make = partial(made[cell.method], cell.seed)
-            job = Job(cell, make, posts, labels, learn, fold.check, fold.test, folder)
-            outcome = run_apart(job, bar)
-        if isinstance(outcome, Failure):
-            save_failure(outcome, folder)
-            del sizes[cell]
-            bar.line(f"FAILED {cell}: {outcome.reason}")
-        else:
-            done[cell] = outcome
-            bar.line(f"{len(done)} of {len(grid)}: {_sentence(outcome, truth)}")
-        took = {
-            c: 0.0 if WEIGHT in r.details else r.cost.train_seconds + r.cost.predict_seconds for c, r in done.items()
-        }
-        bar.note("")
-        if took:
-            bar.expect(time_left(took, sizes))
-        bar.advance()
-
-
-def _methods(
-    methods: Sequence[str] | Mapping[str, Callable[[int], Estimator]] | None, setup: Setup
-) -> dict[str, Callable[[int], Estimator]]:
-    """A function from the seed to an untrained predictor, for each method."""
+def _makers(methods: Sequence[str] | Makers | None, setup: Setup) -> Makers:
     if isinstance(methods, Mapping):
         if not methods or not all(callable(make) for make in methods.values()):
             raise SettingsError(
@@ -204,34 +152,89 @@ def _methods(
     return {name: partial(method.make, setup) for name, method in chosen.items()}
 
 
-def _late_last(names: Mapping[str, Any]) -> list[str]:
-    """``late`` is put together from ``text`` and ``image`` where these are there."""
-    return sorted(names, key=lambda name: name == "late")
+def _run_grid(
+    grid: list[Cell], makers: Makers, divided: list[Fold], posts: Posts, folder: Path, late_metric: str | None, bar: Bar
+) -> None:
+    """Run the cells that ``folder`` lacks; without ``late_metric``, ``late`` is a method of one's own."""
+    labels = tuple(posts.label_names)
+    truth = class_numbers(posts, labels)
+    sizes = {cell: len(draw(posts, divided[cell.fold].train, cell.budget, cell.seed)) for cell in grid}
+    with clear_write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
+    done = {cell: result for cell in grid if (result := load_result(cell, folder))}
+    bar.start(len(grid), len(done))
+    for cell in [cell for cell in grid if cell not in done]:
+        fold = divided[cell.fold]
+        bar.note(str(cell))
+        outcome: CellResult | Failure | None = None
+        if late_metric and cell.method == "late":
+            outcome = _late_from_parts(cell, truth, late_metric, folder)
+        if outcome is None:
+            train = draw(posts, fold.train, cell.budget, cell.seed)
+            make = partial(makers[cell.method], cell.seed)
+            outcome = run_apart(Job(cell, make, posts, labels, train, fold.validation, fold.test, folder), bar)
+        if isinstance(outcome, Failure):
+            save_failure(outcome, folder)
+            del sizes[cell]
+            bar.line(f"FAILED {cell}: {outcome.reason}")
+        else:
+            done[cell] = outcome
+            accuracy = (outcome.test_scores.argmax(1) == truth[outcome.test]).mean()
+            took = spoken(outcome.cost.train_seconds)
+            bar.line(f"{len(done)} of {len(grid)}: {cell}: accuracy {accuracy:.3f}, trained in {took}")
+        bar.note("")
+        if done:
+            bar.expect(time_left({cell: _seconds(result) for cell, result in done.items()}, sizes))
+        bar.advance()
 
 
-def _sentence(result: CellResult, truth: np.ndarray) -> str:
-    accuracy = (result.test_scores.argmax(1) == truth[result.test]).mean()
-    return f"{result.cell}: accuracy {accuracy:.3f}, trained in {spoken(result.cost.train_seconds)}"
+def _late_from_parts(cell: Cell, truth: np.ndarray, metric: str, folder: Path) -> CellResult | None:
+    """Make late fusion from the finished cells ``text`` and ``image`` of the same run, if both are there."""
+    text, image = (load_result(replace(cell, method=name), folder) for name in ("text", "image"))
+    if not text or not image:
+        return None
+    mixture = Mixture.fitted(truth[text.validation], text.validation_scores, image.validation_scores, metric)
+
+    def both(name: str, combine: Callable[[Iterable[Any]], Any] = sum) -> Any:
+        values = [getattr(part.cost, name) for part in (text, image)]
+        return None if None in values else combine(values)
+
+    result = replace(
+        text,
+        cell=cell,
+        validation_scores=mixture(text.validation_scores, image.validation_scores),
+        test_scores=mixture(text.test_scores, image.test_scores),
+        cost=Cost(
+            both("trained_parameters"),
+            both("train_seconds"),
+            both("predict_seconds"),
+            both("peak_memory", max),
+            both("peak_gpu_memory", max),
+            both("train_cpu_seconds"),
+        ),
+        log=[],
+        details={"weight of text": mixture.weight, "temperature of the average": mixture.temperature},
+    )
+    save_result(result, folder)
+    return result
+
+
+def _seconds(result: CellResult) -> float:
+    from_parts = "weight of text" in result.details
+    return 0.0 if from_parts else result.cost.train_seconds + result.cost.predict_seconds
 
 
 def time_left(seconds: Mapping[Cell, float], sizes: Mapping[Cell, int]) -> float:
-    """Seconds that the cells without a time will take, from the nearest that have one.
+    """Estimate the seconds that the cells without a time will take, in proportion to their training posts.
 
     Args:
         seconds: of each finished cell.
         sizes: training posts of each cell of the grid that has finished or is still to be run.
     """
-    return sum(_expected(cell, seconds, sizes) for cell in sizes if cell not in seconds)
-
-
-def _expected(cell: Cell, seconds: Mapping[Cell, float], sizes: Mapping[Cell, int]) -> float:
-    """Of the same method and budget; else of the same method, or of any, in proportion to the training posts."""
-    alike = [took for c, took in seconds.items() if (c.method, c.budget) == (cell.method, cell.budget)]
-    if alike:
-        return mean(alike)
-    same = [c for c in seconds if c.method == cell.method] or list(seconds)
-    # Validation and test posts cost as well, however few there are to learn from.
-    return mean(seconds[c] * (sizes[cell] + _FIXED) / (sizes[c] + _FIXED) for c in same)
-
-
-_FIXED = 300
+    total = 0.0
+    for cell in sizes.keys() - seconds.keys():
+        known = [other for other in seconds if other.method == cell.method] or list(seconds)
+        alike = [other for other in known if other.budget == cell.budget and other.method == cell.method] or known
+        total += mean(seconds[one] * (sizes[cell] + _FIXED_POSTS) / (sizes[one] + _FIXED_POSTS) for one in alike)
+    return total

@@ -1,6 +1,6 @@
-"""The methods that a comparison knows, by name."""
+"""The methods that a comparison knows, by name; what to run is checked here without loading torch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -11,7 +11,7 @@ from jointune.errors import SettingsError, setting
 
 
 class Estimator(Protocol):
-    """What every method is: ``JointClassifier`` and all baselines."""
+    """The interface of every method: ``JointClassifier`` and all baselines."""
 
     classes_: np.ndarray
 
@@ -19,18 +19,18 @@ class Estimator(Protocol):
         """Learn from posts; ``validation`` is for early stopping and selection."""
 
     def predict_proba(self, posts: Any) -> np.ndarray:
-        """Probabilities, float32 [N, C], columns in the order of ``classes_``."""
+        """Return probabilities, float32 [N, C], columns in the order of ``classes_``."""
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What all methods of a comparison share.
+    """Settings that all methods of a comparison share.
 
     Attributes:
         settings: arguments of ``JointClassifier``: encoders, and what the user changed of the recipe.
         clip: a CLIP checkpoint, for the methods that need one.
         visualbert: a VisualBERT checkpoint, or any text encoder to start a single-stream model from.
-        prompts: what CLIP compares posts with: a template with ``{label}``, or a prompt for each label.
+        prompts: for CLIP without training: a template with ``{label}``, or a prompt for each label.
     """
 
     settings: dict[str, Any] = field(default_factory=dict)
@@ -41,13 +41,13 @@ class Setup:
 
 @dataclass(frozen=True)
 class Method:
-    """How to make a method anew for a run.
+    """A method.
 
     Attributes:
-        about: what it is, in a sentence for the report.
+        about: its description in the report.
+        make: makes an untrained predictor from a setup and a seed.
+        needs: the field of the setup without which it cannot run.
         changes: its settings of ``JointClassifier`` that are not those of all methods.
-        make: a setup and a seed to an untrained predictor.
-        needs: the setup's field without which it cannot be run.
     """
 
     about: str
@@ -89,7 +89,7 @@ VISUALBERT: dict[str, Any] = {"fusion": "single-stream", "probe": False, "train_
 
 
 def _classifier(setup: Setup, seed: int, **changes: Any) -> Any:
-    # Imported here, so that a process which runs another method need not load torch.
+    # Imported here, so that a process that runs another method need not load torch.
     from jointune.classifier import JointClassifier
 
     return JointClassifier(**{**setup.settings, **changes, "seed": seed})
@@ -144,20 +144,20 @@ METHODS: dict[str, Method] = {
     "joint-paper": _joint(
         "joint fine-tuning with the fusion and the rates of arXiv 2210.05790, of the encoders named here", **PAPER
     ),
-    "frozen": _joint("logistic regression on what both encoders say, none of them trained", epochs=0),
+    "frozen": _joint("logistic regression on the outputs of both encoders, which are not trained", epochs=0),
     "text": Method("the same recipe with every picture hidden", _without("image")),
     "image": Method("the same recipe with every text hidden", _without("text")),
     "late": Method(
         "the probabilities of text and image averaged with a weight, then calibrated, on validation posts", _late
     ),
-    "clip": Method(
-        "the two towers of a CLIP checkpoint fine-tuned together, by jointune's recipe", _clip, needs="clip"
-    ),
+    "clip": Method("both encoders of a CLIP checkpoint fine-tuned together, by jointune's recipe", _clip, needs="clip"),
     "clip-zero-shot": Method(
         "a CLIP checkpoint with a prompt for each label, not trained, only calibrated", _clip_zero_shot, needs="clip"
     ),
     "visualbert": Method(
-        "picture states enter the text encoder's layers as extra tokens (VisualBERT)", _visualbert, changes=VISUALBERT
+        "the image encoder's outputs enter the text encoder's layers as extra tokens (VisualBERT)",
+        _visualbert,
+        changes=VISUALBERT,
     ),
     "mual": _joint("jointune's recipe with cross-modal attention and a difference loss (MuAL)", fusion="mual"),
     "splitting": _joint(
@@ -169,15 +169,13 @@ METHODS: dict[str, Method] = {
 
 
 def chosen_methods(names: list[str] | None, setup: Setup) -> dict[str, Method]:
-    """The methods of these names; by default all that have what they need, but the two other fusions.
+    """Return the methods of these names; by default all that have what they need, but the two other fusions.
 
     Raises:
         SettingsError: there is no method of such a name, or it needs a checkpoint that is not named.
     """
-    one_text = ("clip", "clip-zero-shot") if setup.settings.get("read_image_text") else ()
     if names is None:
-        left_out = ("mual", "splitting")
-        names = [name for name in METHODS if name not in left_out and not _lacks(METHODS[name], setup)]
+        names = [name for name in METHODS if name not in ("mual", "splitting") and not _lacks(METHODS[name], setup)]
     unknown = [name for name in names if name not in METHODS]
     if unknown or not names:
         raise SettingsError(
@@ -186,12 +184,15 @@ def chosen_methods(names: list[str] | None, setup: Setup) -> dict[str, Method]:
     for name in names:
         if lacking := _lacks(METHODS[name], setup):
             raise SettingsError(
-                f"the method {name} needs a checkpoint: name one with {setting(lacking)} (a folder or a hub id)"
+                f"the method {name} needs a checkpoint",
+                f"name one with {setting(lacking)} (a folder or a hub id)",
+                setting=lacking,
             )
-    if refused := [name for name in names if name in one_text]:
+    one_text = [name for name in names if name in ("clip", "clip-zero-shot")]
+    if one_text and setup.settings.get("read_image_text"):
         raise SettingsError(
-            "read_image_text: the text tower of CLIP takes one text, not two",
-            f"leave out {' and '.join(refused)}, or the text in pictures",
+            "read_image_text: the text encoder of CLIP takes one text, not two",
+            f"leave out {' and '.join(one_text)}, or the text in pictures",
             setting="read_image_text",
         )
     return {name: METHODS[name] for name in dict.fromkeys(names)}
@@ -199,3 +200,47 @@ def chosen_methods(names: list[str] | None, setup: Setup) -> dict[str, Method]:
 
 def _lacks(method: Method, setup: Setup) -> str | None:
     return method.needs if method.needs and not getattr(setup, method.needs) else None
+
+
+def valid_budgets(label_budgets: Iterable[int | str | None]) -> list[int | None]:
+    """Return each label budget once, None for all training posts.
+
+    Raises:
+        SettingsError: there are none, or one is neither a number of posts nor ``all``.
+    """
+    budgets: list[int | None] = []
+    for budget in label_budgets:
+        whole = budget is None or budget == "all"
+        if not whole and not (str(budget).isdecimal() and int(str(budget)) > 0):
+            raise SettingsError(
+                f"{setting('label_budgets')}: {budget!r} is neither a number of posts a label nor 'all'",
+                setting="label_budgets",
+            )
+        budgets.append(None if whole else int(str(budget)))
+    if not budgets:
+        raise SettingsError(f"{setting('label_budgets')}: at least one is needed", setting="label_budgets")
+    return list(dict.fromkeys(budgets))
+
+
+def check_encoders(methods: Collection[str], setup: Setup, labels: Sequence[str]) -> None:
+    """Load the encoders of these methods once, and check that each label has a prompt if prompts are needed.
+
+    Raises:
+        EncoderError: an encoder or a checkpoint cannot be found or loaded.
+        SettingsError: a label has no prompt.
+    """
+    from jointune.baselines.clip_zero_shot import TEMPLATE, prompts_of
+    from jointune.config import Config
+    from jointune.encoders.loading import load_image_encoder, load_projections, load_text_encoder
+
+    if of_clip := {"clip", "clip-zero-shot"} & set(methods):
+        load_projections(str(setup.clip))
+    if "clip-zero-shot" in of_clip:
+        prompts_of(labels, TEMPLATE if setup.prompts is None else setup.prompts)
+    if others := set(methods) - of_clip:
+        shared = Config(**setup.settings)
+        load_image_encoder(shared.image_encoder)
+        if others != {"visualbert"} or not setup.visualbert:
+            load_text_encoder(shared.text_encoder, shared.max_tokens)
+    if "visualbert" in others and setup.visualbert:
+        load_text_encoder(setup.visualbert)

@@ -1,4 +1,4 @@
-"""The summary of a comparison: scores with intervals, differences, cost, and posts saved."""
+"""Summarise a comparison: scores with intervals, differences, cost, and posts saved."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jointune.comparison.protocol import Budget
-from jointune.comparison.report.figures import amount, budget_name, p_value, percent, plural
+from jointune.comparison.figures import amount, budget_name, p_value, percent
 from jointune.evaluation.learning_curve import Curve, Saving, posts_saved
 from jointune.evaluation.scores import Metric
-from jointune.evaluation.significance import Difference, Estimate, Run, estimates, holm, paired_differences
+from jointune.evaluation.significance import Difference, Estimate, estimates, holm, paired_differences
+from jointune.evaluation.variance import Run
+from jointune.utils.wording import counted
 
 SCORES: tuple[Metric, ...] = ("accuracy", "macro_f1", "weighted_f1")
 COSTS = (
@@ -28,28 +29,31 @@ COSTS = (
     "ms_per_post",
 )
 
+_WIDE = 120
+"""Characters per line with which intervals stand beside their scores, and accuracy too."""
+
 
 @dataclass(frozen=True)
 class Line:
-    """One method at one budget.
+    """One method at one label budget.
 
     Attributes:
         method: its name.
-        budget: training posts a label, None for all.
+        budget: training posts per label, None for all.
         runs: number of trainings.
-        learned: training posts, mean over the runs.
-        scores: score to its estimate.
-        differences: score to reference minus this method; empty for the reference, and where no run is shared.
-        adjusted: score to the p-value of the difference after Holm's adjustment for the methods of this budget.
-        cost: mean over the runs; None where it is not known.
+        train_size: training posts, mean over the runs.
+        scores: the estimate of each score.
+        differences: reference minus this method, for each score; empty for the reference, and if no run is shared.
+        adjusted: the p-value of each difference after Holm's adjustment for the methods of this budget.
+        cost: mean over the runs; None if it is not known.
         compared: number of methods that were compared with the reference at this budget.
         notes: what to know before the scores are trusted, such as that a training was of no use.
     """
 
     method: str
-    budget: Budget
+    budget: int | None
     runs: int
-    learned: float
+    train_size: float
     scores: dict[str, Estimate]
     differences: dict[str, Difference]
     adjusted: dict[str, float]
@@ -58,7 +62,7 @@ class Line:
     notes: tuple[str, ...]
 
     def verdict(self, score: str) -> str:
-        """What the difference from the reference allows to say."""
+        """Return ``better`` or ``worse`` than the reference, ``not distinguishable``, or nothing if not compared."""
         if score not in self.differences:
             return ""
         difference = self.differences[score]
@@ -67,16 +71,16 @@ class Line:
         return "worse" if difference.value > 0 else "better"
 
     def reason(self, score: str) -> str:
-        """Why the verdict is what it is: interval and p-value."""
+        """Return the reason of the verdict: interval and p-value."""
         if score not in self.differences:
             return ""
-        found, adjusted = self.differences[score], self.adjusted[score]
+        difference, adjusted = self.differences[score], self.adjusted[score]
         chance = f"p {p_value(adjusted)}"
         if self.compared > 1:
             chance += f" with {self.compared} comparisons"
-            if found.p_value < 0.05 <= adjusted:
-                chance += f" ({p_value(found.p_value)} uncorrected)"
-        if found.low <= 0 <= found.high:
+            if difference.p_value < 0.05 <= adjusted:
+                chance += f" ({p_value(difference.p_value)} uncorrected)"
+        if difference.low <= 0 <= difference.high:
             return f"the interval holds zero; {chance}"
         joined = ", but" if self.verdict(score) == "not distinguishable" else ";"
         return f"the interval excludes zero{joined} {chance}"
@@ -98,57 +102,28 @@ class Summary:
 
     @property
     def clock(self) -> str:
-        """The cost by which methods' times are compared: CPU seconds, which a busy machine changes little.
+        """The cost by which training times are compared: CPU seconds, which a busy machine changes little.
 
-        Seconds by the clock where a GPU did the work, or where not all CPU seconds are known.
+        It is wall time if a GPU did the work, or if not all CPU seconds are known.
         """
-        known = all(
-            line.cost["train_cpu_seconds"] is not None and line.cost["peak_gpu_memory_mib"] is None
-            for line in self.lines
-        )
+        costs = [line.cost for line in self.lines]
+        known = all(c["train_cpu_seconds"] is not None and c["peak_gpu_memory_mib"] is None for c in costs)
         return "train_cpu_seconds" if known else "train_seconds"
+
+    def at(self, budget: int | None) -> list[Line]:
+        """Return the lines of a budget."""
+        return [line for line in self.lines if line.budget == budget]
 
     def __str__(self) -> str:
         return self.text(get_terminal_size().columns)
 
     def text(self, width: int = 80) -> str:
-        """The figures of every method and budget, in lines of at most so many characters."""
+        """Return the figures of every method and budget, for a terminal of ``width`` characters."""
         written = StringIO()
         console = Console(file=written, width=width, highlight=False, markup=False, emoji=False, color_system=None)
-        wide = width >= _WIDE
         for budget in dict.fromkeys(line.budget for line in self.lines):
-            lines = [line for line in self.lines if line.budget == budget]
-            table = Table(
-                box=None,
-                padding=(0, 2, 0, 0),
-                pad_edge=False,
-                title=f"With {budget_name(budget)}",
-                title_justify="left",
-            )
-            table.add_column("method", overflow="fold")
-            names = ["accuracy", "macro F1"] if wide else ["macro F1"]
-            for name in names:
-                table.add_column(name, no_wrap=True)
-            if compared := any(line.differences for line in lines):
-                table.add_column(
-                    Text(f"{self.reference} minus it"), no_wrap=wide, min_width=_DIFFERENCE, overflow="fold"
-                )
-                table.add_column("it is")
-            for name in ("train s", "CPU s"):
-                table.add_column(name, justify="right")
-            for line in lines:
-                scores = [_with_interval(line.scores[name.replace(" ", "_").lower()], wide) for name in names]
-                found = line.differences.get("macro_f1")
-                differences = [_with_interval(found, wide, "+") if found else "", line.verdict("macro_f1")]
-                seconds = [line.cost["train_seconds"], line.cost["train_cpu_seconds"]]
-                table.add_row(
-                    Text(line.method),
-                    *scores,
-                    *(differences if compared else []),
-                    *("" if value is None else amount(value) for value in seconds),
-                )
-            console.print(table)
-            for line in lines:
+            console.print(self._terminal_table(budget, width >= _WIDE))
+            for line in self.at(budget):
                 for note in line.notes:
                     console.print(f"note: {note}")
             console.print()
@@ -159,60 +134,70 @@ class Summary:
             )
         return "\n".join(line.rstrip() for line in written.getvalue().rstrip().splitlines())
 
-
-_WIDE = 120
-"""Characters in a line with which intervals stand beside their scores, and accuracy too."""
-
-_DIFFERENCE = len("+0.000 to +0.000")
+    def _terminal_table(self, budget: int | None, wide: bool) -> Table:
+        title = f"With {budget_name(budget)}"
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, title=title, title_justify="left")
+        table.add_column("method", overflow="fold")
+        metrics = {"accuracy": "accuracy", "macro_f1": "macro F1"} if wide else {"macro_f1": "macro F1"}
+        for name in metrics.values():
+            table.add_column(name, no_wrap=True)
+        if compared := any(line.differences for line in self.at(budget)):
+            narrowest = len("+0.000 to +0.000")
+            table.add_column(Text(f"{self.reference} minus it"), no_wrap=wide, min_width=narrowest, overflow="fold")
+            table.add_column("it is")
+        for name in ("train s", "CPU s"):
+            table.add_column(name, justify="right")
+        for line in self.at(budget):
+            cells = [_with_interval(line.scores[metric], wide) for metric in metrics]
+            if compared:
+                difference = line.differences.get("macro_f1")
+                cells += [_with_interval(difference, wide, "+") if difference else "", line.verdict("macro_f1")]
+            seconds = [line.cost["train_seconds"], line.cost["train_cpu_seconds"]]
+            table.add_row(Text(line.method), *cells, *("" if value is None else amount(value) for value in seconds))
+        return table
 
 
 def summarise(
-    runs: Mapping[tuple[str, Budget], Sequence[Run]],
-    costs: Mapping[tuple[str, Budget], Sequence[Mapping[str, Any]]],
+    runs: Mapping[tuple[str, int | None], Sequence[Run]],
+    rows: Mapping[tuple[str, int | None], Sequence[Mapping[str, Any]]],
     reference: str,
     labels: int,
     groups: np.ndarray,
 ) -> Summary:
-    """Put a summary together.
+    """Summarise runs.
 
     Args:
-        runs: those of each method and budget.
-        costs: the rows of the tidy table, likewise.
+        runs: of each method and budget.
+        rows: of the tidy table, one per run.
         reference: the method that the others are compared with.
         labels: number of classes.
         groups: int [posts], see ``identity_groups``.
     """
     lines = []
     for budget in dict.fromkeys(budget for _, budget in runs):
-        here = {method: found for (method, b), found in runs.items() if b == budget and found}
-        differences: dict[str, dict[str, Difference]] = {method: {} for method in here}
-        adjusted: dict[str, dict[str, float]] = {method: {} for method in here}
-        for score in SCORES:
-            others = {
-                method: found
-                for method, found in here.items()
-                if method != reference and _shared(here.get(reference, []), found)
-            }
-            compared = paired_differences(here.get(reference, []), others, score, labels, groups)
-            values = holm([difference.p_value for difference in compared.values()])
-            for (method, difference), value in zip(compared.items(), values, strict=True):
-                differences[method][score] = difference
-                adjusted[method][score] = value
-        scored = {score: estimates(here, score, labels, groups) for score in SCORES}
-        for method, found in here.items():
-            rows = costs[method, budget]
+        by_method = {method: of_method for (method, other), of_method in runs.items() if other == budget and of_method}
+        own = by_method.get(reference, [])
+        others = {name: one for name, one in by_method.items() if name != reference and _share_a_run(own, one)}
+        scores = {score: estimates(by_method, score, labels, groups) for score in SCORES}
+        differences = {score: paired_differences(own, others, score, labels, groups) for score in SCORES}
+        adjusted = {
+            score: dict(zip(others, holm([one.p_value for one in differences[score].values()]), strict=True))
+            for score in SCORES
+        }
+        for method, of_method in by_method.items():
+            rows_of_method, compared = rows[method, budget], SCORES if method in others else ()
             lines.append(
                 Line(
                     method,
                     budget,
-                    len(found),
-                    mean(run.learned for run in found),
-                    {score: scored[score][method] for score in SCORES},
-                    differences[method],
-                    adjusted[method],
-                    {name: _mean([row[name] for row in rows]) for name in COSTS},
-                    len(compared),
-                    (*_kept_start(method, rows), *_one_label(method, rows)),
+                    len(of_method),
+                    mean(run.learned for run in of_method),
+                    {score: scores[score][method] for score in SCORES},
+                    {score: differences[score][method] for score in compared},
+                    {score: adjusted[score][method] for score in compared},
+                    {name: _mean([row[name] for row in rows_of_method]) for name in COSTS},
+                    len(others),
+                    (*_kept_start(method, rows_of_method), *_one_label(method, rows_of_method)),
                 )
             )
     return Summary(reference, lines, _saved(lines, reference))
@@ -221,19 +206,19 @@ def summarise(
 def _saved(lines: list[Line], reference: str) -> list[Saving]:
     by_method: dict[str, list[Line]] = {}
     for line in lines:
-        found = by_method.setdefault(line.method, [])
+        curve = by_method.setdefault(line.method, [])
         # A budget beyond what the labels have is that of all posts again, which is a point of the curve already.
-        if not found or line.learned > found[-1].learned:
-            found.append(line)
+        if not curve or line.train_size > curve[-1].train_size:
+            curve.append(line)
     curves = {
-        method: Curve([line.learned for line in found], [line.scores["macro_f1"].value for line in found])
-        for method, found in by_method.items()
+        method: Curve([line.train_size for line in curve], [line.scores["macro_f1"].value for line in curve])
+        for method, curve in by_method.items()
     }
-    mine = curves.pop(reference, None)
-    return posts_saved(mine, curves) if mine and curves and len(mine.budgets) > 1 else []
+    own = curves.pop(reference, None)
+    return posts_saved(own, curves) if own and curves and len(own.budgets) > 1 else []
 
 
-def _shared(first: Sequence[Run], second: Sequence[Run]) -> bool:
+def _share_a_run(first: Sequence[Run], second: Sequence[Run]) -> bool:
     return bool({(run.fold, run.seed) for run in first} & {(run.fold, run.seed) for run in second})
 
 
@@ -243,28 +228,28 @@ def _mean(values: list[float | None]) -> float | None:
 
 
 def _kept_start(method: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Say in how many trainings no weights were better than those before the first step."""
+    """Count the trainings in which no weights were better than those before the first step."""
     number = sum(row["kept_start"] is True for row in rows)
     return [
         f"{method} kept its starting point, the probe of its frozen encoders, in {number} of "
-        f"{plural(len(rows), 'training')}: on the validation posts, no later weights were better"
+        f"{counted(len(rows), 'training')}: on the validation posts, no later weights were better"
     ] * bool(number)
 
 
 def _one_label(method: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Say in how many trainings nearly all test posts were given one label: 90 % of them, and 10 points too many."""
-    found = [row for row in rows if row["most_given_share"] >= max(0.9, row["most_given_true_share"] + 0.1)]
-    if not found:
+    """Count the trainings that gave nearly all test posts one label: 90 % of them, and 10 points too many."""
+    rows_of_one = [row for row in rows if row["most_given_share"] >= max(0.9, row["most_given_true_share"] + 0.1)]
+    if not rows_of_one:
         return []
-    worst = max(found, key=lambda row: row["most_given_share"])
+    worst = max(rows_of_one, key=lambda row: row["most_given_share"])
     return [
-        f"{method} gave nearly all test posts one label in {len(found)} of {plural(len(rows), 'training')}: "
+        f"{method} gave nearly all test posts one label in {len(rows_of_one)} of {counted(len(rows), 'training')}: "
         f"{worst['most_given_label']!r} is {percent(worst['most_given_share'])} of its answers and "
         f"{percent(worst['most_given_true_share'])} of the posts"
     ]
 
 
-def _with_interval(found: Estimate | Difference, beside: bool, sign: str = "") -> str:
-    value, low, high = (f"{number:{sign}.3f}" for number in (found.value, found.low, found.high))
+def _with_interval(estimate: Estimate | Difference, beside: bool, sign: str = "") -> str:
+    value, low, high = (f"{number:{sign}.3f}" for number in (estimate.value, estimate.low, estimate.high))
     between = f"{low} to {high}" if sign else f"{low}\N{EN DASH}{high}"
     return f"{value} ({between})" if beside else f"{value}\n{between}"

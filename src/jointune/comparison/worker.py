@@ -1,7 +1,9 @@
-"""One cell in a process of its own: what it holds of memory is its own, and if it crashes the others go on.
+"""Run one cell in a process of its own, which has its own memory and whose crash leaves the other cells alone.
 
-Run as ``python -m jointune.comparison.worker``. The job comes through standard input, never by a file: texts and
-pictures would be left lying about where the process that wrote it is killed.
+Not a process pool: ``multiprocessing`` starts a process by importing the caller's ``__main__`` again, so a script
+without a guard would begin the comparison anew in it, and it does not catch what a crashed process printed.
+
+The job comes through standard input, never by a file: if the parent is killed, no texts and images are left on disk.
 """
 
 import os
@@ -27,90 +29,72 @@ from jointune.errors import InterruptedTraining
 from jointune.utils.memory import peak_memory
 from jointune.utils.progress import Bar, show_no_time_left
 
+_LAST_LINES = 60
+"""Lines of output that are stored of a crashed cell."""
+
 
 @dataclass(frozen=True)
 class Job:
-    """All that a cell needs.
-
-    Attributes:
-        cell: which.
-        make: the untrained method.
-        posts: all posts.
-        labels: of the whole comparison, in order.
-        learn: numbers of the training posts.
-        check: numbers of the validation posts.
-        test: numbers of the test posts.
-        folder: where the result goes.
-    """
+    """A cell to run: its method, the indices of its posts in each part, and the folder for its result."""
 
     cell: Cell
     make: Callable[[], Estimator]
     posts: Posts
     labels: tuple[str, ...]
-    learn: tuple[int, ...]
-    check: tuple[int, ...]
+    train: tuple[int, ...]
+    validation: tuple[int, ...]
     test: tuple[int, ...]
     folder: Path
 
 
 def run_cell(job: Job) -> CellResult:
-    """Train and test a method once. What it predicts for, it is shown without labels."""
-    learn, check, test = (job.posts.take(part) for part in (job.learn, job.check, job.test))
-    predictor = job.make()
-    began, busy = time.perf_counter(), _cpu_seconds()
-    predictor.fit(learn, validation=check)
-    trained, cpu_seconds = time.perf_counter(), _cpu_seconds() - busy
-    test_scores = _scores(predictor, test, job.labels)
+    """Train and test a method once; it predicts for posts without labels."""
+    train, validation, test = (job.posts.take(part) for part in (job.train, job.validation, job.test))
+    estimator = job.make()
+    began, cpu_began = time.perf_counter(), _cpu_seconds()
+    estimator.fit(train, validation=validation)
+    trained, cpu_trained = time.perf_counter(), _cpu_seconds()
+    test_scores = _scores(estimator, test, job.labels)
     predicted = time.perf_counter()
-    check_scores = _scores(predictor, check, job.labels)
+    validation_scores = _scores(estimator, validation, job.labels)
     cost = Cost(
-        getattr(predictor, "trained_parameters_", None),
+        getattr(estimator, "trained_parameters_", None),
         trained - began,
         predicted - trained,
         peak_memory(),
         _peak_gpu_memory(),
-        cpu_seconds,
+        cpu_trained - cpu_began,
     )
-    return CellResult(
-        job.cell,
-        len(learn),
-        np.array(job.check),
-        check_scores,
-        np.array(job.test),
-        test_scores,
-        cost,
-        getattr(predictor, "log_", []),
-        {},
-    )
+    parts = (np.array(job.validation), validation_scores, np.array(job.test), test_scores)
+    return CellResult(job.cell, len(train), *parts, cost, getattr(estimator, "log_", []))
 
 
-def _scores(predictor: Estimator, posts: Posts, labels: tuple[str, ...]) -> np.ndarray:
-    """Probabilities in the comparison's order of labels; zero for one that the training posts did not have."""
+def _scores(estimator: Estimator, posts: Posts, labels: tuple[str, ...]) -> np.ndarray:
+    """Return probabilities in the comparison's order of labels; zero for a label without training posts."""
     unlabelled = Posts((replace(post, label=None) for post in posts), posts.name)
-    found = predictor.predict_proba(unlabelled)
-    columns = [labels.index(str(label_text(label))) for label in predictor.classes_]
-    if found.shape != (len(posts), len(columns)) or not np.isfinite(found).all():
-        raise ValueError(f"predict_proba gave {found.shape}, or values that are no numbers, for {len(posts)} posts")
+    probabilities = estimator.predict_proba(unlabelled)
+    columns = [labels.index(str(label_text(label))) for label in estimator.classes_]
+    if probabilities.shape != (len(posts), len(columns)) or not np.isfinite(probabilities).all():
+        raise ValueError(
+            f"predict_proba gave {probabilities.shape}, or values that are no numbers, for {len(posts)} posts"
+        )
     scores = np.zeros((len(posts), len(labels)), dtype=np.float32)
-    scores[:, columns] = found
+    scores[:, columns] = probabilities
     return scores
 
 
 def _cpu_seconds() -> float:
-    """CPU time of this process, all its threads, and its children that have ended."""
+    """Return the CPU time of this process, all its threads, and its children that have ended."""
     return sum(os.times()[:4])
 
 
 def _peak_gpu_memory() -> int | None:
-    if "torch" not in sys.modules:
-        return None
-    import torch
-
-    return int(torch.cuda.max_memory_allocated()) if torch.cuda.is_available() else None
+    torch = sys.modules.get("torch")
+    return int(torch.cuda.max_memory_allocated()) if torch and torch.cuda.is_available() else None
 
 
 def _end_with_parent() -> None:
-    """Wait until the process that began this one is gone: the cell would go on for nobody."""
+    """Wait until the parent process is gone, and end: nobody waits for the cell any more."""
     os.read(0, 1)  # not by sys.stdin, whose lock a thread must not hold when the interpreter ends
     os._exit(1)
 
@@ -129,34 +113,30 @@ if __name__ == "__main__":
 
 
 def run_apart(job: Job, bar: Bar) -> CellResult | Failure:
-    """Run a cell in a new process, showing the last line that it prints.
-
-    Args:
-        job: the cell.
-        bar: where the line is shown.
+    """Run a cell in a new process, and show beside ``bar`` the last line that it prints.
 
     Raises:
-        InterruptedTraining: Ctrl-C.
+        InterruptedTraining: Ctrl-C; the process has ended.
     """
     import cloudpickle
 
-    last: deque[str] = deque(maxlen=60)
+    lines: deque[str] = deque(maxlen=_LAST_LINES)
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "jointune.comparison.worker"],
-        stdin=subprocess.PIPE,  # closed by the system where this process is killed, by which the other knows
+        stdin=subprocess.PIPE,  # closed by the system if this process is killed, which ends the other
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
     assert process.stdin is not None, "it is a pipe"
     assert process.stdout is not None, "it is a pipe"
-    lines = TextIOWrapper(process.stdout, encoding="utf-8", errors="replace")
+    output = TextIOWrapper(process.stdout, encoding="utf-8", errors="replace")
     try:
-        with suppress(BrokenPipeError):  # it ended already; what it printed says why
+        with suppress(BrokenPipeError):  # it ended already, and its output says why
             pickle.dump(sys.path, process.stdin)
-            cloudpickle.dump(job, process.stdin)  # it takes a method that is defined in a notebook
+            cloudpickle.dump(job, process.stdin)  # takes methods that are defined in a notebook
             process.stdin.flush()
-        for line in lines:
-            last.append(line.rstrip())
+        for line in output:
+            lines.append(line.rstrip())
             bar.note(f"{job.cell}: {line.strip()}")
         code = process.wait()
     except KeyboardInterrupt:
@@ -167,10 +147,9 @@ def run_apart(job: Job, bar: Bar) -> CellResult | Failure:
             process.wait()
         with suppress(BrokenPipeError):
             process.stdin.close()
-        lines.close()
-    result = load_result(job.cell, job.folder) if code == 0 else None
-    if result:
+        output.close()
+    if code == 0 and (result := load_result(job.cell, job.folder)):
         return result
-    ended = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
-    reason = next((line for line in reversed(last) if line.strip()), "it printed nothing")
-    return Failure(job.cell, f"{reason} ({ended})", "\n".join(last))
+    ending = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+    reason = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
+    return Failure(job.cell, f"{reason} ({ending})", "\n".join(lines))

@@ -171,19 +171,25 @@ def test_cells_without_cpu_seconds_are_compared_by_the_clock(tmp_path):
     assert rows(found["summary.csv"])[0]["train_cpu_seconds"] == ""
 
 
+UNDECIDED = "not distinguishable"
+
+
 @pytest.mark.parametrize(
-    ("low", "p_value", "adjusted", "reason"),
+    ("value", "low", "high", "p_value", "adjusted", "verdict", "reason"),
     [
-        (0.007, 0.016, 0.08, "the interval excludes zero, but p 0.080 with 5 comparisons (0.016 uncorrected)"),
-        (0.007, 0.06, 0.3, "the interval excludes zero, but p 0.300 with 5 comparisons"),
-        (-0.1, 0.2, 1.0, "the interval holds zero; p 1.000 with 5 comparisons"),
-        (0.1, 0.0001, 0.0005, "the interval excludes zero; p < 0.001 with 5 comparisons"),
+        (0.2, 0.007, 0.3, 0.016, 0.08, UNDECIDED, "excludes zero, but p 0.080 with 5 comparisons (0.016 uncorrected)"),
+        (0.2, 0.007, 0.3, 0.06, 0.3, UNDECIDED, "excludes zero, but p 0.300 with 5 comparisons"),
+        (0.2, -0.1, 0.3, 0.2, 1.0, UNDECIDED, "holds zero; p 1.000 with 5 comparisons"),
+        (0.2, 0.1, 0.3, 0.0001, 0.0005, "worse", "excludes zero; p < 0.001 with 5 comparisons"),
+        (-0.2, -0.3, -0.1, 0.002, 0.01, "better", "excludes zero; p 0.010 with 5 comparisons"),
     ],
 )
-def test_each_verdict_has_its_reason(low, p_value, adjusted, reason):
-    difference = Difference(0.176, low, 0.345, p_value, 5, low > 0 and p_value < 0.05, "")
+def test_each_verdict_has_its_reason(value, low, high, p_value, adjusted, verdict, reason):
+    distinguishable = low * high > 0 and p_value < 0.05
+    difference = Difference(value, low, high, p_value, 5, distinguishable, "")
     line = Line("text", None, 5, 100, {}, {"macro_f1": difference}, {"macro_f1": adjusted}, {}, 5, ())
-    assert line.reason("macro_f1") == reason
+    assert line.verdict("macro_f1") == verdict
+    assert line.reason("macro_f1") == f"the interval {reason}"
 
 
 @pytest.mark.parametrize("width", [80, 120])
@@ -213,7 +219,8 @@ def test_tables_have_a_row_for_each_cell_and_for_each_method_and_budget(usual, w
     first = next(row for row in summary if row["method"] == "text")
     assert float(first["macro_f1_low"]) < float(first["macro_f1"]) < float(first["macro_f1_high"])
     assert float(first["macro_f1_p"]) <= float(first["macro_f1_p_holm"])
-    assert first["macro_f1_verdict"] in ("better", "worse", "not distinguishable")
+    assert first["macro_f1_verdict"] == "not distinguishable"
+    assert first["macro_f1_reason"].startswith("the interval holds zero; p 0.")
 
 
 def test_the_same_comparison_gives_the_same_bytes_in_place_of_an_earlier_report(tmp_path):
@@ -256,6 +263,17 @@ def test_whatever_users_bring_is_shown_as_text(tmp_path):
     bars = [len(re.findall(r"(?<!\\)\|", line)) for line in found["report.md"].splitlines() if "plain" in line]
     assert set(bars) <= {0, 4, 6}
     assert {row["method"] for row in rows(found["summary.csv"])} >= {"joint"}
+
+
+def test_no_cell_of_a_table_is_a_formula(tmp_path):
+    formula = '=HYPERLINK("http://evil.example")'
+    found = report(
+        made_comparison((formula, "joint"), labels=(formula, "plain"), tested=20, budgets=(4, None)), tmp_path
+    )
+    for name in ("cells.csv", "summary.csv"):
+        cells = [cell for row in rows(found[name]) for cell in row.values()]
+        assert f"'{formula}" in cells
+        assert not [cell for cell in cells if cell.startswith(("=", "@", "+"))]
 
 
 def test_a_picture_that_is_gone_is_said_to_be(tmp_path):
@@ -330,7 +348,12 @@ def test_the_templates_are_part_of_the_package():
     import jointune.comparison.report
 
     folder = Path(jointune.comparison.report.__file__).parent / "templates"
-    assert {path.name for path in folder.iterdir()} == {"comparison.html.j2", "comparison.css"}
+    assert {path.name for path in folder.iterdir()} == {
+        "comparison.html.j2",
+        "comparison.md.j2",
+        "sections.j2",
+        "comparison.css",
+    }
 
 
 def test_where_few_are_wrong_intervals_stay_narrow_and_each_label_has_its_own(tmp_path):

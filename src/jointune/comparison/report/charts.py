@@ -1,4 +1,4 @@
-"""The drawings in the report of a comparison: one small panel a method."""
+"""Draw the charts of a report as inline SVG: one small panel per method."""
 
 import io
 import re
@@ -9,125 +9,31 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jointune.comparison.report.figures import count
+from jointune.comparison.figures import count, score
+from jointune.comparison.report.pooled import Pool
 from jointune.comparison.summary import Line
 from jointune.utils.extras import require
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 APART = 3.5
 """CSS pixels by which a panel's method and the reference stand left and right of their number of posts."""
 
+_COLOURS = {f"#f0f0f{n}": name for n, name in enumerate(("ink", "mute", "rule", "paper", "method", "reference"), 1)}
+"""Colours that are replaced by the page's own."""
 
-def learning_curve(curves: Mapping[str, Sequence[Line]], method: str, reference: str, name: str) -> str:
-    """Macro F1 of a method against training posts, with intervals, beside the reference; the others are thin lines.
+INK, MUTE, RULE, PAPER, METHOD, REFERENCE = _COLOURS
 
-    Args:
-        curves: the lines of each method, by ascending budget; all panels of a report get the same, for equal axes.
-        method: whose panel it is.
-        reference: the method that all are compared with.
-        name: unlike that of any other drawing.
-    """
-    everything = [line for lines in curves.values() for line in lines]
-    sizes = sorted({line.learned for line in everything})
-    with canvas(260, 210) as figure:
-        axes: Axes = figure.add_axes((0.15, 0.2, 0.82, 0.77))
-        axes.grid(axis="x", visible=False)
-        axes.spines["left"].set_visible(False)
-        axes.set_xscale("log", base=2)
-        margin = 0.09 * max(np.log2(sizes[-1] / sizes[0]), 0.5)
-        axes.set_xlim(sizes[0] * 2**-margin, sizes[-1] * 2**margin)
-        _score_axis(axes, everything)
-        for other, lines in curves.items():
-            if other not in (method, reference):
-                values = [line.scores["macro_f1"].value for line in lines]
-                axes.plot([line.learned for line in lines], values, color=MUTE, alpha=0.45, linewidth=1)
-        step = APART * np.log2(axes.get_xlim()[1] / axes.get_xlim()[0]) / (260 * 0.82)  # of a pixel, in powers of two
-        drawn = [(reference, REFERENCE, "s", -step if method != reference else 0.0)]
-        drawn += [(method, METHOD, "o", step)] if method != reference else []
-        for one, colour, marker, moved in drawn:
-            lines = curves.get(one, [])
-            places = [line.learned * 2**moved for line in lines]
-            scores = [line.scores["macro_f1"] for line in lines]
-            axes.vlines(places, [s.low for s in scores], [s.high for s in scores], color=colour, linewidth=1.4)
-            axes.plot(
-                places,
-                [found.value for found in scores],
-                color=colour,
-                linewidth=1.6,
-                marker=marker,
-                markersize=6,
-                markeredgecolor=PAPER,
-                zorder=3,
-            )
-        _ticks(axes, sizes, 34)
-        axes.set_xlabel("training posts", fontsize=11)
-        axes.tick_params(labelsize=11)
-        return inline_svg(figure, name, f"Macro F1 of {method} and {reference} against training posts")
-
-
-def reliability(sure: np.ndarray, right: np.ndarray, number: np.ndarray, name: str, label: str) -> str:
-    """Share of right predictions against confidence; a point's area goes with its number of predictions.
-
-    Args:
-        sure: mean confidence of each bin, float [B].
-        right: share of right predictions of each bin, float [B].
-        number: of predictions in each bin, int [B].
-        name: unlike that of any other drawing.
-        label: what a screen reader says.
-    """
-    with canvas(200, 190) as figure:
-        axes = figure.add_axes((0.17, 0.2, 0.8, 0.76))
-        axes.plot([0, 1], [0, 1], color=MUTE, linewidth=1, linestyle=(0, (4, 3)))
-        axes.plot(sure, right, color=METHOD, linewidth=1.4, alpha=0.7)
-        area = 12 + 110 * number / number.max()
-        axes.scatter(sure, right, s=area, color=METHOD, edgecolors=PAPER, linewidths=0.8, zorder=3)
-        axes.set(xlim=(0, 1.03), ylim=(-0.03, 1.03), xticks=[0, 0.5, 1], yticks=[0, 0.5, 1], xlabel="confidence")
-        axes.set_xticklabels(["0", "0.5", "1"])
-        axes.set_yticklabels(["0", "0.5", "1"])
-        axes.tick_params(labelsize=11)
-        axes.xaxis.label.set_fontsize(11)
-        return inline_svg(figure, name, label)
-
-
-def _score_axis(axes: "Axes", lines: Sequence[Line]) -> None:
-    low = min(line.scores["macro_f1"].low for line in lines)
-    high = max(line.scores["macro_f1"].high for line in lines)
-    spare = max(0.04 * (high - low), 0.01)
-    axes.set_ylim(max(low - spare, 0.0), min(high + spare, 1.0))
-    axes.locator_params(axis="y", nbins=5)
-    places = [place for place in axes.get_yticks() if axes.get_ylim()[0] <= place <= axes.get_ylim()[1]]
-    axes.set_yticks(places, [f"{place:.2f}" for place in places])
-
-
-def _ticks(axes: "Axes", places: Sequence[float], apart: float) -> None:
-    """Ticks at these places, as far as their labels do not touch; the last one always."""
-    from matplotlib.ticker import NullLocator
-
-    across = [axes.transData.transform((place, 0))[0] for place in places]
-    kept: list[int] = []
-    for index in reversed(range(len(places))):
-        if not kept or across[kept[-1]] - across[index] >= apart:
-            kept.append(index)
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xticks([places[index] for index in kept], [count(places[index]) for index in kept])
-
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-INK, MUTE, RULE, PAPER, METHOD, REFERENCE = (f"#f0f0f{number}" for number in range(1, 7))
-"""Colours that stand for the page's own."""
-
-_NAMES = {INK: "ink", MUTE: "mute", RULE: "rule", PAPER: "paper", METHOD: "method", REFERENCE: "reference"}
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
-    "font.size": 12,
+    "font.size": 11,
     "text.color": INK,
     "axes.edgecolor": MUTE,
     "axes.labelcolor": INK,
+    "axes.labelsize": 11,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -143,14 +49,109 @@ _STYLE: dict[str, Any] = {
     "ytick.color": MUTE,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
+    "xtick.labelsize": 11,
+    "ytick.labelsize": 11,
     "xtick.major.size": 4,
     "ytick.major.size": 0,
 }
+_STYLED = {"axes", "xtick", "ytick", "lines", "font", "svg", "figure", "savefig", "text", "grid", "patch", "path"}
+
+
+def learning_curve(curves: Mapping[str, Sequence[Line]], method: str, reference: str, name: str) -> str:
+    """Draw macro F1 of a method and the reference against training posts, with intervals; the others as thin lines.
+
+    Args:
+        curves: the lines of each method, by ascending budget; all panels of a report get the same, for equal axes.
+        method: of the panel.
+        reference: the method that all are compared with.
+        name: unique among the drawings of the page.
+    """
+    everything = [line for lines in curves.values() for line in lines]
+    sizes = sorted({line.train_size for line in everything})
+    with _canvas(260, 210) as figure:
+        axes: Axes = figure.add_axes((0.15, 0.2, 0.82, 0.77))
+        axes.grid(axis="x", visible=False)
+        axes.spines["left"].set_visible(False)
+        axes.set_xscale("log", base=2)
+        margin = 0.09 * max(np.log2(sizes[-1] / sizes[0]), 0.5)
+        axes.set_xlim(sizes[0] * 2**-margin, sizes[-1] * 2**margin)
+        _score_axis(axes, everything)
+        for other, lines in curves.items():
+            if other not in (method, reference):
+                values = [line.scores["macro_f1"].value for line in lines]
+                axes.plot([line.train_size for line in lines], values, color=MUTE, alpha=0.45, linewidth=1)
+        step = APART * np.log2(axes.get_xlim()[1] / axes.get_xlim()[0]) / (260 * 0.82)  # of a pixel, in powers of two
+        drawn = [(reference, REFERENCE, "s", -step if method != reference else 0.0)]
+        drawn += [(method, METHOD, "o", step)] if method != reference else []
+        for one, colour, marker, moved in drawn:
+            places = [line.train_size * 2**moved for line in curves.get(one, [])]
+            scores = [line.scores["macro_f1"] for line in curves.get(one, [])]
+            axes.vlines(places, [s.low for s in scores], [s.high for s in scores], color=colour, linewidth=1.4)
+            axes.plot(
+                places,
+                [estimate.value for estimate in scores],
+                color=colour,
+                linewidth=1.6,
+                marker=marker,
+                markersize=6,
+                markeredgecolor=PAPER,
+                zorder=3,
+            )
+        _size_axis(axes, sizes, apart=34)
+        return _inline_svg(figure, name, f"Macro F1 of {method} and {reference} against training posts")
+
+
+def reliability(pool: Pool, name: str) -> str:
+    """Draw the share of right predictions against confidence; a point's area grows with its number of predictions.
+
+    Args:
+        pool: the predictions.
+        name: unique among the drawings of the page.
+    """
+    confidence, right, number = pool.bins()
+    with _canvas(200, 190) as figure:
+        axes = figure.add_axes((0.17, 0.2, 0.8, 0.76))
+        axes.plot([0, 1], [0, 1], color=MUTE, linewidth=1, linestyle=(0, (4, 3)))
+        axes.plot(confidence, right, color=METHOD, linewidth=1.4, alpha=0.7)
+        area = 12 + 110 * number / number.max()
+        axes.scatter(confidence, right, s=area, color=METHOD, edgecolors=PAPER, linewidths=0.8, zorder=3)
+        axes.set(xlim=(0, 1.03), ylim=(-0.03, 1.03), xlabel="confidence")
+        for set_ticks in (axes.set_xticks, axes.set_yticks):
+            set_ticks([0, 0.5, 1], ["0", "0.5", "1"])
+        label = f"Reliability of {pool.method}: expected calibration error {score(pool.metrics.ece)}"
+        return _inline_svg(figure, name, label)
+
+
+def _score_axis(axes: "Axes", lines: Sequence[Line]) -> None:
+    low = min(line.scores["macro_f1"].low for line in lines)
+    high = max(line.scores["macro_f1"].high for line in lines)
+    spare = max(0.04 * (high - low), 0.01)
+    axes.set_ylim(max(low - spare, 0.0), min(high + spare, 1.0))
+    axes.locator_params(axis="y", nbins=5)
+    places = [place for place in axes.get_yticks() if axes.get_ylim()[0] <= place <= axes.get_ylim()[1]]
+    axes.set_yticks(places, [f"{place:.2f}" for place in places])
+
+
+def _size_axis(axes: "Axes", places: Sequence[float], apart: float) -> None:
+    """Put ticks at these places if their labels do not touch; at the last one always."""
+    from matplotlib.ticker import NullLocator
+
+    across = [axes.transData.transform((place, 0))[0] for place in places]
+    shown: list[int] = []
+    for index in reversed(range(len(places))):
+        if not shown or across[shown[-1]] - across[index] >= apart:
+            shown.append(index)
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks([places[index] for index in shown], [count(places[index]) for index in shown])
+    axes.set_xlabel("training posts")
 
 
 @contextmanager
-def canvas(width: float, height: float) -> Iterator["Figure"]:
-    """A figure of ``width`` by ``height`` CSS pixels, in the report's style whatever the user's own is."""
+def _canvas(width: float, height: float) -> Iterator["Figure"]:
+    """Yield a figure of ``width`` by ``height`` CSS pixels in the report's style.
+
+    matplotlib's own settings are changed inside the block, and put back at its end.
+    """
     matplotlib = require("matplotlib", "train", "the report of a comparison")
     figure = require("matplotlib.figure", "train", "the report of a comparison")
 
@@ -159,14 +160,8 @@ def canvas(width: float, height: float) -> Iterator["Figure"]:
         yield figure.Figure(figsize=(width / 72, height / 72), dpi=72)
 
 
-def inline_svg(figure: "Figure", name: str, label: str) -> str:
-    """The SVG of a figure for the body of a page.
-
-    Args:
-        figure: from ``canvas``, inside its block.
-        name: what its parts are called after, unlike that of any other drawing on the page.
-        label: what a screen reader says.
-    """
+def _inline_svg(figure: "Figure", name: str, label: str) -> str:
+    """Return the SVG of a figure for the body of a page; ``label`` is for screen readers."""
     import matplotlib as mpl
 
     written = io.StringIO()
@@ -175,14 +170,11 @@ def inline_svg(figure: "Figure", name: str, label: str) -> str:
     width, height = figure.get_size_inches() * 72
     body = written.getvalue().partition("<svg")[2].partition(">")[2]
     body = re.sub(r"<(metadata|style)\b.*?</\1>", "", body, flags=re.DOTALL)
-    body = re.sub(r"#f0f0f\d", lambda found: f"var(--{_NAMES[found[0]]})", body)
+    body = re.sub(r"#f0f0f\d", lambda colour: f"var(--{_COLOURS[colour[0]]})", body)
     body = re.sub(r"font: ([0-9.]+)px [^;\"]*", r"font-size: \1px", body)
     # A part that nothing refers to needs no name, and names must be unique on the page.
     used = set(re.findall(r"#([\w-]+)", body))
-    body = re.sub(r' id="([^"]+)"', lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", body)
+    body = re.sub(r' id="([^"]+)"', lambda part: f' id="{name}-{part[1]}"' if part[1] in used else "", body)
     body = body.replace("url(#", f"url(#{name}-").replace('xlink:href="#', f'href="#{name}-')
     opening = f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}">'
     return opening + re.sub(r"\s*\n\s*", "\n", body).strip()
-
-
-_STYLED = {"axes", "xtick", "ytick", "lines", "font", "svg", "figure", "savefig", "text", "grid", "patch", "path"}

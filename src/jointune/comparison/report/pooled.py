@@ -1,4 +1,4 @@
-"""The predictions of a method's trainings at one budget, taken together."""
+"""Pool the predictions of a method's trainings at one budget."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -6,7 +6,6 @@ from functools import cached_property
 import numpy as np
 
 from jointune.comparison.comparison import Comparison
-from jointune.comparison.protocol import Budget
 from jointune.evaluation.metrics import Metrics, compute_metrics, confidence_bins
 
 BINS = 15
@@ -14,11 +13,11 @@ BINS = 15
 
 @dataclass(frozen=True)
 class Pool:
-    """Every prediction of a method on test posts, over folds and seeds; a post counts once a training.
+    """All predictions of a method on test posts, over folds and seeds; a post counts once per training.
 
     Attributes:
         method: its name.
-        posts: the post's number, int [N].
+        posts: indices of the posts, int [N].
         truth: class numbers, int [N].
         scores: probabilities, float [N, C].
         labels: C label names.
@@ -43,32 +42,32 @@ class Pool:
 
     @property
     def right(self) -> np.ndarray:
-        """Whether each prediction is right, bool [N]."""
+        """True for each right prediction, bool [N]."""
         return self.scores.argmax(1) == self.truth
 
     def bins(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Mean confidence, share of right ones, and number of predictions in each bin of confidence that has any."""
-        place = confidence_bins(self.confidence, BINS)
-        number = np.bincount(place, minlength=BINS)
-        kept = number > 0
-        sure = np.bincount(place, weights=self.confidence, minlength=BINS)[kept] / number[kept]
-        right = np.bincount(place, weights=self.right, minlength=BINS)[kept] / number[kept]
-        return sure, right, number[kept]
+        """Return mean confidence, share of right ones and number of the predictions in each bin that has any."""
+        bin_of = confidence_bins(self.confidence, BINS)
+        number = np.bincount(bin_of, minlength=BINS)
+        filled = number > 0
+        sums = (np.bincount(bin_of, weights=values, minlength=BINS) for values in (self.confidence, self.right))
+        confidence, right = (total[filled] / number[filled] for total in sums)
+        return confidence, right, number[filled]
 
     def by_post(self, posts: int) -> np.ndarray:
-        """Mean probabilities of every post over the trainings, float [posts, C]; NaN where it was not tested."""
+        """Return mean probabilities of every post over the trainings, float [posts, C]; NaN if it was not tested."""
         total = np.zeros((posts, len(self.labels)))
         np.add.at(total, self.posts, self.scores)
         times = np.bincount(self.posts, minlength=posts)[:, None]
         return np.divide(total, times, out=np.full_like(total, np.nan), where=times > 0)
 
 
-def pools(comparison: Comparison, budget: Budget) -> list[Pool]:
-    """The pooled predictions of every method that has a finished training at ``budget``."""
-    found = []
+def pool_predictions(comparison: Comparison, budget: int | None) -> list[Pool]:
+    """Pool the predictions of every method that has a finished training at ``budget``."""
+    pools = []
     for method in comparison.methods:
         if results := comparison.of(method, budget):
             posts = np.concatenate([result.test for result in results])
             scores = np.concatenate([result.test_scores for result in results]).astype(np.float64)
-            found.append(Pool(method, posts, comparison.truth[posts], scores, comparison.labels))
-    return found
+            pools.append(Pool(method, posts, comparison.truth[posts], scores, comparison.labels))
+    return pools

@@ -1,34 +1,57 @@
-"""The report of a comparison: a page, the same in Markdown, and two tables."""
+"""Write the report of a comparison: a page, the same in Markdown, and two tables."""
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress, groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from jointune.comparison.comparison import Comparison
-from jointune.comparison.report.as_markdown import comparison_markdown
-from jointune.comparison.report.blocks import Section
-from jointune.comparison.report.sections import sections
+from jointune.comparison.figures import budget_name, listed, score
+from jointune.comparison.report import answer, report_tables, run_tables
+from jointune.comparison.report.caveats import limits
+from jointune.comparison.report.charts import learning_curve, reliability
+from jointune.comparison.report.disagreements import disagreements
+from jointune.comparison.report.pooled import Pool, pool_predictions
+from jointune.comparison.report.report_tables import Table
 from jointune.comparison.summary import COSTS, SCORES, Line, Summary
 from jointune.data.post import encodable
+from jointune.output.writers import safe_cell
 from jointune.utils.extras import require
 from jointune.utils.files import atomic_file
+from jointune.utils.markdown import literal, table
+from jointune.utils.wording import counted
 
 REPORT = ("report.html", "report.md", "cells.csv", "summary.csv")
 """The files of a report."""
 
 CELL_COLUMNS = ("method", "fold", "seed", "labels_per_class")
 
+TITLES = {
+    "answer": "The answer",
+    "scores": "Scores",
+    "curve": "Learning curve",
+    "cost": "Cost against quality",
+    "confusion": "Confused labels",
+    "calibration": "Reliability",
+    "posts": "Posts on which methods disagree",
+    "limits": "What cannot be concluded",
+    "setting": "What was run",
+}
+"""The headings of the sections, by their anchors."""
+
 
 def write_report(comparison: Comparison, folder: Path, reference: str | None = None) -> list[Path]:
     """Write ``report.html``, ``report.md``, ``cells.csv`` and ``summary.csv``, in place of earlier ones.
 
-    The same comparison gives the same bytes. The page needs nothing but itself. It shows texts and pictures of posts;
+    The same comparison gives the same bytes. The page needs nothing but itself. It shows texts and images of posts;
     the other files hold figures only.
 
     Args:
-        comparison: what to report on.
+        comparison: its results.
         folder: where to write.
         reference: the method that the others are compared with; ``joint`` by default, or the first.
 
@@ -40,34 +63,132 @@ def write_report(comparison: Comparison, folder: Path, reference: str | None = N
         MissingExtraError: matplotlib or jinja2 is not installed.
     """
     summary = comparison.summary(reference)
-    title = f"Comparison of methods on {comparison.posts.name}"
-    parts = sections(comparison, summary)
-    written = (
-        _page(title, parts),
-        comparison_markdown(title, parts),
+    content = _content(comparison, summary)
+    markdown = _render("comparison.md.j2", content, autoescape=False)
+    files = (
+        _render("comparison.html.j2", content, autoescape=True),
+        re.sub(r"\n{3,}", "\n\n", markdown).strip() + "\n",
         _csv(comparison.table(), CELL_COLUMNS),
         _csv([_summary_row(line, summary) for line in summary.lines], ("method", "labels_per_class")),
     )
-    paths = []
-    for name, content in zip(REPORT, written, strict=True):
-        path = folder / name
+    paths = [folder / name for name in REPORT]
+    for path, text in zip(paths, files, strict=True):
         with atomic_file(path) as temporary:
-            temporary.write_bytes(encodable(content).encode("utf-8"))
-        paths.append(path)
+            temporary.write_bytes(encodable(text).encode("utf-8"))
     return paths
 
 
-def _page(title: str, parts: list[Section]) -> str:
+def _content(comparison: Comparison, summary: Summary) -> dict[str, Any]:
+    """Return sentences, tables and charts, for both templates."""
+    budgets, reference = comparison.budgets, summary.reference
+    lines = [summary.at(budget) for budget in budgets]
+    pools = pool_predictions(comparison, budgets[-1]) if budgets else []
+    return {
+        "titles": TITLES,
+        "title": f"Comparison of methods on {comparison.posts.name}",
+        "reference": reference,
+        "methods": comparison.methods,
+        "several_folds": len({result.cell.fold for result in comparison.results}) > 1,
+        "largest": budget_name(budgets[-1] if budgets else None),
+        "finished": bool(budgets),
+        "margin": answer.MARGIN,
+        "question": answer.question(comparison),
+        "answer": answer.answer(comparison, summary),
+        "answer_cautions": answer.cautions(comparison, summary, budgets[-1]) if budgets else [],
+        "answer_table": report_tables.answer_table(summary, budgets[-1]) if budgets else None,
+        "further": answer.further(comparison, summary) if budgets else [],
+        "score_tables": [
+            # The cautions of the largest budget stand in the answer.
+            (
+                report_tables.score_table(summary, budget),
+                answer.cautions(comparison, summary, budget) if budget != budgets[-1] else [],
+            )
+            for budget in reversed(budgets)
+        ],
+        "bases": _interval_bases(summary),
+        "curve_panels": _curve_panels(comparison, summary) if len(budgets) > 1 else [],
+        "curve_table": report_tables.curve_table(summary, comparison),
+        "savings": [answer.saving_sentence(saving, reference) for saving in summary.saved],
+        "saved_table": report_tables.saved_table(summary),
+        "cost_tables": [report_tables.cost_table(of_budget) for of_budget in reversed(lines)],
+        "confusion_tables": [report_tables.confusion_table(pool) for pool in pools],
+        "class_tables": [report_tables.class_table(pool) for pool in pools],
+        "reliability_panels": [_reliability_panel(pool, number) for number, pool in enumerate(pools)],
+        "calibration_table": report_tables.calibration_table(pools),
+        "disagreements": disagreements(comparison, pools),
+        "limits": limits(comparison, summary),
+        "facts": run_tables.facts(comparison),
+        "method_table": run_tables.method_table(comparison),
+        "settings_table": run_tables.settings_table(comparison),
+        "label_table": run_tables.label_table(comparison),
+        "fold_table": run_tables.fold_table(comparison),
+        "failures": comparison.failures,
+    }
+
+
+def _curve_panels(comparison: Comparison, summary: Summary) -> list[tuple[str, str, str]]:
+    curves = {method: [line for line in summary.lines if line.method == method] for method in comparison.methods}
+    return [
+        (
+            method,
+            score(curves[method][-1].scores["macro_f1"].value),
+            learning_curve(curves, method, summary.reference, f"learning-{number}"),
+        )
+        for number, method in enumerate(comparison.methods)
+        if method != summary.reference or len(comparison.methods) == 1
+    ]
+
+
+def _reliability_panel(pool: Pool, number: int) -> tuple[str, str, str]:
+    return pool.method, f"ECE {score(pool.metrics.ece)}", reliability(pool, f"reliability-{number}")
+
+
+def _interval_bases(summary: Summary) -> dict[str, list[str]]:
+    """Return each variation that intervals include, and the methods and budgets whose intervals do."""
+    bases: dict[str, list[str]] = {}
+    for line in summary.lines:
+        of_line = [line.scores["macro_f1"].basis, *(difference.basis for difference in line.differences.values())]
+        for basis in dict.fromkeys(of_line):
+            bases.setdefault(basis, []).append(f"{line.method} with {budget_name(line.budget)}")
+    return bases
+
+
+def _render(template: str, content: Mapping[str, Any], autoescape: bool) -> str:
     jinja2 = require("jinja2", "train", "the report of a comparison")
 
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("jointune.comparison.report"),
-        autoescape=True,
+        autoescape=autoescape,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return str(environment.get_template("comparison.html.j2").render(title=title, sections=parts))
+    environment.filters |= {
+        "counted": counted,
+        "listed": listed,
+        "literal": _literal,
+        "markdown_table": _markdown_table,
+        "markdown_pairs": lambda pairs: _markdown_rows(["", ""], "ll", pairs),
+        "neighbours": lambda columns: [(name, len(list(same))) for name, same in groupby(columns, attrgetter("group"))],
+    }
+    return str(environment.get_template(template).render(content))
+
+
+def _literal(text: object) -> str:
+    return literal(text).replace("$", "&#36;")  # or GitHub shows what is between two of them as a formula
+
+
+def _markdown_table(content: Table) -> str:
+    """Return the lines of a table without its drawings."""
+    shown = [not column.drawing for column in content.columns]
+    columns = list(compress(content.columns, shown))
+    header = [f"{column.group}: {column.name}" if column.group else column.name for column in columns]
+    align = "".join(column.align for column in columns)
+    return _markdown_rows(header, align, [list(compress(row, shown)) for row in content.rows])
+
+
+def _markdown_rows(header: Sequence[str], align: str, rows: Sequence[Sequence[object]]) -> str:
+    return "\n".join(table([*map(_literal, header)], align, [[*map(_literal, row)] for row in rows]))
 
 
 def _summary_row(line: Line, summary: Summary) -> dict[str, Any]:
@@ -75,12 +196,12 @@ def _summary_row(line: Line, summary: Summary) -> dict[str, Any]:
         "method": line.method,
         "labels_per_class": "all" if line.budget is None else line.budget,
         "trainings": line.runs,
-        "training_posts": line.learned,
+        "training_posts": line.train_size,
         "reference": summary.reference,
     }
     for name in SCORES:
-        found = line.scores[name]
-        row |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+        estimate = line.scores[name]
+        row |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
     for name in SCORES:
         difference = line.differences.get(name)
         row |= {
@@ -96,14 +217,16 @@ def _summary_row(line: Line, summary: Summary) -> dict[str, Any]:
 
 
 def _csv(rows: Iterable[Mapping[str, Any]], otherwise: Iterable[str]) -> str:
-    """The rows as CSV, UTF-8; of none, the header ``otherwise``."""
-    found = [{name: _rounded(value) for name, value in row.items()} for row in rows]
+    """Return the rows as CSV in which no cell is a formula; without rows, the header ``otherwise``."""
+    plain = [{name: _csv_value(value) for name, value in row.items()} for row in rows]
     written = io.StringIO()
-    writer = csv.DictWriter(written, list(found[0]) if found else list(otherwise), lineterminator="\n")
+    writer = csv.DictWriter(written, list(plain[0]) if plain else list(otherwise), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(found)
+    writer.writerows(plain)
     return written.getvalue()
 
 
-def _rounded(value: Any) -> Any:
+def _csv_value(value: Any) -> Any:
+    if isinstance(value, str):
+        return safe_cell(value)
     return round(value, 6) if isinstance(value, float) else value

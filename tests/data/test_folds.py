@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jointune.comparison.protocol import draw, fold_of_split, make_folds
+from jointune.data.folds import draw, fold_of_split, make_folds
 from jointune.data.post import Post, Posts
 from jointune.data.split import identity_groups
 from jointune.errors import PostsError, SettingsError
@@ -40,7 +40,7 @@ def test_every_post_is_tested_once_and_nothing_leaks(posts, count, seed):
         return
     assert sorted(index for fold in folds for index in fold.test) == list(range(len(posts)))
     for fold in folds:
-        parts = [set(fold.learn), set(fold.check), set(fold.test)]
+        parts = [set(fold.train), set(fold.validation), set(fold.test)]
         assert sum(map(len, parts)) == len(posts)
         seen = [{groups[index] for index in part} for part in parts]
         assert not seen[0] & seen[1]
@@ -50,7 +50,7 @@ def test_every_post_is_tested_once_and_nothing_leaks(posts, count, seed):
 def test_folds_keep_the_proportions_of_the_labels():
     posts = posts_of(list(range(300)), ["a"] * 200 + ["b"] * 70 + ["c"] * 30)
     for fold in make_folds(posts, 5, identity_groups(posts)):
-        for part in (fold.learn, fold.check, fold.test):
+        for part in (fold.train, fold.validation, fold.test):
             counts = Counter(posts[index].label for index in part)
             assert counts["a"] / len(part) == pytest.approx(2 / 3, abs=0.05)
             assert counts["c"] / len(part) == pytest.approx(1 / 10, abs=0.05)
@@ -94,15 +94,15 @@ def test_seeds_draw_differently():
 def test_a_split_with_validation_is_used_as_it_is():
     posts = posts_of(list(range(6)), ["a", "b"] * 3, ["train", "train", "validation", "validation", "test", "test"])
     fold = fold_of_split(posts, identity_groups(posts))
-    assert (fold.learn, fold.check, fold.test, fold.shared) == ((0, 1), (2, 3), (4, 5), 0)
+    assert (fold.train, fold.validation, fold.test, fold.shared) == ((0, 1), (2, 3), (4, 5), 0)
 
 
 def test_without_validation_some_of_training_is_held_out():
     posts = posts_of(list(range(60)), ["a", "b"] * 30, ["train"] * 50 + ["test"] * 10)
     fold = fold_of_split(posts, identity_groups(posts))
     assert fold.test == tuple(range(50, 60))
-    assert sorted(fold.learn + fold.check) == list(range(50))
-    assert 2 <= len(fold.check) <= 10
+    assert sorted(fold.train + fold.validation) == list(range(50))
+    assert 2 <= len(fold.validation) <= 10
 
 
 def test_test_posts_that_were_in_training_are_counted():
