@@ -193,6 +193,11 @@ class Config:
         (), "Columns of categories to learn from, likewise.", panel="Columns", metavar="COLUMN,..."
     )
 
+    @property
+    def field_columns(self) -> tuple[str, ...]:
+        """The columns of numbers and categories."""
+        return (*self.number_columns, *self.category_columns)
+
     def validated(self) -> "Config":
         """Return a plain copy of the settings, NumPy's numbers as Python's, once all of them are possible.
 

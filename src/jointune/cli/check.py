@@ -2,11 +2,11 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,16 +21,19 @@ from jointune.cli.options import (
     Validation,
     out,
     takes_columns,
+    takes_settings,
 )
 from jointune.cli.posts_options import fraction_or_file
+from jointune.config import check_settings
 from jointune.data.divide import VALIDATION
 from jointune.data.label_checks import split_notes, split_problems, training_problems
 from jointune.data.labels import several_labels
 from jointune.data.post import Post, Posts
 from jointune.data.problems import OnBadImage, Problem, valid_policy
 from jointune.data.read import Columns, PostsFile
-from jointune.errors import EncoderError, PostsError
+from jointune.errors import EncoderError, PostsError, SettingsError
 from jointune.modalities.check import check_posts
+from jointune.modalities.fields.columns import FieldsPreprocessor
 from jointune.modalities.image.image_text import read_image_text as with_image_text
 from jointune.modalities.image.ocr import check_ocr
 from jointune.modalities.text.normalise import valid_kinds
@@ -46,6 +49,7 @@ _KINDS = 50
 """Kinds of problems that are counted one by one."""
 
 
+@takes_settings(("number_columns", "category_columns"))
 @takes_columns
 def check(
     posts: PostsArgument,
@@ -59,6 +63,7 @@ def check(
     normalise: Normalise = ALL_KINDS,
     read_image_text: ReadImageText = False,
     quiet: Quiet = False,
+    **settings: Any,
 ) -> None:
     """Find every row that cannot be used, and every other problem for training, with reason and remedy.
 
@@ -67,6 +72,8 @@ def check(
     many words the text encoder does not know.
     """
     policy = valid_policy(on_bad_image)
+    check_settings(settings | {"text_column": use.text, "image_column": use.image, "label_column": use.label})
+    use = replace(use, fields=(*settings["number_columns"], *settings["category_columns"]))
     chosen = VALIDATION if use.split or not use.label else fraction_or_file(validation)
     if read_image_text:
         check_ocr()
@@ -89,16 +96,17 @@ def check(
             refusals = split_problems(parts[0])
         for refusal in refusals:
             findings.add(refusal)
-    except PostsError as error:
+        field_notes = _check_fields(parts, bool(use.split), settings)
+    except (PostsError, SettingsError) as error:
         out.print(f"error: {error}", style="red")
         raise typer.Exit(1) from error
     if findings.problems:
         findings.print_problems(total, policy)
         raise typer.Exit(1)
     findings.print_usable(total, sum(map(len, parts)))
-    if unused := [name for name in files[0].columns if name not in use.named().values()]:
+    if unused := [name for name in files[0].columns if name not in (*use.named().values(), *use.fields)]:
         out.print(f"columns not used: {listed(unused, len(unused))}")
-    notes = split_notes(parts[0]) if use.split else []
+    notes = [f"note: {note}" for note in field_notes] + (split_notes(parts[0]) if use.split else [])
     if note := several_labels(findings.labels):
         notes.append(f"note: {note}")
     for line in notes:
@@ -106,6 +114,23 @@ def check(
     posts_with_texts = [post for part in parts for post in part if post.text or post.image_text]
     if posts_with_texts and text:
         _print_text_fit(posts_with_texts, text, text_encoder)
+
+
+def _check_fields(parts: Sequence[Posts], by_split: bool, settings: Mapping[str, Any]) -> list[str]:
+    """Encode the fields of all posts as training would; return what it would note.
+
+    Raises:
+        PostsError: a cell is no number.
+        SettingsError: a column has no value in the training posts.
+    """
+    numbers, categories = settings["number_columns"], settings["category_columns"]
+    if not numbers and not categories:
+        return []
+    training = parts[0].in_split("train") if by_split else parts[0]
+    preprocessor = FieldsPreprocessor.fitted(training, numbers, categories)
+    for part in parts:
+        preprocessor.rows(part)
+    return preprocessor.notes(training, "training")
 
 
 def _count(file: PostsFile) -> int:
@@ -131,7 +156,7 @@ def _read(
 
     usable: list[Post] = []
     posts = with_image_text(read()) if image_text else read()
-    for problem in check_posts(posts, policy, usable, learning):
+    for problem in check_posts(posts, policy, usable, learning, file.use.fields):
         findings.add(problem)
     return Posts(readable, file.path.name), Posts(usable, file.path.name)
 

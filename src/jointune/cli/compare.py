@@ -1,6 +1,7 @@
 """jointune compare."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -85,7 +86,9 @@ def compare(
     valid_budgets(wanted)
     RunFolder(report, COMPARISON_MARK, resume=resume, force=force).refuse()
     use = columns(text_column, image_column, label_column, split_column, image_root)
-    read = read_whole(posts, use, encoding)
+    fields = (*settings.get("number_columns", ()), *settings.get("category_columns", ()))
+    check_settings(settings | {"text_column": use.text, "image_column": use.image, "label_column": use.label})
+    read = read_whole(posts, replace(use, fields=fields), encoding)
 
     from jointune import compare as run
 

@@ -1,6 +1,7 @@
 """jointune evaluate."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -51,14 +52,13 @@ def evaluate(
         refuse_existing(path, force, source=posts)
     policy = valid_policy(on_bad_image)
     check_options(bundle, device, engine=engine)
-    labelled = read_split(posts, split, use, encoding)
+    predictor = load_predictor(bundle, device, engine=engine)
+    labelled = read_split(posts, split, replace(use, fields=tuple(predictor.columns)), encoding)
 
     from jointune.inference.evaluate import evaluate_predictor
 
     problems: list[Problem] = []
-    metrics = evaluate_predictor(
-        load_predictor(bundle, device, engine=engine), labelled, policy, problems, progress=not quiet
-    )
+    metrics = evaluate_predictor(predictor, labelled, policy, problems, progress=not quiet)
     if path:  # before anything is printed: nobody may be listening
         with atomic_file(path) as temporary:
             temporary.write_text(json.dumps(metrics.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

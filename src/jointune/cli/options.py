@@ -200,13 +200,13 @@ def takes_settings(names: Iterable[str], optional: Iterable[str] = (), panel: st
         generated = [_parameter(name) for name in names] + [_parameter(name, True, panel) for name in left_open]
 
         @functools.wraps(command)
-        def run(**arguments: Any) -> None:
-            for name in (parameter.name for parameter in generated):
-                value = arguments.pop(name)
+        def run(*args: Any, **arguments: Any) -> None:
+            for parameter in generated:
+                name, value = parameter.name, arguments.pop(parameter.name, parameter.default)
                 if name in left_open and (value is None or value is False):
                     continue
                 arguments[name] = _FORMS[name][2](value) if name in _FORMS else value
-            command(**arguments)
+            command(*args, **arguments)
 
         own = [one for one in inspect.signature(command).parameters.values() if one.kind is not one.VAR_KEYWORD]
         required = [one for one in own if one.default is one.empty]

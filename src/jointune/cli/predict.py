@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -113,12 +114,13 @@ def predict(
     kept = [name for name in file.columns if name not in set(replaced)]
     remedy = "rename it, or name the added columns otherwise, such as with --prefix new_"
     check_output(path, kept, added_columns([], prefix), remedy)
+    predictor = load_predictor(bundle, device, abstain, engine)
+    predictor.check_columns(file.columns, file.path.name)
+    file.use = replace(use, fields=tuple(predictor.columns))
     total = file.count(strict=policy != "skip")
     if not total:
         raise PostsError(f"{file.path.name}: no posts: the file has a header but no rows")
 
-    predictor = load_predictor(bundle, device, abstain, engine)
-    predictor.check_columns(file.columns, file.path.name)
     added = added_columns(predictor.labels, prefix)
     check_output(path, kept, added, remedy)
     if replaced:

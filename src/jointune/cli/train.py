@@ -1,5 +1,6 @@
 """jointune train."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,11 +47,12 @@ def train(
     """
     columns = {"text_column": use.text, "image_column": use.image, "label_column": use.label or ""}
     check_settings(settings | columns)
+    fields = (*settings["number_columns"], *settings["category_columns"])
     RunFolder(bundle, BUNDLE_MARK, force=force, source=posts).refuse()
     contents = (TRAINING_STATE, f".{TRAINING_STATE}.*")
     partial = RunFolder(partial_folder(bundle), TRAINING_STATE, contents, resume, force)
     partial.refuse()
-    learned, held = read_training_posts(posts, validation, use, encoding)
+    learned, held = read_training_posts(posts, validation, replace(use, fields=fields), encoding)
     if not resume:
         partial.discard()
 

@@ -63,11 +63,12 @@ def describe(posts: Posts, divided: list[Fold], folds: int | None, setup: Setup)
     """Describe a comparison: what must agree for its cells to be compared, and what a report states of it."""
     environment = versions()
     by_folds = "stratified folds, identical pictures and texts together"
-    recipe = {name: value for name, value in vars(Config(**setup.settings)).items() if name not in _NO_RECIPE}
+    config = Config(**setup.settings)
+    recipe = {name: value for name, value in vars(config).items() if name not in _NO_RECIPE}
     plain = (str, int, float, list, tuple, type(None))
     return {
         "format": FORMAT,
-        "posts": {"name": posts.name, "number": len(posts), "sha256": posts_digest(posts)},
+        "posts": {"name": posts.name, "number": len(posts), "sha256": posts_digest(posts, config.field_columns)},
         "protocol": {
             "folds": len(divided),
             "divided by": "split column" if folds is None else by_folds,

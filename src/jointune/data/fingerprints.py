@@ -131,14 +131,19 @@ def _packed(rows: Iterable[bytes]) -> np.ndarray:
     return np.frombuffer(b"".join(digest[: _DIGEST.itemsize] for digest in rows), dtype=_DIGEST)
 
 
-def posts_digest(posts: Posts) -> str:
+def posts_digest(posts: Posts, columns: Sequence[str] = ()) -> str:
     """Return the content hash of a data set: SHA-256 of texts, images, labels and splits, in hexadecimal.
 
     An image counts by its content, wherever its file is; a remote one by its address.
+
+    Args:
+        posts: the data set.
+        columns: further columns that count.
     """
     digest = hashlib.sha256()
     for post in posts:
-        digest.update(repr((post.text, post.image_text, _identity(post.image), post.label, post.split)).encode())
+        content = (post.text, post.image_text, _identity(post.image), post.label, post.split)
+        digest.update(repr((*content, *(str(post.fields.get(name)) for name in columns))).encode())
     return digest.hexdigest()
 
 

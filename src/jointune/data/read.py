@@ -1,7 +1,7 @@
 """Read files, folders and rows as posts; the one place that knows which column means what."""
 
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
@@ -35,6 +35,7 @@ class Columns:
         image_root: the folder that image paths are relative to and may not leave; by default the file's own folder,
             which they may leave.
         remote_images: whether images that are named by an address are fetched, wherever it leads.
+        fields: further columns that are read; a post with a value in any of them needs neither text nor image.
     """
 
     text: str | None = "text"
@@ -43,6 +44,7 @@ class Columns:
     split: str | None = None
     image_root: Path | None = None
     remote_images: bool = False
+    fields: tuple[str, ...] = ()
 
     def named(self) -> dict[str, str]:
         """Return the name of each column that has one, by ``text``, ``image``, ``label`` and ``split``."""
@@ -86,6 +88,13 @@ class PostsFile:
                     + (f", or {setting(argument, '')} for none" if part != "split" else ""),
                     setting=argument,
                 )
+
+        if lacking := [name for name in self.use.fields if name not in self.columns]:
+            raise PostsError(
+                f"{self.path.name}: there is no column {lacking[0]!r} "
+                f"(there are: {listed(self.columns, len(self.columns))})",
+                "correct its name",
+            )
 
     def __iter__(self) -> Iterator[Post]:
         for row in self.table.rows():
@@ -158,6 +167,7 @@ def read_posts(
     split_column: str | None = None,
     image_root: str | Path | None = None,
     encoding: str | None = None,
+    field_columns: Sequence[str] = (),
 ) -> Posts:
     """Read posts into memory. Images are opened later, when they are used.
 
@@ -173,12 +183,13 @@ def read_posts(
 
     Returns:
         The posts; columns with other names are in their ``fields``.
+        field_columns: columns of numbers and categories; a row with a value in any needs neither text nor image.
 
     Raises:
         PostsError: the posts cannot be read; the message names row, reason and remedy.
     """
     root = Path(image_root) if image_root else None
-    columns = Columns(text_column, image_column, label_column, split_column, root)
+    columns = Columns(text_column, image_column, label_column, split_column, root, fields=tuple(field_columns))
     if isinstance(posts, str | Path):
         return PostsFile(posts, columns, encoding).read()
     from jointune.data.records import as_posts
@@ -214,7 +225,7 @@ def make_post(row: Row, use: Columns, base: Path | str) -> Post:
         what = shortened(str(values.get(use.image or "")))
         # An earlier problem comes first: the post is of no use whatever on_bad_image does about the image.
         problem = problem or Problem(where, what, str(reason), remedy, about_image=True)
-    if problem is None and text is None and image is None:
+    if problem is None and text is None and image is None and all(absent(values.get(name)) for name in use.fields):
         problem = Problem(where, "the post", "has neither text nor picture", "give it one of them or remove the row")
     return Post(text, image, label, split, problem, where, values)
 

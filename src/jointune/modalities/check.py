@@ -1,6 +1,6 @@
 """Find every post that cannot be used, before training or scoring."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +13,11 @@ from jointune.utils.progress import Bar, QuietBar
 
 
 def check_posts(
-    posts: Iterable[Post], policy: OnBadImage = "error", usable: list[Post] | None = None, learning: bool = False
+    posts: Iterable[Post],
+    policy: OnBadImage = "error",
+    usable: list[Post] | None = None,
+    learning: bool = False,
+    fields: Sequence[str] = (),
 ) -> Iterator[Problem]:
     """Read every row, open every image, and yield each problem as soon as it is known.
 
@@ -24,6 +28,7 @@ def check_posts(
             the digest of its image in place of the image, which also shows which posts share one.
         learning: whether the posts are training posts: a row that is of no use even without its image is then a
             problem, whatever the policy.
+        fields: columns that posts in ``usable`` keep.
     """
     for post, problem in _opened(posts):
         stopped = problem is not None and (
@@ -32,7 +37,9 @@ def check_posts(
         if problem and stopped:
             yield problem
         if usable is not None and (problem is None or (problem.about_image and (stopped or policy == "missing"))):
-            usable.append(replace(post, image=None if problem else _identity(post.image), problem=None, fields={}))
+            image = None if problem else _identity(post.image)
+            kept = {name: post.fields.get(name) for name in fields}
+            usable.append(replace(post, image=image, problem=None, fields=kept))
 
 
 def usable(posts: Posts, policy: OnBadImage, bar: Bar = QuietBar()) -> tuple[Posts, list[Problem]]:  # noqa: B008

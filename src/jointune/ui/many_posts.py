@@ -71,9 +71,8 @@ def score_table(
         PostsError: the table or the zip file cannot be used at all.
         OutputError: the table already has a column that scoring adds, or the disk is full.
     """
-    columns, without = _columns(table, images is not None)
+    columns, without = _columns(table, images is not None, tuple(predictor.columns))
     file = PostsFile(table, columns)
-    predictor.check_columns(file.columns, table.name)
     added = added_columns(predictor.labels)
     earlier = frozenset(columns_of_earlier_scoring(file.table))
     check_output(out, [name for name in file.columns if name not in earlier], added)
@@ -105,12 +104,12 @@ def score_table(
     return ScoredTable(out, answers, first, rows, problems, without)
 
 
-def _columns(table: Path, with_images: bool) -> tuple[Columns, str | None]:
+def _columns(table: Path, with_images: bool, fields: tuple[str, ...]) -> tuple[Columns, str | None]:
     """Return the columns to read, and the modality that no row can have."""
     names = DelimitedTable(table, "utf-8-sig", [TEXT, IMAGE]).columns
     if TEXT in names:
         has_images = with_images and IMAGE in names
-        return Columns(TEXT, IMAGE if has_images else None, None), None if has_images else IMAGE
+        return Columns(TEXT, IMAGE if has_images else None, None, fields=fields), None if has_images else IMAGE
     if IMAGE not in names:
         raise PostsError(
             f"{table.name}: no column {TEXT!r} and none {IMAGE!r} (there are: {listed(names, len(names))})",
@@ -118,7 +117,7 @@ def _columns(table: Path, with_images: bool) -> tuple[Columns, str | None]:
         )
     if not with_images:
         raise PostsError(f"{table.name}: it has pictures only", "add the zip file that holds them")
-    return Columns(None, IMAGE, None), TEXT
+    return Columns(None, IMAGE, None, fields=fields), TEXT
 
 
 def _with_image(post: Post, archive: Archive) -> Post:

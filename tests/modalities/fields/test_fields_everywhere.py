@@ -1,0 +1,149 @@
+"""Fields from the table to the answer: check, train, predict, evaluate, compare, the service and the page."""
+
+import csv
+import json
+
+import pytest
+
+from conftest import write_rows
+from jointune import PostsError, compare, read_posts
+from jointune.inference.load import load_predictor
+from jointune.modalities.fields.columns import MISSING
+
+STARS = {"sad": 1, "glad": 5}
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """48 posts of which only the fields tell the label; the last one has fields alone."""
+    rows = [
+        {
+            "text": "" if number == 47 else ("good", "bad", "lunch")[number % 3],
+            "stars": "" if number == 9 else STARS[label] + number % 4 / 10,
+            "shop": "north" if label == "glad" else "south",
+            "label": label,
+        }
+        for number in range(48)
+        for label in [("sad", "glad")[number % 2]]
+    ]
+    return write_rows(tmp_path_factory.mktemp("fields") / "reviews.csv", rows)
+
+
+COLUMNS = ("--image-column", "", "--number-columns", "stars", "--category-columns", "shop")
+
+
+@pytest.fixture(scope="module")
+def bundle(table, tiny_settings, tmp_path_factory):
+    from jointune import JointClassifier
+
+    folder = tmp_path_factory.mktemp("trained") / "bundle"
+    settings = tiny_settings | {"image_column": None, "number_columns": ["stars"], "category_columns": ["shop"]}
+    JointClassifier(**settings).fit(read_posts(table, image_column=None), validation=0.25).save(folder)
+    return folder
+
+
+def test_check_counts_what_is_missing_and_refuses_what_is_no_number(jointune, table):
+    code, said = jointune("check", table, *COLUMNS, "--text-encoder", "minilm-l6")
+    assert "the post: has neither text nor picture" not in said
+    assert code == 0, said
+    assert "stars: empty in 1 of 48 training posts; counts as missing" in said
+    code, said = jointune("check", table, "--image-column", "", "--number-columns", "shop")
+    assert code == 1
+    assert "reviews.csv row 1 (line 2): shop: 'south' is no number" in said
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--number-columns", "label"), ["--number-columns label", "the column of the label already"]),
+        (("--number-columns", "price"), ["there is no column 'price'", "stars"]),
+        (("--category-columns", "shop,shop"), ["--category-columns shop", "already"]),
+    ],
+)
+def test_columns_that_cannot_be_learned_from_are_refused(refused, table, tmp_path, options, says):
+    refused("train", table, "--image-column", "", "--out", tmp_path / "never", *options, says=says)
+    assert not (tmp_path / "never").exists()
+
+
+def test_prediction_and_evaluation_read_the_columns(jointune, refused, bundle, table, tmp_path):
+    code, said = jointune("predict", bundle, table, "--image-column", "", "--out", tmp_path / "scored.csv")
+    assert code == 0, said
+    with open(tmp_path / "scored.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert sum(row["prediction"] == row["label"] for row in rows) > 43
+    code, said = jointune("evaluate", bundle, table, "--image-column", "", "--out", tmp_path / "scores.json")
+    assert code == 0, said
+    assert json.loads((tmp_path / "scores.json").read_text())["accuracy"] > 0.9
+    lacking = write_rows(tmp_path / "lacking.csv", [{"text": "good", "stars": 1, "label": "sad"}])
+    for command in ("predict", "evaluate"):
+        out = tmp_path / f"{command}.out"
+        refused(command, bundle, lacking, "--image-column", "", "--out", out, says=["'shop'"])
+        assert not out.exists()
+
+
+def test_methods_are_compared_with_and_without_fields(table, tiny_settings, tmp_path):
+    settings = {name: value for name, value in tiny_settings.items() if name not in ("seed", "progress")}
+    settings |= {"image_column": None, "number_columns": ["stars"], "category_columns": ["shop"]}
+    posts = read_posts(table, image_column=None)
+    comparison = compare(posts, methods=["frozen", "text"], folds=2, out=tmp_path / "report", **settings)
+    accuracy = {row["method"]: row["accuracy"] for row in comparison.table()}
+    assert accuracy["frozen"] > 0.9 > accuracy["text"]
+
+
+def test_the_service_takes_fields(bundle):
+    pytest.importorskip("fastapi", reason="the extra serve is not installed")
+    from starlette.testclient import TestClient
+
+    from jointune.serve.app import make_app
+    from jointune.serve.limits import Limits
+
+    with TestClient(make_app(load_predictor(bundle, "cpu"), Limits()), "http://localhost:8000") as client:
+
+        def ask(**request):
+            answer = client.post("/predict", **request)
+            return answer.status_code, answer.json()
+
+        status, answer = ask(json={"text": "good", "fields": {"stars": 5.1, "shop": "north"}})
+        assert (status, answer["label"], answer["missing"]) == (200, "glad", ["image"])
+        assert ask(json={"fields": {"stars": 1, "shop": "south"}})[1]["label"] == "sad"
+        assert "fields" in ask(json={"text": "good", "fields": {"stars": None}})[1]["missing"]
+        form = {"text": (None, "good"), "fields": (None, '{"stars": 5.1, "shop": "north"}')}
+        assert ask(files=form)[1] == answer
+        for fields in ({"stars": "many"}, {"price": 1}, {"stars": [1]}, {"stars": {}}, [1], "x"):
+            status, answer = ask(json={"text": "good", "fields": fields})
+            assert status == 422
+            assert answer["error"]["reason"]
+        twice = ask(
+            content='{"text": "a", "fields": {"stars": 1, "stars": 2}}', headers={"Content-Type": "application/json"}
+        )
+        assert (twice[0], twice[1]["error"]["reason"]) == (422, "a key is there twice")
+
+
+def test_the_page_judges_fields(bundle):
+    from jointune.ui.one_post import judge
+
+    predictor = load_predictor(bundle, "cpu")
+    assert predictor.columns == {"stars": None, "shop": ["north", "south"]}
+    verdict = judge(predictor, "", None, {"stars": 5.0, "shop": "north"})
+    assert max(verdict.probabilities, key=verdict.probabilities.__getitem__) == "glad"
+    assert verdict.sentences[1] == "No text and no picture: judged by the fields alone."
+    assert judge(predictor, "good", None, {"stars": None, "shop": None}).sentences[1].endswith("by the text alone.")
+
+
+def test_python_reads_fields_from_mappings(bundle):
+    from jointune import JointClassifier
+
+    classifier = JointClassifier.load(bundle, device="cpu")
+    assert classifier.predict(
+        [{"stars": 5.2, "shop": "north"}, {"text": "good", "stars": 1, "shop": "west"}]
+    ).tolist() == ["glad", "sad"]
+    with pytest.raises(PostsError, match="'many' is no number"):
+        classifier.predict([{"text": "good", "stars": "many"}])
+    row = classifier.predictor_.preprocessors["fields"].rows(read_posts_of({"shop": "west"}))[0]
+    assert row[1] == MISSING
+
+
+def read_posts_of(fields):
+    from jointune import Post
+
+    return [Post(fields=fields)]
