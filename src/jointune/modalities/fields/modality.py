@@ -38,7 +38,7 @@ class Fields(Modality):
 
     def fit(self, loaded: Loaded, config: Config, training: Posts) -> Loaded:
         """Learn the statistics of the columns from the training posts, and make an encoder for them."""
-        from jointune.modalities.fields.fields_encoder import FieldsEncoder
+        from jointune.encoders.fields_encoder import FieldsEncoder
 
         made = FieldsPreprocessor.fitted(training, config.number_columns, config.category_columns)
         return Loaded(made, FieldsEncoder(made), loaded.description, made.notes(training, "training"))
@@ -49,7 +49,7 @@ class Fields(Modality):
 
     def build(self, description: Mapping[str, Any], preprocessor: FieldsPreprocessor) -> Any:
         """Make an encoder for the columns."""
-        from jointune.modalities.fields.fields_encoder import FieldsEncoder
+        from jointune.encoders.fields_encoder import FieldsEncoder
 
         return FieldsEncoder(preprocessor)
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from jointune import Post
+from jointune.encoders.fields_encoder import DIM, FieldsEncoder
 from jointune.modalities.fields.columns import FieldsPreprocessor
-from jointune.modalities.fields.fields_encoder import DIM, FieldsEncoder
 
 TRAINING = [
     Post("a", fields={"likes": likes, "age": age, "place": place})
