@@ -180,6 +180,7 @@ def read_posts(
         split_column: column that says ``train``, ``validation`` or ``test``.
         image_root: folder that image paths are relative to and may not leave.
         encoding: character encoding of text files; UTF-8 by default.
+        field_columns: columns of numbers and categories; a row with a value in any needs neither text nor image.
 
     Returns:
         The posts; columns with other names are in their ``fields``.

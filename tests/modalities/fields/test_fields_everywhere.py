@@ -8,7 +8,6 @@ import pytest
 from conftest import write_rows
 from jointune import PostsError, compare, read_posts
 from jointune.inference.load import load_predictor
-from jointune.modalities.fields.columns import MISSING
 
 STARS = {"sad": 1, "glad": 5}
 
@@ -38,7 +37,9 @@ def bundle(table, tiny_settings, tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("trained") / "bundle"
     settings = tiny_settings | {"image_column": None, "number_columns": ["stars"], "category_columns": ["shop"]}
-    JointClassifier(**settings).fit(read_posts(table, image_column=None), validation=0.25).save(folder)
+    JointClassifier(**settings).fit(
+        read_posts(table, image_column=None, field_columns=["stars", "shop"]), validation=0.25
+    ).save(folder)
     return folder
 
 
@@ -76,7 +77,7 @@ def test_prediction_and_evaluation_read_the_columns(jointune, refused, bundle, t
     assert json.loads((tmp_path / "scores.json").read_text())["accuracy"] > 0.9
     lacking = write_rows(tmp_path / "lacking.csv", [{"text": "good", "stars": 1, "label": "sad"}])
     for command in ("predict", "evaluate"):
-        out = tmp_path / f"{command}.out"
+        out = tmp_path / f"{command}.{'csv' if command == 'predict' else 'json'}"
         refused(command, bundle, lacking, "--image-column", "", "--out", out, says=["'shop'"])
         assert not out.exists()
 
@@ -84,7 +85,7 @@ def test_prediction_and_evaluation_read_the_columns(jointune, refused, bundle, t
 def test_methods_are_compared_with_and_without_fields(table, tiny_settings, tmp_path):
     settings = {name: value for name, value in tiny_settings.items() if name not in ("seed", "progress")}
     settings |= {"image_column": None, "number_columns": ["stars"], "category_columns": ["shop"]}
-    posts = read_posts(table, image_column=None)
+    posts = read_posts(table, image_column=None, field_columns=["stars", "shop"])
     comparison = compare(posts, methods=["frozen", "text"], folds=2, out=tmp_path / "report", **settings)
     accuracy = {row["method"]: row["accuracy"] for row in comparison.table()}
     assert accuracy["frozen"] > 0.9 > accuracy["text"]
@@ -134,16 +135,7 @@ def test_python_reads_fields_from_mappings(bundle):
     from jointune import JointClassifier
 
     classifier = JointClassifier.load(bundle, device="cpu")
-    assert classifier.predict(
-        [{"stars": 5.2, "shop": "north"}, {"text": "good", "stars": 1, "shop": "west"}]
-    ).tolist() == ["glad", "sad"]
+    posts = [{"stars": 5.2, "shop": "north"}, {"text": "good", "stars": 1, "shop": "west"}]
+    assert classifier.predict(posts).tolist() == ["glad", "sad"]
     with pytest.raises(PostsError, match="'many' is no number"):
         classifier.predict([{"text": "good", "stars": "many"}])
-    row = classifier.predictor_.preprocessors["fields"].rows(read_posts_of({"shop": "west"}))[0]
-    assert row[1] == MISSING
-
-
-def read_posts_of(fields):
-    from jointune import Post
-
-    return [Post(fields=fields)]
