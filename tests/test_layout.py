@@ -36,7 +36,7 @@ ORDER = (
 
 
 def room_of(path: Path) -> str:
-    if path.parts[0] == "modalities" and (path.name == "modality.py" or path.stem.endswith("_encoder")):
+    if path.parts[0] == "modalities" and path.name == "modality.py":
         return "encoders"  # where a modality is put together with its encoder
     return path.parts[0].removesuffix(".py")
 
