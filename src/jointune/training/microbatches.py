@@ -102,7 +102,7 @@ def part_size(config: Config, device: torch.device) -> int:
 
 
 def batches_of(training: TrainingSet, config: Config, epoch: int, accelerator: Accelerator) -> list[np.ndarray]:
-    """This process's share of an epoch, the same number of batches for each process."""
+    """Return this process's share of an epoch, the same number of batches for each process."""
     batches = training.epoch_order(config.batch_size, config.seed, epoch)
     world = accelerator.num_processes
     while len(batches) % world:

@@ -26,7 +26,7 @@ def check_trackers(track: str | None) -> None:
 
 
 def loggable(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings as a tracker or a JSON file takes them: what is no plain value, as it is spelled in every process."""
+    """Return settings as a tracker or a JSON file takes them; others than plain values are spelled out."""
     plain = (str, int, float, bool)
     return {name: value if isinstance(value, plain) else _spelled(value) for name, value in settings.items()}
 

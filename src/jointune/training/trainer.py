@@ -255,7 +255,7 @@ def _is_pretrained(name: str, model: JointModel) -> bool:
 
 
 def _parameter_groups(model: JointModel, config: Config, posts: int) -> list[dict[str, Any]]:
-    """Encoders and probe come pre-trained, fusion and head do not; LoRA is faster. No decay for biases and the like."""
+    """Group weights by rate: encoders and probe come trained, fusion and head do not. No decay for biases."""
     lowered = min(1.0, posts / config.full_rate_posts) ** 0.5 if config.full_rate_posts else 1.0
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():

@@ -29,7 +29,7 @@ def clear_build_errors(folder: Path, whole: str) -> Iterator[None]:
 
 
 def check(value: Any, rule: Rule, path: Path, whole: str) -> Any:
-    """The value, once it is what the rule says.
+    """Return the value, once it is what the rule wants.
 
     Args:
         value: of a JSON file.
@@ -59,7 +59,7 @@ def _is_number(value: Any) -> bool:
 
 
 def whole(low: int, high: int) -> Rule:
-    """A whole number between two."""
+    """Make a rule: a whole number between two."""
     return _that(
         lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high,
         f"a whole number from {low:,} to {high:,}",
@@ -67,7 +67,7 @@ def whole(low: int, high: int) -> Rule:
 
 
 def number(low: float = -math.inf, high: float = math.inf, above: bool = False) -> Rule:
-    """A finite number between two; ``above`` the lower one."""
+    """Make a rule: a finite number between two; ``above`` the lower one."""
     return _that(
         lambda value: _is_number(value) and low <= value <= high and not (above and value == low),
         f"a number{' above' if above else ' from'} {low:g} to {high:g}" if math.isfinite(low) else "a finite number",
@@ -75,19 +75,19 @@ def number(low: float = -math.inf, high: float = math.inf, above: bool = False) 
 
 
 def one_of(*choices: str | None) -> Rule:
-    """One of these."""
+    """Make a rule: one of these."""
     return _that(
         lambda value: isinstance(value, str | None) and value in choices, f"one of {', '.join(map(repr, choices))}"
     )
 
 
 def optional(rule: Rule) -> Rule:
-    """None, or what the rule says."""
+    """Make a rule: None, or what another rule wants."""
     return lambda value: None if value is None else rule(value)
 
 
 def listed(rule: Rule, fewest: int = 0, most: int = 1_000_000) -> Rule:
-    """A list of so many values that the rule says."""
+    """Make a rule: a list of so many values that another rule wants."""
 
     def wrong(value: Any) -> str | None:
         if not isinstance(value, list) or not fewest <= len(value) <= most:
@@ -98,7 +98,7 @@ def listed(rule: Rule, fewest: int = 0, most: int = 1_000_000) -> Rule:
 
 
 def row(*rules: Rule) -> Rule:
-    """A list with one value for each rule."""
+    """Make a rule: a list with one value for each rule."""
 
     def wrong(value: Any) -> str | None:
         if not isinstance(value, list) or len(value) != len(rules):
@@ -109,7 +109,7 @@ def row(*rules: Rule) -> Rule:
 
 
 def mapped(rule: Rule) -> Rule:
-    """An object of any names, whose values the rule says."""
+    """Make a rule: an object of any names, with values that another rule wants."""
 
     def wrong(value: Any) -> str | None:
         if not isinstance(value, dict) or not all(map(_is_text, value)):
@@ -120,7 +120,7 @@ def mapped(rule: Rule) -> Rule:
 
 
 def record(needed: Mapping[str, Rule], more: Mapping[str, Rule] | None = None, closed: bool = False) -> Rule:
-    """An object with these names.
+    """Make a rule: an object with these names.
 
     Args:
         needed: rules of what may not be missing.
