@@ -217,9 +217,9 @@ def test_a_checkpoint_may_be_named_later_as_long_as_nothing_stored_depends_on_it
     assert changed(tmp_path / "report") == before
     assert json.loads((tmp_path / "report" / "comparison.json").read_text())["setup"]["clip"] == "some/clip"
     save_failure(Failure(Cell("clip", 0, 0, None), "it broke", ""), tmp_path / "report" / "cells")
-    with pytest.raises(OutputError, match="with other clip:"):
+    with pytest.raises(OutputError, match="with other clip;"):
         compare(posts_csv, **again, clip="another/clip", prompts="a {label} post")
-    with pytest.raises(OutputError, match="with other epochs and clip:"):
+    with pytest.raises(OutputError, match="with other epochs and clip;"):
         compare(posts_csv, **again, epochs=3)
 
 

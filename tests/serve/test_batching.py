@@ -93,7 +93,8 @@ class Watched(ImagePreprocessor):
 def watching(watch):
     """A predictor that decodes images as ``watch`` lets it."""
     predictor = make_predictor()
-    return replace(predictor, image=Watched(predictor.image.size, predictor.image.resize, watch=watch))
+    watched = Watched(predictor.image.size, predictor.image.resize, watch=watch)
+    return replace(predictor, preprocessors={"text": predictor.text, "image": watched})
 
 
 def test_large_pictures_keep_nobody_else_waiting(service, red):

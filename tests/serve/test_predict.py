@@ -4,6 +4,7 @@ import base64
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -194,9 +195,7 @@ def test_a_batch_that_fails_fails_alone(service):
             raise ValueError("secret words of a post")
         return predictor.probabilities(batches, count)
 
-    client = service(
-        type(predictor)(predictor.labels, run, predictor.text, predictor.image)
-    )  # warmed up by three posts
+    client = service(replace(predictor, probabilities=run))  # warmed up by three posts
     assert client.post("/predict", json={"text": "good"}).status_code == 200
     response = client.post("/predict", json={"text": "good"})
     assert_refused(response, 500, "an error of the server", response.headers["x-request-id"])

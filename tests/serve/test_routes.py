@@ -10,6 +10,7 @@ import pytest
 from helpers.made_predictor import make_predictor
 from jointune import __version__
 from jointune.serve.service_metrics import CELLS, ServiceMetrics
+from jointune.targets.single_label import SingleLabel
 
 
 def test_health(service):
@@ -52,7 +53,9 @@ def outside(page):
 
 def test_the_first_page_says_which_model_this_is_and_how_to_ask(service):
     predictor = replace(
-        make_predictor(), labels=["<b>bad</b>", "neutral", "good"], card="---\nx: 1\n---\n# Moods & more\n\n<script>"
+        make_predictor(),
+        target=SingleLabel(["<b>bad</b>", "neutral", "good"]),
+        card="---\nx: 1\n---\n# Moods & more\n\n<script>",
     )
     response = service(predictor).get("/")
     assert response.status_code == 200

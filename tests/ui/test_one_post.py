@@ -8,6 +8,7 @@ import pytest
 
 from conftest import draw
 from helpers.made_predictor import make_predictor
+from jointune.targets.single_label import SingleLabel
 from jointune.ui.one_post import judge, with_lock
 
 
@@ -61,7 +62,7 @@ def test_it_says_when_the_model_is_unsure(picture):
 
 
 def test_a_label_named_unsure_is_a_label(picture):
-    predictor = replace(answering(0.1, 0.2, 0.7), labels=["a", "b", "unsure"])
+    predictor = replace(answering(0.1, 0.2, 0.7), target=SingleLabel(["a", "b", "unsure"]))
     assert judge(predictor, "x", picture).sentences[0] == "unsure, with 70% confidence."
 
 

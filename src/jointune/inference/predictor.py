@@ -168,11 +168,9 @@ class Predictor:
 
         Raises:
             PostsError: a post cannot be used and ``policy`` does not say how to go on.
+            MissingExtraError: the model reads the text in images, and the OCR is not installed; raised at once.
         """
-        for chunk in self.chunks(posts, policy, name, batch_size, progress, fit):
-            if problems is not None:
-                problems += chunk.problems
-            yield from chunk.scored
+        return _posts_of(self.chunks(posts, policy, name, batch_size, progress, fit), problems)
 
     def chunks(
         self,
@@ -270,3 +268,10 @@ class Predictor:
     def notes_on_texts(self, fit: TextFitCounter) -> list[str]:
         """Describe what the text encoder did not see of the texts that were counted, where that is much."""
         return fit.result().notes(self.about.get("text_encoder", {}).get("name", "of this model"))
+
+
+def _posts_of(chunks: Iterable[ScoredChunk], problems: list[Problem] | None) -> Iterator[Scored]:
+    for chunk in chunks:
+        if problems is not None:
+            problems += chunk.problems
+        yield from chunk.scored
