@@ -134,7 +134,7 @@ def _one_post(predictor: Predictor, folder: Path, examples: Sequence[Example]) -
 def _field(name: str, categories: Sequence[str] | None) -> Component:
     """Make the input of a column."""
     if categories is None:
-        return gr.Number(label=name, value=None)
+        return gr.Textbox(label=f"{name} (a number)")  # a number input would show 0 where nothing is given
     return gr.Dropdown(list(categories), label=name, value=None, allow_custom_value=True)
 
 

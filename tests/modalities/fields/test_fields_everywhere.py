@@ -125,10 +125,12 @@ def test_the_page_judges_fields(bundle):
 
     predictor = load_predictor(bundle, "cpu")
     assert predictor.columns == {"stars": None, "shop": ["north", "south"]}
-    verdict = judge(predictor, "", None, {"stars": 5.0, "shop": "north"})
+    verdict = judge(predictor, "", None, {"stars": "5.0", "shop": "north"})
     assert max(verdict.probabilities, key=verdict.probabilities.__getitem__) == "glad"
     assert verdict.sentences[1] == "No text and no picture: judged by the fields alone."
-    assert judge(predictor, "good", None, {"stars": None, "shop": None}).sentences[1].endswith("by the text alone.")
+    with pytest.raises(PostsError, match="stars: 'many' is no number"):
+        judge(predictor, "good", None, {"stars": "many"})
+    assert judge(predictor, "good", None, {"stars": "", "shop": None}).sentences[1].endswith("by the text alone.")
 
 
 def test_python_reads_fields_from_mappings(bundle):
