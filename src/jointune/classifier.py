@@ -23,7 +23,7 @@ from jointune.data.post import Post, Posts
 from jointune.data.problems import OnBadImage, Problem
 from jointune.data.read import Columns
 from jointune.data.records import as_posts
-from jointune.errors import BundleError, JointuneWarning, SettingsError
+from jointune.errors import BundleError, JointuneWarning, SettingsError, setting
 from jointune.evaluation.calibration import least_confidence
 from jointune.evaluation.metrics import Metrics
 from jointune.fusion.registry import FusionFactory
@@ -178,7 +178,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         if abstain is None:
             return classes[self.predictor_.target.choose(self.predict_proba(posts))]
         if isinstance(abstain, bool) or not isinstance(abstain, int | float | np.number):
-            raise SettingsError(f"abstain={abstain!r}: give a number", setting="abstain")
+            raise SettingsError(f"{setting('abstain', abstain)}: give a number", setting="abstain")
         least = least_confidence(self.calibration_, abstain, self._class_names)
         scores = self.predict_proba(posts)
         return np.where(scores.max(1) >= least, classes.astype(object)[self.predictor_.target.choose(scores)], UNSURE)

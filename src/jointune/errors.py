@@ -120,4 +120,4 @@ def foreign_errors(failed: str, remedy: str = "") -> Iterator[None]:
             raise
         if type(reason).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(reason):  # torch's
             raise
-        raise EncoderError(f"{failed}: {first_line(reason)}{remedy}") from reason
+        raise EncoderError(f"{failed}: {first_line(reason)}", remedy) from reason

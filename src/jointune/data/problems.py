@@ -64,6 +64,10 @@ def raise_problems(problems: Sequence[Problem], name: str, skippable: bool = Fal
         )
     elif skippable:
         lines.append(f"({setting('on_bad_image', 'skip')} leaves such posts out)")
+    if len(problems) == 1:
+        reason = str(problems[0]).removesuffix(f"; {problems[0].remedy}")
+        hint = lines[1:]
+        raise PostsError(reason, "\n".join([problems[0].remedy, *hint]))
     raise PostsError("\n".join(lines))
 
 

@@ -10,7 +10,7 @@ from jointune.encoders.encoder import Encoder
 from jointune.encoders.encoder_output import EncoderOutput
 from jointune.encoders.image_encoder import ImageEncoder
 from jointune.encoders.text_encoder import TextEncoder
-from jointune.errors import EncoderError, SettingsError
+from jointune.errors import EncoderError, SettingsError, setting
 from jointune.modalities.image.pixels import ImagePreprocessor
 from jointune.modalities.text.tokens import TextPreprocessor, Tokens
 
@@ -76,7 +76,8 @@ def check_pairs(encoder: TextEncoder, text: TextPreprocessor, name: str) -> None
         )
     if text.max_tokens < special + 2:
         raise SettingsError(
-            f"max_tokens={text.max_tokens}: with read_image_text the text encoder {name!r} needs {special + 2} or more",
+            f"{setting('max_tokens', text.max_tokens)}: with read_image_text the text encoder {name!r} needs "
+            f"{special + 2} or more",
             setting="max_tokens",
         )
     # CLIP's vector is that of the first end-of-text token, which comes before the second text; no setting says so.

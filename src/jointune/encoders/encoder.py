@@ -10,7 +10,7 @@ from jointune.encoders.encoder_output import EncoderOutput
 from jointune.encoders.frozen_split import FrozenSplit, find_split
 from jointune.encoders.hidden_states import HiddenStates
 from jointune.encoders.layers import freeze_lower
-from jointune.errors import foreign_errors
+from jointune.errors import foreign_errors, setting
 
 
 class Encoder(nn.Module):
@@ -55,7 +55,8 @@ class Encoder(nn.Module):
     def freeze_lower(self, keep: float) -> None:
         """Train the upper layers only (see ``layers.freeze_lower``), and set ``split`` to where they begin."""
         with foreign_errors(
-            f"the lower layers of {type(self.model).__name__} cannot be frozen", "; train all (train_layers=None)"
+            f"the lower layers of {type(self.model).__name__} cannot be frozen",
+            f"train all: {setting('train_layers', None)}",
         ):
             freeze_lower(self.model, keep, self._run_example)
         self.split = find_split(self.model, lambda model: self._run_example(model).pooled, self._as_cached)
@@ -63,7 +64,8 @@ class Encoder(nn.Module):
     def use_hidden_layers(self, layers: Sequence[int]) -> None:
         """Add the pooled states of these layers to each output from now on; see ``hidden_states.spread_layers``."""
         with foreign_errors(
-            f"the hidden states of {type(self.model).__name__} cannot be used", "; do without (probe_depths=1)"
+            f"the hidden states of {type(self.model).__name__} cannot be used",
+            f"do without: {setting('probe_depths', 1)}",
         ):
             self.hidden_states = HiddenStates(self.model, layers, self._run_example) if layers else None
 

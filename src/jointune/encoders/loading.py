@@ -203,7 +203,7 @@ def _loading(name: str, modality: str) -> Iterator[None]:
     with (
         foreign_errors(
             f"the {modality} encoder {name!r} cannot be loaded",
-            " (give a built-in name, a folder with config.json and weights, or a Hugging Face id)",
+            "give a built-in name, a folder with config.json and weights, or a Hugging Face id",
         ),
         quiet(),
     ):

@@ -7,7 +7,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from jointune.encoders import packaged
-from jointune.errors import EncoderError, SettingsError, foreign_errors
+from jointune.errors import EncoderError, SettingsError, foreign_errors, setting
 from jointune.modalities.text.tokens import TextPreprocessor
 
 DEFAULT_MAX_TOKENS = 128
@@ -43,7 +43,8 @@ def check_length(name: str, max_tokens: int | None, limit: int) -> None:
     """
     if max_tokens is not None and not 4 <= max_tokens <= limit:
         raise SettingsError(
-            f"max_tokens={max_tokens}: the text encoder {name!r} takes 4 to {limit} tokens", setting="max_tokens"
+            f"{setting('max_tokens', max_tokens)}: the text encoder {name!r} takes 4 to {limit} tokens",
+            setting="max_tokens",
         )
 
 
