@@ -160,7 +160,7 @@ class SingleStreamModel(JointModel):
         missing = self.fusion.missing_word(self.missing["text"][: encoder.dim])
         words = _fill_missing(words, inputs.present[:, 0], missing, len(missing))
         image = self.output_of("image", inputs)
-        joined = encoder.forward_with_image(words, self.fusion.picture_tokens(image), image.mask)
+        joined = encoder.forward_with_image(words, self.fusion.image_tokens(image), image.mask)
         logits = self.head(self.fusion(joined))
         if self.probe is not None:
             logits = logits + self.probe((self.output_of("text", inputs), image))

@@ -109,7 +109,7 @@ def test_gradients_reach_the_picture_and_the_words(name, tmp_path, tiny_image):
         assert "encoders.text.model.embeddings.visual_projection.weight" in within
 
 
-def test_the_picture_tokens_of_roberta_have_the_position_of_padding(tmp_path, tiny_image):
+def test_the_image_tokens_of_roberta_have_the_position_of_padding(tmp_path, tiny_image):
     make_tokenizer_folder(tmp_path)
     model = single_stream(save(TAKES_PICTURES["roberta"], tmp_path), tiny_image)
     words = torch.tensor([[True, True, True]])

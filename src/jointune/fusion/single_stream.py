@@ -20,7 +20,7 @@ class SingleStreamFusion(nn.Module):
         text_dim: width of the text encoder's states.
         image_dim: width of the image encoder's states.
         word_dim: width of the text encoder's word embeddings; ``text_dim`` by default.
-        picture_dim: width of the picture tokens that the text encoder takes; ``word_dim`` by default.
+        image_token_dim: width of the picture tokens that the text encoder takes; ``word_dim`` by default.
         dropout: on the joint vector.
     """
 
@@ -29,20 +29,20 @@ class SingleStreamFusion(nn.Module):
         text_dim: int,
         image_dim: int,
         word_dim: int | None = None,
-        picture_dim: int | None = None,
+        image_token_dim: int | None = None,
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
         word_dim = word_dim or text_dim
-        picture_dim = picture_dim or word_dim
-        self.image = nn.Sequential(nn.LayerNorm(image_dim), nn.Linear(image_dim, picture_dim, bias=False))
-        self.segment = nn.Parameter(torch.zeros(picture_dim))
+        image_token_dim = image_token_dim or word_dim
+        self.image = nn.Sequential(nn.LayerNorm(image_dim), nn.Linear(image_dim, image_token_dim, bias=False))
+        self.segment = nn.Parameter(torch.zeros(image_token_dim))
         self.missing = nn.Linear(text_dim, word_dim)
         self.out = nn.Sequential(nn.LayerNorm(text_dim), nn.Dropout(dropout))
         self.dim = text_dim
 
-    def picture_tokens(self, image: EncoderOutput) -> Tensor:
-        """Return picture tokens [B, P, ``picture_dim``] from the image encoder's tokens [B, P, image dim]."""
+    def image_tokens(self, image: EncoderOutput) -> Tensor:
+        """Return picture tokens [B, P, ``image_token_dim``] from the image encoder's tokens [B, P, image dim]."""
         return self.image(image.tokens) + self.segment
 
     def missing_word(self, missing: Tensor) -> Tensor:

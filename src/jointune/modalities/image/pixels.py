@@ -39,18 +39,18 @@ class ImagePreprocessor(Preprocessor):
         """One that cuts off nothing after resizing, so that it shows more of each picture, a little smaller."""
         return replace(self, resize=self.size)
 
-    def prepare(self, picture: Image.Image) -> np.ndarray:
+    def prepare(self, image: Image.Image) -> np.ndarray:
         """Return an RGB picture to uint8 [resize height, resize width, 3], from which training crops at random."""
         height, width = self.resize
         box = None
         if self.fit == "crop":
             # Only the part that is kept is resized: a 12,000 x 9 picture would otherwise grow to 87 million pixels.
-            scale = min(picture.width / width, picture.height / height)
+            scale = min(image.width / width, image.height / height)
             # By rounding, the kept part could exceed the picture, which Pillow refuses.
-            kept_width, kept_height = min(width * scale, picture.width), min(height * scale, picture.height)
-            left, top = (picture.width - kept_width) / 2, (picture.height - kept_height) / 2
+            kept_width, kept_height = min(width * scale, image.width), min(height * scale, image.height)
+            left, top = (image.width - kept_width) / 2, (image.height - kept_height) / 2
             box = (left, top, left + kept_width, top + kept_height)
-        resized = picture.resize((width, height), Image.Resampling(self.resample), box=box)
+        resized = image.resize((width, height), Image.Resampling(self.resample), box=box)
         return np.asarray(resized)
 
     def crop(self, pixels: np.ndarray, offset: tuple[float, float] = (0.5, 0.5)) -> np.ndarray:
