@@ -24,7 +24,7 @@ from jointune.cli.options import (
 from jointune.cli.posts_options import read_split
 from jointune.data.problems import Problem, valid_policy
 from jointune.data.read import Columns
-from jointune.inference.load import check_options, load_predictor
+from jointune.inference.load import check_options, field_columns, load_predictor
 from jointune.utils.files import atomic_file
 from jointune.utils.run_folder import locking, refuse_existing
 from jointune.utils.wording import visible
@@ -52,13 +52,14 @@ def evaluate(
         refuse_existing(path, force, source=posts)
     policy = valid_policy(on_bad_image)
     check_options(bundle, device, engine=engine)
-    predictor = load_predictor(bundle, device, engine=engine)
-    labelled = read_split(posts, split, replace(use, fields=tuple(predictor.columns)), encoding)
+    labelled = read_split(posts, split, replace(use, fields=field_columns(bundle)), encoding)
 
     from jointune.inference.evaluate import evaluate_predictor
 
     problems: list[Problem] = []
-    metrics = evaluate_predictor(predictor, labelled, policy, problems, progress=not quiet)
+    metrics = evaluate_predictor(
+        load_predictor(bundle, device, engine=engine), labelled, policy, problems, progress=not quiet
+    )
     if path:  # before anything is printed: nobody may be listening
         with atomic_file(path) as temporary:
             temporary.write_text(json.dumps(metrics.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

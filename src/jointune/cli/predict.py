@@ -28,7 +28,7 @@ from jointune.data.problems import OnBadImage, affected, valid_policy
 from jointune.data.read import Columns, PostsFile
 from jointune.data.remote import is_address
 from jointune.errors import InterruptedWork, JointuneError, PostsError, SettingsError
-from jointune.inference.load import check_options, load_predictor
+from jointune.inference.load import check_options, field_columns, load_predictor
 from jointune.modalities.text.text_fit import TextFitCounter
 from jointune.output.resumable import Parts, refuse_outputs, skipped_file
 from jointune.output.writers import added_columns, check_output, columns_of_earlier_scoring, make_layout
@@ -109,18 +109,16 @@ def predict(
     check_options(bundle, device, abstain, engine)
     refuse_outputs(path, policy == "skip", resume, force, None if is_address(posts) else Path(posts))
     use = Columns(text_column or None, image_column or None, None, None, image_root, remote_images)
-    file = PostsFile(posts, use, encoding, not quiet)
+    file = PostsFile(posts, replace(use, fields=field_columns(bundle)), encoding, not quiet)
     replaced = columns_of_earlier_scoring(file.table, prefix)
     kept = [name for name in file.columns if name not in set(replaced)]
     remedy = "rename it, or name the added columns otherwise, such as with --prefix new_"
     check_output(path, kept, added_columns([], prefix), remedy)
-    predictor = load_predictor(bundle, device, abstain, engine)
-    predictor.check_columns(file.columns, file.path.name)
-    file.use = replace(use, fields=tuple(predictor.columns))
     total = file.count(strict=policy != "skip")
     if not total:
         raise PostsError(f"{file.path.name}: no posts: the file has a header but no rows")
 
+    predictor = load_predictor(bundle, device, abstain, engine)
     added = added_columns(predictor.labels, prefix)
     check_output(path, kept, added, remedy)
     if replaced:

@@ -1,5 +1,7 @@
 """A predictor from a bundle or from an exported model."""
 
+import json
+import logging
 import re
 from contextlib import suppress
 from dataclasses import replace
@@ -101,3 +103,15 @@ def _load(path: str | Path, device: str | None, engine: str | None) -> Predictor
     from jointune import JointClassifier
 
     return JointClassifier.load(path, device=device).predictor()
+
+
+def field_columns(path: str | Path) -> tuple[str, ...]:
+    """Return the further columns that a bundle or an export reads, without loading it; none where it is no folder."""
+    for name in ("config.json", EXPORT_MARK):
+        try:
+            described = json.loads(Path(path, name).expanduser().read_text(encoding="utf-8"))
+            fields = described.get("fields_preprocessing") or {}
+            return (*map(str, fields.get("numbers", ())), *map(str, fields.get("categories", ())))
+        except (OSError, ValueError, AttributeError, TypeError) as reason:
+            logging.getLogger(__name__).debug("%s: %s", Path(path, name), reason)  # loading it says what is wrong
+    return ()
