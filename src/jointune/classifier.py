@@ -281,8 +281,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
 
     def columns(self) -> Columns:
         """Return the columns of data frames, mappings and files, by use."""
-        fields = (*self.number_columns, *self.category_columns)
-        return Columns(self.text_column, self.image_column, self.label_column, "split", fields=fields)
+        return Columns(self.text_column, self.image_column, self.label_column, "split", fields=self.field_columns)
 
     def _note(self, *notes: str) -> None:
         """Keep notes for the bundle and its card, and give each as a warning."""

@@ -19,12 +19,12 @@ from jointune.cli.options import (
     ReadImageText,
     TextEncoderName,
     Validation,
+    columns_to_learn_from,
     out,
     takes_columns,
     takes_settings,
 )
 from jointune.cli.posts_options import fraction_or_file
-from jointune.config import check_settings
 from jointune.data.divide import VALIDATION
 from jointune.data.label_checks import split_notes, split_problems, training_problems
 from jointune.data.labels import several_labels
@@ -72,8 +72,7 @@ def check(
     many words the text encoder does not know.
     """
     policy = valid_policy(on_bad_image)
-    check_settings(settings | {"text_column": use.text, "image_column": use.image, "label_column": use.label})
-    use = replace(use, fields=(*settings["number_columns"], *settings["category_columns"]))
+    use = columns_to_learn_from(use, settings)
     chosen = VALIDATION if use.split or not use.label else fraction_or_file(validation)
     if read_image_text:
         check_ocr()

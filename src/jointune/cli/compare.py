@@ -1,30 +1,24 @@
 """jointune compare."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from jointune.cli.options import (
-    Encoding,
     Force,
-    ImageColumn,
-    ImageRoot,
-    LabelColumn,
     PostsArgument,
     Quiet,
-    SplitColumn,
-    TextColumn,
-    columns,
+    columns_to_learn_from,
     out,
     say_affected,
+    takes_columns,
     takes_settings,
 )
 from jointune.cli.posts_options import read_whole
 from jointune.comparison.methods import METHODS, Setup, chosen_methods, valid_budgets
-from jointune.config import check_settings
+from jointune.data.read import Columns
 from jointune.errors import SettingsError
 from jointune.utils.files import COMPARISON_MARK
 from jointune.utils.run_folder import RunFolder, locking
@@ -36,6 +30,7 @@ from jointune.utils.wording import counted
     ("text_encoder", "image_encoder", "fusion", "metric", "on_bad_image"),
     ("epochs", "read_image_text", "number_columns", "category_columns"),
 )
+@takes_columns
 def compare(
     posts: PostsArgument,
     report: Annotated[Path, typer.Option("--out", metavar="REPORT_DIR", help="Folder to write.", show_default=False)],
@@ -62,12 +57,8 @@ def compare(
         str | None,
         typer.Option(metavar="TEMPLATE|FILE", help="For clip-zero-shot: with {label}, or JSON from label to prompt."),
     ] = None,
-    text_column: TextColumn = "text",
-    image_column: ImageColumn = "image",
-    label_column: LabelColumn = "label",
-    split_column: SplitColumn = None,
-    image_root: ImageRoot = None,
-    encoding: Encoding = None,
+    use: Columns = Columns(),  # noqa: B008 - immutable
+    encoding: str | None = None,
     resume: Annotated[bool, typer.Option("--resume", help="Run only the cells that REPORT_DIR lacks.")] = False,
     force: Force = False,
     quiet: Quiet = False,
@@ -77,25 +68,22 @@ def compare(
 
     Every finished cell is stored at once. The exit code is 1 where a cell crashed; --resume tries those again.
     """
-    if split_column and folds is not None:
+    if use.split and folds is not None:
         raise SettingsError("--folds and --split-column: the posts are divided by one or the other")
     wanted, templates = _list(label_budgets), read_prompts(prompts)
     names = _list(methods) if methods is not None else None
-    check_settings(settings)
+    use = columns_to_learn_from(use, settings)
     chosen_methods(names, Setup(settings, clip, visualbert, templates))
     valid_budgets(wanted)
     RunFolder(report, COMPARISON_MARK, resume=resume, force=force).refuse()
-    use = columns(text_column, image_column, label_column, split_column, image_root)
-    fields = (*settings.get("number_columns", ()), *settings.get("category_columns", ()))
-    check_settings(settings | {"text_column": use.text, "image_column": use.image, "label_column": use.label})
-    read = read_whole(posts, replace(use, fields=fields), encoding)
+    read = read_whole(posts, use, encoding)
 
     from jointune import compare as run
 
     comparison = run(
         read,
         methods=names,
-        folds=None if split_column else 5 if folds is None else folds,
+        folds=None if use.split else 5 if folds is None else folds,
         seeds=seeds,
         label_budgets=wanted,
         out=report,

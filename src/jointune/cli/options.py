@@ -2,14 +2,15 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 
-from jointune.config import DEFAULTS, SETTINGS, TYPES
+from jointune.config import DEFAULTS, SETTINGS, TYPES, check_settings
 from jointune.data.problems import Problem, affected, valid_policy
 from jointune.data.read import Columns
 from jointune.errors import SettingsError
@@ -113,11 +114,10 @@ class Terminal(Console):
 out = Terminal()
 
 
-def columns(
-    text: str, image: str, label: str | None, split: str | None = None, image_root: Path | None = None
-) -> Columns:
-    """Return the columns that the options name; an empty name is none."""
-    return Columns(text or None, image or None, label or None, split or None, image_root)
+def columns_to_learn_from(use: Columns, settings: Mapping[str, Any]) -> Columns:
+    """Check settings, also against the columns of the posts; return the columns with those of the settings' fields."""
+    check_settings({**settings, **{f"{part}_column": getattr(use, part) for part in ("text", "image", "label")}})
+    return replace(use, fields=(*settings.get("number_columns", ()), *settings.get("category_columns", ())))
 
 
 def say_affected(problems: list[Problem], policy: str) -> None:
@@ -176,8 +176,11 @@ def takes_columns(command: _Command) -> _Command:
 
     @functools.wraps(command)
     def run(*args: Any, **arguments: Any) -> None:
-        named = [arguments.pop(name, default) for name, (_, default) in _COLUMN_OPTIONS.items()]
-        command(*args, use=columns(*named), **arguments)
+        named: dict[str, Any] = {
+            name.removesuffix("_column"): arguments.pop(name, default) or None  # an empty name is none
+            for name, (_, default) in _COLUMN_OPTIONS.items()
+        }
+        command(*args, use=Columns(**named), **arguments)
 
     own = inspect.signature(command).parameters.values()
     settings = [one for one in own if one.kind is one.VAR_KEYWORD]

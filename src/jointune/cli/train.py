@@ -1,6 +1,5 @@
 """jointune train."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ from jointune.cli.options import (
     PostsArgument,
     Quiet,
     Validation,
+    columns_to_learn_from,
     out,
     say_affected,
     sentence,
@@ -18,7 +18,7 @@ from jointune.cli.options import (
     takes_settings,
 )
 from jointune.cli.posts_options import read_training_posts
-from jointune.config import SETTINGS, check_settings
+from jointune.config import SETTINGS
 from jointune.data.read import Columns
 from jointune.utils.files import BUNDLE_MARK
 from jointune.utils.run_folder import TRAINING_STATE, RunFolder, locking, partial_folder
@@ -45,14 +45,12 @@ def train(
     The state of an unfinished run is kept beside BUNDLE, as BUNDLE.partial: --resume goes on from it, --force discards
     it.
     """
-    columns = {"text_column": use.text, "image_column": use.image, "label_column": use.label or ""}
-    check_settings(settings | columns)
-    fields = (*settings["number_columns"], *settings["category_columns"])
+    use = columns_to_learn_from(use, settings)
     RunFolder(bundle, BUNDLE_MARK, force=force, source=posts).refuse()
     contents = (TRAINING_STATE, f".{TRAINING_STATE}.*")
     partial = RunFolder(partial_folder(bundle), TRAINING_STATE, contents, resume, force)
     partial.refuse()
-    learned, held = read_training_posts(posts, validation, replace(use, fields=fields), encoding)
+    learned, held = read_training_posts(posts, validation, use, encoding)
     if not resume:
         partial.discard()
 

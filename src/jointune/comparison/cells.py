@@ -141,11 +141,6 @@ def load_result(cell: Cell, folder: Path) -> CellResult | None:
     return _read(path) if path.exists() else None
 
 
-def stored_cells(folder: Path) -> list[Path]:
-    """List the files of all cells in a folder: finished, crashed, or cut off while they were written."""
-    return [*folder.glob(f"*{RESULT}"), *folder.glob(f"*{FAILURE}")]
-
-
 def stored_results(folder: Path) -> Iterator[CellResult]:
     """Load all finished cells of a folder, in the order of file names."""
     yield from map(_read, _whole_files(folder, RESULT))

@@ -1,11 +1,10 @@
 """A predictor from a bundle or from an exported model."""
 
-import json
-import logging
 import re
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from jointune.errors import BundleError, SettingsError, setting
 from jointune.evaluation.calibration import check_wanted, least_confidence
@@ -51,9 +50,9 @@ def check_options(
     exported = (folder / EXPORT_MARK).is_file()
     if not exported:
         check_bundle(folder)
-    with suppress(BundleError, AttributeError, KeyError, TypeError):  # loading says what is wrong with the file
-        about = read_json(folder / EXPORT_MARK) if exported else read_json(folder / "config.json")["settings"]
-        if about.get("read_image_text") is True:
+    with suppress(*_DAMAGED):
+        described = _description(folder)
+        if (described if exported else described["settings"]).get("read_image_text") is True:
             check_ocr()
 
 
@@ -107,11 +106,16 @@ def _load(path: str | Path, device: str | None, engine: str | None) -> Predictor
 
 def field_columns(path: str | Path) -> tuple[str, ...]:
     """Return the further columns that a bundle or an export reads, without loading it; none where it is no folder."""
-    for name in ("config.json", EXPORT_MARK):
-        try:
-            described = json.loads(Path(path, name).expanduser().read_text(encoding="utf-8"))
-            fields = described.get("fields_preprocessing") or {}
-            return (*map(str, fields.get("numbers", ())), *map(str, fields.get("categories", ())))
-        except (OSError, ValueError, AttributeError, TypeError) as reason:
-            logging.getLogger(__name__).debug("%s: %s", Path(path, name), reason)  # loading it says what is wrong
+    with suppress(*_DAMAGED):
+        fields = _description(Path(path).expanduser()).get("fields_preprocessing") or {}
+        return (*map(str, fields.get("numbers", ())), *map(str, fields.get("categories", ())))
     return ()
+
+
+_DAMAGED = (BundleError, AttributeError, KeyError, TypeError)
+"""What reading values of a damaged description may raise; loading says what is wrong with it."""
+
+
+def _description(folder: Path) -> Any:
+    """Read the JSON file that describes an export or a bundle, unchecked."""
+    return read_json(folder / (EXPORT_MARK if (folder / EXPORT_MARK).is_file() else "config.json"))

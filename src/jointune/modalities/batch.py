@@ -1,6 +1,6 @@
 """One batch as NumPy arrays, and the contract of what prepares each modality."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -103,12 +103,12 @@ def collate(
     for name, preprocessor in preprocessors.items():
         if found := [row for row in rows[name] if row is not None]:
             inputs[name] = preprocessor.collate(found)
-    return Batch(np.asarray(indices, dtype=np.int64), presence(rows, preprocessors), inputs, labels)
+    return Batch(np.asarray(indices, dtype=np.int64), presence(rows[name] for name in preprocessors), inputs, labels)
 
 
-def presence(rows: Mapping[str, Sequence[Any]], preprocessors: Preprocessors) -> np.ndarray:
-    """Return which of the modalities each post has, bool [B, M]."""
-    return np.array([[row is not None for row in rows[name]] for name in preprocessors], dtype=bool).T
+def presence(rows: Iterable[Sequence[Any]]) -> np.ndarray:
+    """Return which of the modalities each post has, bool [B, M], from the rows of each modality."""
+    return np.array([[row is not None for row in of_modality] for of_modality in rows], dtype=bool).T
 
 
 def split_batch(batch: Batch, size: int, preprocessors: Preprocessors) -> list[Batch]:

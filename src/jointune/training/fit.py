@@ -304,7 +304,7 @@ def checkpoints_of(folder: Path, data: Prepared, settings: dict[str, Any], accel
     irrelevant = ("progress", "track", "device", "text_column", "image_column", "label_column")
     own = {name: value for name, value in loggable(settings).items() if name not in irrelevant}
     parts = zip(("training posts", "validation posts"), data.posts, strict=True)
-    columns = (*settings["number_columns"], *settings["category_columns"])
+    columns = [name for loaded in data.modalities.values() for name in loaded.preprocessor.columns]
     contents = {name: posts_digest(part, columns) for name, part in parts}
     versions = {"jointune version": __version__, "torch version": str(torch.__version__)}
     return Checkpoints(folder, own | contents | versions | {"number of processes": accelerator.num_processes})

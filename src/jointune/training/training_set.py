@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from jointune.modalities.batch import Batch
+from jointune.modalities.batch import Batch, presence
 from jointune.modalities.rows import Rows
 
 _POOL = 16
@@ -88,7 +88,6 @@ class TrainingSet:
         return self.rows[name].row_without(index, post[name], self.rows.keys() - {name}) is not None
 
     def _collate(self, chosen: np.ndarray, drawn: Mapping[str, Sequence]) -> Batch:
-        present = np.array([[row is not None for row in rows] for rows in drawn.values()], dtype=bool).T
         inputs, activations = {}, {}
         for name, rows in drawn.items():
             having = [(int(i), row) for i, row in zip(chosen, rows, strict=True) if row is not None]
@@ -98,7 +97,9 @@ class TrainingSet:
                     inputs[name] = arrays
                 if frozen is not None:
                     activations[name] = frozen
-        return Batch(np.asarray(chosen, dtype=np.int64), present, inputs, self.labels[chosen], activations)
+        return Batch(
+            np.asarray(chosen, dtype=np.int64), presence(drawn.values()), inputs, self.labels[chosen], activations
+        )
 
 
 def _subset(names: Sequence[str], draw: float) -> frozenset[str]:

@@ -200,11 +200,11 @@ def _divide(posts: Any, validation: Any, fixed: dict[str, Any], progress: bool) 
 
 def _fingerprint(data: _Data, fixed: dict[str, Any], space: Space) -> dict[str, Any]:
     """Return all that must agree for trials to be compared, as JSON values."""
-    environment = versions()
+    environment, columns = versions(), Config(**fixed).field_columns
     return {
         "format": _FORMAT,
-        "training posts": posts_digest(data.training),
-        "validation posts": posts_digest(data.validation),
+        "training posts": posts_digest(data.training, columns),
+        "validation posts": posts_digest(data.validation, columns),
         "settings": loggable(fixed),
         "search space": {name: repr(values) for name, values in space.items()},
         "versions": {name: environment[name] for name in ("jointune", "torch", "transformers")},

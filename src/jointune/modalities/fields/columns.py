@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -81,9 +82,6 @@ class FieldsPreprocessor(Preprocessor):
         Raises:
             PostsError: a cell of a number column is no number.
         """
-        codes = {
-            column: {name: code for code, name in enumerate(known, 2)} for column, known in self.categories.items()
-        }
         rows: list[np.ndarray | None] = []
         problems: list[Problem] = []
         for post in posts:
@@ -99,13 +97,18 @@ class FieldsPreprocessor(Preprocessor):
                 bins.append(
                     MISSING if number is None else 1 + int(np.searchsorted(statistics["edges"], number, "right"))
                 )
-            for column, known in codes.items():
+            for column, known in self._codes.items():
                 category = _text(post, column)
                 found |= category is not None
                 bins.append(MISSING if category is None else known.get(category, UNSEEN))
             rows.append(np.array([*values, *bins], dtype=np.float32) if found else None)
         raise_problems(problems, "fields")
         return rows
+
+    @cached_property
+    def _codes(self) -> dict[str, dict[str, int]]:
+        """The code of each category, by column."""
+        return {column: {name: code for code, name in enumerate(known, 2)} for column, known in self.categories.items()}
 
     @property
     def columns(self) -> dict[str, Sequence[str] | None]:
