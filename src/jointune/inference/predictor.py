@@ -22,11 +22,8 @@ from jointune.modalities.text.tokens import TextPreprocessor
 from jointune.targets.single_label import SingleLabel
 from jointune.utils.threads import prefetch
 
-_CHUNK = 512
+CHUNK = 512
 """Posts that are scored together; sorted by length among themselves before they are put into batches."""
-
-_CHUNK_BYTES = 128 * 2**20
-"""A chunk ends earlier where its rows and its pixels take so much: three of them are in memory at a time."""
 
 _SLOW_CHUNK = 64
 """The same where each image is read for its text, which takes long: results and progress come a chunk at a time."""
@@ -83,6 +80,8 @@ class Predictor:
         card: the model card, Markdown.
         least_confidence: with less, the answer is that the model is unsure.
         learned: fingerprints of the posts that it was trained or validated on; None where these were not kept.
+        chunk_posts: the most posts of a chunk.
+        chunk_bytes: a chunk ends earlier where its rows and pixels take so much: three are in memory at a time.
     """
 
     target: SingleLabel
@@ -92,6 +91,8 @@ class Predictor:
     card: str = ""
     least_confidence: float = 0.0
     learned: LearnedPosts | None = None
+    chunk_posts: int = CHUNK
+    chunk_bytes: int = 128 * 2**20
 
     @property
     def labels(self) -> list[str]:
@@ -219,12 +220,12 @@ class Predictor:
         fit: TextFitCounter | None,
     ) -> _Chunk | None:
         """Return the next posts as batches; None after the last one."""
-        most = _SLOW_CHUNK if self.read_image_text else _CHUNK
+        most = min(_SLOW_CHUNK, self.chunk_posts) if self.read_image_text else self.chunk_posts
         chunk, size = [], 0
         for post, pixels, problem in decoded:
             chunk.append((post, pixels, problem))
             size += post.nbytes + (0 if pixels is None else pixels.nbytes)
-            if len(chunk) >= most or size >= _CHUNK_BYTES:
+            if len(chunk) >= most or size >= self.chunk_bytes:
                 break
         if not chunk:
             return None
