@@ -30,7 +30,7 @@ from jointune.data.label_checks import split_notes, split_problems, training_pro
 from jointune.data.labels import several_labels
 from jointune.data.post import Post, Posts
 from jointune.data.problems import OnBadImage, Problem, valid_policy
-from jointune.data.read import Columns, PostsFile
+from jointune.data.read import Columns, PostsFile, text_columns
 from jointune.errors import EncoderError, PostsError, SettingsError
 from jointune.modalities.check import check_posts
 from jointune.modalities.fields.columns import FieldsPreprocessor
@@ -78,7 +78,7 @@ def check(
         check_ocr()
     text = _tokenizer(text_encoder, max_tokens, valid_kinds(normalise))
     if text and read_image_text:
-        _check_pairs(text_encoder, max_tokens)
+        _check_pairs(text_encoder, max_tokens, "read_image_text")
     findings = _Findings(every)
     try:
         files = [PostsFile(path, use, encoding) for path in (posts, chosen) if isinstance(path, Path)]
@@ -88,6 +88,10 @@ def check(
             pairs = [_read(file, policy, bool(use.label), read_image_text, findings, bar) for file in files]
         read, parts = zip(*pairs, strict=True)
         refusals: Iterable[Problem | PostsError] = ()
+        pair = text_columns(use.text, files[0].columns)
+        if text and len(pair) == 2:
+            text = replace(text, pair=pair)
+            _check_pairs(text_encoder, max_tokens, "text_column")
         if use.label:
             fraction = chosen if isinstance(chosen, float) else VALIDATION
             refusals = training_problems(read, parts, bool(use.split), fraction)
@@ -103,7 +107,7 @@ def check(
         findings.print_problems(total, policy)
         raise typer.Exit(1)
     findings.print_usable(total, sum(map(len, parts)))
-    if unused := [name for name in files[0].columns if name not in (*use.named().values(), *use.fields)]:
+    if unused := [name for name in files[0].columns if name not in (*files[0].use.named().values(), *use.fields)]:
         out.print(f"columns not used: {listed(unused, len(unused))}")
     notes = [f"note: {note}" for note in field_notes] + (split_notes(parts[0]) if use.split else [])
     if note := several_labels(findings.labels):
@@ -226,20 +230,20 @@ def _tokenizer(text_encoder: str, max_tokens: int | None, kinds: tuple[str, ...]
         return None
 
 
-def _check_pairs(text_encoder: str, max_tokens: int | None) -> None:
-    """Check that the text encoder takes the text in images as a second text; needs torch, and says so without it.
+def _check_pairs(text_encoder: str, max_tokens: int | None, needed_by: str) -> None:
+    """Check that the text encoder takes a second text; needs torch, and says so without it.
 
     Raises:
         EncoderError: it does not.
         SettingsError: ``max_tokens`` leaves no room for two texts.
     """
     if find_spec("torch") is None:
-        out.print("Whether the text encoder takes in the text in pictures is not checked: torch is not installed.")
+        out.print("Whether the text encoder takes in a second text is not checked: torch is not installed.")
         return
     from jointune.encoders.checks import check_pairs
     from jointune.encoders.loading import load_text_encoder
 
-    check_pairs(*load_text_encoder(text_encoder, max_tokens)[:2], text_encoder)
+    check_pairs(*load_text_encoder(text_encoder, max_tokens)[:2], text_encoder, needed_by)
 
 
 def _print_text_fit(posts: list[Post], text: TextPreprocessor, text_encoder: str) -> None:

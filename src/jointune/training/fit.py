@@ -90,7 +90,7 @@ class Prepared:
         for posts, data in zip(self.posts, (self.training, self.validation), strict=True):
             images = data.rows["image"]
             assert isinstance(images, ImageRows), "images have rows of their own"
-            parts.append([digests(post.text, images.digest(index)) for index, post in enumerate(posts)])
+            parts.append([digests(post.whole_text, images.digest(index)) for index, post in enumerate(posts)])
         return parts[0], parts[1]
 
 
