@@ -30,7 +30,7 @@ from jointune.data.label_checks import split_notes, split_problems, training_pro
 from jointune.data.labels import several_labels
 from jointune.data.post import Post, Posts
 from jointune.data.problems import OnBadImage, Problem, valid_policy
-from jointune.data.read import Columns, PostsFile, text_columns
+from jointune.data.read import Columns, PostsFile
 from jointune.errors import EncoderError, PostsError, SettingsError
 from jointune.modalities.check import check_posts
 from jointune.modalities.fields.columns import FieldsPreprocessor
@@ -82,16 +82,15 @@ def check(
     findings = _Findings(every)
     try:
         files = [PostsFile(path, use, encoding) for path in (posts, chosen) if isinstance(path, Path)]
+        if text and (second := files[0].use.second_text):
+            text = replace(text, pair=(str(files[0].use.text), second))
+            _check_pairs(text_encoder, max_tokens, "text_column")
         total = sum(map(_count, files))
         with progress_bar("checking", shown=not quiet) as bar:
             bar.start(total)
             pairs = [_read(file, policy, bool(use.label), read_image_text, findings, bar) for file in files]
         read, parts = zip(*pairs, strict=True)
         refusals: Iterable[Problem | PostsError] = ()
-        pair = text_columns(use.text, files[0].columns)
-        if text and len(pair) == 2:
-            text = replace(text, pair=pair)
-            _check_pairs(text_encoder, max_tokens, "text_column")
         if use.label:
             fraction = chosen if isinstance(chosen, float) else VALIDATION
             refusals = training_problems(read, parts, bool(use.split), fraction)

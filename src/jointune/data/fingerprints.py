@@ -143,9 +143,8 @@ def posts_digest(posts: Posts, columns: Sequence[str] = ()) -> str:
     digest = hashlib.sha256()
     for post in posts:
         content = (post.text, post.image_text, _identity(post.image), post.label, post.split)
-        if post.second_text is not None:
-            content += (post.second_text,)
-        digest.update(repr((*content, *(str(post.fields.get(name)) for name in columns))).encode())
+        second = () if post.second_text is None else (post.second_text,)
+        digest.update(repr((*content, *second, *(str(post.fields.get(name)) for name in columns))).encode())
     return digest.hexdigest()
 
 

@@ -70,7 +70,10 @@ def check_pairs(encoder: TextEncoder, text: TextPreprocessor, name: str, needed_
         EncoderError: the tokenizer puts nothing between two texts, or the encoder's vector ends with the first.
         SettingsError: ``max_tokens`` leaves no room for two.
     """
-    two, remedy = "read_image_text", "choose another text encoder for the text in pictures, or do without read_image_text"
+    two, remedy = (
+        "read_image_text",
+        "choose another text encoder for the text in pictures, or do without read_image_text",
+    )
     if needed_by == "text_column":
         two, remedy = "two texts", f"choose another text encoder, or name one column with {setting('text_column')}"
     special = text.tokenizer.num_special_tokens_to_add(True)

@@ -11,7 +11,7 @@ from tokenizers import Encoding, Tokenizer
 
 from jointune.data.post import Post, Posts
 from jointune.errors import PostsError, setting
-from jointune.modalities.batch import Arrays, Preprocessor
+from jointune.modalities.batch import Arrays, Input, Preprocessor
 from jointune.modalities.rows import Rows
 from jointune.modalities.text.normalise import Normaliser
 
@@ -129,6 +129,11 @@ class TextPreprocessor(Preprocessor):
         """Return the text in the case that the tokenizer is given."""
         return text.lower() if self.lowercase else text
 
+    @property
+    def reads(self) -> list[Input]:
+        """The second of two texts."""
+        return [Input(name, "text") for name in self.pair[1:]]
+
     def rows(self, posts: Iterable[Post]) -> list[Tokens | None]:
         """Tokenize posts; None for a post that gives the text encoder nothing to read.
 
@@ -211,7 +216,7 @@ class TextPreprocessor(Preprocessor):
     def load(cls, tokenizer_file: Path, config: dict[str, Any]) -> "TextPreprocessor":
         """Read a ``tokenizer.json`` and what ``config`` returned."""
         tokenizer = Tokenizer.from_file(str(tokenizer_file))
-        lists = {name: tuple(config[name]) for name in ("inputs", "normalise", "pair") if name in config}
+        lists: dict[str, Any] = {n: tuple(config[n]) for n in ("inputs", "normalise", "pair") if n in config}
         return cls(tokenizer, **(config | lists))
 
 
