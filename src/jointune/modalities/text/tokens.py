@@ -87,22 +87,24 @@ class TextPreprocessor(Preprocessor):
             first if second is None else (first, self._worded(self._clip(second)))
             for first, (_, second) in zip(firsts, pairs, strict=True)
         ]
-        beyond = [sum(max(0, len(text) - self._most_characters) for text in pair if text) for pair in pairs]
+        lengths = [[len(text) for text in pair if text] for pair in pairs]
         return [
             Tokens(
                 np.array(encoded.ids, dtype=np.int32),
                 np.array(encoded.type_ids, dtype=np.int32) if isinstance(given, tuple) else None,
-                self._cut_off(encoded, given, left_out) if encoded.overflowing or left_out else 0,
+                self._cut_off(encoded, given, long)
+                if encoded.overflowing or any(length > self._most_characters for length in long)
+                else 0,
             )
-            for left_out, given, encoded in zip(beyond, clipped, self.tokenizer.encode_batch(clipped), strict=True)
+            for long, given, encoded in zip(lengths, clipped, self.tokenizer.encode_batch(clipped), strict=True)
         ]
 
     def plain(self, text: str) -> str:
         """Return a first segment as the tokenizer is given it, but for the prompt."""
         return self._worded(self._normaliser(self._clip(text)))
 
-    def _cut_off(self, encoded: Encoding, given: str | tuple[str, str], left_out: int) -> int:
-        """Return the number of tokens that were too many for ``encoded``, of ``left_out`` characters by an estimate."""
+    def _cut_off(self, encoded: Encoding, given: str | tuple[str, str], lengths: Sequence[int]) -> int:
+        """Return the number of tokens that were too many for ``encoded``; ``lengths`` are those of the texts."""
         special = self.tokenizer.num_special_tokens_to_add(isinstance(given, tuple))
         if isinstance(given, str):
             # What overflows is the rest, in pieces that do not overlap, each with its own special tokens.
@@ -110,7 +112,8 @@ class TextPreprocessor(Preprocessor):
         else:
             wholes = self.tokenizer.encode_batch(list(given), add_special_tokens=False)
             counted = sum(len(piece.ids) for whole in wholes for piece in (whole, *whole.overflowing))
-        not_looked_at = counted * left_out // self._most_characters
+        looked_at = sum(min(length, self._most_characters) for length in lengths)
+        not_looked_at = counted * (sum(lengths) - looked_at) // max(1, looked_at)
         return max(1, special + counted + not_looked_at - self.max_tokens)
 
     @cached_property
@@ -152,7 +155,8 @@ class TextPreprocessor(Preprocessor):
                 f"name one column with {setting('text_column')}",
                 setting="text_column",
             )
-        second = self.plain(post.second_text) if post.second_text else None
+        # What is never looked at stays as it is, to be counted as cut off.
+        second = self.plain(post.second_text) + post.second_text[self._most_characters :] if post.second_text else None
         return " ".join(filter(None, (second, post.image_text if self.with_image_text else None))) or None
 
     def collate(self, rows: Sequence[Tokens]) -> Arrays:
