@@ -128,11 +128,13 @@ def _check_fields(parts: Sequence[Posts], by_split: bool, settings: Mapping[str,
     numbers, categories = settings["number_columns"], settings["category_columns"]
     if not numbers and not categories:
         return []
-    training = parts[0].in_split("train") if by_split else parts[0]
+    training, *held = [parts[0].in_split(split) for split in ("train", "validation")] if by_split else parts
     preprocessor = FieldsPreprocessor.fitted(training, numbers, categories)
     for part in parts:
         preprocessor.rows(part)
-    return preprocessor.notes(training, "training")
+    return preprocessor.notes(training, "training") + [
+        note for p in held for note in preprocessor.notes(p, "validation")
+    ]
 
 
 def _count(file: PostsFile) -> int:

@@ -1,7 +1,7 @@
 """Read files, folders and rows as posts; the one place that knows which column means what."""
 
 import weakref
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
@@ -125,20 +125,10 @@ class PostsFile:
         for part, name in self.use.named().items():
             if name not in self.columns:
                 argument = f"{part.removeprefix('second_')}_column"
-                raise PostsError(
-                    f"{self.path.name}: there is no column {name!r} (there are: "
-                    f"{listed(self.columns, len(self.columns)) or 'none'})",
-                    f"name the right one with {setting(argument)}"
-                    + (f", or {setting(argument, '')} for none" if part != "split" else ""),
-                    setting=argument,
-                )
-
-        if lacking := [name for name in self.use.fields if name not in self.columns]:
-            raise PostsError(
-                f"{self.path.name}: there is no column {lacking[0]!r} "
-                f"(there are: {listed(self.columns, len(self.columns))})",
-                "correct its name",
-            )
+                remedy = f"name the right one with {setting(argument)}"
+                remedy += f", or {setting(argument, '')} for none" if part != "split" else ""
+                raise no_column(self.path.name, name, self.columns, remedy, argument)
+        check_fields(self.use.fields, self.columns, self.path.name)
 
     def __iter__(self) -> Iterator[Post]:
         for row in self.table.rows():
@@ -202,6 +192,30 @@ class PostsFile:
         return posts
 
 
+def no_column(posts: str, name: str, columns: Collection[str], remedy: str, argument: str | None = None) -> PostsError:
+    """Make the error for posts that lack a column."""
+    present = listed(list(columns), len(columns)) or "none"
+    return PostsError(f"{posts}: there is no column {name!r} (there are: {present})", remedy, setting=argument)
+
+
+def check_fields(fields: Iterable[str], columns: Collection[str], posts: str) -> None:
+    """Check that posts have the columns of numbers and categories that a model reads.
+
+    Args:
+        fields: the names of those columns.
+        columns: of the posts.
+        posts: what messages call them.
+
+    Raises:
+        PostsError: they lack one.
+    """
+    for name in fields:
+        if name not in columns:
+            raise no_column(
+                posts, name, columns, "correct its name, or add it with empty cells where no value is known"
+            )
+
+
 def read_posts(
     posts: Any,
     *,
@@ -229,7 +243,6 @@ def read_posts(
 
     Returns:
         The posts; columns with other names are in their ``fields``.
-        field_columns: columns of numbers and categories; a row with a value in any needs neither text nor image.
 
     Raises:
         PostsError: the posts cannot be read; the message names row, reason and remedy.

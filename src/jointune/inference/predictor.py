@@ -11,7 +11,6 @@ import numpy as np
 from jointune.data.fingerprints import LearnedPosts
 from jointune.data.post import Post
 from jointune.data.problems import OnBadImage, Problem, raise_problems, stops
-from jointune.errors import PostsError
 from jointune.modalities.batch import Batch, Input, Preprocessors, collate
 from jointune.modalities.image import ocr
 from jointune.modalities.image.decode import decode_posts
@@ -123,22 +122,6 @@ class Predictor:
     def columns(self) -> dict[str, Sequence[str] | None]:
         """The columns of numbers and categories that the model reads, with their categories; None for numbers."""
         return {name: known for name, kind, known in self.reads if kind in ("number", "category")}
-
-    def check_columns(self, columns: Iterable[str], name: str) -> None:
-        """Check that a table has the columns that the model reads.
-
-        Args:
-            columns: of the table.
-            name: what messages call it.
-
-        Raises:
-            PostsError: it lacks some.
-        """
-        if missing := self.columns.keys() - set(columns):
-            raise PostsError(
-                f"{name}: no column {', '.join(map(repr, sorted(missing)))}, which the model was trained with",
-                "add it, with empty cells where the value is not known",
-            )
 
     def answer(self, probabilities: np.ndarray) -> tuple[str, float]:
         """Return the answer for one post, and its confidence; see ``SingleLabel.answer``."""

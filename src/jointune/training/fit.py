@@ -190,7 +190,12 @@ def prepare(division: Division, config: Config, modalities: dict[str, Loaded], s
         *notes_on_few("validation", counts["validation"], target.labels, rests),
         *(notes_on_few("test", counts["test"], target.labels) if tested else ()),
         *fit.notes(config.text_encoder),
-        *(note for name, loaded in fitted.items() if loaded is not modalities[name] for note in loaded.notes),
+        *(
+            note
+            for part, of_part in (("training", posts), ("validation", held))
+            for loaded in fitted.values()
+            for note in loaded.preprocessor.notes(of_part, part)
+        ),
     ]
     return prepared
 

@@ -1,8 +1,7 @@
 """Score one post, and say the answer in plain words."""
 
-import threading
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from jointune.data.post import Post
 from jointune.data.problems import Problem
 from jointune.evaluation.calibration import presence
 from jointune.inference.predictor import Predictor
-from jointune.modalities.batch import Batch, post_parts
+from jointune.modalities.batch import post_parts
 
 _MIN_MEASURED = 30  # validation posts on which a stated frequency rests, at least
 
@@ -30,17 +29,6 @@ class Verdict:
 
     sentences: list[str]
     probabilities: dict[str, float] = field(default_factory=dict)
-
-
-def with_lock(predictor: Predictor) -> Predictor:
-    """Return a predictor that threads can share: while a table is scored, single posts wait for one batch only."""
-    lock = threading.Lock()
-
-    def probabilities(batches: Iterable[Batch], count: int) -> np.ndarray:
-        with lock:
-            return predictor.probabilities(batches, count)
-
-    return replace(predictor, probabilities=probabilities)
 
 
 def judge(
