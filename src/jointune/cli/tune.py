@@ -13,7 +13,7 @@ from jointune.cli.options import (
     Validation,
     out,
     say_affected,
-    takes_columns,
+    takes_division,
     takes_settings,
 )
 from jointune.cli.posts_options import read_training_posts
@@ -33,7 +33,7 @@ from jointune.utils.run_folder import RunFolder, locking
     ("class_weight", "read_image_text", "batch_size", "micro_batch_size", "max_tokens"),
 )
 @takes_settings((), [name for name in SPACE if name != "fusion"], "Fixed instead of searched")
-@takes_columns
+@takes_division
 def tune(
     posts: PostsArgument,
     folder: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder to write.", show_default=False)],
@@ -103,6 +103,8 @@ def _train(posts: Path, folder: Path, validation: str, use: Columns, encoding: s
     usual = Columns()
     for flag, value, default in (
         ("--split-column", use.split, usual.split),
+        ("--group-column", use.group, usual.group),
+        ("--time-column", use.time, usual.time),
         ("--validation", str(VALIDATION) if use.split else validation, str(VALIDATION)),
         ("--text-column", use.text, usual.text),
         ("--image-column", use.image, usual.image),

@@ -143,7 +143,8 @@ def posts_digest(posts: Posts, columns: Sequence[str] = ()) -> str:
     digest = hashlib.sha256()
     for post in posts:
         content = (post.text, post.image_text, _identity(post.image), post.label, post.split)
-        digest.update(repr((*content, *(str(post.fields.get(name)) for name in columns))).encode())
+        division = [str(value) for value in (post.group, post.time) if value is not None]
+        digest.update(repr((*content, *division, *(str(post.fields.get(name)) for name in columns))).encode())
     return digest.hexdigest()
 
 
