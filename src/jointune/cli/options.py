@@ -134,6 +134,11 @@ def columns_to_learn_from(use: Columns, settings: Mapping[str, Any]) -> Columns:
     return replace(use, fields=(*settings.get("number_columns", ()), *settings.get("category_columns", ())))
 
 
+def two_texts(use: Columns) -> dict[str, Any]:
+    """Return the setting that names two columns of texts, which have no usual names; nothing for one column."""
+    return {"text_column": use.text} if "," in (use.text or "") else {}
+
+
 def say_affected(problems: list[Problem], policy: str) -> None:
     """List and count the posts that --on-bad-image skipped or left without their picture."""
     if problems:

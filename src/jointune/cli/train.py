@@ -16,6 +16,7 @@ from jointune.cli.options import (
     sentence,
     takes_division,
     takes_settings,
+    two_texts,
 )
 from jointune.cli.posts_options import fraction_or_file, read_if_file, read_training_posts
 from jointune.config import SETTINGS
@@ -63,7 +64,7 @@ def train(
     from jointune import JointClassifier
 
     # The posts are read already; the bundle is to find other ones under the usual names.
-    classifier = JointClassifier(**settings, progress=not quiet)
+    classifier = JointClassifier(**settings, **two_texts(use), progress=not quiet)
     classifier.fit(learned, validation=held, test=tested, checkpoint=partial.path, resume=resume)
     if not classifier.is_main_process_:
         return
