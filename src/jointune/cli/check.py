@@ -21,7 +21,7 @@ from jointune.cli.options import (
     Validation,
     columns_to_learn_from,
     out,
-    takes_columns,
+    takes_division,
     takes_settings,
 )
 from jointune.cli.posts_options import fraction_or_file
@@ -31,6 +31,7 @@ from jointune.data.labels import several_labels
 from jointune.data.post import Post, Posts
 from jointune.data.problems import OnBadImage, Problem, valid_policy
 from jointune.data.read import Columns, PostsFile
+from jointune.data.split import group_notes
 from jointune.errors import EncoderError, PostsError, SettingsError
 from jointune.modalities.check import check_posts
 from jointune.modalities.fields.columns import FieldsPreprocessor
@@ -50,7 +51,7 @@ _KINDS = 50
 
 
 @takes_settings(("number_columns", "category_columns"))
-@takes_columns
+@takes_division
 def check(
     posts: PostsArgument,
     validation: Validation = "0.1",
@@ -108,7 +109,9 @@ def check(
     findings.print_usable(total, sum(map(len, parts)))
     if unused := [name for name in files[0].columns if name not in (*files[0].use.named().values(), *use.fields)]:
         out.print(f"columns not used: {listed(unused, len(unused))}")
-    notes = [f"note: {note}" for note in field_notes] + (split_notes(parts[0]) if use.split else [])
+    notes = [f"note: {note}" for note in [*field_notes, *group_notes(parts[0])]] + (
+        split_notes(parts[0]) if use.split else []
+    )
     if note := several_labels(findings.labels):
         notes.append(f"note: {note}")
     for line in notes:

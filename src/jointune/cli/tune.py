@@ -14,7 +14,7 @@ from jointune.cli.options import (
     columns_to_learn_from,
     out,
     say_affected,
-    takes_columns,
+    takes_division,
     takes_settings,
     two_texts,
 )
@@ -37,7 +37,7 @@ from jointune.utils.run_folder import RunFolder, locking
     ),
 )
 @takes_settings((), [name for name in SPACE if name != "fusion"], "Fixed instead of searched")
-@takes_columns
+@takes_division
 def tune(
     posts: PostsArgument,
     folder: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder to write.", show_default=False)],
@@ -108,6 +108,8 @@ def _train(posts: Path, folder: Path, validation: str, use: Columns, encoding: s
     usual = Columns()
     for flag, value, default in (
         ("--split-column", use.split, usual.split),
+        ("--group-column", use.group, usual.group),
+        ("--time-column", use.time, usual.time),
         ("--validation", str(VALIDATION) if use.split else validation, str(VALIDATION)),
         ("--text-column", usual.text if two_texts(use) else use.text, usual.text),  # two are in the best settings
         ("--image-column", use.image, usual.image),

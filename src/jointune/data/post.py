@@ -11,6 +11,7 @@ from PIL import Image
 
 from jointune.data.labels import order_labels, typed_label
 from jointune.data.problems import Problem
+from jointune.data.times import Time
 from jointune.utils.wording import counted, shortened
 
 
@@ -71,6 +72,8 @@ class Post:
         where: the name of this post in messages, such as ``posts.csv row 7 (line 8)``.
         fields: the whole row as it was read, columns of all names included.
         image_text: the text in its image, empty if there is none; None if it was not read.
+        group: the name of its group, such as an author or a thread, which is never divided; None for none.
+        time: when it was posted: a number, or a date in UTC; None if that is not known.
         second_text: what is read together with the text, such as the aspect that is asked about. Where there is no
             first text, it becomes the text.
     """
@@ -83,6 +86,8 @@ class Post:
     where: str = "post"
     fields: Mapping[str, object] = field(default_factory=dict, repr=False)
     image_text: str | None = None
+    group: str | None = None
+    time: Time | None = None
     second_text: str | None = None
 
     def __post_init__(self) -> None:

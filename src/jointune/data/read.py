@@ -18,6 +18,7 @@ from jointune.data.tables.encoding import known_encoding
 from jointune.data.tables.open_table import FolderTable, open_table
 from jointune.data.tables.saved_dataset import SavedDataset
 from jointune.data.tables.table import Row, table_errors
+from jointune.data.times import Time, read_time
 from jointune.errors import PostsError, SettingsError, setting
 from jointune.utils.files import sha256
 from jointune.utils.progress import progress_bar
@@ -37,6 +38,8 @@ class Columns:
         image_root: the folder that image paths are relative to and may not leave; by default the file's own folder,
             which they may leave.
         remote_images: whether images that are named by an address are fetched, wherever it leads.
+        group: names the group of a post, which is never divided, such as an author or a thread.
+        time: when it was posted.
         fields: further columns that are read; a post with a value in any of them needs neither text nor image.
     """
 
@@ -46,12 +49,14 @@ class Columns:
     split: str | None = None
     image_root: Path | None = None
     remote_images: bool = False
+    group: str | None = None
+    time: str | None = None
     fields: tuple[str, ...] = ()
     second_text: str | None = None
 
     def named(self) -> dict[str, str]:
         """Return the name of each column that has one, by part of a post, such as ``text`` and ``label``."""
-        parts = ("text", "second_text", "image", "label", "split")
+        parts = ("text", "second_text", "image", "label", "split", "group", "time")
         return {part: name for part in parts if (name := getattr(self, part))}
 
     def matched(self, columns: Collection[str]) -> "Columns":
@@ -126,7 +131,7 @@ class PostsFile:
             if name not in self.columns:
                 argument = f"{part.removeprefix('second_')}_column"
                 remedy = f"name the right one with {setting(argument)}"
-                remedy += f", or {setting(argument, '')} for none" if part != "split" else ""
+                remedy += f", or {setting(argument, '')} for none" if part in ("text", "image", "label") else ""
                 raise no_column(self.path.name, name, self.columns, remedy, argument)
         check_fields(self.use.fields, self.columns, self.path.name)
 
@@ -226,6 +231,8 @@ def read_posts(
     image_root: str | Path | None = None,
     encoding: str | None = None,
     field_columns: Sequence[str] = (),
+    group_column: str | None = None,
+    time_column: str | None = None,
 ) -> Posts:
     """Read posts into memory. Images are opened later, when they are used.
 
@@ -240,6 +247,9 @@ def read_posts(
         image_root: folder that image paths are relative to and may not leave.
         encoding: character encoding of text files; UTF-8 by default.
         field_columns: columns of numbers and categories; a row with a value in any needs neither text nor image.
+        group_column: column of authors, threads or the like; posts of a group are never divided between learning,
+            validation and test.
+        time_column: column of dates or numbers; the latest posts validate and test.
 
     Returns:
         The posts; columns with other names are in their ``fields``.
@@ -248,7 +258,16 @@ def read_posts(
         PostsError: the posts cannot be read; the message names row, reason and remedy.
     """
     root = Path(image_root) if image_root else None
-    columns = Columns(text_column, image_column, label_column, split_column, root, fields=tuple(field_columns))
+    columns = Columns(
+        text_column,
+        image_column,
+        label_column,
+        split_column,
+        root,
+        group=group_column,
+        time=time_column,
+        fields=tuple(field_columns),
+    )
     if isinstance(posts, str | Path):
         return PostsFile(posts, columns, encoding).read()
     from jointune.data.records import as_posts
@@ -269,14 +288,21 @@ def make_post(row: Row, use: Columns, base: Path | str) -> Post:
     if problem:
         return Post(problem=problem, where=where)
     read: list[str | None] = []
-    kinds = ((use.text, _text), (use.second_text, _text), (use.label, label_text), (use.split, label_text))
+    kinds = [(use.text, _text), (use.second_text, _text)]
+    kinds += [(column, label_text) for column in (use.label, use.split, use.group)]
     for column, convert in kinds:
         try:
             read.append(convert(values.get(column)) if column else None)
         except TypeError as reason:
             read.append(None)
             problem = Problem(where, f"column {column!r}", str(reason), "give a text or a number, or nothing")
-    text, second_text, label, split = read
+    text, second_text, label, split, group = read
+    time: Time | None = None
+    try:
+        time = read_time(values.get(use.time)) if use.time else None
+    except ValueError as reason:
+        remedy = "write it as 2024-05-31 or 2024-05-31 18:30, or as a number"
+        problem = problem or Problem(where, f"column {use.time!r}", str(reason), remedy)
     image: ImageSource | None = None
     try:
         image = _image(values.get(use.image), use, base) if use.image else None
@@ -288,7 +314,7 @@ def make_post(row: Row, use: Columns, base: Path | str) -> Post:
     nothing = text is None and second_text is None and image is None
     if problem is None and nothing and all(absent(values.get(name)) for name in use.fields):
         problem = Problem(where, "the post", "has neither text nor picture", "give it one of them or remove the row")
-    return Post(text, image, label, split, problem, where, values, second_text=second_text)
+    return Post(text, image, label, split, problem, where, values, group=group, time=time, second_text=second_text)
 
 
 def _text(value: Any) -> str | None:
