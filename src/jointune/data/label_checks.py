@@ -9,7 +9,7 @@ import numpy as np
 from jointune.data.labels import MOST_LABELS, UNSURE
 from jointune.data.post import SPLITS, Post, Posts
 from jointune.data.problems import Problem, raise_problems
-from jointune.data.split import identity_groups, split_posts
+from jointune.data.split import check_groups, identity_groups, split_posts
 from jointune.errors import PostsError
 from jointune.utils.wording import counted, listed
 
@@ -109,6 +109,7 @@ def check_parts(learn: Posts, held: Posts | None, tested: Posts = Posts([])) -> 
     if held is not None and not held:
         raise PostsError(f"{held.name}: no validation posts")
     raise_problems(list(label_problems(learn, undivided=held is None)), learn.name)
+    check_groups((learn, held or Posts([]), tested))
     for part in (held or Posts([]), tested):
         class_numbers(part, learn.label_names)
 

@@ -80,9 +80,8 @@ def make_fusion(fusion: str | FusionFactory, dims: Mapping[str, int]) -> "torch.
     if isinstance(fusion, str):
         fusion = _named(fusion)
     _check_call(fusion, getattr(fusion, "__name__", "of your own"), "made", "dims")
-    made = fusion(dims)
-    forward: Any = getattr(made, "forward", made)
-    _check_call(forward, type(made).__name__, "called", "outputs", "present")
+    made: Any = fusion(dims)
+    _check_call(made.forward if hasattr(made, "forward") else made, type(made).__name__, "called", "outputs", "present")
     if not isinstance(getattr(made, "dim", None), int):
         raise SettingsError(f"the fusion {type(made).__name__} needs an attribute `dim`, the width of its joint vector")
     return made

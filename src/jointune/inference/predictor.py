@@ -11,7 +11,7 @@ import numpy as np
 from jointune.data.fingerprints import LearnedPosts
 from jointune.data.post import Post
 from jointune.data.problems import OnBadImage, Problem, raise_problems, stops
-from jointune.modalities.batch import Batch, Preprocessors, collate
+from jointune.modalities.batch import Batch, Input, Preprocessors, collate
 from jointune.modalities.image import ocr
 from jointune.modalities.image.decode import decode_posts
 from jointune.modalities.image.image_text import read_with_bar
@@ -114,9 +114,14 @@ class Predictor:
         return self.text.with_image_text
 
     @property
+    def reads(self) -> list[Input]:
+        """What the model reads of a post beside text and image."""
+        return [found for one in self.preprocessors.values() for found in one.reads]
+
+    @property
     def columns(self) -> dict[str, Sequence[str] | None]:
-        """The columns that the model reads beside text and image, with their categories; None for numbers."""
-        return {name: known for one in self.preprocessors.values() for name, known in one.columns.items()}
+        """The columns of numbers and categories that the model reads, with their categories; None for numbers."""
+        return {name: known for name, kind, known in self.reads if kind in ("number", "category")}
 
     def answer(self, probabilities: np.ndarray) -> tuple[str, float]:
         """Return the answer for one post, and its confidence; see ``SingleLabel.answer``."""

@@ -59,7 +59,7 @@ def _entropy(probabilities: np.ndarray) -> np.ndarray:
 
 def _card(comparison: Comparison, index: int, methods: Sequence[str], scores: np.ndarray) -> dict[str, Any]:
     post, labels, truth = comparison.posts[index], comparison.labels, int(comparison.truth[index])
-    text = post.text
+    text = post.whole_text
     if text is not None and len(text) > LONGEST_TEXT:
         text = f"{text[:LONGEST_TEXT].rstrip()} …"
     image, missing = _thumbnail(post.image)
