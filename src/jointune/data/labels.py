@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jointune.utils.wording import shortened
+from jointune.utils.wording import encodable, shortened
 
 UNSURE = "unsure"
 """The answer if the confidence is too low; no label may have this name."""
@@ -16,6 +16,7 @@ UNSURE = "unsure"
 MOST_LABELS = 10_000
 """More are no classes to learn, but texts or numbers of another column."""
 
+_LONGEST_LABEL = 1000
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _SEPARATOR = re.compile(r"[|;,/+&]")
 
@@ -28,6 +29,26 @@ def absent(value: Any) -> bool:
         or (isinstance(value, float | np.floating) and math.isnan(value))
         or (isinstance(value, str) and not value.strip())
     )
+
+
+def label_text(value: Any) -> str | None:
+    """Return a label as text; None for an empty cell.
+
+    Raises:
+        TypeError: the value cannot be a label.
+    """
+    if absent(value):
+        return None
+    if isinstance(value, Mapping | list | tuple | set | bytes | np.ndarray):
+        raise TypeError(f"a {type(value).__name__} where a label is needed")
+    if isinstance(value, float | np.floating) and np.isinf(value):
+        raise TypeError("an infinite number where a label is needed")
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))  # whole numbers become floats in a column with gaps
+    label = encodable(str(value).strip())
+    if len(label) > _LONGEST_LABEL:
+        raise TypeError(f"a text of {len(label):,} characters where a label is needed")
+    return label
 
 
 def label_dtype(values: Iterable[Any]) -> str:

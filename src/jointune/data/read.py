@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jointune.data.labels import absent
-from jointune.data.post import ImageSource, Post, Posts, RemoteImage, encodable
+from jointune.data.labelling import ONE_LABEL, Labelling
+from jointune.data.labels import absent, label_text
+from jointune.data.post import ImageSource, Post, Posts, RemoteImage
 from jointune.data.problems import Problem, raise_problems
 from jointune.data.remote import SCHEMES, beside, can_fetch, download, is_address
 from jointune.data.tables.encoding import known_encoding
@@ -22,9 +23,7 @@ from jointune.errors import PostsError, setting
 from jointune.utils.files import sha256
 from jointune.utils.progress import progress_bar
 from jointune.utils.run_folder import scratch_folder
-from jointune.utils.wording import listed, shortened
-
-_LONGEST_LABEL = 1000
+from jointune.utils.wording import encodable, listed, shortened
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,7 @@ class Columns:
             which they may leave.
         remote_images: whether images that are named by an address are fetched, wherever it leads.
         fields: further columns that are read; a post with a value in any of them needs neither text nor image.
+        labelling: how labels are read.
     """
 
     text: str | None = "text"
@@ -45,11 +45,21 @@ class Columns:
     image_root: Path | None = None
     remote_images: bool = False
     fields: tuple[str, ...] = ()
+    labelling: Labelling = ONE_LABEL
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The columns of the labels: one, or several where the labelling has it so."""
+        return self.labelling.columns(self.label) if self.label else ()
 
     def named(self) -> dict[str, str]:
-        """Return the name of each column that has one, by ``text``, ``image``, ``label`` and ``split``."""
-        parts = ("text", "image", "label", "split")
-        return {part: name for part in parts if (name := getattr(self, part))}
+        """Return the name of each column that has one, by ``text``, ``image``, ``label`` and ``split``.
+
+        Of several columns of labels, the second is ``label 2``.
+        """
+        labels = {f"label {number}".removesuffix(" 1"): name for number, name in enumerate(self.labels, 1)}
+        named = {"text": self.text, "image": self.image, **labels, "split": self.split}
+        return {part: name for part, name in named.items() if name}
 
 
 class PostsFile:
@@ -80,7 +90,7 @@ class PostsFile:
             self._stamp = None if self._address or isinstance(self.table, SavedDataset) else self.stamp()
         for part, name in named.items():
             if name not in self.columns:
-                argument = f"{part}_column"
+                argument = f"{part.split()[0]}_column"
                 raise PostsError(
                     f"{self.path.name}: there is no column {name!r} (there are: "
                     f"{listed(self.columns, len(self.columns)) or 'none'})",
@@ -211,9 +221,9 @@ def make_post(row: Row, use: Columns, base: Path | str) -> Post:
     if problem:
         return Post(problem=problem, where=where)
     read: list[str | None] = []
-    for column, convert in ((use.text, _text), (use.label, label_text), (use.split, label_text)):
+    for column, convert in ((use.text, _text), (use.label, use.labelling.read), (use.split, label_text)):
         try:
-            read.append(convert(values.get(column)) if column else None)
+            read.append(convert(_cell(values, column, use)) if column else None)
         except TypeError as reason:
             read.append(None)
             problem = Problem(where, f"column {column!r}", str(reason), "give a text or a number, or nothing")
@@ -231,6 +241,12 @@ def make_post(row: Row, use: Columns, base: Path | str) -> Post:
     return Post(text, image, label, split, problem, where, values)
 
 
+def _cell(values: Mapping[str, Any], column: str, use: Columns) -> Any:
+    """Return the value of a column, or, of several columns of labels, those of all by their names."""
+    several = use.labels if column == use.label and len(use.labels) > 1 else ()
+    return {name: values.get(name) for name in several} or values.get(column)
+
+
 def _text(value: Any) -> str | None:
     if absent(value):
         return None
@@ -239,26 +255,6 @@ def _text(value: Any) -> str | None:
     if isinstance(value, bool | int | float | np.number):
         return str(value)
     raise TypeError(f"a {type(value).__name__} where a text is needed")
-
-
-def label_text(value: Any) -> str | None:
-    """Return a label as text; None for an empty cell.
-
-    Raises:
-        TypeError: the value cannot be a label.
-    """
-    if absent(value):
-        return None
-    if isinstance(value, Mapping | list | tuple | set | bytes | np.ndarray):
-        raise TypeError(f"a {type(value).__name__} where a label is needed")
-    if isinstance(value, float | np.floating) and np.isinf(value):
-        raise TypeError("an infinite number where a label is needed")
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))  # whole numbers become floats in a column with gaps
-    label = encodable(str(value).strip())
-    if len(label) > _LONGEST_LABEL:
-        raise TypeError(f"a text of {len(label):,} characters where a label is needed")
-    return label
 
 
 def _image(value: Any, use: Columns, base: Path | str) -> ImageSource | None:

@@ -2,14 +2,17 @@
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from jointune.data.image_file import ImageError, image_digest
+from jointune.data.labelling import ONE_LABEL, Labelling
 from jointune.data.post import Posts
 from jointune.errors import PostsError, SettingsError, setting
+
+_Strata = Sequence[tuple[str | None, ...]]
 
 
 def plain_text(text: str) -> str:
@@ -64,7 +67,9 @@ def validation_fraction(validation: Any) -> float | None:
     return float(validation)
 
 
-def split_posts(posts: Posts, fraction: float, seed: int = 0) -> tuple[list[int], list[int]]:
+def split_posts(
+    posts: Posts, fraction: float, seed: int = 0, asked: Labelling = ONE_LABEL
+) -> tuple[list[int], list[int]]:
     """Split posts into a training and a validation part.
 
     Groups of posts that share an image or a text stay together. Groups are assigned in random order, each to the part
@@ -75,6 +80,7 @@ def split_posts(posts: Posts, fraction: float, seed: int = 0) -> tuple[list[int]
         posts: labelled posts.
         fraction: of the posts, for validation; between 0 and 1.
         seed: decides the order.
+        asked: what is asked of the posts, by whose strata they are divided.
 
     Returns:
         The indices of the training part and of the validation part, each ascending.
@@ -91,14 +97,14 @@ def split_posts(posts: Posts, fraction: float, seed: int = 0) -> tuple[list[int]
     random.Random(int(seed)).shuffle(order)
     order.sort(key=len, reverse=True)  # large groups first, while there is still room to balance them
 
-    labels = [post.label for post in posts]
-    training = Counter(labels)
+    strata = asked.strata(posts)
+    training = _counts(range(len(posts)), strata)
     one_of_each = sum(count > 1 for count in training.values()) <= len(posts) * fraction
     wanted = {label: max(count * fraction, float(one_of_each and count > 1)) for label, count in training.items()}
     held: list[int] = []
     validation: Counter[str | None] = Counter()
     for members in order:
-        counts = Counter(labels[index] for index in members)
+        counts = _counts(members, strata)
         # Held out if that brings the label counts of the validation part closer to the wanted ones.
         gain = sum(
             abs(wanted[label] - validation[label]) - abs(wanted[label] - validation[label] - count)
@@ -109,7 +115,7 @@ def split_posts(posts: Posts, fraction: float, seed: int = 0) -> tuple[list[int]
             validation.update(counts)
             training.subtract(counts)
     if not held:
-        held = _smallest_possible(order, labels)
+        held = _smallest_possible(order, strata)
     if not held:
         raise PostsError(
             f"{posts.name}: no validation part can be held out, because posts that share a picture or a "
@@ -120,11 +126,15 @@ def split_posts(posts: Posts, fraction: float, seed: int = 0) -> tuple[list[int]
     return [i for i in range(len(posts)) if i not in chosen], sorted(chosen)
 
 
-def _smallest_possible(order: Sequence[list[int]], labels: Sequence[str | None]) -> list[int]:
+def _counts(members: Iterable[int], strata: _Strata) -> Counter[str | None]:
+    return Counter(one for index in members for one in strata[index])
+
+
+def _smallest_possible(order: Sequence[list[int]], strata: _Strata) -> list[int]:
     """Return the smallest group that can be held out, for a fraction of less than one post a label."""
-    total = Counter(labels)
+    total = _counts(range(len(strata)), strata)
     for group in reversed(order):
-        counts = Counter(labels[index] for index in group)
+        counts = _counts(group, strata)
         if all(total[label] > count for label, count in counts.items()):
             return list(group)
     return []

@@ -12,11 +12,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from jointune.data.post import encodable
 from jointune.data.tables.table import Table
 from jointune.errors import OutputError
 from jointune.utils.extras import require
 from jointune.utils.files import atomic_file
+from jointune.utils.wording import encodable
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
 

@@ -18,12 +18,11 @@ from jointune.comparison.report.disagreements import disagreements
 from jointune.comparison.report.pooled import Pool, pool_predictions
 from jointune.comparison.report.report_tables import Table
 from jointune.comparison.summary import COSTS, SCORES, Line, Summary
-from jointune.data.post import encodable
 from jointune.output.writers import safe_cell
 from jointune.utils.extras import require
 from jointune.utils.files import atomic_file
 from jointune.utils.markdown import literal, table
-from jointune.utils.wording import counted
+from jointune.utils.wording import counted, encodable
 
 REPORT = ("report.html", "report.md", "cells.csv", "summary.csv")
 """The files of a report."""
