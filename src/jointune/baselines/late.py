@@ -93,7 +93,7 @@ class LateFusion:
         self.trained_parameters_ = self.text.trained_parameters_ + self.image.trained_parameters_
         truth = class_numbers(validation, posts.label_names)
         text, image = (part.predict_proba(validation) for part in (self.text, self.image))
-        self.mixture_ = Mixture.fitted(truth, text, image, self.text.classifier.metric)
+        self.mixture_ = Mixture.fitted(truth, text, image, self.text.classifier.metric or "accuracy")
         return self
 
     def predict_proba(self, posts: Any) -> np.ndarray:

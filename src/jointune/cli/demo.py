@@ -14,7 +14,7 @@ import typer
 from jointune.cli.options import Force, Quiet, out
 from jointune.data.post import Posts
 from jointune.data.read import read_posts
-from jointune.evaluation.metrics import Metrics, with_interval
+from jointune.evaluation.score_table import ScoreTable, with_interval
 from jointune.utils.files import atomic_folder, write_json
 from jointune.utils.markdown import table
 from jointune.utils.run_folder import RunFolder, locking
@@ -103,7 +103,7 @@ def _write_test_posts(posts: Path, path: Path) -> None:
 
 
 def demo_report(
-    posts: Posts, probabilities: np.ndarray, scores: dict[str, Metrics], seconds: float, shown: Sequence[int]
+    posts: Posts, probabilities: np.ndarray, scores: dict[str, ScoreTable], seconds: float, shown: Sequence[int]
 ) -> str:
     """Return the report on the demo's test posts, in Markdown.
 

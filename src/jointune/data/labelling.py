@@ -23,7 +23,7 @@ class Labelling:
     each_needed = True
     wanted = "give one text, number or boolean a post"
 
-    def columns(self, column: str) -> tuple[str, ...]:
+    def label_columns(self, column: str) -> tuple[str, ...]:
         """Return the columns that hold the labels, from the setting ``label_column``."""
         return (column,)
 

@@ -50,7 +50,7 @@ class Columns:
     @property
     def labels(self) -> tuple[str, ...]:
         """The columns of the labels: one, or several where the labelling has it so."""
-        return self.labelling.columns(self.label) if self.label else ()
+        return self.labelling.label_columns(self.label) if self.label else ()
 
     def named(self) -> dict[str, str]:
         """Return the name of each column that has one, by ``text``, ``image``, ``label`` and ``split``.

@@ -6,11 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from jointune.data.read import Columns
 from jointune.errors import BundleError, SettingsError, setting
 from jointune.evaluation.calibration import check_wanted, least_confidence
 from jointune.inference.onnx_backend import ENGINES
 from jointune.inference.predictor import Predictor
 from jointune.modalities.image.ocr import check_ocr
+from jointune.targets.choice import chosen_target
 from jointune.utils.files import EXPORT_MARK, check_bundle, read_json
 from jointune.utils.hub import is_hub_id
 
@@ -78,6 +80,7 @@ def load_predictor(
     predictor = _load(path, device, engine)
     if abstain is None:
         return predictor
+    predictor.target.abstention()
     least = least_confidence(predictor.about.get("calibration"), abstain, predictor.labels)
     return replace(predictor, least_confidence=least)
 
@@ -102,6 +105,15 @@ def _load(path: str | Path, device: str | None, engine: str | None) -> Predictor
     from jointune import JointClassifier
 
     return JointClassifier.load(path, device=device).predictor()
+
+
+def columns_to_read(path: str | Path, use: Columns) -> Columns:
+    """Return the columns of posts for a bundle or an export, with those of its fields, and labels as it reads them."""
+    labelling = use.labelling
+    with suppress(*_DAMAGED, SettingsError):
+        described = _description(Path(path).expanduser())
+        labelling = chosen_target(described.get("about", described)["settings"])
+    return replace(use, fields=field_columns(path), labelling=labelling)
 
 
 def field_columns(path: str | Path) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from jointune.modalities.image.image_text import read_with_bar
 from jointune.modalities.image.pixels import ImagePreprocessor
 from jointune.modalities.text.text_fit import TextFitCounter
 from jointune.modalities.text.tokens import TextPreprocessor
-from jointune.targets.single_label import SingleLabel
+from jointune.targets.target import Target
 from jointune.utils.threads import prefetch
 
 _CHUNK = 512
@@ -85,7 +85,7 @@ class Predictor:
         learned: fingerprints of the posts that it was trained or validated on; None where these were not kept.
     """
 
-    target: SingleLabel
+    target: Target
     probabilities: Probabilities
     preprocessors: Preprocessors
     about: Mapping[str, Any] = field(default_factory=dict)
@@ -134,13 +134,13 @@ class Predictor:
                 "add it, with empty cells where the value is not known",
             )
 
-    def answer(self, probabilities: np.ndarray) -> tuple[str, float]:
-        """Return the answer for one post, and its confidence; see ``SingleLabel.answer``."""
+    def answer(self, probabilities: np.ndarray) -> tuple[str, float | None]:
+        """Return the answer for one post, and its confidence; see ``Target.answer``."""
         return self.target.answer(probabilities, self.least_confidence)
 
     def cells(self, probabilities: np.ndarray) -> list[str | float]:
-        """Return the answer, its confidence and each probability: what ``added_columns`` names. Of one post."""
-        return [*self.answer(probabilities), *map(float, probabilities)]
+        """Return what scoring adds to the row of one post; see ``Target.added_columns``."""
+        return self.target.cells(probabilities, self.least_confidence)
 
     def stream(
         self,

@@ -46,16 +46,17 @@ def chart(answers: Mapping[str, int]) -> str:
     return f"<table class=chart><caption>Answers</caption><tbody>{''.join(rows)}</tbody></table>"
 
 
-def preview(first: Sequence[tuple[Post, str, float]]) -> str:
+def preview(first: Sequence[tuple[Post, str, float | None]]) -> str:
     """Return the first scored posts with thumbnails of their images."""
     if not first:
         return ""
     rows = []
     for post, answer, confidence in first:
+        shown = "" if confidence is None else f"<br>{confidence:.0%}"
         text = post.text or ""
         shown = text if len(text) <= _TEXT else text[: _TEXT - 1] + "…"
         rows.append(
-            f"<tr><td>{_thumbnail(post.image)}</td><td class=answer>{escape(answer)}<br>{confidence:.0%}</td>"
+            f"<tr><td>{_thumbnail(post.image)}</td><td class=answer>{escape(answer)}{shown}</td>"
             f"<td class=text>{escape(shown)}</td></tr>"
         )
     header = "".join(f"<th scope=col>{name}</th>" for name in ("Picture", "Answer", "Text"))

@@ -11,7 +11,7 @@ from jointune.data.read import Columns, PostsFile
 from jointune.data.tables.delimited import DelimitedTable
 from jointune.errors import PostsError
 from jointune.inference.predictor import Predictor
-from jointune.output.writers import added_columns, check_output, columns_of_earlier_scoring, make_layout, open_writer
+from jointune.output.writers import check_output, columns_of_earlier_scoring, make_layout, open_writer
 from jointune.ui.uploads import Archive
 from jointune.utils.wording import counted, listed
 
@@ -36,7 +36,7 @@ class ScoredTable:
 
     path: Path
     answers: dict[str, int]
-    first: list[tuple[Post, str, float]]
+    first: list[tuple[Post, str, float | None]]
     rows: int
     problems: list[Problem]
     without: str | None
@@ -73,13 +73,13 @@ def score_table(
     """
     columns, without = _columns(table, images is not None, tuple(predictor.columns))
     file = PostsFile(table, columns)
-    added = added_columns(predictor.labels)
+    added = predictor.target.added_columns()
     earlier = frozenset(columns_of_earlier_scoring(file.table))
     check_output(out, [name for name in file.columns if name not in earlier], added)
     problems: list[Problem] = []
     rows = 0
     answers = dict.fromkeys(predictor.labels, 0)
-    first: list[tuple[Post, str, float]] = []
+    first: list[tuple[Post, str, float | None]] = []
 
     def posts(archive: Archive | None) -> Iterator[Post]:
         nonlocal rows
