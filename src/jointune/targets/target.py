@@ -208,8 +208,8 @@ class Target(Labelling):
 
     def same(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """Return whether two answers of each post make the same prediction, bool [N]."""
-        alike: np.ndarray = np.equal(self.choose(first), self.choose(second))
-        return alike.reshape(len(first), -1).all(1)
+        alike = np.equal(self.choose(first), self.choose(second)).reshape(len(first), -1)
+        return np.asarray(alike.all(1))
 
     @abstractmethod
     def texts(self, chosen: np.ndarray) -> list[str]:

@@ -128,17 +128,13 @@ class Tuned:
             self.trials[self.best_trial].get("accuracy"),
             counted(self.validation_posts, "validation post"),
         )
-        of_accuracy = (
-            ""
-            if accuracy is None
-            else (
-                f"One standard error of an accuracy on these {posts} is "
-                f"{math.sqrt(accuracy * (1 - accuracy) / self.validation_posts):.3f}, and the"
-            )
-        )
+        error = "" if accuracy is None else f"{math.sqrt(accuracy * (1 - accuracy) / self.validation_posts):.3f}"
+        start = f"On these {posts},"
+        if error:
+            start = f"One standard error of an accuracy on these {posts} is {error}, and"
         return (
-            f"{of_accuracy or f'On these {posts}, the'} best of many scores flatters. Compare the best settings "
-            "with the default ones on other posts and with several seeds before you trust them."
+            f"{start} the best of many scores flatters. Compare the best settings with the default ones on other posts "
+            "and with several seeds before you trust them."
         )
 
 
