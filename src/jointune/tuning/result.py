@@ -147,7 +147,7 @@ class InterruptedTuning(InterruptedTraining):
 
 
 def rank(row: Mapping[str, Any], metric: str) -> tuple[float, float, int]:
-    """Return a key that sorts trials, the best first: by the metric, then by log loss or squared error, then by number."""
+    """Return a key that sorts trials, the best first: by metric, by log loss or squared error, and by number."""
     tie = row["log_loss"] if "log_loss" in row else row["rmse"]
     return (-better(metric, row[metric]), tie, row["trial"])
 
