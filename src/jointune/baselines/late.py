@@ -10,8 +10,10 @@ from jointune.classifier import JointClassifier
 from jointune.data.divide import divide
 from jointune.data.label_checks import class_numbers
 from jointune.data.records import as_posts
+from jointune.errors import SettingsError, setting
 from jointune.evaluation.calibration import at_temperature, calibrate
 from jointune.evaluation.scores import f1_scores
+from jointune.targets.choice import chosen_target
 
 WEIGHTS = np.linspace(0, 1, 21)
 """Of the text, to choose from."""
@@ -85,7 +87,18 @@ class LateFusion:
         self.image = OneModality(image, hidden="text")
 
     def fit(self, posts: Any, *, validation: Any = None) -> "LateFusion":
-        """See ``JointClassifier.fit``."""
+        """See ``JointClassifier.fit``.
+
+        Raises:
+            SettingsError: more than one label a post is asked for, or another thing.
+        """
+        target = chosen_target(vars(self.text.classifier))
+        if not target.softmax:
+            raise SettingsError(
+                f"late fusion mixes the probabilities of one label a post, and {setting('target', target.name)} has none",
+                "fuse the modalities jointly",
+                setting="target",
+            )
         posts, validation = divide(as_posts(posts), validation).held_out(self.text.classifier.seed)
         for part in (self.text, self.image):
             part.fit(posts, validation=validation)

@@ -38,6 +38,13 @@ class Number(Target):
     metric_names: ClassVar = ("mae", "rmse", "pearson", "spearman", "r2")
     compared: ClassVar = ("mae", "rmse", "pearson", "spearman", "r2")
     refused_settings: ClassVar = ("class_weight", "label_smoothing")
+    main = "r2"
+    scores_explained = (
+        "R² is at most 1, which is best, and 0 is no better than the mean of all posts: it is the share of the "
+        "variance of the true numbers that a method explains.",
+        "MAE is the mean distance from the true number, and RMSE the root of the mean squared one; less is better. "
+        "Pearson is the correlation with the true numbers, Spearman that of ranks.",
+    )
     tie = "rmse"
     abstains = False
     graph_output = "the number, less the mean and divided by the scale that are under target"
@@ -178,8 +185,14 @@ class Number(Target):
     def bars(self, row: np.ndarray) -> dict[str, float]:
         return {}
 
-    def metrics(self, encoded: np.ndarray, answers: np.ndarray, repeats: float = 1) -> ScoreTable:
-        return number_metrics(encoded, self.choose(answers), repeats)
+    def metrics(
+        self, encoded: np.ndarray, answers: np.ndarray, repeats: float = 1, chosen: np.ndarray | None = None
+    ) -> ScoreTable:
+        return number_metrics(encoded, self.choose(answers) if chosen is None else chosen, repeats)
+
+    def divergence(self, answers: np.ndarray) -> np.ndarray:
+        """Return the standard deviation of the numbers of all methods."""
+        return np.asarray(answers[:, :, 0].std(0))
 
     def log_loss(self, encoded: np.ndarray, answers: np.ndarray) -> float:
         return float(((encoded - self.choose(answers)) ** 2).mean())

@@ -41,6 +41,13 @@ class OrderedLabels(Target):
     name = "ordered"
     metric_names: ClassVar = ("quadratic_kappa", "mae", "accuracy", "macro_f1", "log_loss")
     compared: ClassVar = ("quadratic_kappa", "mae", "accuracy", "macro_f1")
+    main = "quadratic_kappa"
+    scores_explained = (
+        "Quadratic kappa is at most 1, which is best, and 0 is no better than chance: it is the agreement with the "
+        "true labels, where a label that is twice as far off counts four times.",
+        "MAE is the mean distance from the true label; less is better. Accuracy is the share of posts predicted "
+        "correctly. Macro F1 counts every label alike.",
+    )
     own_settings: ClassVar = ("label_order",)
     graph_output = "the logistic function of each is the calibrated chance to be above a label, once it is reached"
 
@@ -167,8 +174,11 @@ class OrderedLabels(Target):
         confidence = float(row[best])
         return self.labels[best] if confidence >= least_confidence else UNSURE, confidence
 
-    def metrics(self, encoded: np.ndarray, answers: np.ndarray, repeats: float = 1) -> ScoreTable:
-        return ordered_metrics(encoded, answers, self.choose(answers), self.labels, repeats)
+    def metrics(
+        self, encoded: np.ndarray, answers: np.ndarray, repeats: float = 1, chosen: np.ndarray | None = None
+    ) -> ScoreTable:
+        chosen = self.choose(answers) if chosen is None else chosen
+        return ordered_metrics(encoded, answers, chosen, self.labels, repeats)
 
     def log_loss(self, encoded: np.ndarray, answers: np.ndarray) -> float:
         return log_loss(answers, encoded)

@@ -14,7 +14,7 @@ from jointune.evaluation.measures import Measure, several_measures
 from jointune.evaluation.notes import notes_on_few_of_several
 from jointune.evaluation.score_table import ScoreTable
 from jointune.evaluation.target_metrics import several_log_loss, several_metrics
-from jointune.targets.single_label import named_weights
+from jointune.targets.single_label import SingleLabel, named_weights
 from jointune.targets.target import LinearFit, Target
 from jointune.targets.thresholds import Wanted, best_threshold
 
@@ -46,6 +46,12 @@ class SeveralLabels(Target):
     name = "multi"
     metric_names: ClassVar = ("macro_f1", "micro_f1", "map", "subset_accuracy", "log_loss")
     compared: ClassVar = ("micro_f1", "macro_f1", "subset_accuracy")
+    main = "macro_f1"
+    scores_explained = (
+        SingleLabel.scores_explained[0],
+        "Micro F1 is that of all decisions about labels together. Subset accuracy is the share of posts whose labels "
+        "are all predicted correctly.",
+    )
     abstains = False
     graph_output = "their logistic function is the calibrated probability of each label"
     several = True
@@ -192,8 +198,14 @@ class SeveralLabels(Target):
         labels = self.response(row)["labels"]
         return f"{', '.join(labels)}." if labels else "None of the labels."
 
-    def metrics(self, encoded: np.ndarray, answers: np.ndarray, repeats: float = 1) -> ScoreTable:
-        return several_metrics(encoded > 0.5, answers, self.choose(answers), self.labels, repeats)
+    def metrics(
+        self, encoded: np.ndarray, answers: np.ndarray, repeats: float = 1, chosen: np.ndarray | None = None
+    ) -> ScoreTable:
+        chosen = self.choose(answers) if chosen is None else chosen
+        return several_metrics(encoded > 0.5, answers, chosen, self.labels, repeats)
+
+    def divergence(self, answers: np.ndarray) -> np.ndarray:
+        return super().divergence(np.stack([1 - answers, answers], axis=-1)).sum(1)
 
     def log_loss(self, encoded: np.ndarray, answers: np.ndarray) -> float:
         return several_log_loss(answers, encoded > 0.5)

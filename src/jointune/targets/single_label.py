@@ -34,6 +34,14 @@ class SingleLabel(Target):
     name = "single"
     metric_names: ClassVar = ("accuracy", "macro_f1", "weighted_f1", "log_loss")
     compared: ClassVar = ("accuracy", "macro_f1", "weighted_f1")
+    main = "macro_f1"
+    scores_explained = (
+        "Macro F1 is between 0 and 1, and 1 is best: for each label, F1 says how completely and how purely a method "
+        "finds the posts that have it, and macro F1 is the mean over the labels, so that rare ones count as much as "
+        "frequent ones.",
+        "Accuracy is the share of posts predicted correctly. Macro F1 counts every label alike, weighted F1 every "
+        "post.",
+    )
     own_settings: ClassVar = ("threshold",)
     softmax = True
     graph_output = "their softmax is the calibrated probabilities"
@@ -129,8 +137,10 @@ class SingleLabel(Target):
         confidence = float(row[best])
         return self.labels[best] if confidence >= least_confidence else UNSURE, confidence
 
-    def metrics(self, encoded: np.ndarray, answers: np.ndarray, repeats: float = 1) -> ScoreTable:
-        chosen = None if self.threshold is None else self.choose(answers)
+    def metrics(
+        self, encoded: np.ndarray, answers: np.ndarray, repeats: float = 1, chosen: np.ndarray | None = None
+    ) -> ScoreTable:
+        chosen = self.choose(answers) if chosen is None else chosen
         return scoring.compute_metrics(encoded, answers, self.labels, repeats, chosen)
 
     def log_loss(self, encoded: np.ndarray, answers: np.ndarray) -> float:

@@ -50,7 +50,9 @@ class Target(Labelling):
     Attributes:
         name: value of the setting ``target``.
         metric_names: the scores that can choose between weights, the default first.
-        compared: the scores that a comparison has intervals and differences of, and the one that it sorts by.
+        compared: the scores that a comparison has intervals and differences of.
+        scores_explained: what the main score is, and what the others are, for the report of a comparison.
+        main: the one of them by which it sorts methods; more of it is better.
         own_settings: the settings of this target alone.
         refused_settings: settings of all targets that mean nothing to this one.
         tie: the score that decides between equals.
@@ -62,6 +64,8 @@ class Target(Labelling):
     name: ClassVar[str]
     metric_names: ClassVar[tuple[str, ...]]
     compared: ClassVar[tuple[str, ...]]
+    main: ClassVar[str]
+    scores_explained: ClassVar[tuple[str, str]]
     own_settings: ClassVar[tuple[str, ...]] = ()
     refused_settings: ClassVar[tuple[str, ...]] = ()
     tie: ClassVar[str] = "log_loss"
@@ -257,13 +261,16 @@ class Target(Labelling):
         return dict(zip(self.labels, map(float, row), strict=True))
 
     @abstractmethod
-    def metrics(self, encoded: np.ndarray, answers: np.ndarray, repeats: float = 1) -> ScoreTable:
+    def metrics(
+        self, encoded: np.ndarray, answers: np.ndarray, repeats: float = 1, chosen: np.ndarray | None = None
+    ) -> ScoreTable:
         """Score answers, float [N, C], against encoded labels, [N, ...]; at least one post.
 
         Args:
             encoded: of the posts.
             answers: of the posts.
             repeats: how often each post is among them, for several trainings tested on it; intervals count it once.
+            chosen: the predictions; by default, what ``choose`` returns.
         """
 
     @abstractmethod
@@ -284,6 +291,17 @@ class Target(Labelling):
     def measure(self, metric: str) -> "str | Measure":
         """Return a score for paired comparisons: a measure, or the name of a score of confusion matrices."""
         return metric
+
+    def divergence(self, answers: np.ndarray) -> np.ndarray:
+        """Return how far the answers of M methods to each of N posts lie apart, float [N], from float [M, N, C].
+
+        It is the Jensen-Shannon divergence of their probabilities.
+        """
+
+        def entropy(probabilities: np.ndarray) -> np.ndarray:
+            return -(probabilities * np.log(np.maximum(probabilities, 1e-12))).sum(-1)
+
+        return np.asarray(entropy(answers.mean(0)) - entropy(answers).mean(0))
 
     def tuned(self, encoded: np.ndarray, answers: np.ndarray) -> "Target":
         """Return the target with what validation posts choose, such as thresholds."""
