@@ -95,7 +95,7 @@ class LateFusion:
         target = chosen_target(vars(self.text.classifier))
         if not target.softmax:
             raise SettingsError(
-                f"late fusion mixes the probabilities of one label a post, and {setting('target', target.name)} has none",
+                f"late fusion mixes the probabilities of one label a post: not for {setting('target', target.name)}",
                 "fuse the modalities jointly",
                 setting="target",
             )

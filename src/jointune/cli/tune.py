@@ -11,13 +11,13 @@ from jointune.cli.options import (
     PostsArgument,
     Quiet,
     Validation,
+    columns_to_learn_from,
     out,
     say_affected,
     takes_columns,
     takes_settings,
 )
 from jointune.cli.posts_options import read_training_posts
-from jointune.config import check_settings
 from jointune.data.divide import VALIDATION
 from jointune.data.read import Columns
 from jointune.fusion.registry import check_fusion
@@ -30,7 +30,16 @@ from jointune.utils.run_folder import RunFolder, locking
 @locking("folder")
 @takes_settings(
     ("text_encoder", "image_encoder", "metric", "precision", "on_bad_image", "seed"),
-    ("class_weight", "read_image_text", "batch_size", "micro_batch_size", "max_tokens"),
+    (
+        "target",
+        "label_order",
+        "threshold",
+        "class_weight",
+        "read_image_text",
+        "batch_size",
+        "micro_batch_size",
+        "max_tokens",
+    ),
 )
 @takes_settings((), [name for name in SPACE if name != "fusion"], "Fixed instead of searched")
 @takes_columns
@@ -60,7 +69,7 @@ def tune(
     """
     names = [name.strip() for name in fusions.split(",")]
     check_installed("optuna", "tune", "tuning")
-    check_settings(settings)
+    use = columns_to_learn_from(use, settings)
     for name in names:
         check_fusion(name, "fusions")
     Budget(trials, time_limit)

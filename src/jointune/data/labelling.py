@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from jointune.data.labels import label_dtype, label_text, order_labels, several_labels
+from jointune.data.labels import label_dtype, label_text, number_labels, order_labels, several_labels
 from jointune.data.post import Post, Posts
+from jointune.utils.wording import listed
 
 
 class Labelling:
@@ -79,8 +80,20 @@ class Labelling:
         return [str(min(own, key=lambda one: (counts[one], str(one)))) for own in strata]
 
     def note(self, counts: Counter[str]) -> str | None:
-        """Return a note if labels, counted by their texts, look like those of another target."""
+        """Return a note if labels, counted by their texts, look like several in one."""
         return several_labels(counts)
+
+    def likeness(self, counts: Counter[str]) -> str | None:
+        """Return a note if labels, counted by their texts, look like those of another target."""
+        return self.note(counts) or number_labels(counts)
+
+    def summary(self, counts: Counter[str]) -> str:
+        """Return how many posts have each label, from the counts of their texts; empty without any."""
+        by_part: Counter[str] = Counter()
+        for label, number in counts.items():
+            by_part.update(dict.fromkeys(self.parts(label), number))
+        named = listed((f"{label} {number:,}" for label, number in by_part.most_common()), len(by_part))
+        return f"labels: {named}" if named else ""
 
 
 ONE_LABEL = Labelling()

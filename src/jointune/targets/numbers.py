@@ -91,6 +91,15 @@ class Number(Target):
         place = np.searchsorted(np.sort(values), values) * bins // max(len(values), 1)
         return [(str(number),) for number in place]
 
+    def summary(self, counts: Counter[str]) -> str:
+        values = np.array([as_number(label) or 0.0 for label in counts.elements() if as_number(label) is not None])
+        return (
+            f"numbers from {values.min():g} to {values.max():g}, {values.mean():.4g} on average" if len(values) else ""
+        )
+
+    def likeness(self, counts: Counter[str]) -> str | None:
+        return None
+
     def note(self, counts: Counter[str]) -> str | None:
         return None
 

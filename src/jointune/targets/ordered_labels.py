@@ -1,5 +1,6 @@
 """One of several labels in an order, such as stars: conditional logits, and the median label as the answer."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -100,7 +101,10 @@ class OrderedLabels(Target):
             )
         return self.order(labels, posts.label_dtype)
 
-    def note(self, counts: Any) -> str | None:
+    def likeness(self, counts: Counter[str]) -> str | None:
+        return None
+
+    def note(self, counts: Counter[str]) -> str | None:
         return None
 
     @property

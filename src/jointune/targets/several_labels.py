@@ -1,5 +1,6 @@
 """Any number of labels a post: a sigmoid each, cross-entropy, and thresholds chosen on validation posts."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -112,7 +113,10 @@ class SeveralLabels(Target):
     def strata(self, posts: Sequence[Post]) -> list[tuple[str | None, ...]]:
         return [self.parts(str(post.label)) or ("",) for post in posts]
 
-    def note(self, counts: Any) -> str | None:
+    def likeness(self, counts: Counter[str]) -> str | None:
+        return None
+
+    def note(self, counts: Counter[str]) -> str | None:
         return None
 
     def description(self) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class ScoredTable:
 
     Attributes:
         path: the scored table.
-        answers: how many posts got each answer.
+        answers: how many posts got each label; none where labels are numbers.
         first: the first posts with their answers and confidences.
         rows: how many rows the table had.
         problems: the rows that were left out, and why.
@@ -94,7 +94,8 @@ def score_table(
     ):
         for scored in predictor.stream(posts(archive), "skip", problems, table.name):
             answer, confidence = predictor.answer(scored.probabilities)
-            answers[answer] = answers.get(answer, 0) + 1
+            for part in predictor.target.parts(answer):
+                answers[part] = answers.get(part, 0) + 1
             if len(first) < _PREVIEWED:
                 first.append((scored.post, answer, confidence))
             cells = {name: value for name, value in scored.post.fields.items() if name not in earlier}
