@@ -101,10 +101,11 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
                 names of these columns are settings.
             labels: one a post, in place of the posts' own. Texts, numbers or booleans: predictions are of their type.
             validation: posts to choose between weights on, or a fraction of ``posts`` for that; the fraction is
-                stratified and shares no picture and no text with the rest. By default, posts that carry a split
+                stratified, or the latest where posts have times, and shares no picture, no text and no group with the
+                rest; see ``read_posts``. By default, posts that carry a split
                 (``train``, ``validation`` or ``test``) are divided by it, and a tenth of others is held out.
-            test: posts that take no part in training, scored once at its end; by default those that are marked so,
-                where the split that posts carry divides them.
+            test: posts that take no part in training, scored once at its end, or a fraction of ``posts`` for that; by
+                default those that are marked so, where the split that posts carry divides them.
             checkpoint: folder for the state of the run, kept up to date so that it can be resumed.
             resume: go on from ``checkpoint``; the result is that of an uninterrupted run.
             accelerator: places the model on devices; by default one is made, with the tracker of ``track``.
@@ -125,7 +126,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         cache_limit()
         if config.read_image_text:
             ocr.load_ocr()
-        data = divide(self._posts(posts, labels, labelled=True), validation, test, self.columns())
+        data = divide(self._posts(posts, labels, labelled=True), validation, test, self.columns(), config.seed)
         check_parts(data.training, data.validation if data.fraction is None else None, data.test, data.asked)
         self.notes_: list[str] = []
         self._note(*notes_on_division(data))

@@ -202,7 +202,11 @@ class Config:
     )
     seed: int = _setting(0, "Of every random draw.", 0, 2**32 - 1)
     progress: bool = _setting(True, "Show progress bars on standard error.", panel=None)
-    text_column: str | None = _setting("text", "Column of the texts; '' (None in Python) for none.", panel="Columns")
+    text_column: str | None = _setting(
+        "text",
+        "Column of the texts, or two that are read together (text,aspect); '' (None in Python) for none.",
+        panel="Columns",
+    )
     image_column: str | None = _setting(
         "image", "Column of the images: paths, or bytes; '' (None in Python) for none.", panel="Columns"
     )
@@ -306,6 +310,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
 
 def _check_columns(settings: Mapping[str, Any]) -> None:
     taken = {settings.get(f"{kind}_column"): f"the column of the {kind}" for kind in ("text", "image", "label")}
+    taken |= dict.fromkeys(map(str.strip, (settings.get("text_column") or "").split(",")), "a column of the text")
     for name in ("number_columns", "category_columns"):
         columns = settings.get(name, ())
         if isinstance(columns, str):

@@ -13,8 +13,9 @@ from jointune.cli.options import (
     columns_to_learn_from,
     out,
     say_affected,
-    takes_columns,
+    takes_division,
     takes_settings,
+    two_texts,
 )
 from jointune.cli.posts_options import read_whole
 from jointune.comparison.methods import METHODS, Setup, chosen_methods, valid_budgets
@@ -30,7 +31,7 @@ from jointune.utils.wording import counted
     ("text_encoder", "image_encoder", "fusion", "metric", "on_bad_image"),
     ("target", "label_order", "threshold", "epochs", "read_image_text", "number_columns", "category_columns"),
 )
-@takes_columns
+@takes_division
 def compare(
     posts: PostsArgument,
     report: Annotated[Path, typer.Option("--out", metavar="REPORT_DIR", help="Folder to write.", show_default=False)],
@@ -73,6 +74,7 @@ def compare(
     wanted, templates = _list(label_budgets), read_prompts(prompts)
     names = _list(methods) if methods is not None else None
     use = columns_to_learn_from(use, settings)
+    settings |= two_texts(use)
     chosen_methods(names, Setup(settings, clip, visualbert, templates))
     valid_budgets(wanted)
     RunFolder(report, COMPARISON_MARK, resume=resume, force=force).refuse()

@@ -65,6 +65,20 @@ LabelColumn = Annotated[str, option("label_column")]
 SplitColumn = Annotated[
     str | None, typer.Option(help="Column that says train, validation or test.", rich_help_panel="Columns")
 ]
+GroupColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="Column of authors, threads or the like, whose posts are never divided between learning and testing.",
+        rich_help_panel="Columns",
+    ),
+]
+TimeColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="Column of dates or numbers; the latest posts validate and test, where no split column says which.",
+        rich_help_panel="Columns",
+    ),
+]
 OnlySplit = Annotated[str | None, typer.Option("--split", help="Only posts whose --split-column says this.")]
 ImageRoot = Annotated[
     Path | None,
@@ -122,6 +136,11 @@ def columns_to_learn_from(use: Columns, settings: Mapping[str, Any]) -> Columns:
     return replace(use, fields=(*settings.get("number_columns", ()), *settings.get("category_columns", ())))
 
 
+def two_texts(use: Columns) -> dict[str, Any]:
+    """Return the setting that names two columns of texts, which have no usual names; nothing for one column."""
+    return {"text_column": use.text} if "," in (use.text or "") else {}
+
+
 def say_affected(problems: list[Problem], policy: str) -> None:
     """List and count the posts that --on-bad-image skipped or left without their picture."""
     if problems:
@@ -170,18 +189,18 @@ _COLUMN_OPTIONS: dict[str, tuple[Any, Any]] = {
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
 
-def takes_columns(command: _Command) -> _Command:
+def takes_columns(command: _Command, options: Mapping[str, tuple[Any, Any]] = _COLUMN_OPTIONS) -> _Command:
     """Give a command the options on the columns of its posts, and pass it ``Columns`` as ``use``, and ``encoding``."""
     generated = [
         inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=annotation)
-        for name, (annotation, default) in (_COLUMN_OPTIONS | {"encoding": (Encoding, None)}).items()
+        for name, (annotation, default) in ({**options, "encoding": (Encoding, None)}).items()
     ]
 
     @functools.wraps(command)
     def run(*args: Any, **arguments: Any) -> None:
         named: dict[str, Any] = {
             name.removesuffix("_column"): arguments.pop(name, default) or None  # an empty name is none
-            for name, (_, default) in _COLUMN_OPTIONS.items()
+            for name, (_, default) in options.items()
         }
         command(*args, use=Columns(**named), **arguments)
 
@@ -190,6 +209,12 @@ def takes_columns(command: _Command) -> _Command:
     others = [one for one in own if one.name not in ("use", "encoding") and one not in settings]
     run.__signature__ = inspect.Signature(others + generated + settings)  # type: ignore[attr-defined]
     return run  # type: ignore[return-value]
+
+
+def takes_division(command: _Command) -> _Command:
+    """Give a command also the options on columns that decide how posts are divided; see ``takes_columns``."""
+    dividing = {"group_column": (GroupColumn, None), "time_column": (TimeColumn, None)}
+    return takes_columns(command, _COLUMN_OPTIONS | dividing)
 
 
 def takes_settings(names: Iterable[str], optional: Iterable[str] = (), panel: str | None = None) -> Any:

@@ -14,8 +14,9 @@ from jointune.cli.options import (
     columns_to_learn_from,
     out,
     say_affected,
-    takes_columns,
+    takes_division,
     takes_settings,
+    two_texts,
 )
 from jointune.cli.posts_options import read_training_posts
 from jointune.data.divide import VALIDATION
@@ -31,18 +32,12 @@ from jointune.utils.run_folder import RunFolder, locking
 @takes_settings(
     ("text_encoder", "image_encoder", "metric", "precision", "on_bad_image", "seed"),
     (
-        "target",
-        "label_order",
-        "threshold",
-        "class_weight",
-        "read_image_text",
-        "batch_size",
-        "micro_batch_size",
-        "max_tokens",
+        *("target", "label_order", "threshold", "class_weight", "read_image_text", "batch_size", "micro_batch_size"),
+        *("max_tokens", "number_columns", "category_columns"),
     ),
 )
 @takes_settings((), [name for name in SPACE if name != "fusion"], "Fixed instead of searched")
-@takes_columns
+@takes_division
 def tune(
     posts: PostsArgument,
     folder: Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Folder to write.", show_default=False)],
@@ -98,6 +93,7 @@ def tune(
             fusions=names,
             progress=not quiet,
             **settings,
+            **two_texts(use),
         )
     except InterruptedTuning as stopped:
         if stopped.tuned:
@@ -112,8 +108,10 @@ def _train(posts: Path, folder: Path, validation: str, use: Columns, encoding: s
     usual = Columns()
     for flag, value, default in (
         ("--split-column", use.split, usual.split),
+        ("--group-column", use.group, usual.group),
+        ("--time-column", use.time, usual.time),
         ("--validation", str(VALIDATION) if use.split else validation, str(VALIDATION)),
-        ("--text-column", use.text, usual.text),
+        ("--text-column", usual.text if two_texts(use) else use.text, usual.text),  # two are in the best settings
         ("--image-column", use.image, usual.image),
         ("--label-column", use.label, usual.label),
         ("--image-root", use.image_root, usual.image_root),

@@ -24,7 +24,7 @@ from jointune.data.label_checks import label_problems
 from jointune.data.post import Posts
 from jointune.data.problems import OnBadImage, raise_problems, valid_policy
 from jointune.data.records import as_posts
-from jointune.data.split import identity_groups
+from jointune.data.split import group_notes, identity_groups
 from jointune.errors import JointuneWarning, PostsError, SettingsError, setting
 from jointune.evaluation.score_table import title
 from jointune.modalities.check import usable
@@ -117,6 +117,8 @@ def compare(
     raise_problems(list(label_problems(posts, asked=target)), posts.name)
     if folds is not None and any(post.split is not None for post in posts):
         note = f"{posts.name}: the split that the posts carry is not used; with folds=None it would divide them"
+        warnings.warn(note, JointuneWarning, stacklevel=3)
+    for note in group_notes(posts):
         warnings.warn(note, JointuneWarning, stacklevel=3)
     posts, problems = usable(posts, valid_policy(on_bad_image))
     groups = identity_groups(posts)

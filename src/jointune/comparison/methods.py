@@ -208,12 +208,14 @@ def chosen_methods(names: list[str] | None, setup: Setup) -> dict[str, Method]:
         if reason := _cannot(name, setup):
             raise SettingsError(reason, f"leave {name} out", setting="methods")
     one_text = [name for name in names if name in ("clip", "clip-zero-shot")]
-    if one_text and setup.settings.get("read_image_text"):
-        raise SettingsError(
-            "read_image_text: the text encoder of CLIP takes one text, not two",
-            f"leave out {' and '.join(one_text)}, or the text in pictures",
-            setting="read_image_text",
-        )
+    for needed_by, second in (("read_image_text", "the text in pictures"), ("text_column", "the second text")):
+        value = setup.settings.get(needed_by)
+        if one_text and (value is True or (isinstance(value, str) and "," in value)):
+            raise SettingsError(
+                f"{needed_by}: the text encoder of CLIP takes one text, not two",
+                f"leave out {' and '.join(one_text)}, or {second}",
+                setting=needed_by,
+            )
     return {name: METHODS[name] for name in dict.fromkeys(names)}
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from jointune.data.divide import VALIDATION
 from jointune.data.label_checks import split_problems
 from jointune.data.labelling import ONE_LABEL, Labelling
-from jointune.data.post import Posts
+from jointune.data.post import SPLITS, Posts
 from jointune.data.problems import Problem, raise_problems
-from jointune.data.split import split_posts
+from jointune.data.split import by_time, check_groups, check_learned, split_posts
 from jointune.errors import PostsError, SettingsError, setting
 
 
@@ -38,18 +38,21 @@ class Fold:
 def make_folds(
     posts: Posts, count: int, groups: Sequence[int], seed: int = 0, asked: Labelling = ONE_LABEL
 ) -> list[Fold]:
-    """Make stratified folds that keep posts with the same image or text together.
+    """Make stratified folds that keep posts with the same image, text or group together.
+
+    If the posts have times, the folds are chained forward instead: the posts are cut in order of time into one part
+    more than there are folds, and each fold tests on a part and learns from all parts before it.
 
     Args:
         posts: labelled posts.
-        count: number of folds; every post is tested once.
+        count: number of folds; every post is tested once, or, if they have times, all but the earliest.
         groups: the result of ``identity_groups`` for these posts.
         seed: of the division, and of the validation part held out of each training part.
         asked: what is asked of the posts, by whose strata they are divided.
 
     Raises:
         SettingsError: fewer than two folds.
-        PostsError: a label has too few posts for every fold to learn it and be tested on it.
+        PostsError: a label has too few posts for every fold to learn it and be tested on it, or no early ones.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -71,12 +74,40 @@ def make_folds(
             f"few for {count} folds",
             "use fewer folds, or add other posts",
         )
+    if any(post.time is not None for post in posts):
+        return _chained(posts, count, by_time(posts, groups, seed), seed, asked)
     labels = np.array(kinds, dtype=object).astype(str)
     divided = StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(np.zeros(len(posts)), labels, groups)
     return [
         Fold(number, *_hold_out(posts, rest.tolist(), seed, asked), tuple(test.tolist()))
         for number, (rest, test) in enumerate(divided)
     ]
+
+
+def _chained(posts: Posts, count: int, order: Sequence[list[int]], seed: int, asked: Labelling) -> list[Fold]:
+    """Chain folds forward over groups in order of time."""
+    part, done = np.zeros(len(posts), dtype=int), 0
+    for members in order:
+        part[members] = (done + len(members) / 2) * (count + 1) // len(posts)
+        done += len(members)
+    if len(set(part)) <= count:
+        raise PostsError(
+            f"{posts.name}: groups are too large for {count} folds in order of time", "use fewer folds, or no groups"
+        )
+    folds = []
+    for number in range(count):
+        test = np.flatnonzero(part == number + 1).tolist()
+        train, validation = _hold_out(posts, np.flatnonzero(part <= number).tolist(), seed, asked)
+        check_learned(posts, train, test, asked)
+        folds.append(Fold(number, train, validation, tuple(test)))
+    return folds
+
+
+def ways_of_division(posts: Posts) -> str:
+    """Describe how ``make_folds`` divides these posts."""
+    timed, grouped = (any(getattr(post, name) is not None for post in posts) for name in ("time", "group"))
+    kind = "folds in order of time, each tested on what follows its training posts" if timed else "stratified folds"
+    return f"{kind}, identical pictures and texts together" + (", and groups" if grouped else "")
 
 
 def fold_of_split(posts: Posts, groups: Sequence[int], seed: int = 0, asked: Labelling = ONE_LABEL) -> Fold:
@@ -87,6 +118,7 @@ def fold_of_split(posts: Posts, groups: Sequence[int], seed: int = 0, asked: Lab
             training post has.
     """
     raise_problems(list(split_problems(posts)), posts.name)
+    check_groups(map(posts.in_split, SPLITS))
     parts: dict[str | None, list[int]] = defaultdict(list)
     for index, post in enumerate(posts):
         parts[post.split].append(index)

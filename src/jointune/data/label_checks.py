@@ -10,7 +10,7 @@ from jointune.data.labelling import ONE_LABEL, Labelling
 from jointune.data.labels import MOST_LABELS, UNSURE
 from jointune.data.post import SPLITS, Post, Posts
 from jointune.data.problems import Problem, raise_problems
-from jointune.data.split import identity_groups, split_posts
+from jointune.data.split import check_groups, identity_groups, split_posts
 from jointune.errors import PostsError
 from jointune.utils.wording import counted, listed
 
@@ -131,6 +131,7 @@ def check_parts(
     if held is not None and not held:
         raise PostsError(f"{held.name}: no validation posts")
     raise_problems(list(label_problems(learn, undivided=held is None, asked=asked)), learn.name)
+    check_groups((learn, held or Posts([]), tested))
     names = asked.names(learn)
     for part in (held or Posts([]), tested):
         asked.check(part)

@@ -6,6 +6,7 @@ import numpy as np
 
 from jointune.data.post import Posts
 from jointune.data.problems import OnBadImage, Problem
+from jointune.data.read import check_fields
 from jointune.errors import JointuneWarning, PostsError
 from jointune.evaluation.notes import notes_on_known
 from jointune.evaluation.score_table import ScoreTable
@@ -41,7 +42,7 @@ def evaluate_predictor(
     if not posts:
         raise PostsError(f"{posts.name}: no posts to evaluate on")
     if predictor.columns:
-        predictor.check_columns(set().union(*(post.fields for post in posts)), posts.name)
+        check_fields(predictor.columns, dict.fromkeys(name for post in posts for name in post.fields), posts.name)
     target = predictor.target
     target.encode(posts)
     fit = TextFitCounter(predictor.text)
@@ -54,6 +55,7 @@ def evaluate_predictor(
     found = target.notes_on_answers(metrics, part)
     if predictor.learned is not None:
         found += notes_on_known(predictor.learned.known(kept), truth, answers, target.metrics, part)
+    found += [note for one in predictor.preprocessors.values() for note in one.notes(kept, part)]
     if not part:  # of posts that training was given, it tells by itself how their texts fit
         found += predictor.notes_on_texts(fit)
     if notes is not None:

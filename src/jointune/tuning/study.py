@@ -52,8 +52,9 @@ def make_space(fusions: Sequence[str], fixed: Collection[str]) -> Space:
     Raises:
         SettingsError: a name in ``fusions``, such as ``gated:512``, is not that of a fusion.
     """
+    modalities = ["text", "image", *(["fields"] if {"number_columns", "category_columns"} & set(fixed) else [])]
     for fusion in fusions:
-        make_fusion(fusion, {"text": 64, "image": 64})  # a wrong name or width fails before anything is trained
+        make_fusion(fusion, dict.fromkeys(modalities, 64))  # a wrong name or width fails before anything is trained
     space = SPACE | {"fusion": ("categorical", {"choices": tuple(dict.fromkeys(fusions))})}
     return {name: values for name, values in space.items() if name not in fixed}
 

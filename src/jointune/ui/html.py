@@ -57,7 +57,7 @@ def preview(first: Sequence[tuple[Post, str, float | None]]) -> str:
     rows = []
     for post, answer, confidence in first:
         sure = "" if confidence is None else f"<br>{confidence:.0%}"
-        text = post.text or ""
+        text = post.whole_text or ""
         shown = text if len(text) <= _TEXT else text[: _TEXT - 1] + "…"
         rows.append(
             f"<tr><td>{_thumbnail(post.image)}</td><td class=answer>{escape(answer)}{sure}</td>"

@@ -55,7 +55,7 @@ def _ranked(scores: np.ndarray, target: Target) -> list[int]:
 
 def _card(comparison: Comparison, index: int, methods: Sequence[str], scores: np.ndarray) -> dict[str, Any]:
     post, target, truth = comparison.posts[index], comparison.target, comparison.truth[index : index + 1]
-    text = post.text
+    text = post.whole_text
     if text is not None and len(text) > LONGEST_TEXT:
         text = f"{text[:LONGEST_TEXT].rstrip()} …"
     image, missing = _thumbnail(post.image)
