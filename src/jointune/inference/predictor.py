@@ -18,7 +18,7 @@ from jointune.modalities.image.image_text import read_with_bar
 from jointune.modalities.image.pixels import ImagePreprocessor
 from jointune.modalities.text.text_fit import TextFitCounter
 from jointune.modalities.text.tokens import TextPreprocessor
-from jointune.targets.single_label import SingleLabel
+from jointune.targets.target import Target
 from jointune.utils.threads import prefetch
 
 CHUNK = 512
@@ -83,7 +83,7 @@ class Predictor:
         chunk_bytes: a chunk ends earlier where its rows and pixels take so much: three are in memory at a time.
     """
 
-    target: SingleLabel
+    target: Target
     probabilities: Probabilities
     preprocessors: Preprocessors
     about: Mapping[str, Any] = field(default_factory=dict)
@@ -123,13 +123,13 @@ class Predictor:
         """The columns of numbers and categories that the model reads, with their categories; None for numbers."""
         return {name: known for name, kind, known in self.reads if kind in ("number", "category")}
 
-    def answer(self, probabilities: np.ndarray) -> tuple[str, float]:
-        """Return the answer for one post, and its confidence; see ``SingleLabel.answer``."""
+    def answer(self, probabilities: np.ndarray) -> tuple[str, float | None]:
+        """Return the answer for one post, and its confidence; see ``Target.answer``."""
         return self.target.answer(probabilities, self.least_confidence)
 
     def cells(self, probabilities: np.ndarray) -> list[str | float]:
-        """Return the answer, its confidence and each probability: what ``added_columns`` names. Of one post."""
-        return [*self.answer(probabilities), *map(float, probabilities)]
+        """Return what scoring adds to the row of one post; see ``Target.added_columns``."""
+        return self.target.cells(probabilities, self.least_confidence)
 
     def stream(
         self,

@@ -54,8 +54,9 @@ def judge(
     if not scored:
         return Verdict([f"This picture cannot be used: {problems[0].reason}. Choose another one."])
     row = scored[0].probabilities
-    sentences = [*_answer(predictor, row), *_missing(post), *_measured(predictor, post, float(row.max()))]
-    return Verdict(sentences, dict(zip(predictor.labels, map(float, row), strict=True)))
+    confidence = predictor.target.answer(row)[1]
+    sentences = [*_answer(predictor, row), *_missing(post), *_measured(predictor, post, confidence)]
+    return Verdict(sentences, predictor.target.bars(row))
 
 
 def _answer(predictor: Predictor, row: np.ndarray) -> list[str]:
@@ -67,7 +68,7 @@ def _answer(predictor: Predictor, row: np.ndarray) -> list[str]:
             "The model is unsure.",
             f"Its best guess is {best}, with {confidence:.1%} confidence; it answers from {least:.1%} on.",
         ]
-    return [f"{best}, with {confidence:.0%} confidence."]
+    return [predictor.target.sentence(row)]
 
 
 def _missing(post: Post) -> list[str]:
@@ -81,13 +82,13 @@ def _modalities(post: Post) -> list[str]:
     return [name for name in _NAMES if getattr(post, name) not in (None, {})]
 
 
-def _measured(predictor: Predictor, post: Post, confidence: float) -> list[str]:
+def _measured(predictor: Predictor, post: Post, confidence: float | None) -> list[str]:
     """Say how often answers of like confidence were right, if that was measured on enough posts like this one."""
     calibration = predictor.about.get("calibration") or {}
     names = _modalities(post)
     pattern, content = presence(names), " and ".join(_NAMES[name] for name in names)
     for low, high, right, posts in calibration.get("by_presence", {}).get(pattern, []):
-        if low < confidence <= high and posts >= _MIN_MEASURED:
+        if confidence is not None and low < confidence <= high and posts >= _MIN_MEASURED:
             alone = " alone" * (len(names) == 1)
             like_this = f"validation posts with {content}{alone} and a confidence from {low:.0%} to {high:.0%}"
             return [f"Of {posts:,} {like_this}, {right:,} were answered rightly."]

@@ -38,7 +38,7 @@ def mount_page(
 ) -> FastAPI:
     """Mount the page of a model at the root of an application; see ``jointune.ui.launch.make_app``."""
     with gr.Blocks(title=f"{name} - jointune", analytics_enabled=False, delete_cache=(_DAY // 24, _DAY)) as page:
-        gr.HTML(heading(name, predictor.about, predictor.labels), elem_classes="model")
+        gr.HTML(heading(name, predictor.about, predictor.target), elem_classes="model")
         with gr.Tab("One post"):
             _one_post(predictor, folder, examples)
         with gr.Tab("Many posts"):
