@@ -25,6 +25,7 @@ from jointune.data.read import Columns
 from jointune.data.records import as_posts
 from jointune.errors import BundleError, JointuneWarning, SettingsError, setting
 from jointune.evaluation.calibration import least_confidence
+from jointune.evaluation.conformal import Conformity
 from jointune.evaluation.score_table import ScoreTable
 from jointune.fusion.registry import FusionFactory
 from jointune.inference.evaluate import evaluate_predictor
@@ -79,6 +80,8 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             bundle does not say.
         problems_: posts that ``on_bad_image`` skipped or stripped of their picture.
         notes_: what to know before the classifier is trusted, one sentence each; also given as ``JointuneWarning``.
+        conformity_: ``Conformity`` of the validation posts, by which ``predict_set`` makes sets; None where a loaded
+            bundle has none.
         text_fit_: how the training texts fit the text encoder: how many are cut, and the share of unknown words.
     """
 
@@ -173,10 +176,16 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             PostsError: a post cannot be used. (With ``on_bad_image="missing"`` a bad picture counts as none; ``"skip"``
                 is for streams and stops here, since every post needs its row.)
         """
+        return self._answers([entry.probabilities for entry in self._scored(posts)])
+
+    def _scored(self, posts: Any) -> list[Scored]:
+        """Score posts of which every one needs its row."""
         posts = self._fitted()._posts(posts)
         policy: OnBadImage = "missing" if self.on_bad_image == "missing" else "error"
         self.problems_: list[Problem] = []
-        rows = [scored.probabilities for scored in self.score_stream(posts, policy, self.problems_, posts.name)]
+        return list(self.score_stream(posts, policy, self.problems_, posts.name))
+
+    def _answers(self, rows: list[np.ndarray]) -> np.ndarray:
         return np.stack(rows) if rows else self._target.activate(np.zeros((0, self._target.outputs), np.float32))
 
     def predict(self, posts: Any, abstain: float | None = None) -> np.ndarray:
@@ -202,6 +211,30 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         scores = self.answers(posts)
         chosen = target.choose(scores)
         return np.where(target.confidences(scores, chosen) >= least, classes.astype(object)[chosen], UNSURE)
+
+    def predict_set(self, posts: Any, coverage: float = 0.9, sets: str | None = None) -> np.ndarray:
+        """Return a set of labels for each post that holds its true label with a probability of ``coverage``.
+
+        That is so for posts like the validation posts, by split conformal prediction (Vovk et al., 2005).
+
+        Args:
+            posts: as for ``predict_proba``.
+            coverage: between 0 and 1.
+            sets: ``lac`` for small sets on average, the default, or ``adaptive`` for large sets of hard posts; see
+                ``conformal.label_scores``. With several labels a post, ``lac`` alone.
+
+        Returns:
+            A tuple of labels a post, in the order of ``classes_``, object [N]; with several labels a post, it holds all
+            true ones. For numbers, the ends of an interval, float [N, 2].
+
+        Raises:
+            PostsError: a post cannot be used.
+            SettingsError: the coverage is not between 0 and 1, or more than the validation posts can tell.
+        """
+        covering = self.predictor().covering(coverage, sets)
+        scored = self._scored(posts)
+        answers = self._answers([entry.probabilities for entry in scored])
+        return self._target.python_sets(covering.sets(answers, [entry.held for entry in scored]), self.classes_)
 
     def score_stream(
         self,
@@ -284,7 +317,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             made._name_classes(bundle.target, bundle.label_dtype)
         made.data_, made.log_, made.notes_ = bundle.data, bundle.log, bundle.notes
         made.text_fit_, made.calibration_, made.learned_ = bundle.text_fit, bundle.calibration, bundle.learned
-        made.loaded_metrics_, made.encoders_ = bundle.metrics, bundle.encoders
+        made.loaded_metrics_, made.encoders_, made.conformity_ = bundle.metrics, bundle.encoders, bundle.conformity
         made._predict_with(bundle.model.to(target).eval(), bundle.preprocessors, target)
         return made
 
@@ -352,6 +385,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         self.metrics_, self.test_metrics_ = trained.metrics, None
         self.calibration_: dict[str, Any] | None = trained.calibration.to_dict() if trained.calibration else None
         self.learned_: LearnedPosts | None = trained.learned
+        self.conformity_: Conformity | None = trained.conformity
         self.encoders_ = {name: loaded.description for name, loaded in data.modalities.items()}
         self._note(*trained.notes)
         preprocessors = {name: loaded.preprocessor for name, loaded in data.modalities.items()}
@@ -369,8 +403,9 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         self.model_, self.preprocessors_ = model, preprocessors
         target, bundle = self._target, self._bundle()
         backend = TorchBackend(model, target, device)
+        about, card, conformity = bundle.about(), bundle.card(), self.conformity_
         self.predictor_ = Predictor(
-            target, backend, preprocessors, bundle.about(), bundle.card(), learned=self.learned_
+            target, backend, preprocessors, about, card, learned=self.learned_, conformity=conformity
         )
 
     def _bundle(self) -> Bundle:
@@ -405,6 +440,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             self._label_dtype,
             self.learned_,
             self.text_fit_,
+            self.conformity_,
         )
 
     def _evaluate(self, posts: Posts, part: str = "", notes: list[str] | None = None) -> ScoreTable:

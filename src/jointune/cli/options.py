@@ -95,6 +95,21 @@ Abstain = Annotated[
         help="Answer 'unsure' below the confidence that it took on the validation posts to be right so often.",
     ),
 ]
+Coverage = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Add a set of labels, or for numbers an interval, that holds the truth of this share of posts, such as "
+        "0.9.",
+    ),
+]
+Sets = Annotated[
+    str | None,
+    typer.Option(
+        metavar="lac|adaptive",
+        help="Which sets: lac, the default, small on average; or adaptive, large for hard posts alone.",
+    ),
+]
 ReadImageText = Annotated[bool, option("read_image_text")]
 Normalise = Annotated[str, option("normalise")]
 ALL_KINDS = ",".join(DEFAULTS["normalise"])

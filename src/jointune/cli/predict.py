@@ -12,6 +12,7 @@ from jointune import __version__
 from jointune.cli.options import (
     Abstain,
     BundleArgument,
+    Coverage,
     Device,
     Encoding,
     Engine,
@@ -20,6 +21,7 @@ from jointune.cli.options import (
     ImageRoot,
     OnBad,
     Quiet,
+    Sets,
     TextColumn,
     out,
 )
@@ -88,6 +90,8 @@ def predict(
     ] = False,
     on_bad_image: OnBad = "error",
     abstain: Abstain = None,
+    coverage: Coverage = None,
+    sets: Sets = None,
     device: Device = None,
     engine: Engine = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after an interrupt, an error or a kill.")] = False,
@@ -105,7 +109,9 @@ def predict(
     policy = valid_policy(on_bad_image)
     if safe_csv and path.suffix.lower() not in (".csv", ".tsv"):
         raise SettingsError(f"--safe-csv is of .csv and .tsv files, and {path.name} is none: leave it out")
-    check_options(bundle, device, abstain, engine)
+    if sets is not None and coverage is None:
+        raise SettingsError("--sets is of prediction sets", "say how much they are to cover, such as --coverage 0.9")
+    check_options(bundle, device, abstain, engine, coverage)
     refuse_outputs(path, policy == "skip", resume, force, None if is_address(posts) else Path(posts))
     use = Columns(text_column or None, image_column or None, None, None, image_root, remote_images)
     file = PostsFile(posts, columns_of(bundle, use), encoding, not quiet)
@@ -117,8 +123,8 @@ def predict(
     if not total:
         raise PostsError(f"{file.path.name}: no posts: the file has a header but no rows")
 
-    predictor = load_predictor(bundle, device, abstain, engine)
-    added = [f"{prefix}{name}" for name in predictor.target.added_columns()]
+    predictor = load_predictor(bundle, device, abstain, engine, coverage, sets)
+    added = [f"{prefix}{name}" for name in predictor.added_columns]
     check_output(path, kept, added, remedy)
     if replaced:
         out.print(
@@ -137,12 +143,15 @@ def predict(
         "--encoding": encoding,
         "--on-bad-image": policy,
         "--abstain": predictor.least_confidence,  # comes from a file of the bundle that may be edited
+        "--coverage": coverage,
+        "--sets": sets,
         "--prefix": prefix,
         "--safe-csv": safe_csv or None,
         "--device": device,
         "--engine": engine,
     }
-    layout = make_layout(path, file.table, added, replaced, safe_csv, int(predictor.target.named))
+    texts = {f"{prefix}{name}" for name in predictor.text_columns}
+    layout = make_layout(path, file.table, added, replaced, safe_csv, texts)
     parts = Parts(path, layout, run, resume, on_problems=["--on-bad-image"])
     fit = TextFitCounter(predictor.text)
     with _errors_say_what_is_kept(parts, total, policy):
@@ -196,7 +205,7 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     for entry in scored:
         fields = {name: value for name, value in entry.post.fields.items() if name not in left_out}
-        yield {**fields, **dict(zip(added, predictor.cells(entry.probabilities), strict=True))}
+        yield {**fields, **dict(zip(added, predictor.cells(entry), strict=True))}
 
 
 def _print_affected(parts: Parts, path: Path, policy: str) -> int:

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,28 @@ def identity_groups(posts: Posts) -> list[int]:
 
     Images are the same if their files are, texts if only case and white space differ. ``Post.group`` names a group.
     """
-    parent = list(range(len(posts)))
+    digests: dict[Hashable, bytes] = {}
+
+    def keys_of(index: int, post: Post) -> Iterator[Hashable]:
+        if (text := post.whole_text) is not None:
+            yield "text", plain_text(text)
+        if post.image is not None:
+            source = post.image if not hasattr(post.image, "tobytes") else index
+            if source not in digests:
+                try:
+                    digests[source] = image_digest(post.image)
+                except ImageError:
+                    digests[source] = repr(source).encode()  # reported when images are opened
+            yield "image", digests[source]
+        if post.group is not None:
+            yield "group", post.group
+
+    return joined(keys_of(index, post) for index, post in enumerate(posts))
+
+
+def joined(keys: Iterable[Iterable[Hashable]]) -> list[int]:
+    """Return a group number for each collection of keys, equal for those that share a key, if only through others."""
+    parent: list[int] = []
 
     def root(index: int) -> int:
         while parent[index] != index:
@@ -36,24 +57,11 @@ def identity_groups(posts: Posts) -> list[int]:
         return index
 
     first: dict[Hashable, int] = {}
-    digests: dict[Hashable, bytes] = {}
-    for index, post in enumerate(posts):
-        keys: list[Hashable] = []
-        if (text := post.whole_text) is not None:
-            keys.append(("text", plain_text(text)))
-        if post.image is not None:
-            source = post.image if not hasattr(post.image, "tobytes") else index
-            if source not in digests:
-                try:
-                    digests[source] = image_digest(post.image)
-                except ImageError:
-                    digests[source] = repr(source).encode()  # reported when images are opened
-            keys.append(("image", digests[source]))
-        if post.group is not None:
-            keys.append(("group", post.group))
-        for key in keys:
+    for index, own in enumerate(keys):
+        parent.append(index)
+        for key in own:
             parent[root(index)] = root(first.setdefault(key, index))
-    return [root(index) for index in range(len(posts))]
+    return [root(index) for index in range(len(parent))]
 
 
 def fraction_of_posts(value: Any, name: str = "validation") -> float | None:

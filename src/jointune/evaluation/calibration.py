@@ -1,7 +1,7 @@
 """Temperature scaling, and the confidence below which a model abstains."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ class Calibration:
             their share of all.
         by_presence: for each combination of modalities, as ``presence`` names it, a row for each bin of confidence that
             is not empty: its bounds, the number of right answers, and the number of posts; after.
+        out_of_fold: the probabilities of the posts after, float [N, C]; in memory alone.
     """
 
     temperature: float
@@ -48,10 +49,11 @@ class Calibration:
     reliability: tuple[list[tuple[float, float, int]], list[tuple[float, float, int]]]
     answered: list[tuple[float, float, float]]
     by_presence: dict[str, list[tuple[float, float, int, int]]]
+    out_of_fold: np.ndarray = field(repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the attributes as JSON values."""
-        return asdict(self)
+        """Return the attributes that are kept, as JSON values."""
+        return {name: value for name, value in asdict(self).items() if name != "out_of_fold"}
 
 
 def check_wanted(accuracy: float) -> None:
@@ -141,6 +143,7 @@ def calibrate(
         (_reliability(*confidences[0]), _reliability(*confidences[1])),
         _answered(*judged(scale(probabilities, temperature))),
         _by_presence(*confidences[1], np.array(held)) if len(held) else {},
+        scaled,
     )
 
 

@@ -12,6 +12,7 @@ from jointune.data.post import Posts
 from jointune.data.read import read_posts
 from jointune.demo import POSTS
 from jointune.errors import PostsError
+from jointune.evaluation.conformal import CONFORMITY
 from jointune.evaluation.score_table import title, with_interval
 from jointune.export.agreement import compare_with_torch, refuse_difference
 from jointune.export.graph import quantize, write_graph
@@ -107,7 +108,9 @@ def export(
         (folder / CARD).write_text(card, encoding="utf-8")
         if predictor.learned is not None:
             write_json(folder / LEARNED, predictor.learned.to_dict())
-        write_manifest(folder, VERIFIED)
+        if predictor.conformity is not None:
+            write_json(folder / CONFORMITY, predictor.conformity.to_dict())
+        write_manifest(folder, [*VERIFIED, *([CONFORMITY] if predictor.conformity else [])])
     return report
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from jointune.data.read import Columns
 from jointune.errors import BundleError, SettingsError, setting
 from jointune.evaluation.calibration import check_wanted, least_confidence
+from jointune.evaluation.conformal import check_coverage
 from jointune.inference.onnx_backend import ENGINES
 from jointune.inference.predictor import Predictor
 from jointune.modalities.image.ocr import check_ocr
@@ -21,7 +22,11 @@ _DEVICE = re.compile(r"(cpu|cuda|mps|xpu|hpu|npu|mtia)(:\d+)?")
 
 
 def check_options(
-    path: str | Path, device: str | None = None, abstain: float | None = None, engine: str | None = None
+    path: str | Path,
+    device: str | None = None,
+    abstain: float | None = None,
+    engine: str | None = None,
+    coverage: float | None = None,
 ) -> None:
     """See that there is something to load and that the options are possible, as far as that is told without torch.
 
@@ -30,6 +35,7 @@ def check_options(
         device: see ``load_predictor``.
         abstain: see ``load_predictor``.
         engine: see ``load_predictor``.
+        coverage: see ``load_predictor``.
 
     Raises:
         BundleError: there is no such folder, or it is neither a bundle nor an exported model.
@@ -44,6 +50,8 @@ def check_options(
         )
     if abstain is not None:
         check_wanted(abstain)
+    if coverage is not None:
+        check_coverage(coverage)
     if engine not in (None, *ENGINES):
         raise SettingsError(f"{setting('engine', engine)}: choose one of {', '.join(ENGINES)}", setting="engine")
     folder = Path(path).expanduser()
@@ -59,7 +67,12 @@ def check_options(
 
 
 def load_predictor(
-    path: str | Path, device: str | None = None, abstain: float | None = None, engine: str | None = None
+    path: str | Path,
+    device: str | None = None,
+    abstain: float | None = None,
+    engine: str | None = None,
+    coverage: float | None = None,
+    sets: str | None = None,
 ) -> Predictor:
     """Read a bundle, which torch runs, or an exported model, which needs no torch.
 
@@ -69,15 +82,19 @@ def load_predictor(
         abstain: the accuracy wanted of its answers: with less confidence than that took on the validation posts, it is
             unsure.
         engine: what runs an exported model; ``onnxruntime`` by default.
+        coverage: the share of posts whose truth its prediction sets are to hold; none for answers without sets.
+        sets: the rule of the sets; see ``Predictor.covering``.
 
     Raises:
         BundleError: it is incomplete, altered, or written by a newer jointune.
         MissingExtraError: what runs it is not installed.
-        SettingsError: an exported model is to run elsewhere than on the CPU, a bundle by an engine, or no confidence
-            reaches that accuracy.
+        SettingsError: an exported model is to run elsewhere than on the CPU, a bundle by an engine, no confidence
+            reaches that accuracy, or there are too few validation posts for that coverage.
     """
-    check_options(path, device, abstain, engine)
+    check_options(path, device, abstain, engine, coverage)
     predictor = _load(path, device, engine)
+    if coverage is not None:
+        predictor = predictor.covering(coverage, sets)
     if abstain is None:
         return predictor
     predictor.target.abstention()

@@ -10,6 +10,7 @@ import numpy as np
 
 from jointune.data.fingerprints import read_learned
 from jointune.errors import BundleError, SettingsError, setting
+from jointune.evaluation.conformal import read_conformity
 from jointune.inference.predictor import Predictor
 from jointune.modalities.batch import Batch, Preprocessors, split_batch
 from jointune.modalities.image.modality import PREPROCESSOR
@@ -221,4 +222,5 @@ def load_exported(folder: Path, engine: str | None = None, threads: int | None =
         about,
         read_text(folder / CARD) if os.path.lexists(folder / CARD) else "",
         learned=read_learned(folder, "folder"),
+        conformity=read_conformity(folder, "folder"),
     )

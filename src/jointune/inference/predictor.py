@@ -1,8 +1,8 @@
 """The one way to score posts with a trained model, whatever runs it."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import takewhile
+from dataclasses import dataclass, field, replace
+from itertools import compress, takewhile
 from threading import Event
 from typing import Any
 
@@ -11,6 +11,9 @@ import numpy as np
 from jointune.data.fingerprints import LearnedPosts
 from jointune.data.post import Post
 from jointune.data.problems import OnBadImage, Problem, raise_problems, stops
+from jointune.errors import SettingsError
+from jointune.evaluation.calibration import presence
+from jointune.evaluation.conformal import Bounds, Conformity, check_coverage
 from jointune.modalities.batch import Batch, Input, Preprocessors, collate
 from jointune.modalities.image import ocr
 from jointune.modalities.image.decode import decode_posts
@@ -33,10 +36,17 @@ Probabilities = Callable[[Iterable[Batch], int], np.ndarray]
 
 @dataclass(frozen=True)
 class Scored:
-    """A post and its probabilities, float32 [C]."""
+    """A post that was scored.
+
+    Attributes:
+        post: the post.
+        probabilities: of the labels, or another answer of the target, float32 [C].
+        held: the modalities that the model was given of it, as ``presence`` names them.
+    """
 
     post: Post
     probabilities: np.ndarray
+    held: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,8 @@ class Predictor:
         card: the model card, Markdown.
         least_confidence: with less, the answer is that the model is unsure.
         learned: fingerprints of the posts that it was trained or validated on; None where these were not kept.
+        conformity: scores of validation posts, by which prediction sets are made; None where these were not kept.
+        bounds: of the prediction sets that answers have; None for answers without.
         chunk_posts: the most posts of a chunk.
         chunk_bytes: a chunk ends earlier where its rows and pixels take so much: three are in memory at a time.
     """
@@ -90,6 +102,8 @@ class Predictor:
     card: str = ""
     least_confidence: float = 0.0
     learned: LearnedPosts | None = None
+    conformity: Conformity | None = None
+    bounds: Bounds | None = None
     chunk_posts: int = CHUNK
     chunk_bytes: int = 128 * 2**20
 
@@ -127,9 +141,63 @@ class Predictor:
         """Return the answer for one post, and its confidence; see ``Target.answer``."""
         return self.target.answer(probabilities, self.least_confidence)
 
-    def cells(self, probabilities: np.ndarray) -> list[str | float]:
-        """Return what scoring adds to the row of one post; see ``Target.added_columns``."""
-        return self.target.cells(probabilities, self.least_confidence)
+    def covering(self, coverage: float, sets: str | None = None) -> "Predictor":
+        """Return the predictor with prediction sets, which hold the truth of a share of posts, in its answers.
+
+        Args:
+            coverage: that share, between 0 and 1.
+            sets: the rule of the sets; see ``Target.set_rules``.
+
+        Raises:
+            SettingsError: there is no such share or rule, the model keeps no validation scores, or too few.
+        """
+        check_coverage(coverage)
+        rule = self.target.check_sets(sets)
+        if self.conformity is None or rule not in self.conformity.scores:
+            raise SettingsError(
+                "coverage: this model keeps no scores of validation posts to make sets by",
+                "train it anew",
+                setting="coverage",
+            )
+        return replace(self, bounds=self.conformity.bounds(coverage, rule))
+
+    def sets(self, answers: np.ndarray, held: Sequence[str]) -> np.ndarray:
+        """Return the prediction sets of answers, float [N, C]; see ``Target.prediction_sets``.
+
+        Args:
+            answers: of N posts.
+            held: the modalities of each, as ``presence`` names them.
+        """
+        assert self.bounds is not None, "a coverage was asked for"
+        return self.target.prediction_sets(answers, self.bounds.of(held), self.bounds.rule)
+
+    @property
+    def added_columns(self) -> list[str]:
+        """The columns that scoring adds to a table, the prediction first."""
+        return [*self.target.added_columns(), *(self.target.set_columns if self.bounds else ())]
+
+    @property
+    def text_columns(self) -> set[str]:
+        """Those of them that hold texts; the others hold numbers."""
+        return {"prediction", "prediction_set"} if self.target.named else set()
+
+    def cells(self, scored: Scored) -> list[str | float]:
+        """Return the values of ``added_columns`` for one post."""
+        row = scored.probabilities
+        cells = self.target.cells(row, self.least_confidence)
+        if self.bounds is not None:
+            cells += self.target.set_cells(self.sets(row[None], [scored.held])[0])
+        return cells
+
+    def response(self, row: np.ndarray, held: str) -> dict[str, Any]:
+        """Return the service's answer for one post, as JSON values.
+
+        Args:
+            row: the answer, float [C].
+            held: its modalities, as ``presence`` names them.
+        """
+        response = self.target.response(row, self.least_confidence)
+        return response if self.bounds is None else response | self.target.set_response(self.sets(row[None], [held])[0])
 
     def stream(
         self,
@@ -196,8 +264,15 @@ class Predictor:
 
         for chunk in prefetch(iter(make, None), 1, closed):
             rows = self.probabilities(chunk.batches, len(chunk.kept)) if chunk.kept else ()
-            scored = [Scored(post, row) for post, row in zip(chunk.kept, rows, strict=True)]
+            scored = [Scored(*entry) for entry in zip(chunk.kept, rows, self._held(chunk), strict=True)]
             yield ScoredChunk(chunk.read, scored, chunk.problems)
+
+    def _held(self, chunk: _Chunk) -> list[str]:
+        held = [""] * len(chunk.kept)
+        for batch in chunk.batches:
+            for index, has in zip(batch.indices.tolist(), batch.present.tolist(), strict=True):
+                held[index] = presence(compress(self.preprocessors, has))
+        return held
 
     def _next_chunk(
         self,

@@ -56,11 +56,12 @@ def columns_of_earlier_scoring(table: Table, prefix: str = "") -> list[str]:
     first, confidence = added_columns([], prefix)
     start = table.columns.index(first) if first in table.columns else len(table.columns)
     added = table.columns[start:]
-    labels = added[2:] if added[1:2] == [confidence] else added[1:]  # there is none of several labels
+    numbers = added[: -1 if added[-1:] == [f"{prefix}prediction_set"] else None]
+    labels = numbers[2:] if numbers[1:2] == [confidence] else numbers[1:]  # there is none of several labels
     if len(labels) < 2 or not all(name.startswith(f"{prefix}p_") for name in labels):
         return []
     for row in islice(table.rows(), _CHECKED_ROWS):
-        if not all(_is_probability(row.values[name]) for name in added[1:] if name in row.values):
+        if not all(_is_probability(row.values[name]) for name in numbers[1:] if name in row.values):
             return []
     return added
 
@@ -124,11 +125,16 @@ class Layout:
 
 
 def make_layout(
-    path: Path, table: Table, added: Sequence[str], left_out: Collection[str] = (), safe: bool = False, texts: int = 1
+    path: Path,
+    table: Table,
+    added: Sequence[str],
+    left_out: Collection[str] = (),
+    safe: bool = False,
+    texts: Collection[str] = ("prediction",),
 ) -> Layout:
     """Return the layout of a table without the columns ``left_out``, and with the ``added`` ones.
 
-    The first ``texts`` of them are texts, and the others numbers.
+    Of these, ``texts`` are texts, and the others numbers.
 
     For Parquet, the types of columns may take reading the whole table.
     """
@@ -137,7 +143,7 @@ def make_layout(
     if ending == ".parquet":
         arrow = require("pyarrow", "parquet", "writing Parquet")
         fields = [field for field in getattr(table, "schema", None) or _inferred(table) if field.name not in left_out]
-        types = [arrow.string()] * texts + [arrow.float32()] * (len(added) - texts)
+        types = [arrow.string() if name in texts else arrow.float32() for name in added]
         schema = arrow.schema([*fields, *map(arrow.field, added, types)])
     return Layout(ending, [*(name for name in table.columns if name not in left_out), *added], schema, safe)
 

@@ -21,6 +21,7 @@ from jointune.data.fingerprints import LEARNED, LearnedPosts, read_learned
 from jointune.encoders.foreign_config import forbidden, too_many
 from jointune.encoders.weights import build_tower
 from jointune.errors import BundleError, first_line
+from jointune.evaluation.conformal import CONFORMITY, Conformity, read_conformity
 from jointune.fusion.registry import FusionFactory
 from jointune.modalities.batch import Preprocessors
 from jointune.modalities.modality import modality
@@ -81,6 +82,7 @@ class Bundle:
         label_dtype: the NumPy type that the labels had in Python; see ``Posts``.
         learned: by what the training and validation posts are known again; None where that was not kept.
         text_fit: how the training texts fit the text encoder, as ``TextFit.to_dict`` gave it.
+        conformity: the scores by which prediction sets are made; None where these were not kept.
     """
 
     model: JointModel
@@ -97,6 +99,7 @@ class Bundle:
     label_dtype: str | None = None
     learned: LearnedPosts | None = None
     text_fit: dict[str, Any] | None = None
+    conformity: Conformity | None = None
 
     def about(self) -> dict[str, Any]:
         """Return the facts about the model, without what is needed to build it again."""
@@ -131,6 +134,7 @@ class Bundle:
             self.metrics,
             self.calibration,
             self.notes,
+            self.conformity,
         )
 
 
@@ -172,7 +176,11 @@ def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
         lines = [json.dumps(entry) + "\n" for entry in bundle.log]
         (folder / BUNDLE_MARK).write_text("".join(lines), encoding="utf-8")
         (folder / "README.md").write_text(bundle.card(path.name), encoding="utf-8")
-        write_manifest(folder, [*_VERIFIED, "calibration.json"])
+        verified = [*_VERIFIED, "calibration.json"]
+        if bundle.conformity is not None:
+            write_json(folder / CONFORMITY, bundle.conformity.to_dict())
+            verified.append(CONFORMITY)
+        write_manifest(folder, verified)
 
 
 def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
@@ -231,6 +239,7 @@ def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
         config.get("label_dtype"),
         read_learned(path, "bundle"),
         config.get("text_fit"),
+        read_conformity(path, "bundle"),
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jointune import __version__
+from jointune.evaluation.conformal import OWN, Conformity, coverage_interval, rank
 from jointune.evaluation.notes import untested
 from jointune.evaluation.score_table import with_interval
 from jointune.targets.target import Target
@@ -21,6 +22,7 @@ def model_card(
     metrics: Mapping[str, Mapping[str, Any]],
     calibration: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
+    conformity: Conformity | None = None,
 ) -> str:
     """Return a bundle's README.md, in Markdown: data, encoders and licences, scores with intervals, use and limits.
 
@@ -34,6 +36,7 @@ def model_card(
         metrics: part, such as ``validation``, to its ``Metrics`` as a dictionary.
         calibration: ``Calibration`` as a dictionary.
         notes: what to know before the model is trusted, one sentence each.
+        conformity: by which prediction sets are made.
     """
     lines = [
         "---",
@@ -69,6 +72,8 @@ def model_card(
         lines += [*_scores(part, scores), ""]
     if calibration:
         lines += [*_calibration(calibration, target), ""]
+    if conformity:
+        lines += [*_prediction_sets(conformity, target), ""]
     lines += [
         "## Intended use",
         "",
@@ -126,6 +131,33 @@ def _calibration(calibration: Mapping[str, Any], target: Target) -> list[str]:
         *table(["temperature", "mean confidence", "accuracy", "posts"], "lrrr", bins),
         *(["", "What `abstain` would answer on these posts:", ""] if target.abstains else []),
         *(table(["accuracy wanted", "confidence needed", "posts answered"], "rrr", rows) if target.abstains else []),
+    ]
+
+
+def _prediction_sets(conformity: Conformity, target: Target) -> list[str]:
+    """Say how often the truth is in prediction sets, as far as so few validation posts tell."""
+    parts = {"all": len(conformity.held)} | conformity.enough
+    rows = [
+        [name, f"{posts:,}", f"{coverage:.0%}", "{:.1%} to {:.1%}".format(*coverage_interval(posts, coverage))]
+        for name, posts in parts.items()
+        for coverage in (0.8, 0.9, 0.95)
+        if rank(posts, coverage) <= posts
+    ]
+    pooled = sorted(set(conformity.held) - conformity.enough.keys())
+    truth = "the true number" if not target.named else "all true labels" if target.several else "the true label"
+    return [
+        "## Prediction sets",
+        "",
+        f"With `coverage`, answers come with {'a set' if target.named else 'an interval'} that holds {truth} of that "
+        "share of posts like the validation posts. How large the share is exactly depends on which posts these were: "
+        "it lies in the interval with a probability of 95 %. Of posts that share a text or a picture, one counts.",
+        "",
+        *table(["posts with", "validation posts", "coverage asked", "share covered"], "lrrl", rows),
+        *(
+            ["", f"Bounds of all posts hold for posts with {', or '.join(pooled)}: fewer than {OWN} were like that."]
+            if conformity.enough and pooled
+            else []
+        ),
     ]
 
 

@@ -143,6 +143,11 @@ class Answer(BaseModel):
     value: float | None = Field(None, description="The number, of a model that gives one.")
     confidence: float | None = Field(None, description="The probability of the label.")
     probabilities: dict[str, float] | None = Field(None, description="The probability of each label.")
+    prediction_set: list[str] | None = Field(
+        None, description="With a coverage, the labels that hold the true one in that share of posts."
+    )
+    prediction_low: float | None = Field(None, description="With a coverage, the interval's lower end; of numbers.")
+    prediction_high: float | None = Field(None, description="Its upper end.")
     missing: list[str] = Field(description="The modalities that the post came without.")
 
 
@@ -242,9 +247,19 @@ def predict_route(bodies: Bodies) -> dict[str, Any]:
     }
     return {
         **_responses(_examples(one_post=_ANSWER, several_posts=[_ANSWER, _ANSWER]), *_ERRORS),
-        "openapi_extra": {"requestBody": {"required": True, "content": content}},
+        "openapi_extra": {"requestBody": {"required": True, "content": content}, "parameters": [_COVERAGE]},
     }
 
+
+_COVERAGE = {
+    "name": "coverage",
+    "in": "query",
+    "required": False,
+    "description": "Have each answer hold a set of labels, or for numbers an interval, that holds the truth of this "
+    "share of posts. The model's validation posts bound it.",
+    "schema": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+    "example": 0.9,
+}
 
 HEALTHZ = _responses({"example": {"status": "alive"}})
 READYZ = _responses({"example": {"status": "ready"}}, 503)

@@ -18,7 +18,7 @@ from jointune.serve.guard import Guard
 from jointune.serve.hosts import LOOPBACK
 from jointune.serve.limits import Limits
 from jointune.serve.log import log_event
-from jointune.serve.parsing import media_type, parse
+from jointune.serve.parsing import as_asked, media_type, parse
 from jointune.serve.refusal import Refused, busy
 from jointune.serve.request_io import read_body, while_connected
 from jointune.serve.service import Fetch, Service
@@ -93,6 +93,7 @@ def make_app(
         """Score one post, or a list of them."""
         content_type = request.headers.get("content-type", "")
         media_type(content_type)
+        asked = as_asked(predictor, request.query_params)
         service.queue.check()
         with service.bodies.hold() as take:
             body = await read_body(request, limits, take)
@@ -100,7 +101,7 @@ def make_app(
             async def answer() -> Any:
                 posts, as_list = await service.in_thread(parse, body, content_type, bodies)
                 request.state.posts = len(posts)
-                answers = await service.answer(posts, as_list)
+                answers = await service.answer(posts, as_list, asked)
                 return answers if as_list else answers[0]
 
             return JSONResponse(await while_connected(request, answer(), limits.timeout))

@@ -8,8 +8,11 @@ from typing import Any
 
 from pydantic import ValidationError
 from python_multipart.multipart import parse_options_header
+from starlette.datastructures import QueryParams
 
 from jointune.data.post import Post, RemoteImage
+from jointune.errors import SettingsError
+from jointune.inference.predictor import Predictor
 from jointune.modalities.batch import post_parts
 from jointune.serve.api_schema import FIELDS, Bodies, RequestPost, RequestPosts
 from jointune.serve.limits import MAX_CHARACTERS, MAX_POSTS
@@ -50,6 +53,23 @@ def media_type(content_type: str) -> str:
         reason = f"the Content-Type is {kind[:80]!r}" if kind else "there is no Content-Type"
         raise Refused(415, reason, f"send {JSON} or {FORM}")
     return kind
+
+
+def as_asked(predictor: Predictor, parameters: QueryParams) -> Predictor:
+    """Return the predictor with what the parameters of a request's address ask for in its answers.
+
+    Raises:
+        Refused: 422, there is no such parameter, or the model cannot do it.
+    """
+    given = dict(parameters.multi_items())
+    if unknown := sorted(given.keys() - {"coverage"}) or len(parameters.multi_items()) > len(given):
+        reason = f"no parameter is called {unknown[0][:80]!r}" if isinstance(unknown, list) else "a parameter twice"
+        raise Refused(422, reason, "ask as in /predict?coverage=0.9")
+    try:
+        return predictor.covering(float(given["coverage"])) if given else predictor
+    except ValueError as error:
+        reason = error.reason if isinstance(error, SettingsError) else "coverage: not a number"
+        raise Refused(422, reason, getattr(error, "remedy", "") or "ask as in /predict?coverage=0.9") from None
 
 
 def parse(body: bytearray, content_type: str, bodies: Bodies) -> tuple[list[Post], bool]:

@@ -7,11 +7,11 @@ from dataclasses import replace
 from io import BytesIO
 from typing import Any, TypeVar
 
-import numpy as np
 from PIL import Image
 
 from jointune.data.post import Post, RemoteImage
 from jointune.errors import setting
+from jointune.evaluation.calibration import presence
 from jointune.inference.predictor import Predictor
 from jointune.serve.batcher import Batcher
 from jointune.serve.limits import Budget, Limits
@@ -75,8 +75,15 @@ class Service:
         """Run a function that takes too long for the event loop, though less than decoding an image does."""
         return await _run(self._texts, function, *arguments)
 
-    async def answer(self, posts: Sequence[Post], as_list: bool = False) -> list[dict[str, Any]]:
-        """Return an ``Answer`` for each post, in order; ``as_list`` has errors name the post that they are about.
+    async def answer(
+        self, posts: Sequence[Post], as_list: bool = False, predictor: Predictor | None = None
+    ) -> list[dict[str, Any]]:
+        """Return an ``Answer`` for each post, in order.
+
+        Args:
+            posts: of a request.
+            as_list: has errors name the post that they are about.
+            predictor: puts the model's numbers into words; by default, that of the service.
 
         Raises:
             Refused: the queue is full, or an image cannot be fetched or used.
@@ -88,12 +95,15 @@ class Service:
                 # If all images of a request were submitted at once, later requests would wait behind the last of them.
                 turns = asyncio.Semaphore(self._limits.decoders)
                 places = [f"posts[{number}]." if as_list else "" for number in range(len(posts))]
-                work = [self._answer_one(post, place, turns) for post, place in zip(posts, places, strict=True)]
+                said_by = predictor or self._predictor
+                work = [self._answer_one(*one, turns, said_by) for one in zip(posts, places, strict=True)]
                 return await _gather(work)
         finally:
             self._metrics.set_waiting(self.queue.used)
 
-    async def _answer_one(self, post: Post, place: str, turns: asyncio.Semaphore) -> dict[str, Any]:
+    async def _answer_one(
+        self, post: Post, place: str, turns: asyncio.Semaphore, predictor: Predictor
+    ) -> dict[str, Any]:
         with self.bodies.hold() as take:
             field = "image"
             try:
@@ -104,7 +114,12 @@ class Service:
                 prepared = await self._prepared(post, turns)
             except Refused as refused:
                 raise (refused if refused.status == 503 else refused.at(place + field)) from None
-        return self._answer(post, prepared, await self._batcher.score(prepared))
+        held = presence(name for name, row in prepared.rows.items() if row is not None)
+        return {
+            **predictor.response(await self._batcher.score(prepared), held),
+            # Not by its row: a text that was read in an image is no text of the post's own.
+            "missing": [name for name, row in prepared.rows.items() if getattr(post, name, row) in (None, {})],
+        }
 
     async def _prepared(self, post: Post, turns: asyncio.Semaphore) -> PreparedPost:
         steps = self._preparation
@@ -122,13 +137,6 @@ class Service:
             remedy = f"send the picture itself, or ask whoever runs the server for {setting('allow_urls')}"
             raise Refused(422, "this server fetches nothing", remedy)
         return await _run(self._fetchers, self._fetch, url)
-
-    def _answer(self, post: Post, prepared: PreparedPost, row: np.ndarray) -> dict[str, Any]:
-        return {
-            **self._predictor.target.response(row, self._predictor.least_confidence),
-            # Not by its row: a text that was read in an image is no text of the post's own.
-            "missing": [name for name, row in prepared.rows.items() if getattr(post, name, row) in (None, {})],
-        }
 
 
 async def _run(pool: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any) -> T:

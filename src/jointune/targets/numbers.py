@@ -47,6 +47,8 @@ class Number(Target):
     )
     tie = "rmse"
     abstains = False
+    set_rules: ClassVar = ("residual",)
+    set_columns: ClassVar = ("prediction_low", "prediction_high")
     graph_output = "the number, less the mean and divided by the scale that are under target"
     named = False
     wanted = "give a number a post"
@@ -187,6 +189,24 @@ class Number(Target):
 
     def response(self, row: np.ndarray, least_confidence: float = 0.0) -> dict[str, Any]:
         return {"value": _of_seven_digits(row[0])}
+
+    def conformity(self, encoded: np.ndarray, answers: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the distance of each true number from its answer."""
+        return {"residual": np.abs(encoded - self.choose(answers))}
+
+    def prediction_sets(self, answers: np.ndarray, bounds: np.ndarray, rule: str) -> np.ndarray:
+        """Return the ends of an interval around each answer, float [N, 2]."""
+        numbers = self.choose(answers)
+        return np.stack([numbers - bounds, numbers + bounds], axis=1)
+
+    def set_cells(self, held: np.ndarray) -> list[str | float]:
+        return [_of_seven_digits(end) for end in held]
+
+    def set_response(self, held: np.ndarray) -> dict[str, Any]:
+        return dict(zip(self.set_columns, self.set_cells(held), strict=True))
+
+    def python_sets(self, held: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        return held
 
     def sentence(self, row: np.ndarray) -> str:
         return f"{row[0]:.4g}."

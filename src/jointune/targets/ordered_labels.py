@@ -196,6 +196,11 @@ class OrderedLabels(Target):
         low, high = getattr(scores, f"{metric}_ci", (0.0, 0.0))
         return float(high - low) / (2 * 1.96)
 
+    def prediction_sets(self, answers: np.ndarray, bounds: np.ndarray, rule: str) -> np.ndarray:
+        """Return sets without gaps: the labels between two that are inside are inside, too."""
+        inside = super().prediction_sets(answers, bounds, rule)
+        return np.logical_or.accumulate(inside, 1) & np.logical_or.accumulate(inside[:, ::-1], 1)[:, ::-1]
+
     def calibrate(self, encoded: np.ndarray, answers: np.ndarray, held: Sequence[str]) -> Calibration | None:
         return calibrate(answers, encoded, held, self.at_temperature, self.choose)
 

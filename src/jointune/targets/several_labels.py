@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -11,19 +12,17 @@ from jointune.data.labels import absent, label_text
 from jointune.data.post import Post, Posts
 from jointune.errors import PostsError
 from jointune.evaluation.calibration import Calibration, at_temperature, calibrate
+from jointune.evaluation.conformal import label_scores
 from jointune.evaluation.measures import Measure, several_measures
 from jointune.evaluation.notes import notes_on_few_of_several
 from jointune.evaluation.score_table import ScoreTable
 from jointune.evaluation.target_metrics import several_log_loss, several_metrics
 from jointune.targets.single_label import SingleLabel, named_weights
-from jointune.targets.target import LinearFit, Target
+from jointune.targets.target import SEPARATOR, LinearFit, Target
 from jointune.targets.thresholds import Wanted, best_threshold
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-SEPARATOR = "|"
-"""Between the labels of a post, in a cell and in predictions."""
 
 _FEW = 10
 """Posts with a label on which a threshold of its own rests; rarer labels share one."""
@@ -54,6 +53,7 @@ class SeveralLabels(Target):
         "are all predicted correctly.",
     )
     abstains = False
+    set_rules: ClassVar = ("lac",)
     graph_output = "their logistic function is the calibrated probability of each label"
     several = True
     each_needed = False
@@ -190,9 +190,7 @@ class SeveralLabels(Target):
 
     def python(self, chosen: np.ndarray, classes: np.ndarray) -> np.ndarray:
         """Return a tuple of labels a post, object [N]."""
-        made = np.empty(len(chosen), dtype=object)
-        made[:] = [tuple(classes[row]) for row in chosen]
-        return made
+        return self.python_sets(chosen, classes)
 
     def response(self, row: np.ndarray, least_confidence: float = 0.0) -> dict[str, Any]:
         labels = [label for label, chosen in zip(self.labels, self.choose(row[None])[0], strict=True) if chosen]
@@ -242,7 +240,13 @@ class SeveralLabels(Target):
     def calibrate(self, encoded: np.ndarray, answers: np.ndarray, held: Sequence[str]) -> Calibration | None:
         """Return the calibration of the decisions on all labels together."""
         repeated = np.repeat(np.array(held, dtype=object), len(self.labels)).tolist()
-        return calibrate(_paired(answers), (encoded > 0.5).astype(np.int64).ravel(), repeated)
+        found = calibrate(_paired(answers), (encoded > 0.5).astype(np.int64).ravel(), repeated)
+        return replace(found, out_of_fold=_unpaired(found.out_of_fold, answers))
+
+    def conformity(self, encoded: np.ndarray, answers: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the score of each post's label that conforms worst, so that a set holds all its labels."""
+        scores = label_scores(answers, "lac")
+        return {"lac": np.where(encoded > 0.5, scores, 0.0).max(1)}
 
     def notes_on_few(self, part: str, counts: Mapping[str, int], posts: int, rests: str = "") -> list[str]:
         return notes_on_few_of_several(part, counts, posts, self.labels, rests)

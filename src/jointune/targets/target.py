@@ -11,11 +11,15 @@ from jointune.data.labelling import Labelling
 from jointune.data.post import Posts
 from jointune.errors import SettingsError, setting
 from jointune.evaluation.calibration import Calibration
+from jointune.evaluation.conformal import label_scores
 from jointune.evaluation.measures import Measure
 from jointune.evaluation.score_table import ScoreTable
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+SEPARATOR = "|"
+"""Between labels in a cell."""
 
 FALLING = ("log_loss", "mae", "rmse")
 """Scores of which less is better."""
@@ -59,6 +63,8 @@ class Target(Labelling):
         graph_output: how those who run an exported graph without jointune turn its logits into answers.
         softmax: whether answers are a softmax of the logits; baselines that mix or make such answers ask it.
         abstains: whether an answer has a confidence below which it can be withheld.
+        set_rules: the rules of prediction sets, the default first; see ``conformal.label_scores``.
+        set_columns: the columns of a prediction set.
     """
 
     name: ClassVar[str]
@@ -72,6 +78,8 @@ class Target(Labelling):
     softmax: ClassVar[bool] = False
     graph_output: ClassVar[str]
     abstains: ClassVar[bool] = True
+    set_rules: ClassVar[tuple[str, ...]] = ("lac", "adaptive")
+    set_columns: ClassVar[tuple[str, ...]] = ("prediction_set",)
 
     def __init__(self, labels: Sequence[str] = (), settings: Mapping[str, Any] | None = None) -> None:
         self.labels = list(labels)
@@ -91,6 +99,21 @@ class Target(Labelling):
                 setting="metric",
             )
         return metric or cls.metric_names[0]
+
+    @classmethod
+    def check_sets(cls, rule: str | None) -> str:
+        """Return the rule of prediction sets; by default the target's own.
+
+        Raises:
+            SettingsError: it is none of this target.
+        """
+        if rule is not None and rule not in cls.set_rules:
+            raise SettingsError(
+                f"{setting('sets', rule)}: {setting('target', cls.name)} has no such sets",
+                f"choose one of {', '.join(cls.set_rules)}" if len(cls.set_rules) > 1 else "leave it out",
+                setting="sets",
+            )
+        return rule or cls.set_rules[0]
 
     @classmethod
     def abstention(cls) -> None:
@@ -250,6 +273,37 @@ class Target(Labelling):
         text, confidence = self.answer(row, least_confidence)
         known = {} if confidence is None else {"confidence": confidence}
         return {"label": text, **known, "probabilities": dict(zip(self.labels, map(float, row), strict=True))}
+
+    def conformity(self, encoded: np.ndarray, answers: np.ndarray) -> dict[str, np.ndarray]:
+        """Return how badly the true label of each post conforms to its answer, by rule, float64 [N]."""
+        scores = {rule: label_scores(answers, rule) for rule in self.set_rules}
+        return {rule: np.take_along_axis(of_labels, encoded[:, None], 1)[:, 0] for rule, of_labels in scores.items()}
+
+    def prediction_sets(self, answers: np.ndarray, bounds: np.ndarray, rule: str) -> np.ndarray:
+        """Return whether each label is in the set of each post, bool [N, L]; the prediction always is.
+
+        Args:
+            answers: float [N, L].
+            bounds: the greatest conformity score of a set, float [N].
+            rule: of the scores.
+        """
+        inside = label_scores(answers, rule) <= bounds[:, None]
+        chosen = self.choose(answers)
+        return inside | (chosen if self.several else np.arange(len(self.labels)) == chosen[:, None])
+
+    def set_cells(self, held: np.ndarray) -> list[str | float]:
+        """Return the values of ``set_columns`` for a row of ``prediction_sets``."""
+        return [SEPARATOR.join(label for label, inside in zip(self.labels, held, strict=True) if inside)]
+
+    def set_response(self, held: np.ndarray) -> dict[str, Any]:
+        """Return the service's answer for a row of ``prediction_sets``, as JSON values."""
+        return {"prediction_set": [label for label, inside in zip(self.labels, held, strict=True) if inside]}
+
+    def python_sets(self, held: np.ndarray, classes: np.ndarray) -> np.ndarray:
+        """Return prediction sets as Python gets them: tuples of classes, object [N]."""
+        made = np.empty(len(held), dtype=object)
+        made[:] = [tuple(classes[row]) for row in held]
+        return made
 
     def sentence(self, row: np.ndarray) -> str:
         """Say the answer for one post in a sentence."""

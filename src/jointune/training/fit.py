@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,17 @@ from accelerate import Accelerator
 from jointune import __version__
 from jointune.config import Config
 from jointune.data.divide import Division
-from jointune.data.fingerprints import LearnedPosts, digests, posts_digest
+from jointune.data.fingerprints import Known, LearnedPosts, digests, posts_digest
 from jointune.data.label_checks import check_parts
 from jointune.data.post import Posts
 from jointune.data.problems import Problem, raise_problems
+from jointune.data.split import joined
 from jointune.encoders.hidden_states import spread_layers
 from jointune.encoders.layers import compiled_layers, recompute_layers
 from jointune.encoders.lora import add_lora
 from jointune.errors import SettingsError, setting
 from jointune.evaluation.calibration import Calibration, presence
+from jointune.evaluation.conformal import Conformity
 from jointune.evaluation.notes import notes_on_known
 from jointune.evaluation.score_table import ScoreTable
 from jointune.inference.torch_backend import TorchBackend
@@ -102,6 +105,7 @@ class Trained:
         metrics: on the validation posts.
         calibration: likewise.
         learned: fingerprints of the posts.
+        conformity: the scores of validation posts by which prediction sets are made.
         notes: what to know before the model is trusted.
         device: where the model is.
     """
@@ -113,6 +117,7 @@ class Trained:
     metrics: ScoreTable
     calibration: Calibration | None
     learned: LearnedPosts
+    conformity: Conformity
     notes: list[str]
     device: torch.device
 
@@ -265,9 +270,10 @@ def train(
     target = data.target.tuned(labels, scores)
     metrics = target.metrics(labels, scores)
     known = LearnedPosts.of(seen, ()).known_digests(seen_held)
+    conformity = _conformity(data, calibration.out_of_fold if calibration else scores, known, seen_held)
     notes = target.notes_on_answers(metrics, "validation")
     notes += notes_on_known(known, labels, scores, target.metrics, "validation")
-    return Trained(model, target, log, parameters, metrics, calibration, learned, notes, device)
+    return Trained(model, target, log, parameters, metrics, calibration, learned, conformity, notes, device)
 
 
 def _choose_trained_weights(modalities: dict[str, Loaded], config: Config) -> None:
@@ -341,13 +347,31 @@ def _calibrate(
     validation = data.validation
     validation.forget_activations()
     scores = TorchBackend(model, data.target, device)(validation.in_order(config.batch_size), len(validation))
-    names = list(validation.rows)
-    held = [presence(name for name, has in zip(names, row, strict=True) if has) for row in validation.present.tolist()]
-    calibration = data.target.calibrate(validation.labels, scores, held)
+    calibration = data.target.calibrate(validation.labels, scores, _held(validation))
     if calibration is None:
         return None, scores
     model.temperature.fill_(calibration.temperature)
     return calibration, data.target.at_temperature(scores, calibration.temperature)
+
+
+def _held(posts: TrainingSet) -> list[str]:
+    """Return the modalities of each post, as ``presence`` names them."""
+    return [presence(compress(posts.rows, row)) for row in posts.present.tolist()]
+
+
+def _conformity(data: Prepared, answers: np.ndarray, known: np.ndarray, digests: list[list[bytes]]) -> Conformity:
+    """Score how the validation posts conform to answers that their labels did not set the temperature of.
+
+    Posts that are training posts are left out, and of those that share an image, a text or a group all but the first:
+    they would count as if they were independent.
+    """
+    validation = data.validation
+    keys = [[*own, *([post.group] if post.group else [])] for own, post in zip(digests, data.posts[1], strict=True)]
+    _, first = np.unique(joined(keys), return_index=True)
+    chosen = np.sort(first[known[first] < Known.TRAINING])
+    scores = data.target.conformity(validation.labels[chosen], answers[chosen])
+    held = _held(validation)
+    return Conformity(scores, [held[index] for index in chosen])
 
 
 def _trained_parameters(model: JointModel, training: TrainingSet, config: Config) -> int:

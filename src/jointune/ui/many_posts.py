@@ -73,7 +73,7 @@ def score_table(
     """
     columns, without = _columns(table, images is not None, predictor)
     file = PostsFile(table, columns)
-    added = predictor.target.added_columns()
+    added = predictor.added_columns
     earlier = frozenset(columns_of_earlier_scoring(file.table))
     check_output(out, [name for name in file.columns if name not in earlier], added)
     problems: list[Problem] = []
@@ -90,7 +90,7 @@ def score_table(
 
     with (
         Archive(images) if images else nullcontext() as archive,
-        open_writer(out, make_layout(out, file.table, added, earlier, safe=True)) as writer,
+        open_writer(out, make_layout(out, file.table, added, earlier, True, predictor.text_columns)) as writer,
     ):
         for scored in predictor.stream(posts(archive), "skip", problems, table.name):
             answer, confidence = predictor.answer(scored.probabilities)
@@ -99,7 +99,7 @@ def score_table(
             if len(first) < _PREVIEWED:
                 first.append((scored.post, answer, confidence))
             cells = {name: value for name, value in scored.post.fields.items() if name not in earlier}
-            writer.write(cells | dict(zip(added, predictor.cells(scored.probabilities), strict=True)))
+            writer.write(cells | dict(zip(added, predictor.cells(scored), strict=True)))
         if not rows:
             raise PostsError(f"{table.name}: no posts: the file has a header but no rows")
     return ScoredTable(out, answers, first, rows, problems, without)
