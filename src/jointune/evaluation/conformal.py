@@ -160,7 +160,7 @@ def label_scores(probabilities: np.ndarray, rule: str) -> np.ndarray:
         probabilities: float [N, L].
         rule: ``lac``, one less the probability, which makes the smallest sets on average (Sadinle et al., 2019, arXiv
             1609.00451); or ``adaptive``, the probability of it and of all that are more probable, which makes small
-            sets for easy posts and large ones for hard ones (Romano et al., 2020, arXiv 2006.02544, without their random
+            sets for easy posts and large ones for hard ones (Romano et al., 2020, arXiv 2006.02544, without its random
             numbers).
     """
     exact = probabilities.astype(np.float64)
