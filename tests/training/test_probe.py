@@ -148,6 +148,7 @@ def test_a_probe_of_some_posts_is_a_good_start_too(posts_csv, tiny_settings, mon
     learn, held = posts.in_split("train"), posts.in_split("validation")
     frozen = tiny_settings | {"epochs": 0, "probe": True}
     every = JointClassifier(**frozen).fit(learn, validation=held)
+    # 10,000 posts would take minutes.
     monkeypatch.setattr(probe_module, "MOST_POSTS", len(learn) // 2)
     half = JointClassifier(**frozen).fit(learn, validation=held)
     assert half.metrics_.log_loss != every.metrics_.log_loss
