@@ -31,6 +31,7 @@ from jointune.inference.evaluate import evaluate_predictor
 from jointune.inference.predictor import Predictor, Scored
 from jointune.inference.torch_backend import TorchBackend, usable_device
 from jointune.modalities.image import ocr
+from jointune.modalities.modality import with_further_columns
 from jointune.model import JointModel
 from jointune.persistence.bundle import Bundle, load_bundle, save_bundle
 from jointune.persistence.manifest import clear_build_errors
@@ -281,7 +282,8 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
 
     def columns(self) -> Columns:
         """Return the columns of data frames, mappings and files, by use."""
-        return Columns(self.text_column, self.image_column, self.label_column, "split", fields=self.field_columns)
+        own = Columns(self.text_column, self.image_column, self.label_column, "split")
+        return with_further_columns(own, self.get_params())
 
     def _note(self, *notes: str) -> None:
         """Keep notes for the bundle and its card, and give each as a warning."""

@@ -3,7 +3,6 @@
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -16,6 +15,7 @@ from jointune.data.read import Columns
 from jointune.errors import SettingsError
 from jointune.evaluation.metrics import Metrics
 from jointune.evaluation.notes import untested
+from jointune.modalities.modality import with_further_columns
 from jointune.modalities.text.normalise import valid_kinds
 from jointune.utils.wording import counted, visible_lines
 
@@ -117,7 +117,7 @@ out = Terminal()
 def columns_to_learn_from(use: Columns, settings: Mapping[str, Any]) -> Columns:
     """Check settings, also against the columns of the posts; return the columns with those of the settings' fields."""
     check_settings({**settings, **{f"{part}_column": getattr(use, part) for part in ("text", "image", "label")}})
-    return replace(use, fields=(*settings.get("number_columns", ()), *settings.get("category_columns", ())))
+    return with_further_columns(use, settings)
 
 
 def two_texts(use: Columns) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from jointune.data.labels import absent
-from jointune.data.post import ImageSource, Post, Posts, RemoteImage, encodable
+from jointune.data.post import FileSource, ImageSource, Post, Posts, RemoteImage, encodable
 from jointune.data.problems import Problem, raise_problems
 from jointune.data.remote import SCHEMES, beside, can_fetch, download, is_address
 from jointune.data.tables.encoding import known_encoding
@@ -38,6 +38,7 @@ class Columns:
             which they may leave.
         remote_images: whether images that are named by an address are fetched, wherever it leads.
         fields: further columns that are read; a post with a value in any of them needs neither text nor image.
+        files: likewise columns that name files, as the column of the image does.
     """
 
     text: str | None = "text"
@@ -48,6 +49,7 @@ class Columns:
     remote_images: bool = False
     fields: tuple[str, ...] = ()
     second_text: str | None = None
+    files: tuple[str, ...] = ()
 
     def named(self) -> dict[str, str]:
         """Return the name of each column that has one, by part of a post, such as ``text`` and ``label``."""
@@ -133,7 +135,7 @@ class PostsFile:
                     setting=argument,
                 )
 
-        if lacking := [name for name in self.use.fields if name not in self.columns]:
+        if lacking := [name for name in (*self.use.fields, *self.use.files) if name not in self.columns]:
             raise PostsError(
                 f"{self.path.name}: there is no column {lacking[0]!r} "
                 f"(there are: {listed(self.columns, len(self.columns))})",
@@ -212,6 +214,7 @@ def read_posts(
     image_root: str | Path | None = None,
     encoding: str | None = None,
     field_columns: Sequence[str] = (),
+    file_columns: Sequence[str] = (),
 ) -> Posts:
     """Read posts into memory. Images are opened later, when they are used.
 
@@ -226,16 +229,17 @@ def read_posts(
         image_root: folder that image paths are relative to and may not leave.
         encoding: character encoding of text files; UTF-8 by default.
         field_columns: columns of numbers and categories; a row with a value in any needs neither text nor image.
+        file_columns: likewise columns of the paths or bytes of other files, such as sounds.
 
     Returns:
         The posts; columns with other names are in their ``fields``.
-        field_columns: columns of numbers and categories; a row with a value in any needs neither text nor image.
 
     Raises:
         PostsError: the posts cannot be read; the message names row, reason and remedy.
     """
     root = Path(image_root) if image_root else None
-    columns = Columns(text_column, image_column, label_column, split_column, root, fields=tuple(field_columns))
+    columns = Columns(text_column, image_column, label_column, split_column, root)
+    columns = replace(columns, fields=tuple(field_columns), files=tuple(file_columns))
     if isinstance(posts, str | Path):
         return PostsFile(posts, columns, encoding).read()
     from jointune.data.records import as_posts
@@ -272,10 +276,21 @@ def make_post(row: Row, use: Columns, base: Path | str) -> Post:
         what = shortened(str(values.get(use.image or "")))
         # An earlier problem comes first: the post is of no use whatever on_bad_image does about the image.
         problem = problem or Problem(where, what, str(reason), remedy, about_image=True)
-    nothing = text is None and second_text is None and image is None
-    if problem is None and nothing and all(absent(values.get(name)) for name in use.fields):
+    files: dict[str, FileSource] = {}
+    for column in use.files:
+        try:
+            source = _image(values.get(column), use, base)
+            if isinstance(source, Image.Image):
+                raise TypeError("a picture where the path of another file is needed")
+            files |= {} if source is None else {column: source}
+        except (TypeError, ValueError, OSError) as reason:
+            what = shortened(str(values.get(column)))
+            problem = problem or Problem(where, what, str(reason), f"give {column} the path of a file, or nothing")
+    post = Post(text, image, label, split, problem, where, values, second_text=second_text, files=files)
+    if problem is None and post.empty and all(absent(values.get(name)) for name in use.fields):
         problem = Problem(where, "the post", "has neither text nor picture", "give it one of them or remove the row")
-    return Post(text, image, label, split, problem, where, values, second_text=second_text)
+        return replace(post, problem=problem)
+    return post
 
 
 def _text(value: Any) -> str | None:

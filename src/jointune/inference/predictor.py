@@ -227,6 +227,8 @@ class Predictor:
         most = _SLOW_CHUNK if self.read_image_text else _CHUNK
         chunk, size = [], 0
         for post, pixels, problem in decoded:
+            if problem is None and policy == "skip" and post.files:
+                problem = next(filter(None, (one.problem(post) for one in self.preprocessors.values())), None)
             chunk.append((post, pixels, problem))
             size += post.nbytes + (0 if pixels is None else pixels.nbytes)
             if len(chunk) >= most or size >= _CHUNK_BYTES:
