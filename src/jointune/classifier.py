@@ -51,7 +51,7 @@ from jointune.utils.cache_dir import cache_limit
 from jointune.utils.run_folder import locking
 from jointune.utils.wording import listed
 
-_FOR_TRAINING = ("image_encoder", "lora", "track", "read_image_text")
+_FOR_TRAINING = ("image_encoder", "lora", "track", "read_image_text", "audio_column", "audio_encoder")
 """Settings that may need a package which a trained model, or one that gets no images, does without."""
 
 

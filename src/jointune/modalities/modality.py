@@ -90,7 +90,7 @@ class Modality:
         raise NotImplementedError
 
 
-MODALITIES = ("text", "image", "fields")
+MODALITIES = ("text", "image", "fields", "audio")
 """Each is the name of a folder here."""
 
 
