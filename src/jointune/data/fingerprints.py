@@ -154,8 +154,9 @@ def posts_digest(posts: Posts, columns: Sequence[str] = ()) -> str:
     for post in posts:
         content = (post.text, post.image_text, _identity(post.image), post.label, post.split)
         second = () if post.second_text is None else (post.second_text,)
-        files = map(_identity, post.files.values())
-        digest.update(repr((*content, *second, *files, *(str(post.fields.get(name)) for name in columns))).encode())
+        division = [str(value) for value in (post.group, post.time) if value is not None]
+        more = (*second, *map(_identity, post.files.values()), *division)
+        digest.update(repr((*content, *more, *(str(post.fields.get(name)) for name in columns))).encode())
     return digest.hexdigest()
 
 

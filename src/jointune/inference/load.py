@@ -13,6 +13,7 @@ from jointune.inference.onnx_backend import ENGINES
 from jointune.inference.predictor import Predictor
 from jointune.modalities.image.ocr import check_ocr
 from jointune.modalities.modality import with_further_columns
+from jointune.targets.choice import chosen_target
 from jointune.utils.files import EXPORT_MARK, check_bundle, read_json
 from jointune.utils.hub import is_hub_id, local_folder
 
@@ -80,6 +81,7 @@ def load_predictor(
     predictor = _load(path, device, engine)
     if abstain is None:
         return predictor
+    predictor.target.abstention()
     least = least_confidence(predictor.about.get("calibration"), abstain, predictor.labels)
     return replace(predictor, least_confidence=least)
 
@@ -119,7 +121,8 @@ def columns_of(path: str | Path, use: Columns) -> Columns:
     pair: tuple[str, ...] = ()
     with suppress(*_DAMAGED):
         description = _description(folder)
-        use = with_further_columns(use, (description.get("about") or description)["settings"])
+        settings = (description.get("about") or description)["settings"]
+        use = with_further_columns(replace(use, labelling=chosen_target(settings)), settings)
         pair = tuple(map(str, description["text_preprocessing"].get("pair", ())))
     if not use.text or "," in use.text or len(pair) != 2:
         return use
@@ -132,7 +135,7 @@ def columns_of(path: str | Path, use: Columns) -> Columns:
     return replace(use, text=pair[0], second_text=pair[1])
 
 
-_DAMAGED = (BundleError, AttributeError, KeyError, TypeError)
+_DAMAGED = (BundleError, SettingsError, AttributeError, KeyError, TypeError)
 """What reading values of a damaged description may raise; loading says what is wrong with it."""
 
 

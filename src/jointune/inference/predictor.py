@@ -11,7 +11,6 @@ import numpy as np
 from jointune.data.fingerprints import LearnedPosts
 from jointune.data.post import Post
 from jointune.data.problems import OnBadImage, Problem, raise_problems, stops
-from jointune.errors import PostsError
 from jointune.modalities.batch import Batch, Input, Preprocessors, collate
 from jointune.modalities.image import ocr
 from jointune.modalities.image.decode import decode_posts
@@ -19,14 +18,11 @@ from jointune.modalities.image.image_text import read_with_bar
 from jointune.modalities.image.pixels import ImagePreprocessor
 from jointune.modalities.text.text_fit import TextFitCounter
 from jointune.modalities.text.tokens import TextPreprocessor
-from jointune.targets.single_label import SingleLabel
+from jointune.targets.target import Target
 from jointune.utils.threads import prefetch
 
-_CHUNK = 512
+CHUNK = 512
 """Posts that are scored together; sorted by length among themselves before they are put into batches."""
-
-_CHUNK_BYTES = 128 * 2**20
-"""A chunk ends earlier where its rows and its pixels take so much: three of them are in memory at a time."""
 
 _SLOW_CHUNK = 64
 """The same where each image is read for its text, which takes long: results and progress come a chunk at a time."""
@@ -83,15 +79,19 @@ class Predictor:
         card: the model card, Markdown.
         least_confidence: with less, the answer is that the model is unsure.
         learned: fingerprints of the posts that it was trained or validated on; None where these were not kept.
+        chunk_posts: the most posts of a chunk.
+        chunk_bytes: a chunk ends earlier where its rows and pixels take so much: three are in memory at a time.
     """
 
-    target: SingleLabel
+    target: Target
     probabilities: Probabilities
     preprocessors: Preprocessors
     about: Mapping[str, Any] = field(default_factory=dict)
     card: str = ""
     least_confidence: float = 0.0
     learned: LearnedPosts | None = None
+    chunk_posts: int = CHUNK
+    chunk_bytes: int = 128 * 2**20
 
     @property
     def labels(self) -> list[str]:
@@ -123,29 +123,13 @@ class Predictor:
         """The columns of numbers and categories that the model reads, with their categories; None for numbers."""
         return {name: known for name, kind, known in self.reads if kind in ("number", "category")}
 
-    def check_columns(self, columns: Iterable[str], name: str) -> None:
-        """Check that a table has the columns that the model reads.
-
-        Args:
-            columns: of the table.
-            name: what messages call it.
-
-        Raises:
-            PostsError: it lacks some.
-        """
-        if missing := self.columns.keys() - set(columns):
-            raise PostsError(
-                f"{name}: no column {', '.join(map(repr, sorted(missing)))}, which the model was trained with",
-                "add it, with empty cells where the value is not known",
-            )
-
-    def answer(self, probabilities: np.ndarray) -> tuple[str, float]:
-        """Return the answer for one post, and its confidence; see ``SingleLabel.answer``."""
+    def answer(self, probabilities: np.ndarray) -> tuple[str, float | None]:
+        """Return the answer for one post, and its confidence; see ``Target.answer``."""
         return self.target.answer(probabilities, self.least_confidence)
 
     def cells(self, probabilities: np.ndarray) -> list[str | float]:
-        """Return the answer, its confidence and each probability: what ``added_columns`` names. Of one post."""
-        return [*self.answer(probabilities), *map(float, probabilities)]
+        """Return what scoring adds to the row of one post; see ``Target.added_columns``."""
+        return self.target.cells(probabilities, self.least_confidence)
 
     def stream(
         self,
@@ -224,14 +208,14 @@ class Predictor:
         fit: TextFitCounter | None,
     ) -> _Chunk | None:
         """Return the next posts as batches; None after the last one."""
-        most = _SLOW_CHUNK if self.read_image_text else _CHUNK
+        most = min(_SLOW_CHUNK, self.chunk_posts) if self.read_image_text else self.chunk_posts
         chunk, size = [], 0
         for post, pixels, problem in decoded:
             if problem is None and policy == "skip" and post.files:
                 problem = next(filter(None, (one.problem(post) for one in self.preprocessors.values())), None)
             chunk.append((post, pixels, problem))
             size += post.nbytes + (0 if pixels is None else pixels.nbytes)
-            if len(chunk) >= most or size >= _CHUNK_BYTES:
+            if len(chunk) >= most or size >= self.chunk_bytes:
                 break
         if not chunk:
             return None
