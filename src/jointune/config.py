@@ -329,7 +329,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
 
 def _check_columns(settings: Mapping[str, Any]) -> None:
     taken = {settings.get(f"{kind}_column"): f"the column of the {kind}" for kind in ("text", "image", "label")}
-    taken |= dict.fromkeys(map(str.strip, (settings.get("text_column") or "").split(",")), "a column of the text")
+    taken |= dict.fromkeys(map(str.strip, (settings.get("text_column") or "").split(",")), "the column of the text")
     audio = settings.get("audio_column")
     if audio in taken and audio:
         raise SettingsError(f"{setting('audio_column', audio)}: it is {taken[audio]} already", setting="audio_column")

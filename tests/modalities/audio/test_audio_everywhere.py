@@ -6,15 +6,19 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 
 from conftest import write_rows
 from helpers.small_sounds import ENCODERS, make_audio_encoder, tone, write_wave
 from jointune import JointClassifier, PostsError, SettingsError, read_posts
 from jointune.data.fingerprints import posts_digest
 from jointune.data.split import identity_groups
+from jointune.encoders.audio_encoder import load_audio_encoder
 from jointune.errors import MissingExtraError
 from jointune.export.exporter import export
 from jointune.inference.load import load_predictor
+from jointune.modalities.audio.waveform import AudioRows
+from jointune.modalities.rows import ActivationStore
 
 pytest.importorskip("soundfile", reason="the extra audio is not installed")
 pytest.importorskip("soxr", reason="the extra audio is not installed")
@@ -90,13 +94,23 @@ def test_every_kind_of_encoder_is_trained_saved_and_exported(kind, encoders, set
     np.testing.assert_allclose(scores, expected, atol=1e-4)
 
 
-def test_cached_activations_give_the_same_training(settings, posts):
-    few = posts[:24]
-    fixed = {"epochs": 1, "modality_dropout": 0.0, "text_column": None}
-    cached = JointClassifier(**settings | fixed).fit(few, validation=0.25)
-    assert cached.model_.encoders["audio"].split is not None
-    texts = cached.predict_proba(few)
-    assert np.isfinite(texts).all()
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_cached_activations_stand_for_the_frozen_layers(kind, encoders, posts):
+    encoder, preprocessor, _ = load_audio_encoder(encoders[kind], "sound", 0.5)
+    encoder.freeze_lower(1)
+    encoder.eval()
+    rows = AudioRows(posts[:6], preprocessor)
+    assert rows.present.all()
+    store = ActivationStore()
+    with torch.no_grad():
+        for numbers in ([0, 3], [1, 2, 4], [5]):
+            arrays, _ = rows.collate(numbers, [rows.row(number) for number in numbers])
+            inputs = {name: torch.from_numpy(values) for name, values in arrays.items()}
+            store.put_all(numbers, rows.own_parts(encoder.activations(inputs).numpy(), inputs))
+        rows.activations = store
+        arrays, frozen = rows.collate([4, 0, 5], [rows.row(number) for number in (4, 0, 5)])
+        inputs = {name: torch.from_numpy(values) for name, values in arrays.items()}
+        torch.testing.assert_close(encoder.resume(torch.from_numpy(frozen), inputs).pooled, encoder(inputs).pooled)
 
 
 def test_sounds_count_in_digests_and_groups(posts, folder, tmp_path):
