@@ -3,6 +3,7 @@
 import random
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,9 @@ def identity_groups(posts: Posts) -> list[int]:
                 except ImageError:
                     digests[source] = repr(source).encode()  # reported when images are opened
             yield "image", digests[source]
+        for column, file in post.files.items():
+            with suppress(ImageError):  # reported when it is opened
+                yield column, image_digest(file)
         if post.group is not None:
             yield "group", post.group
 

@@ -51,7 +51,7 @@ class Number(Target):
     set_columns: ClassVar = ("prediction_low", "prediction_high")
     graph_output = "the number, less the mean and divided by the scale that are under target"
     named = False
-    wanted = "give a number a post"
+    wanted = "give a number a post"  # type: ignore[assignment]
 
     def __init__(self, labels: Sequence[str] = (), settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(labels, settings)

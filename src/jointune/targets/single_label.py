@@ -61,6 +61,13 @@ class SingleLabel(Target):
                 setting="threshold",
             )
 
+    def about(self, spelled: Callable[[str], str] = str) -> str:
+        if self.threshold is None:
+            return super().about(spelled)
+        label, least = self.threshold
+        rarer = f"{spelled(self.labels[label])} is the answer from a probability of {least:.2f} on"
+        return f"{super().about(spelled)} {rarer}, which suited the validation posts."
+
     def description(self) -> dict[str, Any]:
         return {} if self.threshold is None else {"threshold": list(self.threshold)}
 
@@ -147,7 +154,6 @@ class SingleLabel(Target):
         return scoring.log_loss(answers, encoded)
 
     def standard_error(self, metric: str, scores: ScoreTable, encoded: np.ndarray, answers: np.ndarray) -> float:
-        assert isinstance(scores, scoring.Metrics), "they are this target's"
         return scoring.standard_error(metric, scores, encoded, answers)
 
     def tuned(self, encoded: np.ndarray, answers: np.ndarray) -> "SingleLabel":
@@ -165,7 +171,6 @@ class SingleLabel(Target):
         return notes_on_few(part, counts, self.labels, rests)
 
     def notes_on_answers(self, scores: ScoreTable, part: str = "") -> list[str]:
-        assert isinstance(scores, scoring.Metrics), "they are this target's"
         return notes_on_answers(scores, part)
 
 
