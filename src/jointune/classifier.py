@@ -158,9 +158,8 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
                 is for streams and stops here, since every post needs its row.)
         """
         posts = self._fitted()._posts(posts)
-        policy: OnBadImage = "missing" if self.on_bad_image == "missing" else "error"
         self.problems_: list[Problem] = []
-        rows = [scored.probabilities for scored in self.score_stream(posts, policy, self.problems_, posts.name)]
+        rows = [scored.probabilities for scored in self.score_stream(posts, self._policy(), self.problems_, posts.name)]
         return np.stack(rows) if rows else np.zeros((0, len(self._fitted().classes_)), dtype=np.float32)
 
     def predict(self, posts: Any, abstain: float | None = None) -> np.ndarray:
@@ -183,6 +182,23 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         least = least_confidence(self.calibration_, abstain, self._class_names)
         scores = self.predict_proba(posts)
         return np.where(scores.max(1) >= least, classes.astype(object)[self.predictor_.target.choose(scores)], UNSURE)
+
+    def embed(self, posts: Any, of: str = "joint") -> np.ndarray:
+        """Return a vector of each post, float32 [N, D]; see ``Predictor.embed``.
+
+        Args:
+            posts: as for ``predict_proba``.
+            of: ``joint``, or a modality, such as ``text`` or ``image``.
+
+        Raises:
+            PostsError: a post cannot be used.
+            SettingsError: the model has no such vector.
+        """
+        return self.predictor().embed(self._posts(posts), of, self._policy(), self.batch_size, self.progress)
+
+    def _policy(self) -> OnBadImage:
+        """Return what to do about bad images where every post needs its row."""
+        return "missing" if self.on_bad_image == "missing" else "error"
 
     def score_stream(
         self,
@@ -347,8 +363,9 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         self.model_, self.preprocessors_ = model, preprocessors
         target, bundle = SingleLabel(self._class_names), self._bundle()
         backend = TorchBackend(model, target, device)
+        about, card, learned = bundle.about(), bundle.card(), self.learned_
         self.predictor_ = Predictor(
-            target, backend, preprocessors, bundle.about(), bundle.card(), learned=self.learned_
+            target, backend, preprocessors, about, card, learned=learned, vectors=backend.vectors
         )
 
     def _bundle(self) -> Bundle:

@@ -15,7 +15,7 @@ from jointune.demo import POSTS
 from jointune.errors import PostsError
 from jointune.export.agreement import compare_with_torch, refuse_difference
 from jointune.export.graph import quantize, write_graph
-from jointune.inference.onnx_backend import CARD, FORMAT, GRAPH, LABELS, VERIFIED, WEIGHTS, ExportedModel
+from jointune.inference.onnx_backend import CARD, FORMAT, GRAPH, LABELS, VERIFIED, WEIGHTS, ExportedModel, vector_output
 from jointune.modalities.batch import Preprocessors
 from jointune.persistence.manifest import write_preprocessors
 from jointune.persistence.model_card import with_interval
@@ -95,6 +95,7 @@ def export(
             "export": {"precision": precisions[-1], "checked_on": checked.name, "check": report},
             "inputs": _inputs(predictor.preprocessors),
             "output": "logits, float32 [posts, labels]: their softmax is the calibrated probabilities",
+            "vectors": {vector_output(name): f"float32 [posts, any]: of {name}" for name in model.vector_names},
             "modalities": list(predictor.preprocessors),
             **preprocessing,
             "read_image_text": predictor.read_image_text,
