@@ -14,9 +14,10 @@ from jointune.config import DEFAULTS, SETTINGS, TYPES, check_settings
 from jointune.data.problems import Problem, affected, valid_policy
 from jointune.data.read import Columns
 from jointune.errors import SettingsError
-from jointune.evaluation.metrics import Metrics
 from jointune.evaluation.notes import untested
+from jointune.evaluation.score_table import ScoreTable
 from jointune.modalities.text.normalise import valid_kinds
+from jointune.targets.choice import chosen_target
 from jointune.utils.wording import counted, visible_lines
 
 
@@ -131,6 +132,7 @@ out = Terminal()
 def columns_to_learn_from(use: Columns, settings: Mapping[str, Any]) -> Columns:
     """Check settings, also against the columns of the posts; return the columns with those of the settings' fields."""
     check_settings({**settings, **{f"{part}_column": getattr(use, part) for part in ("text", "image", "label")}})
+    use = replace(use, labelling=chosen_target(settings))
     return replace(use, fields=(*settings.get("number_columns", ()), *settings.get("category_columns", ())))
 
 
@@ -147,7 +149,7 @@ def say_affected(problems: list[Problem], policy: str) -> None:
         out.print(f"{affected(len(problems), policy)} (--on-bad-image {policy}).", style="yellow")
 
 
-def sentence(scores: Metrics) -> str:
+def sentence(scores: ScoreTable) -> str:
     """Return the main scores in one line."""
     without_posts = untested(scores)
     return f"{scores} on {counted(scores.n, 'post')}" + (f", {without_posts}" if without_posts else "")
@@ -171,6 +173,7 @@ _FORMS: dict[str, tuple[type, Any, Callable[[Any], Any]]] = {
     "normalise": (str, ALL_KINDS, valid_kinds),
     "number_columns": (str, "", _names),
     "category_columns": (str, "", _names),
+    "label_order": (str, "", _names),
     "class_weight": (bool, False, lambda balanced: "balanced" if balanced else None),
 }
 """Settings whose options differ from Python's arguments: the option's type, its default, and the conversion."""

@@ -25,7 +25,7 @@ def read_training_posts(
     chosen = None if use.split else fraction_or_file(validation)
     posts = read_whole(path, use, encoding)
     if use.split:
-        raise_problems(list(label_problems(posts, split=True)), posts.name)
+        raise_problems(list(label_problems(posts, split=True, asked=use.labelling)), posts.name)
         if validation != str(VALIDATION):
             out.print(f"note: --validation {validation} is not used; the column {use.split!r} divides.", style="yellow")
     if isinstance(chosen, Path) and use.time:

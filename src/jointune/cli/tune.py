@@ -11,6 +11,7 @@ from jointune.cli.options import (
     PostsArgument,
     Quiet,
     Validation,
+    columns_to_learn_from,
     out,
     say_affected,
     takes_division,
@@ -18,7 +19,6 @@ from jointune.cli.options import (
     two_texts,
 )
 from jointune.cli.posts_options import read_training_posts
-from jointune.config import check_settings
 from jointune.data.divide import VALIDATION
 from jointune.data.read import Columns
 from jointune.fusion.registry import check_fusion
@@ -31,7 +31,10 @@ from jointune.utils.run_folder import RunFolder, locking
 @locking("folder")
 @takes_settings(
     ("text_encoder", "image_encoder", "metric", "precision", "on_bad_image", "seed"),
-    ("class_weight", "read_image_text", "batch_size", "micro_batch_size", "max_tokens"),
+    (
+        *("target", "label_order", "threshold", "class_weight", "read_image_text", "batch_size", "micro_batch_size"),
+        *("max_tokens", "number_columns", "category_columns"),
+    ),
 )
 @takes_settings((), [name for name in SPACE if name != "fusion"], "Fixed instead of searched")
 @takes_division
@@ -61,7 +64,7 @@ def tune(
     """
     names = [name.strip() for name in fusions.split(",")]
     check_installed("optuna", "tune", "tuning")
-    check_settings(settings)
+    use = columns_to_learn_from(use, settings)
     for name in names:
         check_fusion(name, "fusions")
     Budget(trials, time_limit)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jointune.data.label_checks import label_problems
+from jointune.data.labelling import ONE_LABEL, Labelling
 from jointune.data.post import Posts
 from jointune.data.problems import raise_problems
 from jointune.data.read import Columns
@@ -26,6 +27,7 @@ class Division:
         test: the test posts, if any.
         fraction: the share of ``training`` that is still to be held out; None for none.
         notes: parts of the posts' own split that are not used.
+        asked: what is asked of the posts.
     """
 
     training: Posts
@@ -33,6 +35,7 @@ class Division:
     test: Posts
     fraction: float | None
     notes: tuple[str, ...]
+    asked: Labelling = ONE_LABEL
 
     def held_out(self, seed: int) -> tuple[Posts, Posts]:
         """Return the training and the validation posts, after holding out ``fraction``."""
@@ -44,7 +47,7 @@ class Division:
     def numbers(self, seed: int) -> tuple[list[int], list[int]]:
         """Return the indices in ``training`` of the posts to learn from, and of those to hold out for validation."""
         assert self.fraction is not None, "validation posts are still to be held out"
-        return split_posts(self.training, self.fraction, seed)
+        return split_posts(self.training, self.fraction, seed, self.asked)
 
 
 def divide(posts: Posts, validation: Any = None, test: Any = None, use: Columns = USUAL, seed: int = 0) -> Division:
@@ -57,7 +60,7 @@ def divide(posts: Posts, validation: Any = None, test: Any = None, use: Columns 
         validation: posts, or a fraction of ``posts``; by default the split of the posts decides, or, if no post has
             one, it is a tenth.
         test: posts, or a fraction of ``posts``; by default those of the split ``test``, if the split decides.
-        use: the names of the columns of ``validation`` and ``test``.
+        use: the names of the columns of ``validation`` and ``test``, and what is asked of the posts.
         seed: decides which posts a fraction for testing holds out.
 
     Raises:
@@ -71,7 +74,7 @@ def divide(posts: Posts, validation: Any = None, test: Any = None, use: Columns 
     test_posts = as_posts(test, use=use, labelled=True) if test is not None and tested is None else Posts([])
     notes = group_notes(posts)
     if validation is None and any(post.split is not None for post in posts):
-        raise_problems(list(label_problems(posts, split=True)), posts.name)
+        raise_problems(list(label_problems(posts, split=True, asked=use.labelling)), posts.name)
         if tested is not None:
             raise SettingsError(
                 f"{setting('test', test)}: the split that the posts carry decides",
@@ -85,14 +88,16 @@ def divide(posts: Posts, validation: Any = None, test: Any = None, use: Columns 
             test_posts = marked
         elif marked:
             notes.append(f"{posts.name}: posts marked test are not used ({len(marked):,}): other test posts were given")
-        return Division(posts.in_split("train"), posts.in_split("validation"), test_posts, None, tuple(notes))
+        return Division(
+            posts.in_split("train"), posts.in_split("validation"), test_posts, None, tuple(notes), use.labelling
+        )
     fraction = VALIDATION if validation is None else fraction_of_posts(validation)
     if tested is not None:
         if (fraction or 0) + tested >= 1:
             raise SettingsError(
                 f"{setting('test', test)}: with the validation posts, nothing is left to learn from", setting="test"
             )
-        learned, latest = split_posts(posts, tested, seed)
+        learned, latest = split_posts(posts, tested, seed, use.labelling)
         posts, test_posts = posts.take(learned), posts.take(latest)
         fraction = None if fraction is None else fraction / (1 - tested)
     held = Posts([]) if fraction is not None else as_posts(validation, use=use, labelled=True)
@@ -106,4 +111,4 @@ def divide(posts: Posts, validation: Any = None, test: Any = None, use: Columns 
                 f"{part.name}: the split that the posts carry is not used, since validation was given: "
                 f"{purpose}{also} are posts marked otherwise ({counts})"
             )
-    return Division(posts, held, test_posts, fraction, tuple(notes))
+    return Division(posts, held, test_posts, fraction, tuple(notes), use.labelling)

@@ -53,11 +53,6 @@ def usual_split(name: str) -> str:
     return split if split in SPLITS else name.strip()
 
 
-def encodable(text: str) -> str:
-    """Replace lone surrogates by question marks: half an emoji, escaped in JSON, has no UTF-8 form."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
 @dataclass(frozen=True, slots=True)
 class Post:
     """One example: a text, an image (either may be missing), and perhaps a label.

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 
 from jointune.data.image_file import ImageError, image_digest
+from jointune.data.labelling import ONE_LABEL, Labelling
 from jointune.data.post import Post, Posts
 from jointune.data.problems import Problem, raise_problems
 from jointune.errors import PostsError, SettingsError, setting
 from jointune.utils.wording import counted
+
+_Strata = Sequence[tuple[str | None, ...]]
 
 
 def plain_text(text: str) -> str:
@@ -134,7 +137,9 @@ def by_time(posts: Posts, groups: Sequence[int], seed: int = 0) -> list[list[int
     return sorted(order, key=lambda group: max(times[index] for index in group))
 
 
-def split_posts(posts: Posts, fraction: float, seed: int = 0) -> tuple[list[int], list[int]]:
+def split_posts(
+    posts: Posts, fraction: float, seed: int = 0, asked: Labelling = ONE_LABEL
+) -> tuple[list[int], list[int]]:
     """Split posts into a training and a validation part.
 
     Groups of posts that share an image, a text or a group stay together. If the posts have times, the latest groups are
@@ -146,6 +151,7 @@ def split_posts(posts: Posts, fraction: float, seed: int = 0) -> tuple[list[int]
         posts: labelled posts.
         fraction: of the posts, for validation; between 0 and 1.
         seed: decides the order.
+        asked: what is asked of the posts, by whose strata they are divided.
 
     Returns:
         The indices of the training part and of the validation part, each ascending.
@@ -160,7 +166,7 @@ def split_posts(posts: Posts, fraction: float, seed: int = 0) -> tuple[list[int]
     if len(names) == 1 and None not in names:
         raise PostsError(f"{posts.name}: all posts are of the group {names.pop()!r}", "name another column of groups")
     if any(post.time is not None for post in posts):
-        return _latest(posts, by_time(posts, numbers, seed), fraction)
+        return _latest(posts, by_time(posts, numbers, seed), fraction, asked)
     groups: dict[int, list[int]] = defaultdict(list)
     for index, group in enumerate(numbers):
         groups[group].append(index)
@@ -168,14 +174,14 @@ def split_posts(posts: Posts, fraction: float, seed: int = 0) -> tuple[list[int]
     random.Random(int(seed)).shuffle(order)
     order.sort(key=len, reverse=True)  # large groups first, while there is still room to balance them
 
-    labels = [post.label for post in posts]
-    training = Counter(labels)
+    strata = asked.strata(posts)
+    training = _counts(range(len(posts)), strata)
     one_of_each = sum(count > 1 for count in training.values()) <= len(posts) * fraction
     wanted = {label: max(count * fraction, float(one_of_each and count > 1)) for label, count in training.items()}
     held: list[int] = []
     validation: Counter[str | None] = Counter()
     for members in order:
-        counts = Counter(labels[index] for index in members)
+        counts = _counts(members, strata)
         # Held out if that brings the label counts of the validation part closer to the wanted ones.
         gain = sum(
             abs(wanted[label] - validation[label]) - abs(wanted[label] - validation[label] - count)
@@ -186,14 +192,14 @@ def split_posts(posts: Posts, fraction: float, seed: int = 0) -> tuple[list[int]
             validation.update(counts)
             training.subtract(counts)
     if not held:
-        held = _smallest_possible(order, labels)
+        held = _smallest_possible(order, strata)
     if not held:
         raise _indivisible(posts)
     chosen = set(held)
     return [i for i in range(len(posts)) if i not in chosen], sorted(chosen)
 
 
-def _latest(posts: Posts, order: Sequence[list[int]], fraction: float) -> tuple[list[int], list[int]]:
+def _latest(posts: Posts, order: Sequence[list[int]], fraction: float, asked: Labelling) -> tuple[list[int], list[int]]:
     """Hold out the latest groups, as many as come closest to ``fraction``; one at least.
 
     Raises:
@@ -209,20 +215,24 @@ def _latest(posts: Posts, order: Sequence[list[int]], fraction: float) -> tuple[
     learned = [index for index in range(len(posts)) if index not in chosen]
     if not learned:
         raise _indivisible(posts)
-    check_learned(posts, learned, held)
+    check_learned(posts, learned, held, asked)
     return learned, sorted(held)
 
 
-def check_learned(posts: Posts, learned: Sequence[int], later: Sequence[int]) -> None:
+def check_learned(posts: Posts, learned: Sequence[int], later: Sequence[int], asked: Labelling = ONE_LABEL) -> None:
     """Check that every label of later posts is also that of a post to learn from.
 
     Raises:
         PostsError: one is not.
     """
-    labels = {posts[index].label for index in learned}
+    labels = asked.counts(posts.take(learned))
     remedy = "hold out less, use fewer folds, or leave the label out"
-    unlearned = [posts[index] for index in later if posts[index].label not in labels]
-    problems = [Problem(one.where, "label", f"no earlier post is labelled {one.label!r}", remedy) for one in unlearned]
+    problems = [
+        Problem(post.where, "label", f"no earlier post is labelled {label!r}", remedy)
+        for post in posts.take(later)
+        for label in asked.parts(str(post.label))
+        if label not in labels
+    ]
     raise_problems(problems, posts.name)
 
 
@@ -236,11 +246,15 @@ def _indivisible(posts: Posts) -> PostsError:
     )
 
 
-def _smallest_possible(order: Sequence[list[int]], labels: Sequence[str | None]) -> list[int]:
+def _counts(members: Iterable[int], strata: _Strata) -> Counter[str | None]:
+    return Counter(one for index in members for one in strata[index])
+
+
+def _smallest_possible(order: Sequence[list[int]], strata: _Strata) -> list[int]:
     """Return the smallest group that can be held out, for a fraction of less than one post a label."""
-    total = Counter(labels)
+    total = _counts(range(len(strata)), strata)
     for group in reversed(order):
-        counts = Counter(labels[index] for index in group)
+        counts = _counts(group, strata)
         if all(total[label] > count for label, count in counts.items()):
             return list(group)
     return []

@@ -11,7 +11,7 @@ from jointune.errors import SettingsError, setting
 from jointune.inference.predictor import check_vector
 from jointune.modalities.batch import Batch, in_order
 from jointune.model import autocast, evaluating, to_inputs
-from jointune.targets.single_label import SingleLabel
+from jointune.targets.target import Target
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class TorchBackend:
     """
 
     model: torch.nn.Module
-    target: SingleLabel
+    target: Target
     device: torch.device
     precision: str = "fp32"
 
