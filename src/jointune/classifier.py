@@ -195,9 +195,8 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
     def _scored(self, posts: Any) -> list[Scored]:
         """Score posts of which every one needs its row."""
         posts = self._fitted().read(posts)
-        policy: OnBadImage = "missing" if self.on_bad_image == "missing" else "error"
         self.problems_: list[Problem] = []
-        return list(self.score_stream(posts, policy, self.problems_, posts.name))
+        return list(self.score_stream(posts, self._policy(), self.problems_, posts.name))
 
     def _answers(self, rows: list[np.ndarray]) -> np.ndarray:
         return np.stack(rows) if rows else self._target.activate(np.zeros((0, self._target.outputs), np.float32))
@@ -249,6 +248,23 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         scored = self._scored(posts)
         answers = self._answers([entry.probabilities for entry in scored])
         return self._target.python_sets(covering.sets(answers, [entry.held for entry in scored]), self.classes_)
+
+    def embed(self, posts: Any, of: str = "joint") -> np.ndarray:
+        """Return a vector of each post, float32 [N, D]; see ``Predictor.embed``.
+
+        Args:
+            posts: as for ``predict_proba``.
+            of: ``joint``, or a modality, such as ``text`` or ``image``.
+
+        Raises:
+            PostsError: a post cannot be used.
+            SettingsError: the model has no such vector.
+        """
+        return self.predictor().embed(self._fitted().read(posts), of, self._policy(), self.batch_size, self.progress)
+
+    def _policy(self) -> OnBadImage:
+        """Return what to do about bad images where every post needs its row."""
+        return "missing" if self.on_bad_image == "missing" else "error"
 
     def score_stream(
         self,
@@ -412,9 +428,16 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         self.model_, self.preprocessors_ = model, preprocessors
         target, bundle = self._target, self._bundle()
         backend = TorchBackend(model, target, device)
-        about, card, conformity = bundle.about(), bundle.card(), self.conformity_
+        about, card, learned = bundle.about(), bundle.card(), self.learned_
         self.predictor_ = Predictor(
-            target, backend, preprocessors, about, card, learned=self.learned_, conformity=conformity
+            target,
+            backend,
+            preprocessors,
+            about,
+            card,
+            learned=learned,
+            conformity=self.conformity_,
+            vectors=backend.vectors,
         )
 
     def _bundle(self) -> Bundle:

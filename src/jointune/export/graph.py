@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from jointune.errors import OutputError, first_line
+from jointune.inference.onnx_backend import vector_output
 from jointune.modalities.batch import Arrays, Preprocessors
 from jointune.model import Inputs, JointModel
 from jointune.utils.extras import require
@@ -30,11 +31,12 @@ class FlatModel(nn.Module):
         super().__init__()
         self.model, self.names = model, names
 
-    def forward(self, present: Tensor, *arrays: Tensor) -> Tensor:
-        """Return logits [B, C] from ``present`` [B, M] and the arrays of all modalities, as in ``Inputs``."""
+    def forward(self, present: Tensor, *arrays: Tensor) -> tuple[Tensor, ...]:
+        """Return logits [B, C] and all vectors, from ``present`` [B, M] and the arrays of all modalities."""
         values = iter(arrays)
         inputs = {name: {key: next(values) for key in keys} for name, keys in self.names.items()}
-        return self.model(Inputs(present, inputs)).logits
+        outputs, vectors = self.model.run(Inputs(present, inputs))
+        return (outputs.logits, *(vectors[name] for name in self.model.vector_names))
 
 
 def write_graph(model: JointModel, preprocessors: Preprocessors, path: Path) -> None:
@@ -75,7 +77,7 @@ def write_graph(model: JointModel, preprocessors: Preprocessors, path: Path) -> 
                 tuple(map(torch.from_numpy, arrays)),
                 dynamo=True,
                 input_names=["present", *(key for keys in names.values() for key in keys)],
-                output_names=["logits"],
+                output_names=["logits", *map(vector_output, model.vector_names)],
                 dynamic_shapes={"present": rows, "arrays": tuple(shapes)},
                 verbose=False,
             )

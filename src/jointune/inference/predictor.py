@@ -1,6 +1,6 @@
 """The one way to score posts with a trained model, whatever runs it."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import compress, takewhile
 from threading import Event
@@ -11,7 +11,7 @@ import numpy as np
 from jointune.data.fingerprints import LearnedPosts
 from jointune.data.post import Post
 from jointune.data.problems import OnBadImage, Problem, raise_problems, stops
-from jointune.errors import SettingsError
+from jointune.errors import SettingsError, setting
 from jointune.evaluation.calibration import presence
 from jointune.evaluation.conformal import Bounds, Conformity, check_coverage
 from jointune.modalities.batch import Batch, Input, Preprocessors, collate
@@ -30,6 +30,15 @@ CHUNK = 512
 _SLOW_CHUNK = 64
 """The same where each image is read for its text, which takes long: results and progress come a chunk at a time."""
 
+JOINT = "joint"
+"""The name of the vector that fusion makes of all modalities."""
+
+Vectors = Callable[[Iterable[Batch], int, str], np.ndarray]
+"""Batches, the number of their posts, and ``joint`` or a modality to vectors, float32 [N, D], by the batches' indices.
+
+A post that lacks the modality has any numbers in its row.
+"""
+
 Probabilities = Callable[[Iterable[Batch], int], np.ndarray]
 """Batches and the number of their posts to probabilities, float32 [N, C], by the batches' indices."""
 
@@ -40,7 +49,8 @@ class Scored:
 
     Attributes:
         post: the post.
-        probabilities: of the labels, or another answer of the target, float32 [C].
+        probabilities: of the labels, or another answer of the target, float32 [C]; or a vector of the post, float32
+            [D]; see ``Predictor.chunks``.
         held: the modalities that the model was given of it, as ``presence`` names them.
     """
 
@@ -91,6 +101,7 @@ class Predictor:
         learned: fingerprints of the posts that it was trained or validated on; None where these were not kept.
         conformity: scores of validation posts, by which prediction sets are made; None where these were not kept.
         bounds: of the prediction sets that answers have; None for answers without.
+        vectors: the vectors that the model computes on its way; None where it computes none.
         chunk_posts: the most posts of a chunk.
         chunk_bytes: a chunk ends earlier where its rows and pixels take so much: three are in memory at a time.
     """
@@ -104,6 +115,7 @@ class Predictor:
     learned: LearnedPosts | None = None
     conformity: Conformity | None = None
     bounds: Bounds | None = None
+    vectors: Vectors | None = None
     chunk_posts: int = CHUNK
     chunk_bytes: int = 128 * 2**20
 
@@ -237,21 +249,59 @@ class Predictor:
         batch_size: int = 32,
         progress: bool = False,
         fit: TextFitCounter | None = None,
+        of: str | None = None,
     ) -> Iterator[ScoredChunk]:
         """Score posts some hundred at a time; takes and raises what ``stream`` does.
 
         While the model works on a chunk, threads read, fetch, decode and tokenize the next one.
 
+        Args:
+            posts: see ``stream``, as for all others but ``of``.
+            policy: likewise.
+            name: likewise.
+            batch_size: likewise.
+            progress: likewise.
+            fit: likewise.
+            of: a vector to compute in place of probabilities: ``joint``, or a modality.
+
         Yields:
             Chunks in order. All before the one with a post that cannot be used are given before the error is raised.
+
+        Raises:
+            SettingsError: the model has no such vector.
         """
+        if of is not None:
+            check_vector(of, (JOINT, *self.preprocessors) if self.vectors else ())
         if self.read_image_text:
             ocr.load_ocr()  # what is missing is said now, not when the first result is asked for
             posts = read_with_bar(posts, progress)
-        return self._chunks(posts, policy, name, batch_size, fit)
+        return self._chunks(posts, policy, name, batch_size, fit, of)
+
+    def embed(
+        self,
+        posts: Iterable[Post],
+        of: str = JOINT,
+        policy: OnBadImage = "error",
+        batch_size: int = 32,
+        progress: bool = False,
+    ) -> np.ndarray:
+        """Return a vector of each post, float32 [N, D]; takes and raises what ``chunks`` does.
+
+        The joint vector exists for every post: a learned vector replaces what a post lacks. A modality's own vector is
+        its encoder's pooled one, and NaN where a post lacks the modality.
+        """
+        chunks = self.chunks(posts, policy, batch_size=batch_size, progress=progress, of=of)
+        rows = [scored.probabilities for scored in _posts_of(chunks, None)]
+        return np.stack(rows) if rows else np.zeros((0, 0), dtype=np.float32)
 
     def _chunks(
-        self, posts: Iterable[Post], policy: OnBadImage, name: str, batch_size: int, fit: TextFitCounter | None
+        self,
+        posts: Iterable[Post],
+        policy: OnBadImage,
+        name: str,
+        batch_size: int,
+        fit: TextFitCounter | None,
+        of: str | None,
     ) -> Iterator[ScoredChunk]:
         closed = Event()
         image = self.image
@@ -263,9 +313,20 @@ class Predictor:
             return self._next_chunk(decoded, policy, batch_size, name, fit)
 
         for chunk in prefetch(iter(make, None), 1, closed):
-            rows = self.probabilities(chunk.batches, len(chunk.kept)) if chunk.kept else ()
+            rows = self._compute(chunk, of) if chunk.kept else ()
             scored = [Scored(*entry) for entry in zip(chunk.kept, rows, self._held(chunk), strict=True)]
             yield ScoredChunk(chunk.read, scored, chunk.problems)
+
+    def _compute(self, chunk: _Chunk, of: str | None) -> np.ndarray:
+        """Return probabilities, or vectors with NaN where a post lacks the modality."""
+        if of is None or self.vectors is None:
+            return self.probabilities(chunk.batches, len(chunk.kept))
+        rows = self.vectors(chunk.batches, len(chunk.kept), of)
+        if of != JOINT:
+            column = list(self.preprocessors).index(of)
+            for batch in chunk.batches:
+                rows[batch.indices[~batch.present[:, column]]] = np.nan
+        return rows
 
     def _held(self, chunk: _Chunk) -> list[str]:
         held = [""] * len(chunk.kept)
@@ -334,6 +395,17 @@ class Predictor:
     def notes_on_texts(self, fit: TextFitCounter) -> list[str]:
         """Describe what the text encoder did not see of the texts that were counted, where that is much."""
         return fit.result().notes(self.about.get("text_encoder", {}).get("name", "of this model"))
+
+
+def check_vector(of: str, names: Collection[str]) -> None:
+    """Check that a model has a vector.
+
+    Raises:
+        SettingsError: it has none of this name; ``names`` are those it has.
+    """
+    if of not in names:
+        have = f"choose one of {', '.join(names)}" if names else "use a model that jointune trained"
+        raise SettingsError(f"{setting('of', of)}: the model has no such vector", have, setting="of")
 
 
 def _posts_of(chunks: Iterable[ScoredChunk], problems: list[Problem] | None) -> Iterator[Scored]:
