@@ -27,9 +27,11 @@ from jointune.errors import BundleError, JointuneWarning, SettingsError, setting
 from jointune.evaluation.calibration import least_confidence
 from jointune.evaluation.conformal import Conformity
 from jointune.evaluation.score_table import ScoreTable
+from jointune.evaluation.unlike import TrainingVectors, Unlikeness
 from jointune.fusion.registry import FusionFactory
 from jointune.inference.evaluate import evaluate_predictor
-from jointune.inference.predictor import Predictor, Scored
+from jointune.inference.predictor import Predictor
+from jointune.inference.scored import Scored
 from jointune.inference.torch_backend import TorchBackend, usable_device
 from jointune.modalities.image import ocr
 from jointune.modalities.modality import with_further_columns
@@ -83,6 +85,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         notes_: what to know before the classifier is trusted, one sentence each; also given as ``JointuneWarning``.
         conformity_: ``Conformity`` of the validation posts, by which ``predict_set`` makes sets; None where a loaded
             bundle has none.
+        training_vectors_: ``TrainingVectors`` that ``unlike`` compares posts with; None where a loaded bundle has none.
         text_fit_: how the training texts fit the text encoder: how many are cut, and the share of unknown words.
     """
 
@@ -249,6 +252,20 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         answers = self._answers([entry.probabilities for entry in scored])
         return self._target.python_sets(covering.sets(answers, [entry.held for entry in scored]), self.classes_)
 
+    def unlike(self, posts: Any) -> list[Unlikeness]:
+        """Say of each post how unlike the training posts it is.
+
+        Args:
+            posts: as for ``predict_proba``.
+
+        Raises:
+            PostsError: a post cannot be used.
+            SettingsError: the model keeps no vectors of training posts.
+        """
+        comparing, posts = self.predictor().comparing(), self._fitted().read(posts)
+        stream = comparing.stream(posts, self._policy(), [], posts.name, self.batch_size, self.progress)
+        return [scored.unlike for scored in stream if scored.unlike]
+
     def embed(self, posts: Any, of: str = "joint") -> np.ndarray:
         """Return a vector of each post, float32 [N, D]; see ``Predictor.embed``.
 
@@ -348,6 +365,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         made.data_, made.log_, made.notes_ = bundle.data, bundle.log, bundle.notes
         made.text_fit_, made.calibration_, made.learned_ = bundle.text_fit, bundle.calibration, bundle.learned
         made.loaded_metrics_, made.encoders_, made.conformity_ = bundle.metrics, bundle.encoders, bundle.conformity
+        made.training_vectors_ = bundle.training_vectors
         made._predict_with(bundle.model.to(target).eval(), bundle.preprocessors, target)
         return made
 
@@ -411,6 +429,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         self.calibration_: dict[str, Any] | None = trained.calibration.to_dict() if trained.calibration else None
         self.learned_: LearnedPosts | None = trained.learned
         self.conformity_: Conformity | None = trained.conformity
+        self.training_vectors_: TrainingVectors | None = trained.vectors
         self.encoders_ = {name: loaded.description for name, loaded in data.modalities.items()}
         self._note(*trained.notes)
         preprocessors = {name: loaded.preprocessor for name, loaded in data.modalities.items()}
@@ -437,6 +456,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             card,
             learned=learned,
             conformity=self.conformity_,
+            training_vectors=self.training_vectors_,
             vectors=backend.vectors,
         )
 
@@ -473,6 +493,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             self.learned_,
             self.text_fit_,
             self.conformity_,
+            self.training_vectors_,
         )
 
     def _evaluate(self, posts: Posts, part: str = "", notes: list[str] | None = None) -> ScoreTable:

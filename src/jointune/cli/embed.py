@@ -40,7 +40,7 @@ from jointune.utils.run_folder import locking
 from jointune.utils.wording import counted, listed
 
 if TYPE_CHECKING:
-    from jointune.inference.predictor import ScoredChunk
+    from jointune.inference.scored import ScoredChunk
 
 _NUMBER = "\0row"
 """The field that carries a post's number; no column is named so."""

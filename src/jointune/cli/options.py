@@ -111,6 +111,13 @@ Sets = Annotated[
         help="Which sets: lac, the default, small on average; or adaptive, large for hard posts alone.",
     ),
 ]
+Ood = Annotated[
+    bool,
+    typer.Option(
+        "--ood",
+        help="Say how unlike the training posts each post is, and whether its text, its image or their pairing.",
+    ),
+]
 ReadImageText = Annotated[bool, option("read_image_text")]
 Normalise = Annotated[str, option("normalise")]
 ALL_KINDS = ",".join(DEFAULTS["normalise"])

@@ -20,6 +20,7 @@ from jointune.cli.options import (
     ImageColumn,
     ImageRoot,
     OnBad,
+    Ood,
     Quiet,
     Sets,
     TextColumn,
@@ -40,7 +41,8 @@ from jointune.utils.run_folder import locking
 from jointune.utils.wording import counted, listed
 
 if TYPE_CHECKING:
-    from jointune.inference.predictor import Predictor, Scored
+    from jointune.inference.predictor import Predictor
+    from jointune.inference.scored import Scored
 
 
 @locking("path")
@@ -87,6 +89,7 @@ def predict(
     abstain: Abstain = None,
     coverage: Coverage = None,
     sets: Sets = None,
+    ood: Ood = False,
     device: Device = None,
     engine: Engine = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after an interrupt, an error or a kill.")] = False,
@@ -118,7 +121,7 @@ def predict(
     if not total:
         raise PostsError(f"{file.path.name}: no posts: the file has a header but no rows")
 
-    predictor = load_predictor(bundle, device, abstain, engine, coverage, sets)
+    predictor = load_predictor(bundle, device, abstain, engine, coverage, sets, ood)
     added = [f"{prefix}{name}" for name in predictor.added_columns]
     check_output(path, kept, added, remedy)
     if replaced:
@@ -140,6 +143,7 @@ def predict(
         "--abstain": predictor.least_confidence,  # comes from a file of the bundle that may be edited
         "--coverage": coverage,
         "--sets": sets,
+        "--ood": ood or None,
         "--prefix": prefix,
         "--safe-csv": safe_csv or None,
         "--device": device,

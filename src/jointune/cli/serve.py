@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jointune.cli.options import Abstain, AllowedHosts, BundleArgument, Device, Engine
+from jointune.cli.options import Abstain, AllowedHosts, BundleArgument, Device, Engine, Ood
 from jointune.errors import SettingsError, setting
 from jointune.inference.load import check_options, load_predictor
 from jointune.serve.limits import MEGABYTE, Limits
@@ -43,6 +43,7 @@ def serve(
     max_picture: Annotated[float, _limit("Of one picture's file.", "MB")] = Limits.image_bytes / MEGABYTE,
     max_pixels: Annotated[float, _limit("Of one picture.", "MILLIONS")] = Limits.image_pixels / 1e6,
     abstain: Abstain = None,
+    ood: Ood = False,
     device: Device = None,
     engine: Engine = None,
 ) -> None:
@@ -77,7 +78,7 @@ def serve(
         typer.echo(f"loading {bundle} ...", err=True)
         if token is None:
             _warn(address, allow_urls)
-        load = partial(load_predictor, bundle, device, abstain, engine)
+        load = partial(load_predictor, bundle, device, abstain, engine, ood=ood)
         run(Serving(load, limits, token, allow_urls, hosts), listener, workers)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jointune.cli.options import Abstain, AllowedHosts, BundleArgument, Device, Engine, out
+from jointune.cli.options import Abstain, AllowedHosts, BundleArgument, Device, Engine, Ood, out
 from jointune.inference.load import check_options, load_predictor
 from jointune.utils.extras import check_installed
 from jointune.utils.run_folder import scratch_folder
@@ -24,6 +24,7 @@ def ui(
         ),
     ] = None,
     abstain: Abstain = None,
+    ood: Ood = False,
     device: Device = None,
     engine: Engine = None,
 ) -> None:
@@ -44,6 +45,6 @@ def ui(
         hosts = allowed_hosts(listener.getsockname()[0], allowed_host or ())
         out.print(f"loading {bundle} ...")
         with gradio_folder(folder):
-            predictor = load_predictor(bundle, device, abstain, engine)
+            predictor = load_predictor(bundle, device, abstain, engine, ood=ood)
             shown = choose_examples(predictor.labels, folder, examples)
             show(make_app(predictor, folder, Path(bundle).resolve().name, shown, hosts), listener, announce)

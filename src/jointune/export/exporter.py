@@ -14,6 +14,7 @@ from jointune.demo import POSTS
 from jointune.errors import PostsError
 from jointune.evaluation.conformal import CONFORMITY
 from jointune.evaluation.score_table import title, with_interval
+from jointune.evaluation.unlike import TRAINING_VECTORS
 from jointune.export.agreement import compare_with_torch, refuse_difference
 from jointune.export.graph import quantize, write_graph
 from jointune.inference.onnx_backend import CARD, FORMAT, GRAPH, LABELS, VERIFIED, WEIGHTS, ExportedModel, vector_output
@@ -111,7 +112,10 @@ def export(
             write_json(folder / LEARNED, predictor.learned.to_dict())
         if predictor.conformity is not None:
             write_json(folder / CONFORMITY, predictor.conformity.to_dict())
-        write_manifest(folder, [*VERIFIED, *([CONFORMITY] if predictor.conformity else [])])
+        if predictor.training_vectors is not None:
+            predictor.training_vectors.save(folder / TRAINING_VECTORS)
+        kept = [name for name in (CONFORMITY, TRAINING_VECTORS) if (folder / name).exists()]
+        write_manifest(folder, [*VERIFIED, *kept])
     return report
 
 

@@ -74,6 +74,7 @@ def load_predictor(
     engine: str | None = None,
     coverage: float | None = None,
     sets: str | None = None,
+    ood: bool = False,
 ) -> Predictor:
     """Read a bundle, which torch runs, or an exported model, which needs no torch.
 
@@ -85,6 +86,7 @@ def load_predictor(
         engine: what runs an exported model; ``onnxruntime`` by default.
         coverage: the share of posts whose truth its prediction sets are to hold; none for answers without sets.
         sets: the rule of the sets; see ``Predictor.covering``.
+        ood: whether its answers say how unlike the training posts a post is.
 
     Raises:
         BundleError: it is incomplete, altered, or written by a newer jointune.
@@ -96,6 +98,8 @@ def load_predictor(
     predictor = _load(path, device, engine)
     if coverage is not None:
         predictor = predictor.covering(coverage, sets)
+    if ood:
+        predictor = predictor.comparing()
     if abstain is None:
         return predictor
     predictor.target.abstention()

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +11,8 @@ import numpy as np
 from jointune.data.fingerprints import read_learned
 from jointune.errors import BundleError, SettingsError, setting
 from jointune.evaluation.conformal import read_conformity
-from jointune.inference.predictor import JOINT, Predictor, check_vector
+from jointune.evaluation.unlike import read_training_vectors
+from jointune.inference.predictor import ANSWERS, JOINT, Predictor, check_vector
 from jointune.modalities.batch import Batch, Preprocessors, in_order, split_batch
 from jointune.modalities.image.modality import PREPROCESSOR
 from jointune.modalities.text.modality import TOKENIZER
@@ -60,12 +61,12 @@ class Graph(NamedTuple):
     Attributes:
         inputs: the names of the arrays that it takes.
         outputs: the names of what it gives: ``logits``, calibrated, float32 [B, C], and vectors.
-        run: those arrays, by name, and the name of an output, to that output.
+        run: those arrays, by name, and the names of outputs, to these.
     """
 
     inputs: frozenset[str]
     outputs: frozenset[str]
-    run: Callable[[Mapping[str, np.ndarray], str], np.ndarray]
+    run: Callable[[Mapping[str, np.ndarray], Sequence[str]], list[np.ndarray]]
 
 
 def vector_output(of: str) -> str:
@@ -108,8 +109,8 @@ def _onnxruntime(path: Path, threads: int) -> Graph:
     except Exception as reason:  # onnxruntime has an exception for each kind, without a common base
         raise _broken(path, f"onnxruntime {ort.__version__}", reason) from reason
 
-    def run(feeds: Mapping[str, np.ndarray], output: str) -> np.ndarray:
-        found: np.ndarray = session.run([output], feeds)[0]
+    def run(feeds: Mapping[str, np.ndarray], wanted: Sequence[str]) -> list[np.ndarray]:
+        found: list[np.ndarray] = session.run(list(wanted), feeds)
         return found
 
     inputs, outputs = (frozenset(one.name for one in of) for of in (session.get_inputs(), session.get_outputs()))
@@ -126,11 +127,12 @@ def _openvino(path: Path, threads: int) -> Graph:
         raise _broken(path, f"openvino {ov.__version__}", reason) from reason
     own = threading.local()
 
-    def run(feeds: Mapping[str, np.ndarray], output: str) -> np.ndarray:
+    def run(feeds: Mapping[str, np.ndarray], wanted: Sequence[str]) -> list[np.ndarray]:
         if not hasattr(own, "request"):
             own.request = compiled.create_infer_request()
-        # A copy: the request keeps the array and fills it anew at the next call.
-        return np.array(own.request.infer(dict(feeds))[output], dtype=np.float32)
+        found = own.request.infer(dict(feeds))
+        # Copies: the request keeps the arrays and fills them anew at the next call.
+        return [np.array(found[name], dtype=np.float32) for name in wanted]
 
     ends = (compiled.inputs, compiled.outputs)
     inputs, outputs = (frozenset(name for one in of for name in one.get_names()) for of in ends)
@@ -178,27 +180,30 @@ class ExportedModel:
 
     def logits(self, batch: Batch) -> np.ndarray:
         """Calibrated logits, float32 [B, C], in the order of the batch."""
-        return self._output(batch, "logits")
+        return self._outputs(batch, ["logits"])[0]
 
-    def _output(self, batch: Batch, name: str) -> np.ndarray:
-        return np.concatenate([self._run(part, name) for part in split_batch(batch, _POSTS, self._preprocessors)])
+    def _outputs(self, batch: Batch, names: Sequence[str]) -> list[np.ndarray]:
+        parts = [self._run(part, names) for part in split_batch(batch, _POSTS, self._preprocessors)]
+        return [np.concatenate(of_parts) for of_parts in zip(*parts, strict=True)]
 
-    def _run(self, batch: Batch, output: str) -> np.ndarray:
+    def _run(self, batch: Batch, names: Sequence[str]) -> list[np.ndarray]:
         feeds = self._blank | {"present": batch.present}
         for arrays in batch.inputs.values():
             feeds |= arrays
         with clear_build_errors(self._arguments[0].parent, "folder"):
-            found = self._graph.run({name: feeds[name] for name in self._graph.inputs}, output)
-            if not np.isfinite(found).all():
+            found = self._graph.run({name: feeds[name] for name in self._graph.inputs}, names)
+            if not all(np.isfinite(rows).all() for rows in found):
                 raise ValueError("it gives numbers that are not finite (nan or inf): its weights are damaged")
         return found
 
     def __call__(self, batches: Iterable[Batch], count: int) -> np.ndarray:
         """Return probabilities by the batches' indices, float32 [count, C]; there is at least one batch."""
-        return in_order(((batch, self._target.activate(self.logits(batch))) for batch in batches), count)
+        return in_order(((batch, {ANSWERS: self._target.activate(self.logits(batch))}) for batch in batches), count)[
+            ANSWERS
+        ]
 
-    def vectors(self, batches: Iterable[Batch], count: int, of: str) -> np.ndarray:
-        """Return a vector of each post by the batches' indices, float32 [count, D]; see ``TorchBackend.vectors``.
+    def vectors(self, batches: Iterable[Batch], count: int, names: Collection[str]) -> dict[str, np.ndarray]:
+        """Return vectors of each post by the batches' indices; see ``TorchBackend.vectors``.
 
         Raises:
             BundleError: the graph has no vectors.
@@ -209,8 +214,16 @@ class ExportedModel:
                 f"{self._arguments[0].parent} holds no vectors: it was exported by an earlier jointune",
                 "export the bundle again",
             )
-        check_vector(of, [name for name in (JOINT, *self._preprocessors) if vector_output(name) in self._graph.outputs])
-        return in_order(((batch, self._output(batch, vector_output(of))) for batch in batches), count)
+        known = [name for name in (JOINT, *self._preprocessors) if vector_output(name) in self._graph.outputs]
+        for name in names:
+            check_vector(name, (ANSWERS, *known))
+        outputs = ["logits" if name == ANSWERS else vector_output(name) for name in names]
+
+        def vectors(batch: Batch) -> dict[str, np.ndarray]:
+            found = dict(zip(names, self._outputs(batch, outputs), strict=True))
+            return {name: self._target.activate(rows) if name == ANSWERS else rows for name, rows in found.items()}
+
+        return in_order(((batch, vectors(batch)) for batch in batches), count)
 
 
 def load_exported(folder: Path, engine: str | None = None, threads: int | None = None) -> Predictor:
@@ -244,5 +257,6 @@ def load_exported(folder: Path, engine: str | None = None, threads: int | None =
         read_text(folder / CARD) if os.path.lexists(folder / CARD) else "",
         learned=read_learned(folder, "folder"),
         conformity=read_conformity(folder, "folder"),
+        training_vectors=read_training_vectors(folder, "folder"),
         vectors=model.vectors,
     )

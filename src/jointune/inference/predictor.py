@@ -14,6 +14,8 @@ from jointune.data.problems import OnBadImage, Problem, raise_problems, stops
 from jointune.errors import SettingsError, setting
 from jointune.evaluation.calibration import presence
 from jointune.evaluation.conformal import Bounds, Conformity, check_coverage
+from jointune.evaluation.unlike import TrainingVectors, Unlikeness
+from jointune.inference.scored import Scored, ScoredChunk
 from jointune.modalities.batch import Batch, Input, Preprocessors, collate
 from jointune.modalities.image import ocr
 from jointune.modalities.image.decode import decode_posts
@@ -33,48 +35,17 @@ _SLOW_CHUNK = 64
 JOINT = "joint"
 """The name of the vector that fusion makes of all modalities."""
 
-Vectors = Callable[[Iterable[Batch], int, str], np.ndarray]
-"""Batches, the number of their posts, and ``joint`` or a modality to vectors, float32 [N, D], by the batches' indices.
+ANSWERS = "answers"
+"""The name of what ``Probabilities`` gives, beside vectors."""
 
-A post that lacks the modality has any numbers in its row.
+Vectors = Callable[[Iterable[Batch], int, Collection[str]], dict[str, np.ndarray]]
+"""Batches, the number of their posts, and names of vectors to these, float32 [N, D], by the batches' indices.
+
+The names are ``joint``, modalities, and ``answers``. A post that lacks a modality has any numbers in its row.
 """
 
 Probabilities = Callable[[Iterable[Batch], int], np.ndarray]
 """Batches and the number of their posts to probabilities, float32 [N, C], by the batches' indices."""
-
-
-@dataclass(frozen=True)
-class Scored:
-    """A post that was scored.
-
-    Attributes:
-        post: the post.
-        probabilities: of the labels, or another answer of the target, float32 [C]; or a vector of the post, float32
-            [D]; see ``Predictor.chunks``.
-        held: the modalities that the model was given of it, as ``presence`` names them.
-    """
-
-    post: Post
-    probabilities: np.ndarray
-    held: str = ""
-
-
-@dataclass(frozen=True)
-class ScoredChunk:
-    """Posts that were scored together.
-
-    The end of a chunk follows from its posts alone. So whoever reads on after it gets the same chunks, and the same
-    numbers to the last bit, as whoever read from the beginning.
-
-    Attributes:
-        read: how many posts were read for it.
-        scored: those of them that can be used, in order.
-        problems: what was wrong with posts that were skipped or scored without their image.
-    """
-
-    read: int
-    scored: list[Scored]
-    problems: list[Problem]
 
 
 @dataclass(frozen=True)
@@ -101,6 +72,8 @@ class Predictor:
         learned: fingerprints of the posts that it was trained or validated on; None where these were not kept.
         conformity: scores of validation posts, by which prediction sets are made; None where these were not kept.
         bounds: of the prediction sets that answers have; None for answers without.
+        training_vectors: of training posts, to compare posts with; None where these were not kept.
+        ood: whether answers say how unlike the training posts a post is.
         vectors: the vectors that the model computes on its way; None where it computes none.
         chunk_posts: the most posts of a chunk.
         chunk_bytes: a chunk ends earlier where its rows and pixels take so much: three are in memory at a time.
@@ -115,6 +88,8 @@ class Predictor:
     learned: LearnedPosts | None = None
     conformity: Conformity | None = None
     bounds: Bounds | None = None
+    training_vectors: TrainingVectors | None = None
+    ood: bool = False
     vectors: Vectors | None = None
     chunk_posts: int = CHUNK
     chunk_bytes: int = 128 * 2**20
@@ -183,15 +158,31 @@ class Predictor:
         assert self.bounds is not None, "a coverage was asked for"
         return self.target.prediction_sets(answers, self.bounds.of(held), self.bounds.rule)
 
+    def comparing(self) -> "Predictor":
+        """Return the predictor with how unlike the training posts a post is in its answers.
+
+        Raises:
+            SettingsError: the model keeps no vectors of training posts.
+        """
+        if self.training_vectors is None or self.vectors is None:
+            raise SettingsError(
+                "ood: this model keeps no vectors of training posts to compare with", "train it anew", setting="ood"
+            )
+        return replace(self, ood=True)
+
     @property
     def added_columns(self) -> list[str]:
         """The columns that scoring adds to a table, the prediction first."""
-        return [*self.target.added_columns(), *(self.target.set_columns if self.bounds else ())]
+        return [
+            *self.target.added_columns(),
+            *(self.target.set_columns if self.bounds else ()),
+            *(Unlikeness.columns if self.ood else ()),
+        ]
 
     @property
     def text_columns(self) -> set[str]:
         """Those of them that hold texts; the others hold numbers."""
-        return {"prediction", "prediction_set"} if self.target.named else set()
+        return {"unlike", *(("prediction", "prediction_set") if self.target.named else ())}
 
     def cells(self, scored: Scored) -> list[str | float]:
         """Return the values of ``added_columns`` for one post."""
@@ -199,17 +190,15 @@ class Predictor:
         cells = self.target.cells(row, self.least_confidence)
         if self.bounds is not None:
             cells += self.target.set_cells(self.sets(row[None], [scored.held])[0])
-        return cells
+        return [*cells, scored.unlike.unlike_score, scored.unlike.unlike] if scored.unlike else cells
 
-    def response(self, row: np.ndarray, held: str) -> dict[str, Any]:
-        """Return the service's answer for one post, as JSON values.
-
-        Args:
-            row: the answer, float [C].
-            held: its modalities, as ``presence`` names them.
-        """
+    def response(self, scored: Scored) -> dict[str, Any]:
+        """Return the service's answer for one post, as JSON values."""
+        row = scored.probabilities
         response = self.target.response(row, self.least_confidence)
-        return response if self.bounds is None else response | self.target.set_response(self.sets(row[None], [held])[0])
+        if self.bounds is not None:
+            response |= self.target.set_response(self.sets(row[None], [scored.held])[0])
+        return response | (vars(scored.unlike) if scored.unlike else {})
 
     def stream(
         self,
@@ -313,27 +302,34 @@ class Predictor:
             return self._next_chunk(decoded, policy, batch_size, name, fit)
 
         for chunk in prefetch(iter(make, None), 1, closed):
-            rows = self._compute(chunk, of) if chunk.kept else ()
-            scored = [Scored(*entry) for entry in zip(chunk.kept, rows, self._held(chunk), strict=True)]
+            scored = self.score(chunk.kept, chunk.batches, of) if chunk.kept else []
             yield ScoredChunk(chunk.read, scored, chunk.problems)
 
-    def _compute(self, chunk: _Chunk, of: str | None) -> np.ndarray:
-        """Return probabilities, or vectors with NaN where a post lacks the modality."""
-        if of is None or self.vectors is None:
-            return self.probabilities(chunk.batches, len(chunk.kept))
-        rows = self.vectors(chunk.batches, len(chunk.kept), of)
-        if of != JOINT:
-            column = list(self.preprocessors).index(of)
-            for batch in chunk.batches:
-                rows[batch.indices[~batch.present[:, column]]] = np.nan
-        return rows
+    def score(self, posts: Sequence[Post], batches: Sequence[Batch], of: str | None = None) -> list[Scored]:
+        """Score posts that are in batches; ``of`` is a vector to compute in place of probabilities."""
+        present = np.zeros((len(posts), len(self.preprocessors)), dtype=bool)
+        for batch in batches:
+            present[batch.indices] = batch.present
+        held = [presence(compress(self.preprocessors, row)) for row in present.tolist()]
+        unlike: list[Unlikeness | None] = [None] * len(posts)
+        if of is not None and self.vectors is not None:
+            rows = self._present(self.vectors(batches, len(posts), [of]), present)[of]
+        elif self.ood and self.vectors is not None and self.training_vectors is not None:
+            found = self.vectors(batches, len(posts), [ANSWERS, *self.training_vectors.spaces])
+            rows = found.pop(ANSWERS)
+            if JOINT in found:  # of one modality alone there is no pairing
+                found[JOINT][present.sum(1) < 2] = np.nan
+            unlike = [*self.training_vectors.compare(self._present(found, present))]
+        else:
+            rows = self.probabilities(batches, len(posts))
+        return [Scored(*entry) for entry in zip(posts, rows, held, unlike, strict=True)]
 
-    def _held(self, chunk: _Chunk) -> list[str]:
-        held = [""] * len(chunk.kept)
-        for batch in chunk.batches:
-            for index, has in zip(batch.indices.tolist(), batch.present.tolist(), strict=True):
-                held[index] = presence(compress(self.preprocessors, has))
-        return held
+    def _present(self, vectors: dict[str, np.ndarray], present: np.ndarray) -> dict[str, np.ndarray]:
+        """Put NaN where a post lacks the modality."""
+        for column, name in enumerate(self.preprocessors):
+            if name in vectors:
+                vectors[name][~present[:, column]] = np.nan
+        return vectors
 
     def _next_chunk(
         self,

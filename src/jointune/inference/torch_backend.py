@@ -1,6 +1,6 @@
 """A trained model, run by torch."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from jointune.errors import SettingsError, setting
-from jointune.inference.predictor import check_vector
+from jointune.inference.predictor import ANSWERS, check_vector
 from jointune.modalities.batch import Batch, in_order
 from jointune.model import autocast, evaluating, to_inputs
 from jointune.targets.target import Target
@@ -41,33 +41,39 @@ class TorchBackend:
             TooLittleMemoryError: a batch is too large for the device.
         """
 
-        def scores(batch: Batch) -> np.ndarray:
-            logits = self.model(to_inputs(batch, self.device)).logits
-            return self.target.activate(logits.double().cpu().numpy())
+        def scores(batch: Batch) -> dict[str, np.ndarray]:
+            return {ANSWERS: self._answers(self.model(to_inputs(batch, self.device)).logits)}
 
-        return self._each(batches, count, scores)
+        return self._each(batches, count, scores)[ANSWERS]
 
-    def vectors(self, batches: Iterable[Batch], count: int, of: str) -> np.ndarray:
-        """Return a vector of each post, float32 [count, D]; takes and raises what a call does.
+    def vectors(self, batches: Iterable[Batch], count: int, names: Collection[str]) -> dict[str, np.ndarray]:
+        """Return vectors of each post, float32 [count, D] each, by name; takes and raises what a call does.
 
         Args:
             batches: of posts, one at least.
             count: of posts in all of them.
-            of: ``joint``, or a modality.
+            names: ``joint``, modalities, and ``answers`` for what a call returns.
 
         Raises:
             SettingsError: the model has no such vector.
         """
         model: Any = self.model
 
-        def vector(batch: Batch) -> np.ndarray:
-            _, found = model.run(to_inputs(batch, self.device))
-            check_vector(of, found)
-            return found[of].float().cpu().numpy()
+        def vectors(batch: Batch) -> dict[str, np.ndarray]:
+            outputs, found = model.run(to_inputs(batch, self.device))
+            for name in names:
+                check_vector(name, (ANSWERS, *found))
+            answers = {ANSWERS: self._answers(outputs.logits)} if ANSWERS in names else {}
+            return answers | {name: found[name].float().cpu().numpy() for name in names if name != ANSWERS}
 
-        return self._each(batches, count, vector)
+        return self._each(batches, count, vectors)
 
-    def _each(self, batches: Iterable[Batch], count: int, compute: Callable[[Batch], np.ndarray]) -> np.ndarray:
+    def _answers(self, logits: torch.Tensor) -> np.ndarray:
+        return self.target.activate(logits.double().cpu().numpy())
+
+    def _each(
+        self, batches: Iterable[Batch], count: int, compute: Callable[[Batch], dict[str, np.ndarray]]
+    ) -> dict[str, np.ndarray]:
         with evaluating(self.model, self.device), torch.inference_mode(), autocast(self.device, self.precision):
             return in_order(((batch, compute(batch)) for batch in batches), count)
 

@@ -148,19 +148,18 @@ def collate(
     return Batch(np.asarray(indices, dtype=np.int64), presence(rows[name] for name in preprocessors), inputs, labels)
 
 
-def in_order(results: Iterable[tuple[Batch, np.ndarray]], count: int) -> np.ndarray:
-    """Return the rows of batches by their indices, float32 [count, D].
+def in_order(results: Iterable[tuple[Batch, Mapping[str, np.ndarray]]], count: int) -> dict[str, np.ndarray]:
+    """Return the rows of batches by their indices, float32 [count, D] each, by name.
 
     Args:
-        results: batches, one at least, with a row for each of their posts [B, D].
+        results: batches, one at least, with rows for each of their posts [B, D], by name.
         count: of posts in all of them.
     """
-    rows: np.ndarray | None = None
-    for batch, values in results:
-        if rows is None:
-            rows = np.zeros((count, values.shape[1]), dtype=np.float32)
-        rows[batch.indices] = values
-    assert rows is not None, "there are batches"
+    rows: dict[str, np.ndarray] = {}
+    for batch, found in results:
+        for name, values in found.items():
+            rows.setdefault(name, np.zeros((count, values.shape[1]), dtype=np.float32))[batch.indices] = values
+    assert rows, "there are batches"
     return rows
 
 

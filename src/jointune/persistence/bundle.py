@@ -22,6 +22,7 @@ from jointune.encoders.foreign_config import forbidden, too_many
 from jointune.encoders.weights import build_tower
 from jointune.errors import BundleError, first_line
 from jointune.evaluation.conformal import CONFORMITY, Conformity, read_conformity
+from jointune.evaluation.unlike import TRAINING_VECTORS, TrainingVectors, read_training_vectors
 from jointune.fusion.registry import FusionFactory
 from jointune.modalities.batch import Preprocessors
 from jointune.modalities.modality import MODALITIES, modality
@@ -83,6 +84,7 @@ class Bundle:
         learned: by what the training and validation posts are known again; None where that was not kept.
         text_fit: how the training texts fit the text encoder, as ``TextFit.to_dict`` gave it.
         conformity: the scores by which prediction sets are made; None where these were not kept.
+        training_vectors: of training posts, to compare other posts with; None where these were not kept.
     """
 
     model: JointModel
@@ -100,6 +102,7 @@ class Bundle:
     learned: LearnedPosts | None = None
     text_fit: dict[str, Any] | None = None
     conformity: Conformity | None = None
+    training_vectors: TrainingVectors | None = None
 
     def about(self) -> dict[str, Any]:
         """Return the facts about the model, without what is needed to build it again."""
@@ -180,6 +183,9 @@ def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
         if bundle.conformity is not None:
             write_json(folder / CONFORMITY, bundle.conformity.to_dict())
             verified.append(CONFORMITY)
+        if bundle.training_vectors is not None:
+            bundle.training_vectors.save(folder / TRAINING_VECTORS)
+            verified.append(TRAINING_VECTORS)
         write_manifest(folder, verified)
 
 
@@ -240,6 +246,7 @@ def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
         read_learned(path, "bundle"),
         config.get("text_fit"),
         read_conformity(path, "bundle"),
+        read_training_vectors(path, "bundle"),
     )
 
 

@@ -156,6 +156,10 @@ class Answer(BaseModel):
     )
     prediction_low: float | None = Field(None, description="With a coverage, the interval's lower end; of numbers.")
     prediction_high: float | None = Field(None, description="Its upper end.")
+    unlike_score: float | None = Field(
+        None, description="How unlike the training posts it is, if the server compares; above 1 is unusual."
+    )
+    unlike: str | None = Field(None, description="What is unusual: text, image, text+image, or their pairing.")
     missing: list[str] = Field(description="The modalities that the post came without.")
 
 

@@ -8,8 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-import numpy as np
-
+from jointune.inference.scored import Scored
 from jointune.serve.limits import Limits
 from jointune.serve.log import log_error
 from jointune.serve.preparation import PreparedPost
@@ -19,7 +18,7 @@ _LAST_BATCH = 2.0  # seconds that the end of the service waits for the model
 
 class _Job(NamedTuple):
     post: PreparedPost
-    future: asyncio.Future[np.ndarray]
+    future: asyncio.Future[Scored]
 
 
 class Batcher:
@@ -28,13 +27,13 @@ class Batcher:
     Under no load, a post is scored at once and alone. While the model is busy others gather, and are the next batch.
 
     Args:
-        score: returns the probabilities of posts, float32 [N, C]; only called in the batcher's thread.
+        score: scores posts; only called in the batcher's thread.
         limits: ``max_batch`` and ``max_wait``.
         on_batch: called in the batcher's thread with the size of each batch.
     """
 
     def __init__(
-        self, score: Callable[[list[PreparedPost]], np.ndarray], limits: Limits, on_batch: Callable[[int], None]
+        self, score: Callable[[list[PreparedPost]], list[Scored]], limits: Limits, on_batch: Callable[[int], None]
     ) -> None:
         self._score, self._limits, self._on_batch = score, limits, on_batch
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -55,8 +54,8 @@ class Batcher:
         """Tell whether the thread runs."""
         return self._thread.is_alive()
 
-    async def score(self, post: PreparedPost) -> np.ndarray:
-        """Return a post's probabilities, float32 [C]; cancelled before its batch starts, a call costs nothing."""
+    async def score(self, post: PreparedPost) -> Scored:
+        """Score a post; cancelled before its batch starts, a call costs nothing."""
         job = _Job(post, self._loop.create_future())
         self._queue.put(job)
         return await job.future
@@ -70,7 +69,7 @@ class Batcher:
                 continue
             self._on_batch(len(jobs))
             try:
-                outcome: np.ndarray | Exception = self._score([job.post for job in jobs])
+                outcome: list[Scored] | Exception = self._score([job.post for job in jobs])
             except Exception as error:  # a batch that fails must not end the thread
                 log_error("batch failed", error, posts=len(jobs))
                 outcome = error
@@ -93,7 +92,7 @@ class Batcher:
         return jobs, job is None
 
 
-def _deliver(jobs: list[_Job], outcome: np.ndarray | Exception) -> None:
+def _deliver(jobs: list[_Job], outcome: list[Scored] | Exception) -> None:
     for number, job in enumerate(jobs):
         if job.future.done():
             continue

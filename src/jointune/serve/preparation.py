@@ -11,6 +11,7 @@ from jointune.data.image_file import ImageError
 from jointune.data.post import Post
 from jointune.errors import PostsError
 from jointune.inference.predictor import Predictor
+from jointune.inference.scored import Scored
 from jointune.modalities.batch import collate
 from jointune.modalities.image import ocr
 from jointune.modalities.image.open import open_image
@@ -42,6 +43,10 @@ def check_image(content: bytes, limits: Limits) -> bool:
     if pixels > limits.image_pixels:
         raise Refused(413, f"more than {limits.image_pixels:,} pixels", "save it smaller")
     return pixels > limits.large_pixels
+
+
+_ANY = Post("")
+"""Stands for a post whose content is no longer needed."""
 
 
 class DecodedImage(NamedTuple):
@@ -112,9 +117,9 @@ class Preparation:
             raise Refused(422, error.reason, error.remedy) from error
         return PreparedPost({name: of_modality[0] for name, of_modality in rows.items()})
 
-    def score(self, posts: list[PreparedPost]) -> np.ndarray:
-        """Return the probabilities of posts as one batch, float32 [N, C]; only for one thread at a time."""
+    def score(self, posts: list[PreparedPost]) -> list[Scored]:
+        """Score posts as one batch; only for one thread at a time."""
         preprocessors = self._predictor.preprocessors
         rows = {name: [post.rows[name] for post in posts] for name in preprocessors}
         batch = collate(range(len(posts)), rows, preprocessors)
-        return self._predictor.probabilities([batch], len(posts))
+        return self._predictor.score([_ANY] * len(posts), [batch])

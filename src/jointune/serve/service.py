@@ -11,7 +11,6 @@ from PIL import Image
 
 from jointune.data.post import Post, RemoteImage
 from jointune.errors import setting
-from jointune.evaluation.calibration import presence
 from jointune.inference.predictor import Predictor
 from jointune.serve.batcher import Batcher
 from jointune.serve.limits import Budget, Limits
@@ -114,9 +113,8 @@ class Service:
                 prepared = await self._prepared(post, turns)
             except Refused as refused:
                 raise (refused if refused.status == 503 else refused.at(place + field)) from None
-        held = presence(name for name, row in prepared.rows.items() if row is not None)
         return {
-            **predictor.response(await self._batcher.score(prepared), held),
+            **predictor.response(await self._batcher.score(prepared)),
             # Not by its row: a text that was read in an image is no text of the post's own.
             "missing": [n for n, row in prepared.rows.items() if (post.text if n == "text" else row) is None],
         }

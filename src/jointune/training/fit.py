@@ -5,30 +5,29 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import compress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 
 from jointune import __version__
 from jointune.config import Config
 from jointune.data.divide import Division
-from jointune.data.fingerprints import Known, LearnedPosts, digests, posts_digest
+from jointune.data.fingerprints import LearnedPosts, digests, posts_digest
 from jointune.data.label_checks import check_parts
 from jointune.data.post import Posts
 from jointune.data.problems import Problem, raise_problems
-from jointune.data.split import joined
 from jointune.encoders.hidden_states import spread_layers
 from jointune.encoders.layers import compiled_layers, recompute_layers
 from jointune.encoders.lora import add_lora
 from jointune.errors import SettingsError, setting
-from jointune.evaluation.calibration import Calibration, presence
+from jointune.evaluation.calibration import Calibration
 from jointune.evaluation.conformal import Conformity
 from jointune.evaluation.notes import notes_on_known
 from jointune.evaluation.score_table import ScoreTable
+from jointune.evaluation.unlike import TrainingVectors
+from jointune.inference.predictor import ANSWERS
 from jointune.inference.torch_backend import TorchBackend
 from jointune.modalities.check import check_posts
 from jointune.modalities.image.cache import open_store
@@ -43,6 +42,7 @@ from jointune.training.checkpoint import Checkpoints
 from jointune.training.frozen_cache import cache_frozen_layers
 from jointune.training.probe import start_from_probe
 from jointune.training.tracking import loggable
+from jointune.training.trained_vectors import independent, modalities_of, sampled_vectors, validated_vectors
 from jointune.training.trainer import Validation, fine_tune
 from jointune.training.training_set import TrainingSet
 from jointune.utils.files import remove_leftovers
@@ -106,6 +106,7 @@ class Trained:
         calibration: likewise.
         learned: fingerprints of the posts.
         conformity: the scores of validation posts by which prediction sets are made.
+        vectors: of training posts, to compare other posts with; None where no validation post tells what is usual.
         notes: what to know before the model is trusted.
         device: where the model is.
     """
@@ -118,6 +119,7 @@ class Trained:
     calibration: Calibration | None
     learned: LearnedPosts
     conformity: Conformity
+    vectors: TrainingVectors | None
     notes: list[str]
     device: torch.device
 
@@ -267,15 +269,27 @@ def train(
     model.to(device).eval()
     seen, seen_held = data.fingerprints()
     learned = LearnedPosts.of(seen, seen_held)
-    calibration, scores = _calibrate(model, data, config, device)
+    trained = TorchBackend(model, data.target, device)
+    found = validated_vectors(trained, model.vector_names, data.validation, config.batch_size)
+    scores, held = found.pop(ANSWERS), modalities_of(data.validation)
     labels = data.validation.labels
+    calibration = data.target.calibrate(labels, scores, held)
+    if calibration is not None:
+        model.temperature.fill_(calibration.temperature)
+        scores = data.target.at_temperature(scores, calibration.temperature)
     target = data.target.tuned(labels, scores)
     metrics = target.metrics(labels, scores)
     known = LearnedPosts.of(seen, ()).known_digests(seen_held)
-    conformity = _conformity(data, calibration.out_of_fold if calibration else scores, known, seen_held)
+    differing = independent(data.posts[1], seen_held, known)
+    out_of_fold = (calibration.out_of_fold if calibration else scores)[differing]
+    conformity = Conformity(data.target.conformity(labels[differing], out_of_fold), [held[i] for i in differing])
+    own = {name: rows[differing] for name, rows in found.items()}
+    vectors = TrainingVectors.of(
+        sampled_vectors(trained, list(own), data.training, config.batch_size, config.seed), own
+    )
     notes = target.notes_on_answers(metrics, "validation")
     notes += notes_on_known(known, labels, scores, target.metrics, "validation")
-    return Trained(model, target, log, parameters, metrics, calibration, learned, conformity, notes, device)
+    return Trained(model, target, log, parameters, metrics, calibration, learned, conformity, vectors, notes, device)
 
 
 def _choose_trained_weights(modalities: dict[str, Loaded], config: Config) -> None:
@@ -340,40 +354,6 @@ def _validate(model: JointModel, data: Prepared, config: Config, device: torch.d
     error = target.standard_error(metric, metrics, validation.labels, scores)
     precision = chosen_precision(device, config.precision)
     return Validation(score, error, target.logged(metrics), precision, target.shown)
-
-
-def _calibrate(
-    model: JointModel, data: Prepared, config: Config, device: torch.device
-) -> tuple[Calibration | None, np.ndarray]:
-    """Fit the temperature on the validation posts; return it with their answers, float [M, C]."""
-    validation = data.validation
-    validation.forget_activations()
-    scores = TorchBackend(model, data.target, device)(validation.in_order(config.batch_size), len(validation))
-    calibration = data.target.calibrate(validation.labels, scores, _held(validation))
-    if calibration is None:
-        return None, scores
-    model.temperature.fill_(calibration.temperature)
-    return calibration, data.target.at_temperature(scores, calibration.temperature)
-
-
-def _held(posts: TrainingSet) -> list[str]:
-    """Return the modalities of each post, as ``presence`` names them."""
-    return [presence(compress(posts.rows, row)) for row in posts.present.tolist()]
-
-
-def _conformity(data: Prepared, answers: np.ndarray, known: np.ndarray, digests: list[list[bytes]]) -> Conformity:
-    """Score how the validation posts conform to answers that their labels did not set the temperature of.
-
-    Posts that are training posts are left out, and of those that share an image, a text or a group all but the first:
-    they would count as if they were independent.
-    """
-    validation = data.validation
-    keys = [[*own, *([post.group] if post.group else [])] for own, post in zip(digests, data.posts[1], strict=True)]
-    _, first = np.unique(joined(keys), return_index=True)
-    chosen = np.sort(first[known[first] < Known.TRAINING])
-    scores = data.target.conformity(validation.labels[chosen], answers[chosen])
-    held = _held(validation)
-    return Conformity(scores, [held[index] for index in chosen])
 
 
 def _trained_parameters(model: JointModel, training: TrainingSet, config: Config) -> int:

@@ -11,6 +11,7 @@ from jointune.data.post import Post
 from jointune.data.problems import Problem
 from jointune.evaluation.calibration import presence
 from jointune.inference.predictor import Predictor
+from jointune.inference.scored import Scored
 from jointune.modalities.batch import post_parts
 
 _MIN_MEASURED = 30  # validation posts on which a stated frequency rests, at least
@@ -57,7 +58,12 @@ def judge(
         return Verdict([f"This {what} cannot be used: {problems[0].reason}. Choose another one."])
     row = scored[0].probabilities
     confidence = predictor.target.answer(row)[1]
-    sentences = [*_answer(predictor, row), *_missing(post, predictor), *_measured(predictor, post, confidence)]
+    sentences = [
+        *_answer(predictor, row),
+        *_missing(post, predictor),
+        *_measured(predictor, post, confidence),
+        *_unlike(scored[0]),
+    ]
     return Verdict(sentences, predictor.target.bars(row))
 
 
@@ -71,6 +77,15 @@ def _answer(predictor: Predictor, row: np.ndarray) -> list[str]:
             f"Its best guess is {best}, with {confidence:.1%} confidence; it answers from {least:.1%} on.",
         ]
     return [predictor.target.sentence(row)]
+
+
+def _unlike(scored: Scored) -> list[str]:
+    """Say what is unusual about a post, if it was compared with the training posts."""
+    if scored.unlike is None or not scored.unlike.unlike:
+        return []
+    part = {"pairing": "pairing of text and picture"}.get(scored.unlike.unlike, scored.unlike.unlike)
+    part = part.replace("image", "picture").replace("+", " and ")
+    return [f"Its {part} is unlike the training posts: be wary of the answer."]
 
 
 def _missing(post: Post, predictor: Predictor) -> list[str]:

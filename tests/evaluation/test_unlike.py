@@ -1,0 +1,110 @@
+"""Posts unlike the training posts: distances by hand, planted strangers, and what is unusual about them."""
+
+import numpy as np
+import pytest
+
+from jointune import BundleError
+from jointune.evaluation.unlike import TRAINING_VECTORS, Space, TrainingVectors, read_training_vectors
+
+
+def vectors(count, seed, **shifted):
+    """Vectors of texts and images that come in pairs: one of three kinds, the same in both; ``joint`` has both."""
+    random = np.random.default_rng(seed)
+    kinds = random.integers(0, 3, count)
+    centres = 6 * np.eye(3, 12)
+    text, image = (centres[kinds] + random.normal(size=(count, 12)) for _ in range(2))
+    if "pairing" in shifted:
+        image = image[np.argsort(kinds)][np.roll(np.argsort(np.argsort(kinds)), count // 3)]
+    made = {"text": text, "image": image, "joint": np.concatenate([text, image], 1)}
+    for name, shift in shifted.items():
+        if name in made:
+            made[name] = made[name] + shift * np.eye(1, 12, 7)
+            made["joint"] = np.concatenate([made["text"], made["image"]], 1)
+    return {name: rows.astype(np.float32) for name, rows in made.items()}
+
+
+@pytest.fixture(scope="module")
+def known():
+    return TrainingVectors.of(vectors(600, 0), vectors(200, 1))
+
+
+def test_distances_by_hand():
+    space = Space.of(np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]))
+    np.testing.assert_allclose(space.scale, np.sqrt(0.5))
+    expected = (0 + np.sqrt(2) + np.sqrt(2) + 2) / 4
+    np.testing.assert_allclose(space.distances(np.array([[5.0, 0.0]])), expected, rtol=1e-3)
+    assert np.isnan(space.distances(np.array([[np.nan, np.nan]]))).all()
+    assert len(space.distances(np.zeros((0, 2)))) == 0
+
+
+def test_one_validation_post_in_twenty_is_unusual(known):
+    scores = np.array([one.unlike_score for one in known.compare(vectors(200, 1))])
+    assert (scores > 1).mean() == pytest.approx(0.05, abs=0.006)
+    assert (np.array([one.unlike_score for one in known.compare(vectors(1000, 2))]) > 1).mean() < 0.1
+
+
+@pytest.mark.parametrize("part", ["text", "image"])
+def test_what_is_unusual_is_named(known, part):
+    found = list(known.compare(vectors(100, 3, **{part: 30})))
+    assert np.mean([one.unlike_score > 1 for one in found]) == 1
+    assert np.mean([one.unlike == part for one in found]) > 0.9
+    assert {one.unlike for one in known.compare(vectors(50, 3, text=30, image=30))} == {"text+image"}
+
+
+def test_a_pairing_is_unusual_though_its_parts_are_not(known):
+    found = list(known.compare(vectors(300, 4, pairing=True)))
+    assert np.mean([one.unlike == "pairing" for one in found]) > 0.8
+
+
+def test_a_post_without_a_modality_is_judged_by_the_rest(known):
+    alone = vectors(50, 5, text=30)
+    alone["image"][:] = alone["joint"][:] = np.nan
+    assert {one.unlike for one in known.compare(alone)} == {"text"}
+    nothing = {name: np.full((1, rows.shape[1]), np.nan) for name, rows in alone.items()}
+    (one,) = known.compare(nothing)
+    assert one.unlike == "kind"
+    assert one.unlike_score > 1
+
+
+def test_without_validation_posts_nothing_is_usual():
+    nobody = {name: rows[:0] for name, rows in vectors(5, 0).items()}
+    assert TrainingVectors.of(vectors(20, 0), nobody) is None
+    lacking = vectors(20, 1)
+    lacking["image"][:] = lacking["joint"][:] = np.nan
+    assert list(TrainingVectors.of(vectors(20, 0), lacking).spaces) == ["text"]
+
+
+def test_vectors_are_kept_in_half_precision(known, tmp_path):
+    known.save(tmp_path / TRAINING_VECTORS)
+    again = read_training_vectors(tmp_path, "bundle")
+    assert again.spaces["text"].rows.dtype == np.float16
+    assert list(again.compare(vectors(20, 6))) == list(known.compare(vectors(20, 6)))
+    assert read_training_vectors(tmp_path / "nowhere", "bundle") is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"usual": np.array(0.0)},
+        {"text.usual": np.array(np.nan)},
+        {"text.usual": np.array([1.0])},
+        {"text.mean": np.zeros(3)},
+        {"text.scale": np.zeros(12)},
+        {"text.rows": np.full((2, 12), np.inf)},
+        {"text.rows": np.zeros((0, 12))},
+        {"text.rows": np.array([[None] * 12], dtype=object)},
+        {"text.mean": None},
+        {"usual": None},
+    ],
+)
+def test_damaged_vectors_are_refused(known, tmp_path, change):
+    path = tmp_path / TRAINING_VECTORS
+    known.save(path)
+    with np.load(path) as file:
+        arrays = {**file} | change
+    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+    with pytest.raises(BundleError, match=TRAINING_VECTORS):
+        read_training_vectors(tmp_path, "bundle")
+    path.write_bytes(b"no archive")
+    with pytest.raises(BundleError, match=TRAINING_VECTORS):
+        read_training_vectors(tmp_path, "bundle")

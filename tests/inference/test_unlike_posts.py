@@ -1,0 +1,123 @@
+"""Posts unlike the training posts, from training to the answer: bundle, export, command, service, page, Python."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jointune import JointClassifier, SettingsError, read_posts
+from jointune.evaluation.unlike import TRAINING_VECTORS
+from jointune.inference.load import load_predictor
+
+
+def rows_of(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_training_keeps_vectors(tiny_bundle):
+    with np.load(tiny_bundle / TRAINING_VECTORS) as file:
+        shapes = {name: file[name].shape for name in file.files if name.endswith(".rows")}
+    assert {name: rows for name, (rows, _) in shapes.items()} == {"joint.rows": 32, "text.rows": 32, "image.rows": 32}
+    assert TRAINING_VECTORS in json.loads((tiny_bundle / "manifest.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def found(tiny_bundle, posts_csv):
+    return JointClassifier.load(tiny_bundle).unlike(read_posts(posts_csv))
+
+
+@pytest.mark.parametrize("kind", ["tiny_bundle", "exported_model"])
+def test_predict_says_how_unlike_each_post_is(jointune, request, kind, posts_csv, found, tmp_path):
+    folder, out, plain = request.getfixturevalue(kind), tmp_path / "out.csv", tmp_path / "plain.csv"
+    code, said = jointune("predict", folder, posts_csv, "--out", out, "--ood", "--coverage", 0.8)
+    assert code == 0, said
+    rows = rows_of(out)
+    assert list(rows[0])[-3:] == ["prediction_set", "unlike_score", "unlike"]
+    np.testing.assert_allclose([float(row["unlike_score"]) for row in rows], [f.unlike_score for f in found], atol=0.02)
+    assert np.mean([row["unlike"] == one.unlike for row, one in zip(rows, found, strict=True)]) > 0.9
+    assert jointune("predict", folder, posts_csv, "--out", plain)[0] == 0
+    for row, same in zip(rows, rows_of(plain), strict=True):
+        assert float(row["confidence"]) == pytest.approx(float(same["confidence"]), abs=1e-6)
+
+
+def test_a_stranger_is_told_by_its_image(tiny_bundle, tmp_path):
+    from PIL import Image
+
+    Image.effect_noise((40, 36), 200).convert("RGB").save(tmp_path / "noise.png")
+    model = JointClassifier.load(tiny_bundle)
+    text = "good happy lunch"
+    (odd,) = model.unlike([{"text": text, "image": str(tmp_path / "noise.png")}])
+    assert odd.unlike_score > 1
+    assert "image" in odd.unlike
+    (alone,) = model.unlike([{"text": text}])
+    assert alone.unlike in ("", "text")
+
+
+def test_the_service_and_the_page_say_it(tiny_bundle, posts_csv):
+    pytest.importorskip("fastapi", reason="the extra serve is not installed")
+    from starlette.testclient import TestClient
+
+    from jointune.serve.app import make_app
+    from jointune.ui.one_post import judge
+
+    predictor = load_predictor(tiny_bundle, "cpu", ood=True)
+    noise = np.random.default_rng(0).integers(0, 255, (36, 40, 3), dtype=np.uint8)
+    from io import BytesIO
+
+    from PIL import Image
+
+    file = BytesIO()
+    Image.fromarray(noise).save(file, "PNG")
+    with TestClient(make_app(predictor), "http://localhost:8000") as client:
+        answer = client.post("/predict", data={"text": "good"}, files={"image": file.getvalue()}).json()
+    assert answer["unlike_score"] > 1
+    assert "image" in answer["unlike"]
+    path = posts_csv.with_name("stranger.png")
+    try:
+        path.write_bytes(file.getvalue())
+        assert any("picture is unlike the training posts" in line for line in judge(predictor, "good", path).sentences)
+    finally:
+        path.unlink()
+
+
+def test_a_bundle_without_vectors_says_so(refused, posts_csv, tmp_path):
+    old = Path(__file__).parents[1] / "persistence" / "old_bundle"
+    with pytest.raises(SettingsError, match="keeps no vectors"):
+        load_predictor(old, ood=True)
+    refused("predict", old, posts_csv, "--out", tmp_path / "out.csv", "--ood", says=["--ood", "train it anew"])
+
+
+def test_the_sample_follows_the_seed():
+    from jointune.training import trained_vectors
+
+    class Backend:
+        def vectors(self, batches, count, names):
+            return {"text": np.concatenate([batch.indices[:, None] for batch in batches]).astype(np.float32)}
+
+    class Rows:
+        rows = {"text": None}  # noqa: RUF012
+
+        def __init__(self, count):
+            self.present = np.ones((count, 1), dtype=bool)
+
+        def __len__(self):
+            return len(self.present)
+
+        def forget_activations(self):
+            pass
+
+        def in_order(self, batch_size, only):
+            from jointune.modalities.batch import Batch
+
+            self.only = only
+            yield Batch(only, self.present[only], {})
+
+    one, other = Rows(12_000), Rows(12_000)
+    found = trained_vectors.sampled_vectors(Backend(), ["text"], one, 8, seed=0)
+    assert found["text"][:, 0].tolist() == list(range(10_000)), "rows of the sample, not of all posts"
+    trained_vectors.sampled_vectors(Backend(), ["text"], other, 8, seed=0)
+    assert one.only.tolist() == other.only.tolist()
+    assert one.only[-1] > 10_000
