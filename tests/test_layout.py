@@ -27,6 +27,7 @@ ORDER = (
     "comparison",
     "datasets",
     "demo",
+    "audit",
     "export",
     "serve",
     "ui",

@@ -17,6 +17,7 @@ import typer
 from typer.core import TyperCommand
 
 from jointune import __version__
+from jointune.cli.audit import audit
 from jointune.cli.cache import cache
 from jointune.cli.check import check
 from jointune.cli.compare import compare
@@ -46,6 +47,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "serve": serve,
     "ui": ui,
     "compare": compare,
+    "audit": audit,
     "tune": tune,
     "export": export,
     "cache": cache,

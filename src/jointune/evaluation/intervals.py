@@ -30,8 +30,8 @@ def score_interval(value: float, posts: float) -> tuple[float, float]:
     right, wrong = value * posts, (1 - value) * posts
     lowest = right - min(0.5, right) if value <= 0.5 else right
     highest = right + min(0.5, wrong) if value >= 0.5 else right
-    low = 0.0 if lowest <= 0 else _wilson(lowest, posts)[0]
-    high = 1.0 if highest >= posts else _wilson(highest, posts)[1]
+    low = 0.0 if lowest <= 0 else wilson(lowest, posts)[0]
+    high = 1.0 if highest >= posts else wilson(highest, posts)[1]
     return min(low, value), max(high, value)
 
 
@@ -102,8 +102,8 @@ def smooth_influence(
     return value, influence, smooth
 
 
-def _wilson(right: float, posts: float) -> tuple[float, float]:
-    """Return both ends of Wilson's score interval."""
-    middle, total = right + Z**2 / 2, posts + Z**2
-    reach = Z * np.sqrt(right * (posts - right) / posts + Z**2 / 4)
+def wilson(right: float, posts: float, z: float = Z) -> tuple[float, float]:
+    """Return both ends of Wilson's score interval, of 95 % by default; ``z`` is the normal quantile of its end."""
+    middle, total = right + z**2 / 2, posts + z**2
+    reach = z * np.sqrt(right * (posts - right) / posts + z**2 / 4)
     return float((middle - reach) / total), float((middle + reach) / total)

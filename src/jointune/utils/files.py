@@ -24,6 +24,7 @@ BUNDLE_MARK = "training_log.jsonl"
 EXPORT_MARK = "export.json"
 COMPARISON_MARK = "comparison.json"
 TUNING_MARK = "tuning.json"
+AUDIT_MARK = "audit.html"
 """The file that marks a folder as a bundle, an export, a comparison or a tuning."""
 
 MANIFEST = "manifest.json"

@@ -58,7 +58,7 @@ def _card(comparison: Comparison, index: int, methods: Sequence[str], scores: np
     text = post.whole_text
     if text is not None and len(text) > LONGEST_TEXT:
         text = f"{text[:LONGEST_TEXT].rstrip()} …"
-    image, missing = _thumbnail(post.image)
+    image, missing = thumbnail(post.image)
     return {
         "name": post.where if post.where != "post" else f"post {index + 1}",
         "label": str(post.label),
@@ -78,7 +78,7 @@ def _card(comparison: Comparison, index: int, methods: Sequence[str], scores: np
     }
 
 
-def _thumbnail(source: ImageSource | None) -> tuple[str | None, str]:
+def thumbnail(source: ImageSource | None) -> tuple[str | None, str]:
     """Return a small JPEG as a data URI, or None and the reason why there is none."""
     if source is None:
         return None, "no picture"

@@ -1,0 +1,1 @@
+"""Posts and labels: which are likely to be wrong, and which are there twice."""

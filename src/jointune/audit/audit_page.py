@@ -1,0 +1,98 @@
+"""The page of an audit: it stands alone, with thumbnails inside."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jointune import __version__
+from jointune.audit.out_of_fold import FOLDS
+from jointune.comparison.report.disagreements import thumbnail
+from jointune.utils.extras import require
+from jointune.utils.wording import counted
+
+if TYPE_CHECKING:
+    from jointune.audit.audit import Audit
+
+_SHOWN = 50
+"""Posts or pairs of a section."""
+
+_LONGEST = 400  # characters of a text
+
+
+def audit_page(found: "Audit") -> str:
+    """Return the page of an audit, HTML."""
+    jinja2 = require("jinja2", "train", "the page of an audit")
+    loaders = [jinja2.PackageLoader("jointune.audit"), jinja2.PackageLoader("jointune.comparison.report")]
+    environment = jinja2.Environment(
+        loader=jinja2.ChoiceLoader(loaders),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["counted"] = counted
+    return str(environment.get_template("audit.html.j2").render(_content(found)))
+
+
+def _content(found: "Audit") -> dict[str, Any]:
+    posts, judged = found.judged.posts, found.judged
+    suspicious = np.argsort(-found.suspicion, kind="stable")[:_SHOWN].tolist()
+    right = int((judged.answers.argmax(1) == judged.labels).sum())
+    return {
+        "version": __version__,
+        "folds": FOLDS,
+        "name": posts.name,
+        "posts": len(posts),
+        "errors": found.likely_errors,
+        "right": f"{right / len(posts):.1%}",
+        "leaks": len(found.leaks),
+        "duplicates": len(found.pairs) - len(found.leaks),
+        "splits": len({post.split for post in posts}) > 1,
+        "suspicious": [
+            _card(
+                found,
+                post,
+                [
+                    ("label", str(posts[post].label)),
+                    ("the others say", found.suggested[post]),
+                    ("suspicion", f"{found.suspicion[post]:.3f}"),
+                ],
+            )
+            for post in suspicious
+        ],
+        "pairs": [
+            [
+                _card(found, post, [("split", posts[post].split or "none"), ("label", str(posts[post].label))])
+                for post in (pair.first, pair.second)
+            ]
+            + [pair.shared.replace("+", " and "), f"{pair.likeness:.2f}"]
+            for pair in [*found.leaks, *(pair for pair in found.pairs if pair not in set(found.leaks))][:_SHOWN]
+        ],
+        "conflicts": [
+            _card(
+                found,
+                conflict.post,
+                [
+                    *((f"{name} alone", f"{label} ({sure:.2f})") for name, (label, sure) in conflict.says.items()),
+                    ("together", conflict.together),
+                    ("label", str(posts[conflict.post].label)),
+                ],
+            )
+            for conflict in found.conflicts[:_SHOWN]
+        ],
+        "slices": found.slices,
+    }
+
+
+def _card(found: "Audit", number: int, facts: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    post = found.judged.posts[number]
+    text = " ".join((post.whole_text or "").split())
+    image, missing = thumbnail(post.image)
+    return {
+        "name": post.where,
+        "text": text if len(text) <= _LONGEST else f"{text[:_LONGEST].rstrip()} …",
+        "image": image,
+        "missing": missing,
+        "facts": facts,
+    }

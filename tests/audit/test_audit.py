@@ -1,0 +1,117 @@
+"""An audit finds what was planted, keeps the table's columns, and refuses what it cannot audit."""
+
+import csv
+from dataclasses import replace
+
+import pytest
+
+from conftest import make_posts, write_rows
+from jointune import JointClassifier, PostsError, SettingsError, read_posts
+from jointune.audit.audit import audit
+
+pytest.importorskip("cleanlab", reason="the extra audit is not installed")
+
+
+def rows_of(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+FLIPPED = {"8", "21", "40"}
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """Posts of which three have the wrong label, and one is there twice, in two splits."""
+    path = make_posts(tmp_path_factory.mktemp("audited"), 96)
+    rows = rows_of(path)
+    for row in rows:
+        if row["id"] in FLIPPED:
+            row["label"] = "negative" if row["label"] == "positive" else "positive"
+    twin = rows[0] | {"id": "twin", "split": "validation", "text": rows[0]["text"] + " !", "image": ""}
+    return write_rows(path, [*rows, twin])
+
+
+@pytest.fixture(scope="module")
+def written(table, tiny_text, tiny_image, tmp_path_factory):
+    from jointune.cli.app import main
+
+    out = tmp_path_factory.mktemp("out") / "audit"
+    options = ["--split-column", "split", "--text-encoder", tiny_text, "--image-encoder", tiny_image, "--quiet"]
+    with pytest.raises(SystemExit) as end:
+        main(["audit", str(table), "--out", str(out), *options])
+    assert not end.value.code
+    return out
+
+
+def test_the_most_suspicious_labels_are_those_that_were_flipped(written, table):
+    rows = rows_of(written / "suspicion.csv")
+    assert list(rows[0]) == [*rows_of(table)[0], "suspicion", "suggested_label"]
+    assert len(rows) == 97
+    assert {row["id"] for row in rows[:3]} == FLIPPED
+    values = [float(row["suspicion"]) for row in rows]
+    assert values == sorted(values, reverse=True)
+    assert all(0 <= value <= 1 for value in values)
+    assert all(row["suggested_label"] != row["label"] for row in rows[:3])
+
+
+def test_a_near_duplicate_across_splits_is_a_leak(written):
+    leaks = rows_of(written / "leaks.csv")
+    twins = [row for row in leaks if row["id"] == "twin"]
+    assert [(row["its_split"], row["shared"]) for row in twins] == [("train", "text")]
+    assert [row for row in leaks if row["id"] == "0" and row["its_split"] == "validation"]
+
+
+def test_the_page_stands_alone(written):
+    page = (written / "audit.html").read_text(encoding="utf-8")
+    assert page.count("data:image/jpeg") >= 50
+    assert "http://" not in page
+    assert "https://" not in page
+    assert '<html lang="en">' in page
+    assert "Weak slices" in page
+
+
+@pytest.fixture
+def classifier(tiny_settings):
+    return JointClassifier(**tiny_settings)
+
+
+def test_python_returns_the_findings(table, classifier):
+    found = audit(read_posts(table, split_column="split"), classifier=classifier)
+    assert len(found.suspicion) == 97
+    assert found.likely_errors >= 2
+    assert found.leaks
+    assert all(one.low <= one.accuracy <= one.high for one in found.slices)
+    assert found.slices == sorted(found.slices, key=lambda one: one.accuracy)
+
+
+def test_texts_of_strangers_are_escaped(posts_csv, classifier, tmp_path):
+    posts = read_posts(posts_csv)
+    posts = type(posts)([replace(post, text=f"<script>alert(1)</script> {post.text}") for post in posts], "posts")
+    audit(posts, tmp_path / "audit", classifier=classifier)
+    assert "<script>" not in (tmp_path / "audit" / "audit.html").read_text(encoding="utf-8")
+    assert rows_of(tmp_path / "audit" / "leaks.csv") == []
+
+
+def test_other_targets_are_refused(classifier, posts_csv):
+    with pytest.raises(SettingsError, match="where each post has one"):
+        audit(read_posts(posts_csv), classifier=classifier.set_params(target="multi"))
+
+
+def test_too_few_posts_are_refused(classifier, fresh_posts):
+    with pytest.raises(PostsError, match="too few for 5 folds"):
+        audit(read_posts(fresh_posts(6)), classifier=classifier)
+    with pytest.raises(PostsError):
+        audit(read_posts(fresh_posts(6))[:0], classifier=classifier)
+
+
+def test_bad_input_is_refused_at_once(refused, fresh_posts, tmp_path):
+    path = fresh_posts(12)
+    refused("audit", path, "--out", tmp_path / "a", "--label-column", "mood", says=["mood"])
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "mine.txt").write_text("x", encoding="utf-8")
+    refused("audit", path, "--out", tmp_path / "b", says=["choose another path"])
+    rows = [row | {"suspicion": "1"} for row in rows_of(path)]
+    write_rows(path, rows)
+    refused("audit", path, "--out", tmp_path / "c", says=["'suspicion'", "rename it"])
+    assert not (tmp_path / "c").exists()
