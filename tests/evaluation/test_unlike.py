@@ -105,6 +105,15 @@ def test_damaged_vectors_are_refused(known, tmp_path, change):
     np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
     with pytest.raises(BundleError, match=TRAINING_VECTORS):
         read_training_vectors(tmp_path, "bundle")
-    path.write_bytes(b"no archive")
-    with pytest.raises(BundleError, match=TRAINING_VECTORS):
-        read_training_vectors(tmp_path, "bundle")
+
+
+def test_other_files_are_refused(known, tmp_path):
+    path = tmp_path / TRAINING_VECTORS
+    known.save(path)
+    whole = path.read_bytes()
+    with np.load(path) as file:
+        np.savez_compressed(tmp_path / "small.npz", **file)
+    for content in (b"no archive", b"", whole[: len(whole) // 2], (tmp_path / "small.npz").read_bytes()):
+        path.write_bytes(content)
+        with pytest.raises(BundleError, match=TRAINING_VECTORS):
+            read_training_vectors(tmp_path, "bundle")

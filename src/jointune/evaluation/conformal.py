@@ -1,6 +1,7 @@
 """Split conformal prediction: sets of labels, or intervals, that hold the truth as often as is asked."""
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +114,7 @@ def read_conformity(folder: Path, whole: str) -> Conformity | None:
         BundleError: the file is damaged, and the ``whole`` of the folder should be copied again.
     """
     path = folder / CONFORMITY
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
     with clear_read_errors(path, whole):
         return Conformity.from_dict(read_json(path, whole))

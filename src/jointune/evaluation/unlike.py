@@ -1,5 +1,7 @@
 """Tell posts that are unlike the training posts by their distance from these in the spaces of a model's vectors."""
 
+import os
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from jointune.utils.files import clear_read_errors
+from jointune.utils.files import clear_read_errors, member
 
 TRAINING_VECTORS = "training_vectors.npz"
 """The file of a bundle or an export that holds the vectors; those of earlier versions have none."""
@@ -154,18 +156,23 @@ def read_training_vectors(folder: Path, whole: str) -> TrainingVectors | None:
     Raises:
         BundleError: the file is damaged, and the ``whole`` of the folder should be copied again.
     """
-    path = folder / TRAINING_VECTORS
-    if not path.exists():
+    if not os.path.lexists(folder / TRAINING_VECTORS):
         return None
-    with clear_read_errors(path, whole), np.load(path, allow_pickle=False) as file:
+    path = member(folder, TRAINING_VECTORS, whole)
+    with clear_read_errors(path, whole):
         try:
-            names = [name.removesuffix(".rows") for name in file.files if name.endswith(".rows")]
-            spaces = {name: _space(file, name) for name in names}
-            if not spaces:
-                raise ValueError("it holds no vectors")
-            return TrainingVectors(spaces, _positive(file["usual"]))
-        except (KeyError, TypeError) as reason:
+            with zipfile.ZipFile(path) as archive:
+                if any(one.compress_type != zipfile.ZIP_STORED for one in archive.infolist()):
+                    raise ValueError("it is compressed, and may be of any size")
+            with np.load(path, allow_pickle=False) as file:
+                names = [name.removesuffix(".rows") for name in file.files if name.endswith(".rows")]
+                spaces = {name: _space(file, name) for name in names}
+                usual = _positive(file["usual"])
+        except (KeyError, TypeError, EOFError, zipfile.BadZipFile) as reason:
             raise ValueError(f"an array is missing or of another kind: {reason}") from reason
+        if not spaces:
+            raise ValueError("it holds no vectors")
+    return TrainingVectors(spaces, usual)
 
 
 def _space(file: Any, name: str) -> Space:

@@ -114,8 +114,7 @@ def export(
             write_json(folder / CONFORMITY, predictor.conformity.to_dict())
         if predictor.training_vectors is not None:
             predictor.training_vectors.save(folder / TRAINING_VECTORS)
-        kept = [name for name in (CONFORMITY, TRAINING_VECTORS) if (folder / name).exists()]
-        write_manifest(folder, [*VERIFIED, *kept])
+        write_manifest(folder, [*VERIFIED, *([CONFORMITY] if predictor.conformity else [])])
     return report
 
 

@@ -185,7 +185,6 @@ def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
             verified.append(CONFORMITY)
         if bundle.training_vectors is not None:
             bundle.training_vectors.save(folder / TRAINING_VECTORS)
-            verified.append(TRAINING_VECTORS)
         write_manifest(folder, verified)
 
 
