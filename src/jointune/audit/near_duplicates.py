@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from PIL import Image
 
 from jointune.data.split import plain_text
 
@@ -21,11 +22,12 @@ _BANDS, _ROWS = 21, 3
 _MANY = 200
 """Posts in a bucket of MinHash that are compared, at most."""
 
-_EDGE, _BITS = 32, 8
-_APART = 12
-"""Bits of 64 in which the hashes of near-duplicate images differ, at most."""
-_CORRELATED = 0.88
-"""Correlation of the small grey copies of near-duplicate images, at least."""
+_EDGE = 32
+"""Pixels of the edge of the small grey copies by which images are compared."""
+_CUT = 0.025
+"""Share of an image that is cut off at each edge for a second copy: so a cropped image is compared with a like one."""
+_CORRELATED = 0.95
+"""Correlation of the small copies of near-duplicate images, at least."""
 _AT_ONCE = 2048
 """Images that are compared with all others together."""
 
@@ -95,34 +97,32 @@ def _shingles(text: str) -> set[int]:
 
 
 def _alike_images(images: Iterable[np.ndarray | None]) -> Iterator[tuple[int, int, float]]:
-    copies = {number: _small(image) for number, image in enumerate(images) if image is not None}
+    copies = {number: _copies(image) for number, image in enumerate(images) if image is not None}
     if not copies:
         return
-    numbers, small = list(copies), np.stack(list(copies.values()))
-    hashes = _hashes(small)
-    flat = small.reshape(len(small), -1)
-    flat = flat - flat.mean(1, keepdims=True)
-    norms = np.linalg.norm(flat, axis=1, keepdims=True)
-    unit = (flat / np.maximum(norms, 1e-6)).astype(np.float32)
+    numbers = list(copies)
+    whole, cut = (np.stack(of_one) for of_one in zip(*copies.values(), strict=True))
     for start in range(0, len(numbers), _AT_ONCE):
-        # Of signs, the product is 64 less twice the bits that differ.
-        differing = (64 - hashes[start : start + _AT_ONCE] @ hashes.T) / 2
-        rows, columns = np.nonzero(differing <= _APART)
-        for row, column in zip((rows + start).tolist(), columns.tolist(), strict=True):
-            if row < column and (likeness := float(unit[row] @ unit[column])) >= _CORRELATED:
-                yield numbers[row], numbers[column], min(likeness, 1.0)
+        part = slice(start, start + _AT_ONCE)
+        likeness = np.maximum(whole[part] @ whole.T, np.maximum(whole[part] @ cut.T, cut[part] @ whole.T))
+        rows, columns = np.nonzero(likeness >= _CORRELATED)
+        for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+            if start + row < column:
+                yield numbers[start + row], numbers[column], round(min(float(likeness[row, column]), 1.0), 4)
 
 
-def _small(image: np.ndarray) -> np.ndarray:
-    from PIL import Image
+def _copies(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return small grey copies of an image and of its inner part, of mean 0 and unit length, float32 [1024] each.
 
-    grey = Image.fromarray(image).convert("L").resize((_EDGE, _EDGE), Image.Resampling.BOX)
-    return np.asarray(grey, dtype=np.float32)
-
-
-def _hashes(small: np.ndarray) -> np.ndarray:
-    """Return perceptual hashes as signs, float32 [N, 64]: of the lowest frequencies, against their median."""
-    from scipy.fft import dctn
-
-    lowest = dctn(small, axes=(1, 2), norm="ortho")[:, :_BITS, :_BITS].reshape(len(small), -1)
-    return np.where(lowest > np.median(lowest, axis=1, keepdims=True), 1, -1).astype(np.float32)
+    Of an image of one colour, they are 0, so that it is like no other.
+    """
+    grey = Image.fromarray(image).convert("L")
+    across, down = (round(size * _CUT) for size in grey.size)
+    inner = grey.crop((across, down, grey.width - across, grey.height - down))
+    made = []
+    for one in (grey, inner):
+        small = np.asarray(one.resize((_EDGE, _EDGE), Image.Resampling.BOX), dtype=np.float32).ravel()
+        small = small - small.mean()
+        length = float(np.linalg.norm(small))
+        made.append(small / length if length > _EDGE else np.zeros_like(small))
+    return made[0], made[1]

@@ -21,6 +21,7 @@ MOST = 10_000
 _NEIGHBOURS = 10  # of which the distances are averaged, at most
 _USUAL = 0.95  # of the validation posts are no stranger than what is still called usual
 _AT_ONCE = 1024  # posts
+_FLAT = 1e-6  # a smaller standard deviation is that of a constant
 _BEYOND = 1e6  # the score of posts that have no modality in common with any training post
 
 
@@ -47,7 +48,7 @@ class Space:
     Attributes:
         mean: of all of them, float32 [D].
         scale: their standard deviations, float32 [D].
-        rows: standardised by both, of unit length, float16 [R, D].
+        rows: standardised by both, float16 [R, D].
         usual: the distance that one validation post in 20 exceeds.
     """
 
@@ -59,27 +60,25 @@ class Space:
     @classmethod
     def of(cls, vectors: np.ndarray) -> "Space":
         """Make the space of vectors, float [R, D], without NaN."""
-        mean, scale = vectors.mean(0), vectors.std(0)
-        made = cls(mean.astype(np.float32), np.where(scale > 0, scale, 1).astype(np.float32), np.zeros((0, 0)))
-        return Space(made.mean, made.scale, made.unit(vectors).astype(np.float16))
-
-    def unit(self, vectors: np.ndarray) -> np.ndarray:
-        """Standardise vectors, float [N, D], and scale them to unit length."""
-        standard = (vectors - self.mean) / self.scale
-        return standard / np.maximum(np.linalg.norm(standard, axis=1, keepdims=True), 1e-12)
+        mean, scale = vectors.mean(0).astype(np.float32), vectors.std(0).astype(np.float32)
+        scale = np.where(scale > _FLAT, scale, 1).astype(np.float32)
+        return cls(mean, scale, ((vectors - mean) / scale).astype(np.float16))
 
     def distances(self, vectors: np.ndarray) -> np.ndarray:
         """Return the mean distance from the nearest training posts, float [N]; NaN where the vector is NaN.
 
-        After Sun et al. (2022, arXiv 2204.06507), who take the k-th distance.
+        After Sun et al. (2022, arXiv 2204.06507), who take the k-th distance, of vectors of unit length; here, length
+        counts.
         """
         nearest = min(_NEIGHBOURS, len(self.rows))
-        training = self.rows.astype(np.float32).T
+        training = self.rows.astype(np.float32)
+        squares = (training**2).sum(1)
         found = [np.zeros(0)]
         for start in range(0, len(vectors), _AT_ONCE):
-            likeness = self.unit(vectors[start : start + _AT_ONCE]).astype(np.float32) @ training
-            greatest = np.partition(likeness, -nearest, axis=1)[:, -nearest:]
-            found.append(np.sqrt(np.maximum(2 - 2 * greatest, 0)).mean(1))
+            standard = ((vectors[start : start + _AT_ONCE] - self.mean) / self.scale).astype(np.float32)
+            all_squares = (standard**2).sum(1, keepdims=True) + squares - 2 * standard @ training.T
+            least = np.partition(all_squares, nearest - 1, axis=1)[:, :nearest]
+            found.append(np.sqrt(np.maximum(least, 0)).mean(1))
         return np.concatenate(found)
 
 
