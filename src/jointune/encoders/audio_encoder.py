@@ -33,7 +33,7 @@ class Samples(nn.Module):
         if not self.normalise:
             return waveform
         real = mask.to(waveform.dtype)
-        count = real.sum(1, keepdim=True)
+        count = real.sum(1, keepdim=True).clamp(min=1)
         centred = (waveform - waveform.sum(1, keepdim=True) / count) * real
         return centred / (centred.square().sum(1, keepdim=True) / count + 1e-7).sqrt()
 
