@@ -80,3 +80,11 @@ def test_arguments_of_methods(tiny_bundle):
     for device in ("gpu", 1.5):
         with pytest.raises(SettingsError, match="device="):
             JointClassifier.load(tiny_bundle, device=device)
+
+
+def test_explicit_settings_win_over_a_preset():
+    assert JointClassifier.from_preset("fast", seed=3).get_params() == JointClassifier(epochs=0, seed=3).get_params()
+    assert JointClassifier.from_preset("fast", epochs=1).epochs == 1
+    assert JointClassifier.from_preset("default").get_params() == JointClassifier().get_params()
+    with pytest.raises(SettingsError, match="preset='quick': choose one of fast, default"):
+        JointClassifier.from_preset("quick")

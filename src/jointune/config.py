@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields
 from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -198,6 +198,19 @@ class Config:
         """The columns of numbers and categories."""
         return (*self.number_columns, *self.category_columns)
 
+    @classmethod
+    def from_preset(cls, preset: str, **settings: Any) -> Self:
+        """Make it with the settings of a preset.
+
+        Args:
+            preset: ``fast``, the probe alone; or ``default``.
+            settings: further arguments; they win over those of the preset.
+
+        Raises:
+            SettingsError: there is no such preset.
+        """
+        return cls(**preset_settings(preset) | settings)
+
     def validated(self) -> "Config":
         """Return a plain copy of the settings, NumPy's numbers as Python's, once all of them are possible.
 
@@ -217,6 +230,9 @@ SETTINGS: dict[str, Setting] = {row.name: row.metadata["setting"] for row in fie
 DEFAULTS: dict[str, Any] = {row.name: row.default for row in fields(Config)}
 
 TYPES: dict[str, Any] = get_type_hints(Config)
+
+PRESETS: dict[str, dict[str, Any]] = {"fast": {"epochs": 0}, "default": {}}
+"""Settings by the name under which they are chosen together."""
 
 _Class = TypeVar("_Class")
 
@@ -290,6 +306,17 @@ def _check_columns(settings: Mapping[str, Any]) -> None:
             if column in taken:
                 raise SettingsError(f"{setting(name, column)}: it is {taken[column]} already", setting=name)
             taken[column] = "a column of fields"
+
+
+def preset_settings(preset: str) -> dict[str, Any]:
+    """Return the settings of a preset.
+
+    Raises:
+        SettingsError: there is no such preset.
+    """
+    if preset not in PRESETS:
+        raise SettingsError(f"{setting('preset', preset)}: choose one of {', '.join(PRESETS)}", setting="preset")
+    return dict(PRESETS[preset])
 
 
 def check_names(names: Iterable[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
-from jointune.config import DEFAULTS, SETTINGS, TYPES, check_settings
+from jointune.config import DEFAULTS, PRESETS, SETTINGS, TYPES, check_settings, preset_settings
 from jointune.data.problems import Problem, affected, valid_policy
 from jointune.data.read import Columns
 from jointune.errors import SettingsError
@@ -80,6 +80,14 @@ Abstain = Annotated[
         help="Answer 'unsure' below the confidence that it took on the validation posts to be right so often.",
     ),
 ]
+Preset = Annotated[
+    str,
+    typer.Option(
+        metavar="|".join(PRESETS),
+        help="Settings to start from: fast is the probe alone, in seconds once its encoders have seen the posts. "
+        "Options that are given win.",
+    ),
+]
 ReadImageText = Annotated[bool, option("read_image_text")]
 Normalise = Annotated[str, option("normalise")]
 ALL_KINDS = ",".join(DEFAULTS["normalise"])
@@ -120,6 +128,17 @@ def columns_to_learn_from(use: Columns, settings: Mapping[str, Any]) -> Columns:
     return replace(use, fields=(*settings.get("number_columns", ()), *settings.get("category_columns", ())))
 
 
+def with_preset(context: typer.Context, preset: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings with those of a preset in place of options that were not given.
+
+    Raises:
+        SettingsError: there is no such preset.
+    """
+    chosen = preset_settings(preset)
+    sources = {name: context.get_parameter_source(name) for name in chosen}
+    return {**settings, **{name: chosen[name] for name, source in sources.items() if _is_default(source)}}
+
+
 def say_affected(problems: list[Problem], policy: str) -> None:
     """List and count the posts that --on-bad-image skipped or left without their picture."""
     if problems:
@@ -132,6 +151,10 @@ def sentence(scores: Metrics) -> str:
     """Return the main scores in one line."""
     without_posts = untested(scores)
     return f"{scores} on {counted(scores.n, 'post')}" + (f", {without_posts}" if without_posts else "")
+
+
+def _is_default(source: Any) -> bool:
+    return source is None or source.name in ("DEFAULT", "DEFAULT_MAP")
 
 
 def _layers(value: str) -> float | None:

@@ -95,6 +95,10 @@ class Rows:
         """The length of each row, int [N], by which batches are put together; 0 where all rows are alike."""
         return np.zeros(len(self.rows), dtype=np.int64)
 
+    def content(self, index: int) -> bytes:
+        """Return what tells the row of a post from any other that the same preprocessor makes."""
+        raise NotImplementedError
+
     def row(self, index: int, random: np.random.Generator | None = None) -> Any:
         """Return the row of a post, augmented by ``random`` draws where there are some."""
         return self.rows[index]

@@ -37,6 +37,7 @@ from jointune.modalities.text.text_fit import TextFitCounter
 from jointune.model import JointModel, chosen_precision, make_model
 from jointune.targets.single_label import SingleLabel
 from jointune.training.checkpoint import Checkpoints
+from jointune.training.embeddings import EmbeddingCache
 from jointune.training.frozen_cache import cache_frozen_layers
 from jointune.training.probe import start_from_probe
 from jointune.training.tracking import loggable
@@ -227,7 +228,10 @@ def train(
     device = accelerator.device
 
     def start(untrained: JointModel) -> None:
-        start_from_probe(untrained, data.training, data.validation, config, device, weights)
+        cache = None
+        if not config.epochs and all(encoder.pretrained for encoder in encoders.values()):
+            cache = EmbeddingCache(data.modalities, chosen_precision(device, config.precision))
+        start_from_probe(untrained, data.training, data.validation, config, device, weights, cache)
 
     if config.train_layers is not None and config.epochs and model.uses_activations:
         with progress_bar("running the frozen layers", "posts", shown) as bar:

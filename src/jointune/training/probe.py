@@ -10,6 +10,7 @@ from jointune.config import Config
 from jointune.evaluation.metrics import log_loss
 from jointune.modalities.batch import Batch
 from jointune.model import JointModel, autocast, evaluating, to_inputs
+from jointune.training.embeddings import EmbeddingCache
 from jointune.training.training_set import TrainingSet
 
 STRENGTHS = tuple(float(10**power) for power in np.arange(-1.5, 2.1, 0.5))
@@ -54,6 +55,7 @@ def start_from_probe(
     config: Config,
     device: torch.device,
     class_weights: np.ndarray | None = None,
+    cache: EmbeddingCache | None = None,
 ) -> None:
     """Fit a probe to at most ``MOST_POSTS`` training posts, and give the untrained model its logits.
 
@@ -64,12 +66,20 @@ def start_from_probe(
         config: batch size, precision, modality dropout and seed.
         device: where the model is.
         class_weights: float [C].
+        cache: knows vectors of earlier runs.
     """
     assert model.probe is not None, "the model was made with a probe"
+    width = model.probe.linear.in_features
     learned = sample(training.labels, MOST_POSTS, config.seed)
 
     def features(part: TrainingSet, chosen: np.ndarray) -> np.ndarray:
-        return pooled_features(model, part.in_order(config.batch_size, chosen), chosen, device, config.precision)
+        vectors = np.full((len(part), width), np.nan, dtype=np.float32)
+        missing = chosen if cache is None else cache.fill(vectors, chosen, part.rows)
+        batches = part.in_order(config.batch_size, missing)
+        vectors[missing] = pooled_features(model, batches, missing, device, config.precision)
+        if cache is not None:
+            cache.keep(vectors, missing, part.rows)
+        return vectors[chosen]
 
     probe = fit_probe(
         features(training, learned),

@@ -61,6 +61,7 @@ def cached_files() -> dict[str, tuple[int, int]]:
     kinds = {
         "prepared pictures": folder.glob("pictures/*"),
         "texts read in pictures": folder.glob("image-text.sqlite*"),
+        "embeddings": folder.glob("embeddings.sqlite*"),
     }
     sizes = {kind: [path.stat().st_size for path in paths if path.is_file()] for kind, paths in kinds.items()}
     return {kind: (len(each), sum(each)) for kind, each in sizes.items()}
@@ -73,7 +74,7 @@ def clear_caches() -> None:
     except RuntimeError:
         return
     shutil.rmtree(folder / "pictures", ignore_errors=True)
-    for path in folder.glob("image-text.sqlite*"):
+    for path in (*folder.glob("image-text.sqlite*"), *folder.glob("embeddings.sqlite*")):
         path.unlink(missing_ok=True)
 
 
