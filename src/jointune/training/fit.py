@@ -227,11 +227,11 @@ def train(
     weights = data.target.weights(data.training.labels, config.class_weight)
     device = accelerator.device
 
-    def start(untrained: JointModel) -> None:
+    def start(untrained: JointModel) -> dict[str, Any]:
         cache = None
         if not config.epochs and all(encoder.pretrained for encoder in encoders.values()):
             cache = EmbeddingCache(data.modalities, chosen_precision(device, config.precision))
-        start_from_probe(untrained, data.training, data.validation, config, device, weights, cache)
+        return {"probe": start_from_probe(untrained, data.training, data.validation, config, device, weights, cache)}
 
     if config.train_layers is not None and config.epochs and model.uses_activations:
         with progress_bar("running the frozen layers", "posts", shown) as bar:
