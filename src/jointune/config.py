@@ -123,8 +123,11 @@ class Config:
     final_rate: float = _setting(0.5, "Share of the peak rates that a cosine ends with.", 0, 1)
     max_grad_norm: float = _setting(1.0, "Gradients are clipped to this norm.", 1e-12)
     label_smoothing: float = _setting(0.0, "Share of the target that is spread over all labels.", 0, 1)
-    class_weight: Literal["balanced"] | dict[Any, float] | None = _setting(
-        None, "Weigh labels by their rarity in the loss (balanced in Python, which also takes a weight a label)."
+    class_weight: Literal["root", "balanced"] | dict[Any, float] | None = _setting(
+        "root",
+        "Weigh labels in the loss: balanced by their rarity, root by its root, or none. In Python also a weight a "
+        "label, and None for none.",
+        metavar="root|balanced|none",
     )
     modality_dropout: float = _setting(
         0.2, "Chance that a training post with both modalities loses one of them for a step.", 0, 1
@@ -181,7 +184,11 @@ class Config:
     )
     seed: int = _setting(0, "Of every random draw.", 0, 2**32 - 1)
     progress: bool = _setting(True, "Show progress bars on standard error.", panel=None)
-    text_column: str | None = _setting("text", "Column of the texts; '' (None in Python) for none.", panel="Columns")
+    text_column: str | None = _setting(
+        "text",
+        "Column of the texts, or two that are read together (text,aspect); '' (None in Python) for none.",
+        panel="Columns",
+    )
     image_column: str | None = _setting(
         "image", "Column of the images: paths, or bytes; '' (None in Python) for none.", panel="Columns"
     )
@@ -298,6 +305,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
 
 def _check_columns(settings: Mapping[str, Any]) -> None:
     taken = {settings.get(f"{kind}_column"): f"the column of the {kind}" for kind in ("text", "image", "label")}
+    taken |= dict.fromkeys(map(str.strip, (settings.get("text_column") or "").split(",")), "a column of the text")
     for name in ("number_columns", "category_columns"):
         columns = settings.get(name, ())
         if isinstance(columns, str):

@@ -78,10 +78,13 @@ def check(
         check_ocr()
     text = _tokenizer(text_encoder, max_tokens, valid_kinds(normalise))
     if text and read_image_text:
-        _check_pairs(text_encoder, max_tokens)
+        _check_pairs(text_encoder, max_tokens, "read_image_text")
     findings = _Findings(every)
     try:
         files = [PostsFile(path, use, encoding) for path in (posts, chosen) if isinstance(path, Path)]
+        if text and (second := files[0].use.second_text):
+            text = replace(text, pair=(str(files[0].use.text), second))
+            _check_pairs(text_encoder, max_tokens, "text_column")
         total = sum(map(_count, files))
         with progress_bar("checking", shown=not quiet) as bar:
             bar.start(total)
@@ -103,7 +106,7 @@ def check(
         findings.print_problems(total, policy)
         raise typer.Exit(1)
     findings.print_usable(total, sum(map(len, parts)))
-    if unused := [name for name in files[0].columns if name not in (*use.named().values(), *use.fields)]:
+    if unused := [name for name in files[0].columns if name not in (*files[0].use.named().values(), *use.fields)]:
         out.print(f"columns not used: {listed(unused, len(unused))}")
     notes = [f"note: {note}" for note in field_notes] + (split_notes(parts[0]) if use.split else [])
     if note := several_labels(findings.labels):
@@ -226,20 +229,20 @@ def _tokenizer(text_encoder: str, max_tokens: int | None, kinds: tuple[str, ...]
         return None
 
 
-def _check_pairs(text_encoder: str, max_tokens: int | None) -> None:
-    """Check that the text encoder takes the text in images as a second text; needs torch, and says so without it.
+def _check_pairs(text_encoder: str, max_tokens: int | None, needed_by: str) -> None:
+    """Check that the text encoder takes a second text; needs torch, and says so without it.
 
     Raises:
         EncoderError: it does not.
         SettingsError: ``max_tokens`` leaves no room for two texts.
     """
     if find_spec("torch") is None:
-        out.print("Whether the text encoder takes in the text in pictures is not checked: torch is not installed.")
+        out.print("Whether the text encoder takes in a second text is not checked: torch is not installed.")
         return
     from jointune.encoders.checks import check_pairs
     from jointune.encoders.loading import load_text_encoder
 
-    check_pairs(*load_text_encoder(text_encoder, max_tokens)[:2], text_encoder)
+    check_pairs(*load_text_encoder(text_encoder, max_tokens)[:2], text_encoder, needed_by)
 
 
 def _print_text_fit(posts: list[Post], text: TextPreprocessor, text_encoder: str) -> None:

@@ -15,6 +15,7 @@ from jointune.cli.options import (
     say_affected,
     takes_columns,
     takes_settings,
+    two_texts,
 )
 from jointune.cli.posts_options import read_whole
 from jointune.comparison.methods import METHODS, Setup, chosen_methods, valid_budgets
@@ -73,6 +74,7 @@ def compare(
     wanted, templates = _list(label_budgets), read_prompts(prompts)
     names = _list(methods) if methods is not None else None
     use = columns_to_learn_from(use, settings)
+    settings |= two_texts(use)
     chosen_methods(names, Setup(settings, clip, visualbert, templates))
     valid_budgets(wanted)
     RunFolder(report, COMPARISON_MARK, resume=resume, force=force).refuse()

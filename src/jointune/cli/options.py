@@ -30,7 +30,7 @@ def option(name: str, *, optional: bool = False, panel: str | None = None) -> An
     """
     row, default = SETTINGS[name], DEFAULTS[name]
     # A switch that is on by default has a counterpart that turns it off.
-    spelled = "--balanced" if name == "class_weight" else f"--{name.replace('_', '-')}"
+    spelled = f"--{name.replace('_', '-')}"
     return typer.Option(
         *([] if default is True else [spelled]),
         help=row.help,
@@ -128,6 +128,11 @@ def columns_to_learn_from(use: Columns, settings: Mapping[str, Any]) -> Columns:
     return replace(use, fields=(*settings.get("number_columns", ()), *settings.get("category_columns", ())))
 
 
+def two_texts(use: Columns) -> dict[str, Any]:
+    """Return the setting that names two columns of texts, which have no usual names; nothing for one column."""
+    return {"text_column": use.text} if "," in (use.text or "") else {}
+
+
 def with_preset(context: typer.Context, preset: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings with those of a preset in place of options that were not given.
 
@@ -175,7 +180,7 @@ _FORMS: dict[str, tuple[type, Any, Callable[[Any], Any]]] = {
     "normalise": (str, ALL_KINDS, valid_kinds),
     "number_columns": (str, "", _names),
     "category_columns": (str, "", _names),
-    "class_weight": (bool, False, lambda balanced: "balanced" if balanced else None),
+    "class_weight": (str, DEFAULTS["class_weight"], lambda value: None if value == "none" else value),
 }
 """Settings whose options differ from Python's arguments: the option's type, its default, and the conversion."""
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,7 +27,7 @@ from jointune.data.problems import OnBadImage, affected, valid_policy
 from jointune.data.read import Columns, PostsFile
 from jointune.data.remote import is_address
 from jointune.errors import InterruptedWork, JointuneError, PostsError, SettingsError
-from jointune.inference.load import check_options, field_columns, load_predictor
+from jointune.inference.load import check_options, columns_of, load_predictor
 from jointune.modalities.text.text_fit import TextFitCounter
 from jointune.output.resumable import Parts, refuse_outputs, skipped_file
 from jointune.output.writers import added_columns, check_output, columns_of_earlier_scoring, make_layout
@@ -109,7 +108,7 @@ def predict(
     check_options(bundle, device, abstain, engine)
     refuse_outputs(path, policy == "skip", resume, force, None if is_address(posts) else Path(posts))
     use = Columns(text_column or None, image_column or None, None, None, image_root, remote_images)
-    file = PostsFile(posts, replace(use, fields=field_columns(bundle)), encoding, not quiet)
+    file = PostsFile(posts, columns_of(bundle, use), encoding, not quiet)
     replaced = columns_of_earlier_scoring(file.table, prefix)
     kept = [name for name in file.columns if name not in set(replaced)]
     remedy = "rename it, or name the added columns otherwise, such as with --prefix new_"

@@ -17,6 +17,7 @@ from jointune.cli.options import (
     sentence,
     takes_columns,
     takes_settings,
+    two_texts,
     with_preset,
 )
 from jointune.cli.posts_options import read_training_posts
@@ -62,7 +63,7 @@ def train(
     from jointune import JointClassifier
 
     # The posts are read already; the bundle is to find other ones under the usual names.
-    classifier = JointClassifier(**settings, progress=not quiet)
+    classifier = JointClassifier(**settings, **two_texts(use), progress=not quiet)
     classifier.fit(learned, validation=held, checkpoint=partial.path, resume=resume)
     if not classifier.is_main_process_:
         return

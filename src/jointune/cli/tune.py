@@ -15,6 +15,7 @@ from jointune.cli.options import (
     say_affected,
     takes_columns,
     takes_settings,
+    two_texts,
 )
 from jointune.cli.posts_options import read_training_posts
 from jointune.config import check_settings
@@ -89,6 +90,7 @@ def tune(
             fusions=names,
             progress=not quiet,
             **settings,
+            **two_texts(use),
         )
     except InterruptedTuning as stopped:
         if stopped.tuned:
@@ -104,7 +106,7 @@ def _train(posts: Path, folder: Path, validation: str, use: Columns, encoding: s
     for flag, value, default in (
         ("--split-column", use.split, usual.split),
         ("--validation", str(VALIDATION) if use.split else validation, str(VALIDATION)),
-        ("--text-column", use.text, usual.text),
+        ("--text-column", usual.text if two_texts(use) else use.text, usual.text),  # two are in the best settings
         ("--image-column", use.image, usual.image),
         ("--label-column", use.label, usual.label),
         ("--image-root", use.image_root, usual.image_root),

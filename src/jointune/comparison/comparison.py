@@ -14,8 +14,9 @@ from jointune.data.folds import Fold
 from jointune.data.post import Posts
 from jointune.data.problems import Problem
 from jointune.errors import SettingsError
-from jointune.evaluation.metrics import Metrics, compute_metrics
+from jointune.evaluation.metrics import Metrics
 from jointune.evaluation.significance import Run
+from jointune.targets.single_label import SingleLabel
 from jointune.utils.files import COMPARISON_MARK
 from jointune.utils.run_folder import RunFolder
 
@@ -62,6 +63,11 @@ class Comparison:
         return self.posts.label_names
 
     @cached_property
+    def target(self) -> SingleLabel:
+        """What was asked of the posts."""
+        return SingleLabel(self.labels)
+
+    @cached_property
     def truth(self) -> np.ndarray:
         """The class number of every post, int64 [posts]."""
         number = {label: index for index, label in enumerate(self.labels)}
@@ -85,14 +91,14 @@ class Comparison:
 
     def metrics(self, result: CellResult) -> Metrics:
         """Score a cell on its test posts."""
-        return compute_metrics(self.truth[result.test], result.test_scores, self.labels)
+        return self.target.metrics(self.truth[result.test], result.test_scores)
 
     def alike(self, first: str, second: str, budget: int | None) -> bool:
         """Return True if two methods give every test post the same label in all trainings they share, at least one."""
-        answers = {(r.cell.fold, r.cell.seed): r.test_scores.argmax(1) for r in self.of(first, budget)}
+        answers = {(r.cell.fold, r.cell.seed): self.target.choose(r.test_scores) for r in self.of(first, budget)}
         shared = [r for r in self.of(second, budget) if (r.cell.fold, r.cell.seed) in answers]
         return bool(shared) and all(
-            np.array_equal(answers[r.cell.fold, r.cell.seed], r.test_scores.argmax(1)) for r in shared
+            np.array_equal(answers[r.cell.fold, r.cell.seed], self.target.choose(r.test_scores)) for r in shared
         )
 
     def table(self) -> list[dict[str, Any]]:
@@ -128,12 +134,12 @@ class Comparison:
         return {key: [self._row(result) for result in self.of(*key)] for key in keys}
 
     def _run(self, result: CellResult) -> Run:
-        cell, answers = result.cell, result.test_scores.argmax(1)
+        cell, answers = result.cell, self.target.choose(result.test_scores)
         return Run(cell.fold, cell.seed, result.test, self.truth[result.test], answers, result.train_size)
 
     def _row(self, result: CellResult) -> dict[str, Any]:
         metrics, cost = self.metrics(result), result.cost
-        answers = result.test_scores.argmax(1)
+        answers = self.target.choose(result.test_scores)
         commonest = int(np.bincount(answers, minlength=len(self.labels)).argmax())
         return {
             "method": result.cell.method,

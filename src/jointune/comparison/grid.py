@@ -28,6 +28,7 @@ from jointune.data.split import identity_groups
 from jointune.errors import JointuneWarning, PostsError, SettingsError, setting
 from jointune.modalities.check import usable
 from jointune.modalities.image.image_text import read_with_bar
+from jointune.targets.single_label import SingleLabel
 from jointune.utils.cache_dir import cache_limit
 from jointune.utils.files import clear_write_errors, remove_leftovers
 from jointune.utils.progress import Bar, progress_bar, spoken
@@ -157,7 +158,7 @@ def _run_grid(
 ) -> None:
     """Run the cells that ``folder`` lacks; without ``late_metric``, ``late`` is a method of one's own."""
     labels = tuple(posts.label_names)
-    truth = class_numbers(posts, labels)
+    target, truth = SingleLabel(labels), class_numbers(posts, labels)
     sizes = {cell: len(draw(posts, divided[cell.fold].train, cell.budget, cell.seed)) for cell in grid}
     with clear_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -180,7 +181,7 @@ def _run_grid(
             bar.line(f"FAILED {cell}: {outcome.reason}")
         else:
             done[cell] = outcome
-            accuracy = (outcome.test_scores.argmax(1) == truth[outcome.test]).mean()
+            accuracy = (target.choose(outcome.test_scores) == truth[outcome.test]).mean()
             took = spoken(outcome.cost.train_seconds)
             bar.line(f"{len(done)} of {len(grid)}: {cell}: accuracy {accuracy:.3f}, trained in {took}")
         bar.note("")

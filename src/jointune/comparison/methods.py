@@ -78,6 +78,7 @@ PAPER: dict[str, Any] = {
     "prefer_last": 0.0,
     "metric": "log_loss",
     "max_grad_norm": 1e9,
+    "class_weight": None,
 }
 """The settings of arXiv 2210.05790: AdamW at 3e-5, decay by 0.9 an epoch, batches of 32, 30 epochs at most, patience 2,
 pictures resized to 256 and cropped to 224 at the centre, as the default image encoder does. From the authors' code: the
@@ -189,12 +190,14 @@ def chosen_methods(names: list[str] | None, setup: Setup) -> dict[str, Method]:
                 setting=lacking,
             )
     one_text = [name for name in names if name in ("clip", "clip-zero-shot")]
-    if one_text and setup.settings.get("read_image_text"):
-        raise SettingsError(
-            "read_image_text: the text encoder of CLIP takes one text, not two",
-            f"leave out {' and '.join(one_text)}, or the text in pictures",
-            setting="read_image_text",
-        )
+    for needed_by, second in (("read_image_text", "the text in pictures"), ("text_column", "the second text")):
+        value = setup.settings.get(needed_by)
+        if one_text and (value is True or (isinstance(value, str) and "," in value)):
+            raise SettingsError(
+                f"{needed_by}: the text encoder of CLIP takes one text, not two",
+                f"leave out {' and '.join(one_text)}, or {second}",
+                setting=needed_by,
+            )
     return {name: METHODS[name] for name in dict.fromkeys(names)}
 
 

@@ -85,7 +85,7 @@ class LearnedPosts:
             if post.image is not None and not isinstance(post.image, RemoteImage):
                 with suppress(ImageError):  # reported when images are opened
                     image = image_digest(post.image)
-            return digests(post.text, image)
+            return digests(post.whole_text, image)
 
         with ThreadPoolExecutor(available_cores()) as pool:
             rows = list(pool.map(digests_of, posts))
@@ -143,7 +143,8 @@ def posts_digest(posts: Posts, columns: Sequence[str] = ()) -> str:
     digest = hashlib.sha256()
     for post in posts:
         content = (post.text, post.image_text, _identity(post.image), post.label, post.split)
-        digest.update(repr((*content, *(str(post.fields.get(name)) for name in columns))).encode())
+        second = () if post.second_text is None else (post.second_text,)
+        digest.update(repr((*content, *second, *(str(post.fields.get(name)) for name in columns))).encode())
     return digest.hexdigest()
 
 

@@ -71,6 +71,8 @@ class Post:
         where: the name of this post in messages, such as ``posts.csv row 7 (line 8)``.
         fields: the whole row as it was read, columns of all names included.
         image_text: the text in its image, empty if there is none; None if it was not read.
+        second_text: what is read together with the text, such as the aspect that is asked about. Where there is no
+            first text, it becomes the text.
     """
 
     text: str | None = None
@@ -81,8 +83,12 @@ class Post:
     where: str = "post"
     fields: Mapping[str, object] = field(default_factory=dict, repr=False)
     image_text: str | None = None
+    second_text: str | None = None
 
     def __post_init__(self) -> None:
+        if self.text is None and self.second_text is not None:
+            object.__setattr__(self, "text", self.second_text)
+            object.__setattr__(self, "second_text", None)
         if self.split is not None and self.split not in SPLITS:
             object.__setattr__(self, "split", usual_split(self.split))
 
@@ -97,12 +103,18 @@ class Post:
         """Return what to show a person, by column; empty texts for missing values."""
         return {
             "text": "" if self.text is None else repr(shortened(self.text, 80)),
+            "second_text": "" if self.second_text is None else repr(shortened(self.second_text, 80)),
             "image": "" if self.image is None else _describe_image(self.image),
             "label": "" if self.label is None else repr(self.label),
             "split": "" if self.split is None else repr(self.split),
             "image_text": "" if self.image_text is None else repr(shortened(self.image_text, 80)),
             "problem": "" if self.problem is None else str(self.problem),
         }
+
+    @property
+    def whole_text(self) -> str | None:
+        """Its text, or both of two as one; None if there is none. By it texts are the same, and are shown."""
+        return self.text if self.second_text is None else f"{self.text} | {self.second_text}"
 
     @property
     def empty(self) -> bool:
@@ -112,7 +124,7 @@ class Post:
     @property
     def nbytes(self) -> int:
         """Approximate size in memory: the characters and bytes of its row, or of its text and image."""
-        return max(_size(self.fields), _size(self.text) + _size(self.image))
+        return max(_size(self.fields), _size(self.text) + _size(self.second_text) + _size(self.image))
 
 
 def _size(value: object) -> int:
@@ -193,7 +205,7 @@ class Posts(Sequence[Post]):
         scored on the same posts.
         """
         if modality == "text":
-            return self._like(replace(post, text=None) for post in self._posts)
+            return self._like(replace(post, text=None, second_text=None) for post in self._posts)
         return self._like(replace(post, image=None, image_text=None) for post in self._posts)
 
     @property

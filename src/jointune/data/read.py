@@ -1,7 +1,7 @@
 """Read files, folders and rows as posts; the one place that knows which column means what."""
 
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
@@ -18,7 +18,7 @@ from jointune.data.tables.encoding import known_encoding
 from jointune.data.tables.open_table import FolderTable, open_table
 from jointune.data.tables.saved_dataset import SavedDataset
 from jointune.data.tables.table import Row, table_errors
-from jointune.errors import PostsError, setting
+from jointune.errors import PostsError, SettingsError, setting
 from jointune.utils.files import sha256
 from jointune.utils.progress import progress_bar
 from jointune.utils.run_folder import scratch_folder
@@ -32,6 +32,8 @@ class Columns:
     """The names of the columns that hold the parts of a post; None if there is no such column.
 
     Attributes:
+        text: a column, or two of them, such as ``text,aspect``, until ``matched`` tells them apart.
+        second_text: the second of two columns of texts.
         image_root: the folder that image paths are relative to and may not leave; by default the file's own folder,
             which they may leave.
         remote_images: whether images that are named by an address are fetched, wherever it leads.
@@ -45,11 +47,52 @@ class Columns:
     image_root: Path | None = None
     remote_images: bool = False
     fields: tuple[str, ...] = ()
+    second_text: str | None = None
 
     def named(self) -> dict[str, str]:
-        """Return the name of each column that has one, by ``text``, ``image``, ``label`` and ``split``."""
-        parts = ("text", "image", "label", "split")
+        """Return the name of each column that has one, by part of a post, such as ``text`` and ``label``."""
+        parts = ("text", "second_text", "image", "label", "split")
         return {part: name for part in parts if (name := getattr(self, part))}
+
+    def matched(self, columns: Collection[str]) -> "Columns":
+        """Return the columns by the names that a table has: a name with a comma in it is one column or two.
+
+        Raises:
+            SettingsError: there would be more than two columns of texts, one of them twice, or one of other content.
+        """
+        texts = text_columns(self.text, columns)
+        if len(texts) < 2:
+            return self
+        if other := next((part for part in ("image", "label", "split") if getattr(self, part) in texts), None):
+            raise SettingsError(
+                f"{setting('text_column', self.text)}: {getattr(self, other)!r} is the column of the {other}",
+                "name two columns of texts",
+                setting="text_column",
+            )
+        return replace(self, text=texts[0], second_text=texts[1])
+
+
+def text_columns(named: str | None, columns: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the columns of texts that ``text_column`` names: none, one, or two that are read together.
+
+    Args:
+        named: such as ``text`` or ``text,aspect``.
+        columns: of the table; if one of them has this very name, it is the one that is meant.
+
+    Raises:
+        SettingsError: there are more than two, or one of them twice.
+    """
+    if not named or named in columns or "," not in named:
+        return (named,) if named else ()
+    names = tuple(name.strip() for name in named.split(","))
+    if len(names) > 2 or "" in names or names[0] == names[1]:
+        wrong = f"{len(names)} columns" if len(names) > 2 else "an empty name" if "" in names else "one column twice"
+        raise SettingsError(
+            f"{setting('text_column', named)}: {wrong}, and a post has one text or two",
+            "name one column, or two, such as title,body",
+            setting="text_column",
+        )
+    return names
 
 
 class PostsFile:
@@ -72,15 +115,16 @@ class PostsFile:
         self.use = columns or Columns()
         self._address = path if isinstance(path, str) and is_address(path) else None
         self.path = self._copy(self._address, progress) if self._address else Path(path).expanduser()
-        named = self.use.named()
+        wanted = [*self.use.named().values(), *(self.use.text or "").split(",")]
         with table_errors(self.path):
-            self.table = open_table(self.path, known_encoding(encoding), list(named.values()))
+            self.table = open_table(self.path, known_encoding(encoding), wanted)
             self.columns = self.table.columns
             # The files of a saved dataset may change, as when the output is written among them.
             self._stamp = None if self._address or isinstance(self.table, SavedDataset) else self.stamp()
-        for part, name in named.items():
+        self.use = self.use.matched(self.columns)
+        for part, name in self.use.named().items():
             if name not in self.columns:
-                argument = f"{part}_column"
+                argument = f"{part.removeprefix('second_')}_column"
                 raise PostsError(
                     f"{self.path.name}: there is no column {name!r} (there are: "
                     f"{listed(self.columns, len(self.columns)) or 'none'})",
@@ -174,7 +218,8 @@ def read_posts(
     Args:
         posts: a CSV, TSV, JSONL, JSON or Parquet file, a folder of such files, or a Hugging Face dataset saved to disk;
             the address of a file (extra ``remote``); or a data frame, a dataset, or a list of mappings.
-        text_column: column of the texts; ``None`` if there are none.
+        text_column: column of the texts, or two columns of texts that are read together, such as ``text,aspect``;
+            ``None`` if there are none.
         image_column: column of the images: paths relative to the file, or bytes; ``None`` if there are none.
         label_column: column of the labels; ``None`` if there are none.
         split_column: column that says ``train``, ``validation`` or ``test``.
@@ -211,13 +256,14 @@ def make_post(row: Row, use: Columns, base: Path | str) -> Post:
     if problem:
         return Post(problem=problem, where=where)
     read: list[str | None] = []
-    for column, convert in ((use.text, _text), (use.label, label_text), (use.split, label_text)):
+    kinds = ((use.text, _text), (use.second_text, _text), (use.label, label_text), (use.split, label_text))
+    for column, convert in kinds:
         try:
             read.append(convert(values.get(column)) if column else None)
         except TypeError as reason:
             read.append(None)
             problem = Problem(where, f"column {column!r}", str(reason), "give a text or a number, or nothing")
-    text, label, split = read
+    text, second_text, label, split = read
     image: ImageSource | None = None
     try:
         image = _image(values.get(use.image), use, base) if use.image else None
@@ -226,9 +272,10 @@ def make_post(row: Row, use: Columns, base: Path | str) -> Post:
         what = shortened(str(values.get(use.image or "")))
         # An earlier problem comes first: the post is of no use whatever on_bad_image does about the image.
         problem = problem or Problem(where, what, str(reason), remedy, about_image=True)
-    if problem is None and text is None and image is None and all(absent(values.get(name)) for name in use.fields):
+    nothing = text is None and second_text is None and image is None
+    if problem is None and nothing and all(absent(values.get(name)) for name in use.fields):
         problem = Problem(where, "the post", "has neither text nor picture", "give it one of them or remove the row")
-    return Post(text, image, label, split, problem, where, values)
+    return Post(text, image, label, split, problem, where, values, second_text=second_text)
 
 
 def _text(value: Any) -> str | None:

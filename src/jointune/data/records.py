@@ -92,7 +92,9 @@ def _from_python(posts: Any, use: Columns, labelled: bool) -> Posts:
             raise PostsError(f"post {number}: a {type(entry).__name__} where a mapping is needed: {_EXAMPLE}")
     rows = [entry for entry in entries if isinstance(entry, Mapping)]
     if rows or frame_columns is not None:
-        _check_columns(frame_columns or list(dict.fromkeys(key for row in rows for key in row)), use, labelled)
+        columns = frame_columns or list(dict.fromkeys(key for row in rows for key in row))
+        use = use.matched(columns)
+        _check_columns(columns, use, labelled)
     in_frame = frame_columns and use.label in frame_columns
     labels = posts[use.label] if in_frame else [row.get(use.label) for row in rows]
     return Posts(
@@ -113,7 +115,7 @@ def _check_columns(columns: list[Any], use: Columns, labelled: bool) -> None:
     missing = [
         name for part, name in named.items() if name not in columns and name != getattr(USUAL, part) and part != "label"
     ]
-    if not {use.text, use.image} & set(columns):
+    if not {use.text, use.second_text, use.image} & set(columns):
         missing += [name for name in (use.text, use.image) if name]
     if labelled and use.label not in columns:
         missing.append(use.label or "label")

@@ -34,8 +34,8 @@ def identity_groups(posts: Posts) -> list[int]:
     digests: dict[Hashable, bytes] = {}
     for index, post in enumerate(posts):
         keys: list[Hashable] = []
-        if post.text is not None:
-            keys.append(("text", plain_text(post.text)))
+        if (text := post.whole_text) is not None:
+            keys.append(("text", plain_text(text)))
         if post.image is not None:
             source = post.image if not hasattr(post.image, "tobytes") else index
             if source not in digests:

@@ -12,7 +12,7 @@ from jointune.data.fingerprints import LearnedPosts
 from jointune.data.post import Post
 from jointune.data.problems import OnBadImage, Problem, raise_problems, stops
 from jointune.errors import PostsError
-from jointune.modalities.batch import Batch, Preprocessors, collate
+from jointune.modalities.batch import Batch, Input, Preprocessors, collate
 from jointune.modalities.image import ocr
 from jointune.modalities.image.decode import decode_posts
 from jointune.modalities.image.image_text import read_with_bar
@@ -22,11 +22,8 @@ from jointune.modalities.text.tokens import TextPreprocessor
 from jointune.targets.single_label import SingleLabel
 from jointune.utils.threads import prefetch
 
-_CHUNK = 512
+CHUNK = 512
 """Posts that are scored together; sorted by length among themselves before they are put into batches."""
-
-_CHUNK_BYTES = 128 * 2**20
-"""A chunk ends earlier where its rows and its pixels take so much: three of them are in memory at a time."""
 
 _SLOW_CHUNK = 64
 """The same where each image is read for its text, which takes long: results and progress come a chunk at a time."""
@@ -83,6 +80,8 @@ class Predictor:
         card: the model card, Markdown.
         least_confidence: with less, the answer is that the model is unsure.
         learned: fingerprints of the posts that it was trained or validated on; None where these were not kept.
+        chunk_posts: the most posts of a chunk.
+        chunk_bytes: a chunk ends earlier where its rows and pixels take so much: three are in memory at a time.
     """
 
     target: SingleLabel
@@ -92,6 +91,8 @@ class Predictor:
     card: str = ""
     least_confidence: float = 0.0
     learned: LearnedPosts | None = None
+    chunk_posts: int = CHUNK
+    chunk_bytes: int = 128 * 2**20
 
     @property
     def labels(self) -> list[str]:
@@ -114,9 +115,14 @@ class Predictor:
         return self.text.with_image_text
 
     @property
+    def reads(self) -> list[Input]:
+        """What the model reads of a post beside text and image."""
+        return [found for one in self.preprocessors.values() for found in one.reads]
+
+    @property
     def columns(self) -> dict[str, Sequence[str] | None]:
-        """The columns that the model reads beside text and image, with their categories; None for numbers."""
-        return {name: known for one in self.preprocessors.values() for name, known in one.columns.items()}
+        """The columns of numbers and categories that the model reads, with their categories; None for numbers."""
+        return {name: known for name, kind, known in self.reads if kind in ("number", "category")}
 
     def check_columns(self, columns: Iterable[str], name: str) -> None:
         """Check that a table has the columns that the model reads.
@@ -219,12 +225,12 @@ class Predictor:
         fit: TextFitCounter | None,
     ) -> _Chunk | None:
         """Return the next posts as batches; None after the last one."""
-        most = _SLOW_CHUNK if self.read_image_text else _CHUNK
+        most = min(_SLOW_CHUNK, self.chunk_posts) if self.read_image_text else self.chunk_posts
         chunk, size = [], 0
         for post, pixels, problem in decoded:
             chunk.append((post, pixels, problem))
             size += post.nbytes + (0 if pixels is None else pixels.nbytes)
-            if len(chunk) >= most or size >= _CHUNK_BYTES:
+            if len(chunk) >= most or size >= self.chunk_bytes:
                 break
         if not chunk:
             return None

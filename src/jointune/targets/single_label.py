@@ -44,20 +44,23 @@ class SingleLabel:
 
         Args:
             encoded: of the training posts, int64 [N].
-            class_weight: ``balanced`` for weights by rarity, or a weight for some labels; the others weigh 1.
+            class_weight: ``balanced`` for weights by rarity, ``root`` for their roots, both with a mean of 1 over the
+                posts; or a weight for some labels, where the others weigh 1.
 
         Raises:
             SettingsError: there is no such label, or a weight is negative or not finite.
         """
         if class_weight is None:
             return None
-        if class_weight == "balanced":
-            return len(encoded) / (self.outputs * np.bincount(encoded, minlength=self.outputs))
+        if class_weight in ("root", "balanced"):
+            counts = np.bincount(encoded, minlength=self.outputs)
+            rarity = (len(encoded) / (self.outputs * counts)) ** (0.5 if class_weight == "root" else 1)
+            return rarity / np.average(rarity, weights=counts)
         weights = {label_text(label): weight for label, weight in dict(class_weight).items()}  # type: ignore[arg-type]
         unknown = set(weights) - set(self.labels)
         if unknown or not all(isinstance(weight, int | float) and 0 <= weight < np.inf for weight in weights.values()):
             raise SettingsError(
-                f"class_weight={class_weight!r}: give 'balanced', or a weight for labels of the "
+                f"class_weight={class_weight!r}: give 'root' or 'balanced', or a weight for labels of the "
                 f"posts ({', '.join(self.labels)})",
                 setting="class_weight",
             )

@@ -91,7 +91,7 @@ class Prepared:
         for posts, data in zip(self.posts, (self.training, self.validation), strict=True):
             images = data.rows["image"]
             assert isinstance(images, ImageRows), "images have rows of their own"
-            parts.append([digests(post.text, images.digest(index)) for index, post in enumerate(posts)])
+            parts.append([digests(post.whole_text, images.digest(index)) for index, post in enumerate(posts)])
         return parts[0], parts[1]
 
 
@@ -308,7 +308,8 @@ def checkpoints_of(folder: Path, data: Prepared, settings: dict[str, Any], accel
     irrelevant = ("progress", "track", "device", "text_column", "image_column", "label_column")
     own = {name: value for name, value in loggable(settings).items() if name not in irrelevant}
     parts = zip(("training posts", "validation posts"), data.posts, strict=True)
-    columns = [name for loaded in data.modalities.values() for name in loaded.preprocessor.columns]
+    read = [one for loaded in data.modalities.values() for one in loaded.preprocessor.reads]
+    columns = [name for name, kind, _ in read if kind != "text"]
     contents = {name: posts_digest(part, columns) for name, part in parts}
     versions = {"jointune version": __version__, "torch version": str(torch.__version__)}
     return Checkpoints(folder, own | contents | versions | {"number of processes": accelerator.num_processes})

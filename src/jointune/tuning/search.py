@@ -277,7 +277,8 @@ class _Search:
             classifier = JointClassifier(**self.fixed | rounded(values), progress=self.progress)
             classifier.fit(self.data.training, validation=self.data.validation)
             scores = {name: getattr(classifier.metrics_, name) for name in METRICS}
-            predicted = classifier.predict_proba(self.data.validation).argmax(1).tolist()
+            probabilities = classifier.predict_proba(self.data.validation)
+            predicted = classifier.predictor_.target.choose(probabilities).tolist()
         except Exception as reason:
             # Other settings may do if memory is short for a fusion, or if weights diverge at a learning rate. But if
             # the default recipe fails, or the posts or encoders are at fault, they will not.

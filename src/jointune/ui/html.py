@@ -52,7 +52,7 @@ def preview(first: Sequence[tuple[Post, str, float]]) -> str:
         return ""
     rows = []
     for post, answer, confidence in first:
-        text = post.text or ""
+        text = post.whole_text or ""
         shown = text if len(text) <= _TEXT else text[: _TEXT - 1] + "…"
         rows.append(
             f"<tr><td>{_thumbnail(post.image)}</td><td class=answer>{escape(answer)}<br>{confidence:.0%}</td>"

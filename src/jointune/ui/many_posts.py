@@ -61,7 +61,7 @@ def score_table(
 
     Args:
         predictor: the model.
-        table: with a column ``text``, ``image``, or both.
+        table: with a column ``text``, or the two columns of texts that the model reads, ``image``, or both.
         images: a zip file; the column ``image`` holds paths in it. Without one, no row has an image.
         out: the CSV file to write, with the columns that ``jointune predict`` adds, or replaces, and its protection
             against formulas.
@@ -71,7 +71,7 @@ def score_table(
         PostsError: the table or the zip file cannot be used at all.
         OutputError: the table already has a column that scoring adds, or the disk is full.
     """
-    columns, without = _columns(table, images is not None, tuple(predictor.columns))
+    columns, without = _columns(table, images is not None, predictor)
     file = PostsFile(table, columns)
     added = added_columns(predictor.labels)
     earlier = frozenset(columns_of_earlier_scoring(file.table))
@@ -104,15 +104,17 @@ def score_table(
     return ScoredTable(out, answers, first, rows, problems, without)
 
 
-def _columns(table: Path, with_images: bool, fields: tuple[str, ...]) -> tuple[Columns, str | None]:
+def _columns(table: Path, with_images: bool, predictor: Predictor) -> tuple[Columns, str | None]:
     """Return the columns to read, and the modality that no row can have."""
-    names = DelimitedTable(table, "utf-8-sig", [TEXT, IMAGE]).columns
-    if TEXT in names:
-        has_images = with_images and IMAGE in names
-        return Columns(TEXT, IMAGE if has_images else None, None, fields=fields), None if has_images else IMAGE
+    text, second = predictor.text.pair or (TEXT, None)
+    fields = tuple(predictor.columns)
+    names = DelimitedTable(table, "utf-8-sig", [text, IMAGE]).columns
+    if text in names:
+        image = IMAGE if with_images and IMAGE in names else None
+        return Columns(text, image, None, fields=fields, second_text=second), None if image else IMAGE
     if IMAGE not in names:
         raise PostsError(
-            f"{table.name}: no column {TEXT!r} and none {IMAGE!r} (there are: {listed(names, len(names))})",
+            f"{table.name}: no column {text!r} and none {IMAGE!r} (there are: {listed(names, len(names))})",
             "rename one of them",
         )
     if not with_images:

@@ -12,7 +12,7 @@ from jointune.data.post import Post
 from jointune.data.problems import Problem
 from jointune.evaluation.calibration import presence
 from jointune.inference.predictor import Predictor
-from jointune.modalities.batch import Batch
+from jointune.modalities.batch import Batch, post_parts
 
 _MIN_MEASURED = 30  # validation posts on which a stated frequency rests, at least
 
@@ -44,16 +44,22 @@ def with_lock(predictor: Predictor) -> Predictor:
 
 
 def judge(
-    predictor: Predictor, text: str | None, image: str | Path | None, fields: Mapping[str, object] | None = None
+    predictor: Predictor, text: str | None, image: str | Path | None, more: Mapping[str, object] | None = None
 ) -> Verdict:
-    """Score the page's inputs as one post; its text may be None or blank, its image is the path of a file.
+    """Score the page's inputs as one post.
+
+    Args:
+        predictor: the model.
+        text: may be None or blank.
+        image: the path of a file.
+        more: the values of ``predictor.reads``, by name.
 
     Raises:
         JointuneError: something is missing that the model needs, such as the OCR.
     """
-    filled = {name: value for name, value in (fields or {}).items() if value not in (None, "")}
-    post = Post(text=text if text and text.strip() else None, image=Path(image) if image else None, fields=filled)
-    if post.empty and not filled:
+    parts = post_parts(predictor.reads, more or {})
+    post = Post(text=text if text and text.strip() else None, image=Path(image) if image else None, **parts)
+    if post.empty and not post.fields:
         return Verdict(["Type a text, choose a picture, or do both: there is nothing to judge yet."])
     problems: list[Problem] = []
     scored = list(predictor.stream([post], "skip", problems))

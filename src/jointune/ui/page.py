@@ -15,6 +15,7 @@ from gradio.events import Dependency
 
 from jointune.errors import JointuneError
 from jointune.inference.predictor import Predictor
+from jointune.modalities.batch import Input
 from jointune.ui.examples import Example
 from jointune.ui.html import card_body, chart, heading, preview, problem_list, sentence_lines
 from jointune.ui.many_posts import score_table
@@ -98,7 +99,7 @@ def _one_post(predictor: Predictor, folder: Path, examples: Sequence[Example]) -
                 predictor,
                 text,
                 uploaded(image, folder) if image else None,
-                dict(zip(predictor.columns, cells, strict=True)),
+                {one.name: cell for one, cell in zip(predictor.reads, cells, strict=True)},
             )
         except JointuneError as error:
             verdict = Verdict([str(error)])
@@ -112,7 +113,7 @@ def _one_post(predictor: Predictor, folder: Path, examples: Sequence[Example]) -
             # The file as it is, so that it is opened as everywhere else, with the same messages. Not by a subclass, for
             # which gradio would write a file beside this one.
             image.preprocess = lambda payload: payload.path if payload else None
-            fields = [_field(name, categories) for name, categories in predictor.columns.items()]
+            fields = [_component(one) for one in predictor.reads]
             button = gr.Button("Judge this post", variant="primary")
         with gr.Column():
             sentences = gr.HTML(elem_classes="sentences")
@@ -131,11 +132,14 @@ def _one_post(predictor: Predictor, folder: Path, examples: Sequence[Example]) -
     _while_working(partial(gr.on, [button.click, text.submit]), button, answer, inputs, outputs)
 
 
-def _field(name: str, categories: Sequence[str] | None) -> Component:
-    """Make the input of a column."""
-    if categories is None:
+def _component(wanted: Input) -> Component:
+    """Make the page's input for one of the model's."""
+    name, kind, categories = wanted
+    if kind == "text":
+        return gr.Textbox(label=name, lines=2, placeholder="Read together with the text; may stay empty")
+    if kind == "number":
         return gr.Textbox(label=f"{name} (a number)")  # a number input would show 0 where nothing is given
-    return gr.Dropdown(list(categories), label=name, value=None, allow_custom_value=True)
+    return gr.Dropdown(list(categories or ()), label=name, value=None, allow_custom_value=True)
 
 
 def _many_posts(predictor: Predictor, folder: Path) -> None:

@@ -14,6 +14,7 @@ from jointune.comparison.report.pooled import Pool
 from jointune.data.image_file import ImageError
 from jointune.data.post import ImageSource
 from jointune.modalities.image.open import open_image
+from jointune.targets.single_label import SingleLabel
 
 SHOWN = 12
 EDGE = 160
@@ -31,20 +32,21 @@ def disagreements(comparison: Comparison, pools: Sequence[Pool]) -> list[dict[st
     scores = np.stack([pool.by_post(len(comparison.posts)) for pool in pools])
     methods = [pool.method for pool in pools]
     first_of_group: dict[int, int] = {}
-    for index in _ranked(scores):
+    for index in _ranked(scores, comparison.target):
         first_of_group.setdefault(comparison.groups[index], index)
     shown = list(first_of_group.values())[:SHOWN]
     return [_card(comparison, index, methods, scores[:, index]) for index in shown]
 
 
-def _ranked(scores: np.ndarray) -> list[int]:
+def _ranked(scores: np.ndarray, target: SingleLabel) -> list[int]:
     """Return the indices of posts that are predicted differently, by the Jensen-Shannon divergence of all methods.
 
     Args:
         scores: mean probabilities, float [methods, posts, C].
+        target: which answers by them.
     """
     tested = np.flatnonzero(np.isfinite(scores).all((0, 2)))
-    predicted = scores[:, tested].argmax(2)
+    predicted = np.stack([target.choose(of_method[tested]) for of_method in scores])
     divergence = _entropy(scores[:, tested].mean(0)) - _entropy(scores[:, tested]).mean(0)
     differing = (predicted != predicted[0]).any(0)
     order = np.argsort(-divergence.round(9), kind="stable")
@@ -57,7 +59,7 @@ def _entropy(probabilities: np.ndarray) -> np.ndarray:
 
 def _card(comparison: Comparison, index: int, methods: Sequence[str], scores: np.ndarray) -> dict[str, Any]:
     post, labels, truth = comparison.posts[index], comparison.labels, int(comparison.truth[index])
-    text = post.text
+    text = post.whole_text
     if text is not None and len(text) > LONGEST_TEXT:
         text = f"{text[:LONGEST_TEXT].rstrip()} …"
     image, missing = _thumbnail(post.image)
@@ -68,8 +70,8 @@ def _card(comparison: Comparison, index: int, methods: Sequence[str], scores: np
         "image": image,
         "missing": missing,
         "predictions": [
-            (method, labels[row.argmax()], score(float(row.max())), row.argmax() == truth)
-            for method, row in zip(methods, scores, strict=True)
+            (method, labels[chosen], score(float(row[chosen])), chosen == truth)
+            for method, row, chosen in zip(methods, scores, comparison.target.choose(scores), strict=True)
         ],
     }
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from jointune.comparison.comparison import Comparison
 from jointune.evaluation.metrics import Metrics, compute_metrics, confidence_bins
+from jointune.targets.single_label import SingleLabel
 
 BINS = 15
 
@@ -43,7 +44,7 @@ class Pool:
     @property
     def right(self) -> np.ndarray:
         """True for each right prediction, bool [N]."""
-        return self.scores.argmax(1) == self.truth
+        return SingleLabel(self.labels).choose(self.scores) == self.truth
 
     def bins(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return mean confidence, share of right ones and number of the predictions in each bin that has any."""

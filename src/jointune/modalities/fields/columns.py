@@ -13,7 +13,7 @@ from jointune.data.post import Post
 from jointune.data.problems import Problem, raise_problems
 from jointune.data.read import label_text
 from jointune.errors import SettingsError
-from jointune.modalities.batch import Arrays, Preprocessor
+from jointune.modalities.batch import Arrays, Input, Preprocessor
 from jointune.utils.wording import counted, listed
 
 MOST_BINS = 16
@@ -111,9 +111,10 @@ class FieldsPreprocessor(Preprocessor):
         return {column: {name: code for code, name in enumerate(known, 2)} for column, known in self.categories.items()}
 
     @property
-    def columns(self) -> dict[str, Sequence[str] | None]:
-        """The columns, with their categories; None for numbers."""
-        return {**dict.fromkeys(self.numbers), **self.categories}
+    def reads(self) -> list[Input]:
+        """The columns, with their categories."""
+        numbers = [Input(name, "number") for name in self.numbers]
+        return numbers + [Input(name, "category", known) for name, known in self.categories.items()]
 
     def notes(self, posts: Iterable[Post], part: str) -> list[str]:
         """Describe what is missing in posts, and which categories no training post has; one sentence a column.
