@@ -56,7 +56,9 @@ def _setting(default: Any, help: str, low: float | None = None, high: float | No
 class Config:
     """The settings of training and their defaults; see ``SETTINGS`` for what each means and may be."""
 
-    text_encoder: str = _setting("minilm-l6", "Text encoder: minilm-l6, a folder, or a Hugging Face id.", panel=None)
+    text_encoder: str = _setting(
+        "minilm-l6", "Text encoder: minilm-l6, mpnet-base, a folder, or a Hugging Face id.", panel=None
+    )
     image_encoder: str = _setting(
         "efficientnet-lite0",
         "Image encoder: efficientnet-lite0, efficientnet-lite2, a folder, a Hugging Face id, or timm:NAME.",
