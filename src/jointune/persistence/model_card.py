@@ -19,6 +19,7 @@ def model_card(
     metrics: Mapping[str, Mapping[str, Any]],
     calibration: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
+    log: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Return a bundle's README.md, in Markdown: data, encoders and licences, scores with intervals, use and limits.
 
@@ -32,6 +33,7 @@ def model_card(
         metrics: part, such as ``validation``, to its ``Metrics`` as a dictionary.
         calibration: ``Calibration`` as a dictionary.
         notes: what to know before the model is trusted, one sentence each.
+        log: the training log.
     """
     lines = [
         "---",
@@ -56,7 +58,7 @@ def model_card(
             ],
         ),
         "",
-        f"Fusion: {literal(fusion)}. {preprocessing}",
+        f"Fusion: {literal(fusion)}. {preprocessing}{_chosen(log)}",
         "",
         *(["## Know this first", "", *(f"- {literal(note)}" for note in notes), ""] if notes else []),
         "## Data",
@@ -86,6 +88,17 @@ def model_card(
         "",
     ]
     return "\n".join(lines)
+
+
+def _chosen(log: Sequence[Mapping[str, Any]]) -> str:
+    """Say which weights training kept, and the penalty of the probe that it began with; nothing for old bundles."""
+    if not log or "probe_strength" not in log[0]:
+        return ""
+    penalty = f"a penalty of inverse strength {log[0]['probe_strength']:.3g}"
+    epoch = next((entry.get("epoch") for entry in log if entry.get("kept") is True), 0)
+    if not epoch:
+        return f" Training chose the linear probe alone, with {penalty}."
+    return f" Training chose the weights after {epoch:.3g} epochs; the linear probe that it began with has {penalty}."
 
 
 def _data_table(labels: Sequence[str], data: Mapping[str, Mapping[str, int]]) -> list[str]:

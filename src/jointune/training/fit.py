@@ -231,7 +231,8 @@ def train(
         cache = None
         if not config.epochs and all(encoder.pretrained for encoder in encoders.values()):
             cache = EmbeddingCache(data.modalities, chosen_precision(device, config.precision))
-        return {"probe": start_from_probe(untrained, data.training, data.validation, config, device, weights, cache)}
+        strength = start_from_probe(untrained, data.training, data.validation, config, device, weights, cache)
+        return {"probe_strength": strength}
 
     if config.train_layers is not None and config.epochs and model.uses_activations:
         with progress_bar("running the frozen layers", "posts", shown) as bar:
