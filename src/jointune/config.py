@@ -125,11 +125,11 @@ class Config:
     final_rate: float = _setting(0.5, "Share of the peak rates that a cosine ends with.", 0, 1)
     max_grad_norm: float = _setting(1.0, "Gradients are clipped to this norm.", 1e-12)
     label_smoothing: float = _setting(0.0, "Share of the target that is spread over all labels.", 0, 1)
-    class_weight: Literal["root", "balanced"] | dict[Any, float] | None = _setting(
-        "root",
-        "Weigh labels in the loss: balanced by their rarity, root by its root, or none. In Python also a weight a "
-        "label, and None for none.",
-        metavar="root|balanced|none",
+    class_weight: Literal["auto", "root", "balanced"] | dict[Any, float] | None = _setting(
+        "auto",
+        "Weigh labels in the loss: balanced by their rarity, root by its root, auto by its root with fewer than 2,000 "
+        "training posts, or none. In Python also a weight a label, and None for none.",
+        metavar="auto|root|balanced|none",
     )
     modality_dropout: float = _setting(
         0.2, "Chance that a training post with both modalities loses one of them for a step.", 0, 1

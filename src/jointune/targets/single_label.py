@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+FEW_TO_LEARN = 2000
+"""With fewer training posts, ``class_weight="auto"`` weighs labels: they gain much macro F1, and lose no accuracy."""
+
+
 class SingleLabel:
     """A target with exactly one of C labels a post.
 
@@ -45,22 +49,23 @@ class SingleLabel:
         Args:
             encoded: of the training posts, int64 [N].
             class_weight: ``balanced`` for weights by rarity, ``root`` for their roots, both with a mean of 1 over the
-                posts; or a weight for some labels, where the others weigh 1.
+                posts; ``auto`` for ``root`` with fewer than ``FEW_TO_LEARN`` posts; or a weight for some labels, where the
+                others weigh 1.
 
         Raises:
             SettingsError: there is no such label, or a weight is negative or not finite.
         """
-        if class_weight is None:
+        if class_weight is None or (class_weight == "auto" and len(encoded) >= FEW_TO_LEARN):
             return None
-        if class_weight in ("root", "balanced"):
+        if class_weight in ("auto", "root", "balanced"):
             counts = np.bincount(encoded, minlength=self.outputs)
-            rarity = (len(encoded) / (self.outputs * counts)) ** (0.5 if class_weight == "root" else 1)
+            rarity = (len(encoded) / (self.outputs * counts)) ** (1 if class_weight == "balanced" else 0.5)
             return rarity / np.average(rarity, weights=counts)
         weights = {label_text(label): weight for label, weight in dict(class_weight).items()}  # type: ignore[arg-type]
         unknown = set(weights) - set(self.labels)
         if unknown or not all(isinstance(weight, int | float) and 0 <= weight < np.inf for weight in weights.values()):
             raise SettingsError(
-                f"class_weight={class_weight!r}: give 'root' or 'balanced', or a weight for labels of the "
+                f"class_weight={class_weight!r}: give 'auto', 'root' or 'balanced', or a weight for labels of the "
                 f"posts ({', '.join(self.labels)})",
                 setting="class_weight",
             )

@@ -17,7 +17,7 @@ STRENGTHS = tuple(float(10**power) for power in np.arange(-1.5, 2.1, 0.5))
 """Inverse strengths of the L2 penalty (scikit-learn's C) to choose from."""
 
 
-FEW = 300
+FEW_TO_CHOOSE = 300
 """With fewer validation posts, the training posts help to choose the penalty."""
 
 FOLDS = 5
@@ -161,7 +161,7 @@ def fit_probe(
 ) -> Probe:
     """Fit a multinomial logistic regression; the penalty is the one with the least log loss on held-out posts.
 
-    These are the validation posts and, if there are fewer than ``FEW``, also the training posts, each scored by a probe
+    These are the validation posts and, if there are fewer than ``FEW_TO_CHOOSE``, also the training posts, each scored by a probe
     of the other folds: a handful of posts chooses penalties that give all posts one label.
 
     A missing modality counts as an average one. What ``modality_dropout`` does to fine-tuning by chance is done here
@@ -192,7 +192,7 @@ def fit_probe(
     probes = list(fit(np.arange(len(labels))))
     scored = [[probe.probabilities(held_features)] for probe in probes]
     truth = [held_labels]
-    fold = _folds(labels) if len(held_labels) < FEW else np.full(len(labels), -1)
+    fold = _folds(labels) if len(held_labels) < FEW_TO_CHOOSE else np.full(len(labels), -1)
     for number in range(fold.max() + 1):
         truth.append(labels[fold == number])
         for part, probe in zip(scored, fit(np.flatnonzero(fold != number)), strict=True):
