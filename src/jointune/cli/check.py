@@ -21,16 +21,17 @@ from jointune.cli.options import (
     Validation,
     columns_to_learn_from,
     out,
-    takes_columns,
+    takes_division,
     takes_settings,
 )
 from jointune.cli.posts_options import fraction_or_file
 from jointune.data.divide import VALIDATION
 from jointune.data.label_checks import split_notes, split_problems, training_problems
-from jointune.data.labels import several_labels
+from jointune.data.labelling import Labelling
 from jointune.data.post import Post, Posts
 from jointune.data.problems import OnBadImage, Problem, valid_policy
 from jointune.data.read import Columns, PostsFile
+from jointune.data.split import group_notes
 from jointune.errors import EncoderError, PostsError, SettingsError
 from jointune.modalities.check import check_posts
 from jointune.modalities.fields.columns import FieldsPreprocessor
@@ -49,8 +50,8 @@ _KINDS = 50
 """Kinds of problems that are counted one by one."""
 
 
-@takes_settings(("number_columns", "category_columns"))
-@takes_columns
+@takes_settings(("target", "label_order", "number_columns", "category_columns"))
+@takes_division
 def check(
     posts: PostsArgument,
     validation: Validation = "0.1",
@@ -79,7 +80,7 @@ def check(
     text = _tokenizer(text_encoder, max_tokens, valid_kinds(normalise))
     if text and read_image_text:
         _check_pairs(text_encoder, max_tokens, "read_image_text")
-    findings = _Findings(every)
+    findings = _Findings(every, use.labelling)
     try:
         files = [PostsFile(path, use, encoding) for path in (posts, chosen) if isinstance(path, Path)]
         if text and (second := files[0].use.second_text):
@@ -93,7 +94,7 @@ def check(
         refusals: Iterable[Problem | PostsError] = ()
         if use.label:
             fraction = chosen if isinstance(chosen, float) else VALIDATION
-            refusals = training_problems(read, parts, bool(use.split), fraction)
+            refusals = training_problems(read, parts, bool(use.split), fraction, asked=use.labelling)
         elif use.split:
             refusals = split_problems(parts[0])
         for refusal in refusals:
@@ -108,8 +109,10 @@ def check(
     findings.print_usable(total, sum(map(len, parts)))
     if unused := [name for name in files[0].columns if name not in (*files[0].use.named().values(), *use.fields)]:
         out.print(f"columns not used: {listed(unused, len(unused))}")
-    notes = [f"note: {note}" for note in field_notes] + (split_notes(parts[0]) if use.split else [])
-    if note := several_labels(findings.labels):
+    notes = [f"note: {note}" for note in [*field_notes, *group_notes(parts[0])]] + (
+        split_notes(parts[0], use.labelling) if use.split else []
+    )
+    if note := use.labelling.likeness(findings.labels):
         notes.append(f"note: {note}")
     for line in notes:
         out.print(line)
@@ -128,11 +131,13 @@ def _check_fields(parts: Sequence[Posts], by_split: bool, settings: Mapping[str,
     numbers, categories = settings["number_columns"], settings["category_columns"]
     if not numbers and not categories:
         return []
-    training = parts[0].in_split("train") if by_split else parts[0]
+    training, *held = [parts[0].in_split(split) for split in ("train", "validation")] if by_split else parts
     preprocessor = FieldsPreprocessor.fitted(training, numbers, categories)
     for part in parts:
         preprocessor.rows(part)
-    return preprocessor.notes(training, "training")
+    return preprocessor.notes(training, "training") + [
+        note for p in held for note in preprocessor.notes(p, "validation")
+    ]
 
 
 def _count(file: PostsFile) -> int:
@@ -168,6 +173,7 @@ class _Findings:
     """Counts of posts and problems; problems are printed as they come, up to some of a kind."""
 
     every: bool
+    asked: Labelling
     problems: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
     labels: Counter[str] = field(default_factory=Counter)
@@ -209,9 +215,9 @@ class _Findings:
     def print_usable(self, total: int, usable: int) -> None:
         """Print the number of usable posts, texts, images and labels."""
         many = f"{total:,} posts, all usable" if usable == total else f"{usable:,} of {total:,} posts usable"
-        labels = listed((f"{label} {number:,}" for label, number in self.labels.most_common()), len(self.labels))
+        labels = self.asked.summary(self.labels)
         parts = f"{self.texts:,} with a text, {self.images:,} with a picture"
-        out.print(f"{many}: {parts}{f'; labels: {labels}' if labels else ''}.")
+        out.print(f"{many}: {parts}{f'; {labels}' if labels else ''}.")
 
 
 def _tokenizer(text_encoder: str, max_tokens: int | None, kinds: tuple[str, ...]) -> TextPreprocessor | None:

@@ -13,7 +13,7 @@ from jointune.cli.options import (
     columns_to_learn_from,
     out,
     say_affected,
-    takes_columns,
+    takes_division,
     takes_settings,
     two_texts,
 )
@@ -29,9 +29,9 @@ from jointune.utils.wording import counted
 @locking("report")
 @takes_settings(
     ("text_encoder", "image_encoder", "fusion", "metric", "on_bad_image"),
-    ("epochs", "read_image_text", "number_columns", "category_columns"),
+    ("target", "label_order", "threshold", "epochs", "read_image_text", "number_columns", "category_columns"),
 )
-@takes_columns
+@takes_division
 def compare(
     posts: PostsArgument,
     report: Annotated[Path, typer.Option("--out", metavar="REPORT_DIR", help="Folder to write.", show_default=False)],

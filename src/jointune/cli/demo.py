@@ -14,7 +14,7 @@ import typer
 from jointune.cli.options import Force, Quiet, out
 from jointune.data.post import Posts
 from jointune.data.read import read_posts
-from jointune.evaluation.metrics import Metrics, with_interval
+from jointune.evaluation.score_table import ScoreTable, with_interval
 from jointune.targets.single_label import SingleLabel
 from jointune.utils.files import atomic_folder, write_json
 from jointune.utils.markdown import table
@@ -104,7 +104,7 @@ def _write_test_posts(posts: Path, path: Path) -> None:
 
 
 def demo_report(
-    posts: Posts, probabilities: np.ndarray, scores: dict[str, Metrics], seconds: float, shown: Sequence[int]
+    posts: Posts, probabilities: np.ndarray, scores: dict[str, ScoreTable], seconds: float, shown: Sequence[int]
 ) -> str:
     """Return the report on the demo's test posts, in Markdown.
 

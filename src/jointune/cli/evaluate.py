@@ -64,7 +64,7 @@ def evaluate(
             temporary.write_text(json.dumps(metrics.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     say_affected(problems, policy)
     out.print(sentence(metrics))
-    for label, scores in metrics.per_class.items():
+    for label, scores in metrics.by_label().items():
         out.print(f"  {visible(label)}: {scores}")
     if path:
         out.print(f"wrote {path}")

@@ -118,7 +118,7 @@ def predict(
         raise PostsError(f"{file.path.name}: no posts: the file has a header but no rows")
 
     predictor = load_predictor(bundle, device, abstain, engine)
-    added = added_columns(predictor.labels, prefix)
+    added = [f"{prefix}{name}" for name in predictor.target.added_columns()]
     check_output(path, kept, added, remedy)
     if replaced:
         out.print(
@@ -142,7 +142,7 @@ def predict(
         "--device": device,
         "--engine": engine,
     }
-    layout = make_layout(path, file.table, added, replaced, safe_csv)
+    layout = make_layout(path, file.table, added, replaced, safe_csv, int(predictor.target.named))
     parts = Parts(path, layout, run, resume, on_problems=["--on-bad-image"])
     fit = TextFitCounter(predictor.text)
     with _errors_say_what_is_kept(parts, total, policy):

@@ -144,7 +144,8 @@ def posts_digest(posts: Posts, columns: Sequence[str] = ()) -> str:
     for post in posts:
         content = (post.text, post.image_text, _identity(post.image), post.label, post.split)
         second = () if post.second_text is None else (post.second_text,)
-        digest.update(repr((*content, *second, *(str(post.fields.get(name)) for name in columns))).encode())
+        division = [str(value) for value in (post.group, post.time) if value is not None]
+        digest.update(repr((*content, *second, *division, *(str(post.fields.get(name)) for name in columns))).encode())
     return digest.hexdigest()
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from jointune.data.labels import order_labels, typed_label
 from jointune.data.problems import Problem
+from jointune.data.times import Time
 from jointune.utils.wording import counted, shortened
 
 
@@ -52,11 +53,6 @@ def usual_split(name: str) -> str:
     return split if split in SPLITS else name.strip()
 
 
-def encodable(text: str) -> str:
-    """Replace lone surrogates by question marks: half an emoji, escaped in JSON, has no UTF-8 form."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
 @dataclass(frozen=True, slots=True)
 class Post:
     """One example: a text, an image (either may be missing), and perhaps a label.
@@ -71,6 +67,8 @@ class Post:
         where: the name of this post in messages, such as ``posts.csv row 7 (line 8)``.
         fields: the whole row as it was read, columns of all names included.
         image_text: the text in its image, empty if there is none; None if it was not read.
+        group: the name of its group, such as an author or a thread, which is never divided; None for none.
+        time: when it was posted: a number, or a date in UTC; None if that is not known.
         second_text: what is read together with the text, such as the aspect that is asked about. Where there is no
             first text, it becomes the text.
     """
@@ -83,6 +81,8 @@ class Post:
     where: str = "post"
     fields: Mapping[str, object] = field(default_factory=dict, repr=False)
     image_text: str | None = None
+    group: str | None = None
+    time: Time | None = None
     second_text: str | None = None
 
     def __post_init__(self) -> None:

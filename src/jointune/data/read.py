@@ -1,7 +1,7 @@
 """Read files, folders and rows as posts; the one place that knows which column means what."""
 
 import weakref
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path, PureWindowsPath
@@ -10,21 +10,21 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from jointune.data.labels import absent
-from jointune.data.post import ImageSource, Post, Posts, RemoteImage, encodable
+from jointune.data.labelling import ONE_LABEL, Labelling
+from jointune.data.labels import absent, label_text
+from jointune.data.post import ImageSource, Post, Posts, RemoteImage
 from jointune.data.problems import Problem, raise_problems
 from jointune.data.remote import SCHEMES, beside, can_fetch, download, is_address
 from jointune.data.tables.encoding import known_encoding
 from jointune.data.tables.open_table import FolderTable, open_table
 from jointune.data.tables.saved_dataset import SavedDataset
 from jointune.data.tables.table import Row, table_errors
+from jointune.data.times import Time, read_time
 from jointune.errors import PostsError, SettingsError, setting
 from jointune.utils.files import sha256
 from jointune.utils.progress import progress_bar
 from jointune.utils.run_folder import scratch_folder
-from jointune.utils.wording import listed, shortened
-
-_LONGEST_LABEL = 1000
+from jointune.utils.wording import encodable, listed, shortened
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,10 @@ class Columns:
         image_root: the folder that image paths are relative to and may not leave; by default the file's own folder,
             which they may leave.
         remote_images: whether images that are named by an address are fetched, wherever it leads.
+        group: names the group of a post, which is never divided, such as an author or a thread.
+        time: when it was posted.
         fields: further columns that are read; a post with a value in any of them needs neither text nor image.
+        labelling: how labels are read.
     """
 
     text: str | None = "text"
@@ -46,13 +49,26 @@ class Columns:
     split: str | None = None
     image_root: Path | None = None
     remote_images: bool = False
+    group: str | None = None
+    time: str | None = None
     fields: tuple[str, ...] = ()
     second_text: str | None = None
+    labelling: Labelling = ONE_LABEL
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The columns of the labels: one, or several where the labelling has it so."""
+        return self.labelling.label_columns(self.label) if self.label else ()
 
     def named(self) -> dict[str, str]:
-        """Return the name of each column that has one, by part of a post, such as ``text`` and ``label``."""
-        parts = ("text", "second_text", "image", "label", "split")
-        return {part: name for part in parts if (name := getattr(self, part))}
+        """Return the name of each column that has one, by part of a post, such as ``text`` and ``label``.
+
+        Of several columns of labels, the second is ``label 2``.
+        """
+        labels = {f"label {number}".removesuffix(" 1"): name for number, name in enumerate(self.labels, 1)}
+        parts = ("text", "second_text", "image", "split", "group", "time")
+        others = {part: name for part in parts if (name := getattr(self, part))}
+        return others | labels
 
     def matched(self, columns: Collection[str]) -> "Columns":
         """Return the columns by the names that a table has: a name with a comma in it is one column or two.
@@ -124,21 +140,11 @@ class PostsFile:
         self.use = self.use.matched(self.columns)
         for part, name in self.use.named().items():
             if name not in self.columns:
-                argument = f"{part.removeprefix('second_')}_column"
-                raise PostsError(
-                    f"{self.path.name}: there is no column {name!r} (there are: "
-                    f"{listed(self.columns, len(self.columns)) or 'none'})",
-                    f"name the right one with {setting(argument)}"
-                    + (f", or {setting(argument, '')} for none" if part != "split" else ""),
-                    setting=argument,
-                )
-
-        if lacking := [name for name in self.use.fields if name not in self.columns]:
-            raise PostsError(
-                f"{self.path.name}: there is no column {lacking[0]!r} "
-                f"(there are: {listed(self.columns, len(self.columns))})",
-                "correct its name",
-            )
+                argument = f"{part.removeprefix('second_').split()[0]}_column"
+                remedy = f"name the right one with {setting(argument)}"
+                remedy += f", or {setting(argument, '')} for none" if part in ("text", "image", "label") else ""
+                raise no_column(self.path.name, name, self.columns, remedy, argument)
+        check_fields(self.use.fields, self.columns, self.path.name)
 
     def __iter__(self) -> Iterator[Post]:
         for row in self.table.rows():
@@ -202,6 +208,30 @@ class PostsFile:
         return posts
 
 
+def no_column(posts: str, name: str, columns: Collection[str], remedy: str, argument: str | None = None) -> PostsError:
+    """Make the error for posts that lack a column."""
+    present = listed(list(columns), len(columns)) or "none"
+    return PostsError(f"{posts}: there is no column {name!r} (there are: {present})", remedy, setting=argument)
+
+
+def check_fields(fields: Iterable[str], columns: Collection[str], posts: str) -> None:
+    """Check that posts have the columns of numbers and categories that a model reads.
+
+    Args:
+        fields: the names of those columns.
+        columns: of the posts.
+        posts: what messages call them.
+
+    Raises:
+        PostsError: they lack one.
+    """
+    for name in fields:
+        if name not in columns:
+            raise no_column(
+                posts, name, columns, "correct its name, or add it with empty cells where no value is known"
+            )
+
+
 def read_posts(
     posts: Any,
     *,
@@ -212,6 +242,8 @@ def read_posts(
     image_root: str | Path | None = None,
     encoding: str | None = None,
     field_columns: Sequence[str] = (),
+    group_column: str | None = None,
+    time_column: str | None = None,
 ) -> Posts:
     """Read posts into memory. Images are opened later, when they are used.
 
@@ -226,16 +258,27 @@ def read_posts(
         image_root: folder that image paths are relative to and may not leave.
         encoding: character encoding of text files; UTF-8 by default.
         field_columns: columns of numbers and categories; a row with a value in any needs neither text nor image.
+        group_column: column of authors, threads or the like; posts of a group are never divided between learning,
+            validation and test.
+        time_column: column of dates or numbers; the latest posts validate and test.
 
     Returns:
         The posts; columns with other names are in their ``fields``.
-        field_columns: columns of numbers and categories; a row with a value in any needs neither text nor image.
 
     Raises:
         PostsError: the posts cannot be read; the message names row, reason and remedy.
     """
     root = Path(image_root) if image_root else None
-    columns = Columns(text_column, image_column, label_column, split_column, root, fields=tuple(field_columns))
+    columns = Columns(
+        text_column,
+        image_column,
+        label_column,
+        split_column,
+        root,
+        group=group_column,
+        time=time_column,
+        fields=tuple(field_columns),
+    )
     if isinstance(posts, str | Path):
         return PostsFile(posts, columns, encoding).read()
     from jointune.data.records import as_posts
@@ -256,14 +299,22 @@ def make_post(row: Row, use: Columns, base: Path | str) -> Post:
     if problem:
         return Post(problem=problem, where=where)
     read: list[str | None] = []
-    kinds = ((use.text, _text), (use.second_text, _text), (use.label, label_text), (use.split, label_text))
+    kinds = [(use.text, _text), (use.second_text, _text), (use.label, use.labelling.read)]
+    kinds += [(column, label_text) for column in (use.split, use.group)]
     for column, convert in kinds:
         try:
-            read.append(convert(values.get(column)) if column else None)
+            read.append(convert(_cell(values, column, use)) if column else None)
         except TypeError as reason:
             read.append(None)
-            problem = Problem(where, f"column {column!r}", str(reason), "give a text or a number, or nothing")
-    text, second_text, label, split = read
+            remedy = use.labelling.wanted if column == use.label else "give a text or a number, or nothing"
+            problem = Problem(where, f"column {column!r}", str(reason), remedy)
+    text, second_text, label, split, group = read
+    time: Time | None = None
+    try:
+        time = read_time(values.get(use.time)) if use.time else None
+    except ValueError as reason:
+        remedy = "write it as 2024-05-31 or 2024-05-31 18:30, or as a number"
+        problem = problem or Problem(where, f"column {use.time!r}", str(reason), remedy)
     image: ImageSource | None = None
     try:
         image = _image(values.get(use.image), use, base) if use.image else None
@@ -275,7 +326,13 @@ def make_post(row: Row, use: Columns, base: Path | str) -> Post:
     nothing = text is None and second_text is None and image is None
     if problem is None and nothing and all(absent(values.get(name)) for name in use.fields):
         problem = Problem(where, "the post", "has neither text nor picture", "give it one of them or remove the row")
-    return Post(text, image, label, split, problem, where, values, second_text=second_text)
+    return Post(text, image, label, split, problem, where, values, group=group, time=time, second_text=second_text)
+
+
+def _cell(values: Mapping[str, Any], column: str, use: Columns) -> Any:
+    """Return the value of a column, or, of several columns of labels, those of all by their names."""
+    several = use.labels if column == use.label and len(use.labels) > 1 else ()
+    return {name: values.get(name) for name in several} or values.get(column)
 
 
 def _text(value: Any) -> str | None:
@@ -286,26 +343,6 @@ def _text(value: Any) -> str | None:
     if isinstance(value, bool | int | float | np.number):
         return str(value)
     raise TypeError(f"a {type(value).__name__} where a text is needed")
-
-
-def label_text(value: Any) -> str | None:
-    """Return a label as text; None for an empty cell.
-
-    Raises:
-        TypeError: the value cannot be a label.
-    """
-    if absent(value):
-        return None
-    if isinstance(value, Mapping | list | tuple | set | bytes | np.ndarray):
-        raise TypeError(f"a {type(value).__name__} where a label is needed")
-    if isinstance(value, float | np.floating) and np.isinf(value):
-        raise TypeError("an infinite number where a label is needed")
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))  # whole numbers become floats in a column with gaps
-    label = encodable(str(value).strip())
-    if len(label) > _LONGEST_LABEL:
-        raise TypeError(f"a text of {len(label):,} characters where a label is needed")
-    return label
 
 
 def _image(value: Any, use: Columns, base: Path | str) -> ImageSource | None:

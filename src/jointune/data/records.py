@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from jointune.data.labels import label_dtype
 from jointune.data.post import Post, Posts
-from jointune.data.read import Columns, PostsFile, label_text, make_post
+from jointune.data.read import Columns, PostsFile, make_post
 from jointune.data.remote import is_address
 from jointune.data.tables.saved_dataset import dataset_parts, dataset_rows, is_dataset
 from jointune.data.tables.table import Row
@@ -43,15 +42,15 @@ def as_posts(posts: Any, labels: Any = None, use: Columns = USUAL, labelled: boo
         posts = _from_python(posts, use, labelled)
     if labels is None:
         return posts
-    values = _label_list(labels)
+    values = _label_list(labels, use)
     if len(values) != len(posts):
         raise PostsError(f"{len(values)} labels for {len(posts)} posts")
     try:
-        texts = [label_text(label) for label in values]
+        texts = [use.labelling.read(label) for label in values]
     except TypeError as reason:
-        raise PostsError(f"labels: {reason}", "give one text, number or boolean a post") from reason
+        raise PostsError(f"labels: {reason}", use.labelling.wanted) from reason
     labelled_posts = (replace(post, label=text) for post, text in zip(posts, texts, strict=True))
-    return Posts(labelled_posts, posts.name, label_dtype(values))
+    return Posts(labelled_posts, posts.name, use.labelling.dtype(values))
 
 
 def _from_path(path: str | Path, use: Columns, labelled: bool) -> Posts:
@@ -69,7 +68,8 @@ def _from_path(path: str | Path, use: Columns, labelled: bool) -> Posts:
         )
     file = PostsFile(path, replace(use, split=None, label=use.label if labelled else None))
     # As in a data frame, the columns of labels and splits are optional.
-    optional = {part: name for part in ("label", "split") if (name := getattr(use, part)) in file.columns}
+    columns = {"label": use.labels, "split": (use.split,)}
+    optional = {part: getattr(use, part) for part, names in columns.items() if names and {*names} <= {*file.columns}}
     file.use = replace(file.use, **optional)
     return file.read()
 
@@ -102,7 +102,7 @@ def _from_python(posts: Any, use: Columns, labelled: bool) -> Posts:
             entry if isinstance(entry, Post) else make_post(Row(f"post {number}", entry), use, Path())
             for number, entry in enumerate(entries, 1)
         ),
-        label_dtype=label_dtype(labels) if len(rows) == len(entries) else None,
+        label_dtype=use.labelling.dtype(labels) if len(rows) == len(entries) else None,
     )
 
 
@@ -113,12 +113,14 @@ def _check_columns(columns: list[Any], use: Columns, labelled: bool) -> None:
     """
     named = use.named()
     missing = [
-        name for part, name in named.items() if name not in columns and name != getattr(USUAL, part) and part != "label"
+        name
+        for part, name in named.items()
+        if name not in columns and name != getattr(USUAL, part, "") and part[:5] != "label"
     ]
     if not {use.text, use.second_text, use.image} & set(columns):
         missing += [name for name in (use.text, use.image) if name]
-    if labelled and use.label not in columns:
-        missing.append(use.label or "label")
+    if labelled:
+        missing += [name for name in use.labels or ("label",) if name not in columns]
     if missing or not (use.text or use.image):
         what = (
             f"no column {' and no '.join(map(repr, dict.fromkeys(missing)))}" if missing else "neither text nor image"
@@ -140,7 +142,7 @@ def _check_columns(columns: list[Any], use: Columns, labelled: bool) -> None:
             )
 
 
-def _label_list(labels: Any) -> list[Any]:
+def _label_list(labels: Any, use: Columns) -> list[Any]:
     """Convert labels to a list, also those in a matrix of one column.
 
     Raises:
@@ -148,6 +150,8 @@ def _label_list(labels: Any) -> list[Any]:
     """
     if hasattr(labels, "__array__") and not isinstance(labels, Iterable):
         labels = np.asarray(labels)
+    if use.labelling.several and hasattr(labels, "to_dict") and hasattr(labels, "columns"):
+        return list(labels.to_dict("records"))
     shape = getattr(labels, "shape", None)
     if shape is not None and len(shape) != 1:
         if len(shape) != 2 or shape[1] != 1:

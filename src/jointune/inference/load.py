@@ -12,6 +12,7 @@ from jointune.evaluation.calibration import check_wanted, least_confidence
 from jointune.inference.onnx_backend import ENGINES
 from jointune.inference.predictor import Predictor
 from jointune.modalities.image.ocr import check_ocr
+from jointune.targets.choice import chosen_target
 from jointune.utils.files import EXPORT_MARK, check_bundle, read_json
 from jointune.utils.hub import is_hub_id, local_folder
 
@@ -79,6 +80,7 @@ def load_predictor(
     predictor = _load(path, device, engine)
     if abstain is None:
         return predictor
+    predictor.target.abstention()
     least = least_confidence(predictor.about.get("calibration"), abstain, predictor.labels)
     return replace(predictor, least_confidence=least)
 
@@ -120,6 +122,7 @@ def columns_of(path: str | Path, use: Columns) -> Columns:
         description = _description(folder)
         fields = description.get("fields_preprocessing") or {}
         use = replace(use, fields=(*map(str, fields.get("numbers", ())), *map(str, fields.get("categories", ()))))
+        use = replace(use, labelling=chosen_target(description.get("about", description)["settings"]))
         pair = tuple(map(str, description["text_preprocessing"].get("pair", ())))
     if not use.text or "," in use.text or len(pair) != 2:
         return use
@@ -132,7 +135,7 @@ def columns_of(path: str | Path, use: Columns) -> Columns:
     return replace(use, text=pair[0], second_text=pair[1])
 
 
-_DAMAGED = (BundleError, AttributeError, KeyError, TypeError)
+_DAMAGED = (BundleError, SettingsError, AttributeError, KeyError, TypeError)
 """What reading values of a damaged description may raise; loading says what is wrong with it."""
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from jointune.data.fingerprints import LearnedPosts
 from jointune.data.post import Post
 from jointune.data.problems import OnBadImage, Problem, raise_problems, stops
-from jointune.errors import PostsError
 from jointune.modalities.batch import Batch, Input, Preprocessors, collate
 from jointune.modalities.image import ocr
 from jointune.modalities.image.decode import decode_posts
@@ -19,7 +18,7 @@ from jointune.modalities.image.image_text import read_with_bar
 from jointune.modalities.image.pixels import ImagePreprocessor
 from jointune.modalities.text.text_fit import TextFitCounter
 from jointune.modalities.text.tokens import TextPreprocessor
-from jointune.targets.single_label import SingleLabel
+from jointune.targets.target import Target
 from jointune.utils.threads import prefetch
 
 CHUNK = 512
@@ -84,7 +83,7 @@ class Predictor:
         chunk_bytes: a chunk ends earlier where its rows and pixels take so much: three are in memory at a time.
     """
 
-    target: SingleLabel
+    target: Target
     probabilities: Probabilities
     preprocessors: Preprocessors
     about: Mapping[str, Any] = field(default_factory=dict)
@@ -124,29 +123,13 @@ class Predictor:
         """The columns of numbers and categories that the model reads, with their categories; None for numbers."""
         return {name: known for name, kind, known in self.reads if kind in ("number", "category")}
 
-    def check_columns(self, columns: Iterable[str], name: str) -> None:
-        """Check that a table has the columns that the model reads.
-
-        Args:
-            columns: of the table.
-            name: what messages call it.
-
-        Raises:
-            PostsError: it lacks some.
-        """
-        if missing := self.columns.keys() - set(columns):
-            raise PostsError(
-                f"{name}: no column {', '.join(map(repr, sorted(missing)))}, which the model was trained with",
-                "add it, with empty cells where the value is not known",
-            )
-
-    def answer(self, probabilities: np.ndarray) -> tuple[str, float]:
-        """Return the answer for one post, and its confidence; see ``SingleLabel.answer``."""
+    def answer(self, probabilities: np.ndarray) -> tuple[str, float | None]:
+        """Return the answer for one post, and its confidence; see ``Target.answer``."""
         return self.target.answer(probabilities, self.least_confidence)
 
     def cells(self, probabilities: np.ndarray) -> list[str | float]:
-        """Return the answer, its confidence and each probability: what ``added_columns`` names. Of one post."""
-        return [*self.answer(probabilities), *map(float, probabilities)]
+        """Return what scoring adds to the row of one post; see ``Target.added_columns``."""
+        return self.target.cells(probabilities, self.least_confidence)
 
     def stream(
         self,

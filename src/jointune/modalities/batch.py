@@ -81,6 +81,15 @@ class Preprocessor:
         """Make the row that an encoder that does not fit would fail on, to try a loaded model."""
         return self.examples()[-1]
 
+    def notes(self, posts: Iterable[Post], part: str) -> list[str]:
+        """Describe what is unusual in posts; nothing by default.
+
+        Args:
+            posts: to look at.
+            part: what the notes call the posts, such as ``training``; empty for posts of their own.
+        """
+        return []
+
     def summary(self) -> str:
         """Describe the preparation in a sentence, for the model card."""
         raise NotImplementedError

@@ -136,9 +136,13 @@ def make_bodies(inputs: Sequence[Input]) -> Bodies:
 class Answer(BaseModel):
     """The model's answer to a post."""
 
-    label: str = Field(description="The most probable label, or unsure where the server abstains.")
-    confidence: float = Field(description="Its probability.")
-    probabilities: dict[str, float] = Field(description="The probability of each label.")
+    label: str | None = Field(
+        None, description="The most probable label, or unsure where the server abstains; of one label a post."
+    )
+    labels: list[str] | None = Field(None, description="The labels, of a model that gives several.")
+    value: float | None = Field(None, description="The number, of a model that gives one.")
+    confidence: float | None = Field(None, description="The probability of the label.")
+    probabilities: dict[str, float] | None = Field(None, description="The probability of each label.")
     missing: list[str] = Field(description="The modalities that the post came without.")
 
 

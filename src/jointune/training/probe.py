@@ -1,4 +1,4 @@
-"""The linear probe: logistic regression on the outputs of the frozen encoders."""
+"""The linear probe: a linear model of the outputs of the frozen encoders."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from jointune.config import Config
-from jointune.evaluation.metrics import log_loss
 from jointune.modalities.batch import Batch
 from jointune.model import JointModel, autocast, evaluating, to_inputs
+from jointune.targets.target import Target
 from jointune.training.embeddings import EmbeddingCache
 from jointune.training.training_set import TrainingSet
 
@@ -29,16 +29,16 @@ MOST_POSTS = 10_000
 
 @dataclass(frozen=True)
 class Probe:
-    """A linear classifier of standardised features.
+    """A linear model of standardised features.
 
     Attributes:
         mean: of each feature over the training posts that have it, float32 [D].
         scale: what each feature is divided by, float32 [D]: its standard deviation times the root of the width of its
             vector and of the number of vectors of its modality. So all modalities weigh alike in the penalty, however
             wide their encoders are, and so do their layers.
-        weight: float32 [C, D].
-        bias: float32 [C].
-        strength: the chosen C.
+        weight: float32 [O, D].
+        bias: float32 [O].
+        strength: the chosen inverse strength of the penalty.
     """
 
     mean: np.ndarray
@@ -47,11 +47,9 @@ class Probe:
     bias: np.ndarray
     strength: float
 
-    def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """Return probabilities, float64 [N, C], of features [N, D], NaN where a modality is missing."""
-        logits = _standardise(features, self.mean, self.scale).astype(np.float64) @ self.weight.T + self.bias
-        scores = np.exp(logits - logits.max(1, keepdims=True))
-        return scores / scores.sum(1, keepdims=True)
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """Return logits, float64 [N, O], of features [N, D], NaN where a modality is missing."""
+        return _standardise(features, self.mean, self.scale).astype(np.float64) @ self.weight.T + self.bias
 
 
 def start_from_probe(
@@ -60,6 +58,7 @@ def start_from_probe(
     validation: TrainingSet,
     config: Config,
     device: torch.device,
+    target: Target,
     class_weights: np.ndarray | None = None,
     cache: EmbeddingCache | None = None,
 ) -> float:
@@ -71,6 +70,7 @@ def start_from_probe(
         validation: the validation posts, which choose the penalty.
         config: batch size, precision, modality dropout and seed.
         device: where the model is.
+        target: of the posts.
         class_weights: float [C].
         cache: knows vectors of earlier runs.
 
@@ -79,7 +79,7 @@ def start_from_probe(
     """
     assert model.probe is not None, "the model was made with a probe"
     width = model.probe.linear.in_features
-    learned = sample(training.labels, MOST_POSTS, config.seed)
+    learned = sample(target.rarest(training.labels), MOST_POSTS, config.seed)
 
     def features(part: TrainingSet, chosen: np.ndarray) -> np.ndarray:
         vectors = np.full((len(part), width), np.nan, dtype=np.float32)
@@ -96,7 +96,7 @@ def start_from_probe(
         features(validation, np.arange(len(validation))),
         validation.labels,
         {name: encoder.widths for name, encoder in zip(model.encoders, model.each_encoder(), strict=True)},
-        model.probe.linear.out_features,
+        target,
         class_weights,
         config.modality_dropout,
     )
@@ -155,49 +155,50 @@ def fit_probe(
     held_features: np.ndarray,
     held_labels: np.ndarray,
     widths: Mapping[str, Sequence[int]],
-    classes: int,
+    target: Target,
     class_weights: np.ndarray | None = None,
     modality_dropout: float = 0.0,
 ) -> Probe:
-    """Fit a multinomial logistic regression; the penalty is the one with the least log loss on held-out posts.
+    """Fit the linear model of a target; the penalty is the one with the least loss on held-out posts.
 
-    These are the validation posts and, if there are fewer than ``FEW_TO_CHOOSE``, also the training posts, each scored by a probe
-    of the other folds: a handful of posts chooses penalties that give all posts one label.
+    These are the validation posts and, if there are fewer than ``FEW_TO_CHOOSE``, also the training posts, each scored
+    by a probe of the other folds: a handful of posts chooses penalties that give all posts one label.
 
     A missing modality counts as an average one. What ``modality_dropout`` does to fine-tuning by chance is done here
     by weight: each post that has several modalities counts for that share with a single one of them.
 
     Args:
         features: float [N, D], NaN where missing.
-        labels: class numbers, int [N], every class among them.
+        labels: encoded, [N, ...], every class among them.
         held_features: float [M, D].
-        held_labels: class numbers, int [M].
+        held_labels: encoded, [M, ...].
         widths: by modality, those of the vectors that the features consist of.
-        classes: C.
+        target: of the posts.
         class_weights: float [C].
         modality_dropout: share of the posts with several modalities to be seen with one, each equally often.
     """
     mean, scale = _statistics(features, widths)
     owner = np.repeat(np.arange(len(widths)), [sum(vectors) for vectors in widths.values()])
     present = np.stack([~np.isnan(features[:, owner == modality]).any(1) for modality in range(len(widths))])
-    weights = np.ones(len(labels)) if class_weights is None else class_weights[labels]
+    weights = target.post_weights(labels, class_weights)
 
     def fit(posts: np.ndarray) -> Iterator[Probe]:
         """Yield a probe of these posts for each strength."""
         rows = _standardise(features[posts], mean, scale)
         rows, of, shares = _with_one_modality(rows, present[:, posts], owner, modality_dropout)
-        for weight, bias, strength in _path(rows, labels[posts][of], classes, weights[posts][of] * shares):
-            yield Probe(mean, scale, weight, bias, strength)
+        for fit in target.linear_fits(rows, labels[posts][of], weights[posts][of] * shares, STRENGTHS):
+            yield Probe(mean, scale, fit.weight, fit.bias, fit.strength)
 
     probes = list(fit(np.arange(len(labels))))
-    scored = [[probe.probabilities(held_features)] for probe in probes]
+    answers = [[target.activate(probe.logits(held_features))] for probe in probes]
     truth = [held_labels]
-    fold = _folds(labels) if len(held_labels) < FEW_TO_CHOOSE else np.full(len(labels), -1)
-    for number in range(fold.max() + 1):
-        truth.append(labels[fold == number])
-        for part, probe in zip(scored, fit(np.flatnonzero(fold != number)), strict=True):
-            part.append(probe.probabilities(features[fold == number]))
-    losses = [log_loss(np.concatenate(part), np.concatenate(truth)) for part in scored]
+    fold = _folds(target.rarest(labels) if target.named else np.zeros(len(labels)))
+    for number in range(FOLDS if len(held_labels) < FEW_TO_CHOOSE else 0):
+        held = np.flatnonzero(fold == number)
+        truth.append(labels[held])
+        for part, probe in zip(answers, fit(np.flatnonzero(fold != number)), strict=True):
+            part.append(target.activate(probe.logits(features[held])))
+    losses = [target.log_loss(np.concatenate(truth), np.concatenate(part)) for part in answers]
     return probes[int(np.argmin(losses))]
 
 
@@ -257,24 +258,5 @@ def _with_one_modality(
     return np.concatenate(parts), np.concatenate(of), np.concatenate(weights)
 
 
-def _path(
-    rows: np.ndarray, labels: np.ndarray, classes: int, weights: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
-    """Yield weight [C, D] and bias [C] of a logistic regression for each strength."""
-    from sklearn.linear_model import LogisticRegression
-
-    model = LogisticRegression(max_iter=300, warm_start=True)
-    for strength in STRENGTHS:
-        model.set_params(C=strength).fit(rows, labels, sample_weight=weights)
-        yield *_one_row_a_class(model.coef_, model.intercept_, classes), strength
-
-
 def _standardise(features: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
     return np.nan_to_num((features - mean) / scale, nan=0.0)
-
-
-def _one_row_a_class(weight: np.ndarray, bias: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return a row for each class: two come as one row, and half of it for each gives the same probabilities."""
-    if classes == 2:
-        weight, bias = np.concatenate([-weight / 2, weight / 2]), np.concatenate([-bias / 2, bias / 2])
-    return weight.astype(np.float32), bias.astype(np.float32)

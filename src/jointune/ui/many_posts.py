@@ -11,7 +11,7 @@ from jointune.data.read import Columns, PostsFile
 from jointune.data.tables.delimited import DelimitedTable
 from jointune.errors import PostsError
 from jointune.inference.predictor import Predictor
-from jointune.output.writers import added_columns, check_output, columns_of_earlier_scoring, make_layout, open_writer
+from jointune.output.writers import check_output, columns_of_earlier_scoring, make_layout, open_writer
 from jointune.ui.uploads import Archive
 from jointune.utils.wording import counted, listed
 
@@ -27,7 +27,7 @@ class ScoredTable:
 
     Attributes:
         path: the scored table.
-        answers: how many posts got each answer.
+        answers: how many posts got each label; none where labels are numbers.
         first: the first posts with their answers and confidences.
         rows: how many rows the table had.
         problems: the rows that were left out, and why.
@@ -36,7 +36,7 @@ class ScoredTable:
 
     path: Path
     answers: dict[str, int]
-    first: list[tuple[Post, str, float]]
+    first: list[tuple[Post, str, float | None]]
     rows: int
     problems: list[Problem]
     without: str | None
@@ -73,13 +73,13 @@ def score_table(
     """
     columns, without = _columns(table, images is not None, predictor)
     file = PostsFile(table, columns)
-    added = added_columns(predictor.labels)
+    added = predictor.target.added_columns()
     earlier = frozenset(columns_of_earlier_scoring(file.table))
     check_output(out, [name for name in file.columns if name not in earlier], added)
     problems: list[Problem] = []
     rows = 0
     answers = dict.fromkeys(predictor.labels, 0)
-    first: list[tuple[Post, str, float]] = []
+    first: list[tuple[Post, str, float | None]] = []
 
     def posts(archive: Archive | None) -> Iterator[Post]:
         nonlocal rows
@@ -94,7 +94,8 @@ def score_table(
     ):
         for scored in predictor.stream(posts(archive), "skip", problems, table.name):
             answer, confidence = predictor.answer(scored.probabilities)
-            answers[answer] = answers.get(answer, 0) + 1
+            for part in predictor.target.parts(answer):
+                answers[part] = answers.get(part, 0) + 1
             if len(first) < _PREVIEWED:
                 first.append((scored.post, answer, confidence))
             cells = {name: value for name, value in scored.post.fields.items() if name not in earlier}

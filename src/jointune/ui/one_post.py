@@ -1,8 +1,7 @@
 """Score one post, and say the answer in plain words."""
 
-import threading
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from jointune.data.post import Post
 from jointune.data.problems import Problem
 from jointune.evaluation.calibration import presence
 from jointune.inference.predictor import Predictor
-from jointune.modalities.batch import Batch, post_parts
+from jointune.modalities.batch import post_parts
 
 _MIN_MEASURED = 30  # validation posts on which a stated frequency rests, at least
 
@@ -30,17 +29,6 @@ class Verdict:
 
     sentences: list[str]
     probabilities: dict[str, float] = field(default_factory=dict)
-
-
-def with_lock(predictor: Predictor) -> Predictor:
-    """Return a predictor that threads can share: while a table is scored, single posts wait for one batch only."""
-    lock = threading.Lock()
-
-    def probabilities(batches: Iterable[Batch], count: int) -> np.ndarray:
-        with lock:
-            return predictor.probabilities(batches, count)
-
-    return replace(predictor, probabilities=probabilities)
 
 
 def judge(
@@ -66,8 +54,9 @@ def judge(
     if not scored:
         return Verdict([f"This picture cannot be used: {problems[0].reason}. Choose another one."])
     row = scored[0].probabilities
-    sentences = [*_answer(predictor, row), *_missing(post), *_measured(predictor, post, float(row.max()))]
-    return Verdict(sentences, dict(zip(predictor.labels, map(float, row), strict=True)))
+    confidence = predictor.target.answer(row)[1]
+    sentences = [*_answer(predictor, row), *_missing(post), *_measured(predictor, post, confidence)]
+    return Verdict(sentences, predictor.target.bars(row))
 
 
 def _answer(predictor: Predictor, row: np.ndarray) -> list[str]:
@@ -79,7 +68,7 @@ def _answer(predictor: Predictor, row: np.ndarray) -> list[str]:
             "The model is unsure.",
             f"Its best guess is {best}, with {confidence:.1%} confidence; it answers from {least:.1%} on.",
         ]
-    return [f"{best}, with {confidence:.0%} confidence."]
+    return [predictor.target.sentence(row)]
 
 
 def _missing(post: Post) -> list[str]:
@@ -93,13 +82,13 @@ def _modalities(post: Post) -> list[str]:
     return [name for name in _NAMES if getattr(post, name) not in (None, {})]
 
 
-def _measured(predictor: Predictor, post: Post, confidence: float) -> list[str]:
+def _measured(predictor: Predictor, post: Post, confidence: float | None) -> list[str]:
     """Say how often answers of like confidence were right, if that was measured on enough posts like this one."""
     calibration = predictor.about.get("calibration") or {}
     names = _modalities(post)
     pattern, content = presence(names), " and ".join(_NAMES[name] for name in names)
     for low, high, right, posts in calibration.get("by_presence", {}).get(pattern, []):
-        if low < confidence <= high and posts >= _MIN_MEASURED:
+        if confidence is not None and low < confidence <= high and posts >= _MIN_MEASURED:
             alone = " alone" * (len(names) == 1)
             like_this = f"validation posts with {content}{alone} and a confidence from {low:.0%} to {high:.0%}"
             return [f"Of {posts:,} {like_this}, {right:,} were answered rightly."]

@@ -19,7 +19,7 @@ from jointune.modalities.batch import Input
 from jointune.ui.examples import Example
 from jointune.ui.html import card_body, chart, heading, preview, problem_list, sentence_lines
 from jointune.ui.many_posts import score_table
-from jointune.ui.one_post import Verdict, judge, with_lock
+from jointune.ui.one_post import Verdict, judge
 from jointune.ui.uploads import uploaded
 
 # White on the default orange is too faint to read; and no font is fetched.
@@ -37,9 +37,8 @@ def mount_page(
     app: FastAPI, predictor: Predictor, folder: Path, name: str, examples: Sequence[Example], max_file_size: int
 ) -> FastAPI:
     """Mount the page of a model at the root of an application; see ``jointune.ui.launch.make_app``."""
-    predictor = with_lock(predictor)
     with gr.Blocks(title=f"{name} - jointune", analytics_enabled=False, delete_cache=(_DAY // 24, _DAY)) as page:
-        gr.HTML(heading(name, predictor.about, predictor.labels), elem_classes="model")
+        gr.HTML(heading(name, predictor.about, predictor.target), elem_classes="model")
         with gr.Tab("One post"):
             _one_post(predictor, folder, examples)
         with gr.Tab("Many posts"):

@@ -14,7 +14,7 @@ from jointune.comparison.report.pooled import Pool
 from jointune.data.image_file import ImageError
 from jointune.data.post import ImageSource
 from jointune.modalities.image.open import open_image
-from jointune.targets.single_label import SingleLabel
+from jointune.targets.target import Target
 
 SHOWN = 12
 EDGE = 160
@@ -38,40 +38,42 @@ def disagreements(comparison: Comparison, pools: Sequence[Pool]) -> list[dict[st
     return [_card(comparison, index, methods, scores[:, index]) for index in shown]
 
 
-def _ranked(scores: np.ndarray, target: SingleLabel) -> list[int]:
-    """Return the indices of posts that are predicted differently, by the Jensen-Shannon divergence of all methods.
+def _ranked(scores: np.ndarray, target: Target) -> list[int]:
+    """Return the indices of posts that are predicted differently, by the divergence of all methods.
 
     Args:
-        scores: mean probabilities, float [methods, posts, C].
-        target: which answers by them.
+        scores: mean answers, float [methods, posts, C].
+        target: what is asked of the posts.
     """
     tested = np.flatnonzero(np.isfinite(scores).all((0, 2)))
-    predicted = np.stack([target.choose(of_method[tested]) for of_method in scores])
-    divergence = _entropy(scores[:, tested].mean(0)) - _entropy(scores[:, tested]).mean(0)
-    differing = (predicted != predicted[0]).any(0)
+    answers = scores[:, tested]
+    divergence = target.divergence(answers)
+    differing = ~np.all([target.same(own, answers[0]) for own in answers], axis=0)
     order = np.argsort(-divergence.round(9), kind="stable")
     return [int(tested[place]) for place in order if differing[place]]
 
 
-def _entropy(probabilities: np.ndarray) -> np.ndarray:
-    return -(probabilities * np.log(np.maximum(probabilities, 1e-12))).sum(-1)
-
-
 def _card(comparison: Comparison, index: int, methods: Sequence[str], scores: np.ndarray) -> dict[str, Any]:
-    post, labels, truth = comparison.posts[index], comparison.labels, int(comparison.truth[index])
+    post, target, truth = comparison.posts[index], comparison.target, comparison.truth[index : index + 1]
     text = post.whole_text
     if text is not None and len(text) > LONGEST_TEXT:
         text = f"{text[:LONGEST_TEXT].rstrip()} …"
     image, missing = _thumbnail(post.image)
     return {
         "name": post.where if post.where != "post" else f"post {index + 1}",
-        "label": labels[truth],
+        "label": str(post.label),
         "text": text,
         "image": image,
         "missing": missing,
         "predictions": [
-            (method, labels[chosen], score(float(row[chosen])), chosen == truth)
-            for method, row, chosen in zip(methods, scores, comparison.target.choose(scores), strict=True)
+            (
+                method,
+                text,
+                "" if confidence is None else score(confidence),
+                bool(np.all(target.choose(row[None]) == truth)),
+            )
+            for method, row in zip(methods, scores, strict=True)
+            for text, confidence in [target.answer(row)]
         ],
     }
 

@@ -117,23 +117,18 @@ class FieldsPreprocessor(Preprocessor):
         return numbers + [Input(name, "category", known) for name, known in self.categories.items()]
 
     def notes(self, posts: Iterable[Post], part: str) -> list[str]:
-        """Describe what is missing in posts, and which categories no training post has; one sentence a column.
-
-        Args:
-            posts: to look at.
-            part: what the notes call the posts, such as ``training``.
-        """
-        posts = list(posts)
+        """Describe what is missing in posts, and which categories no training post has; one sentence a column."""
+        posts, called = list(posts), f"{part} post".lstrip()
         notes = []
         for column in (*self.numbers, *self.categories):
             empty = sum(_text(post, column) is None for post in posts)
             if empty:
-                notes += [f"{column}: empty in {empty:,} of {counted(len(posts), f'{part} post')}; counts as missing"]
+                notes += [f"{column}: empty in {empty:,} of {counted(len(posts), called)}; counts as missing"]
         for column, known in self.categories.items():
             seen = Counter(category for post in posts if (category := _text(post, column)) is not None)
             if unseen := [name for name in seen if name not in set(known)]:
                 notes.append(
-                    f"{column}: {counted(sum(seen[name] for name in unseen), f'{part} post')} with categories that are "
+                    f"{column}: {counted(sum(seen[name] for name in unseen), called)} with categories that are "
                     f"not learned ({listed(unseen, 5)}); they count as one"
                 )
         return notes
