@@ -99,8 +99,14 @@ Preset = Annotated[
     str,
     typer.Option(
         metavar="|".join(PRESETS),
-        help="Settings to start from: fast is the probe alone, in seconds once its encoders have seen the posts. "
-        "Options that are given win.",
+        help="Settings to start from; options that are given win. fast is the probe alone, in seconds once its encoders "
+        "have seen the posts: "
+        + "; ".join(
+            f"{preset} sets {', '.join(f'--{name} {value}' for name, value in values.items())}"
+            for preset, values in PRESETS.items()
+            if values
+        )
+        + ".",
     ),
 ]
 ReadImageText = Annotated[bool, option("read_image_text")]
