@@ -176,7 +176,7 @@ class ImageRows(Rows):
 
     def content(self, index: int) -> bytes:
         """See ``Rows.content``: the SHA-256 of the image's file."""
-        return self._store.digests[self.rows[index]]
+        return self.digest(index) or b""
 
     def digest(self, index: int) -> bytes | None:
         """SHA-256 of a post's image; None where it has none."""
