@@ -91,7 +91,7 @@ def test_a_tuning_optimises_a_score_of_the_target(table, tiny_settings, tmp_path
     assert tuned.best_trial == best["trial"]
     assert "mae" in tuned.summary()
     with pytest.raises(SettingsError, match="no such score"):
-        tune(read_posts(table, image_column=None), metric="accuracy", trials=1, target="number")
+        tune(read_posts(table, image_column=None, label_column=None), metric="accuracy", trials=1, target="number")
 
 
 ANSWERS = {
