@@ -125,7 +125,7 @@ def tune(
     metric = chosen_target(settings).check_metric(metric)
     fixed = settings | {"metric": metric, "seed": seed, "on_bad_image": valid_policy(on_bad_image)}
     default = _default_recipe(fixed, fusions)
-    space = make_space(fusions or FUSIONS, fixed)
+    space = make_space(fusions or FUSIONS, (*fixed, *chosen_target(settings).refused_settings))
     if not space:
         raise SettingsError("there is nothing left to search: leave one of the searched settings open")
     data = _divide(posts, validation, fixed, progress)

@@ -118,7 +118,7 @@ def _content(comparison: Comparison, summary: Summary) -> dict[str, Any]:
         "saved_table": report_tables.saved_table(summary),
         "cost_tables": [report_tables.cost_table(of_budget) for of_budget in reversed(lines)],
         "confusion_tables": [report_tables.confusion_table(pool) for pool in confused],
-        "class_tables": [report_tables.class_table(pool) for pool in pools],
+        "class_tables": [report_tables.class_table(pool) for pool in pools if pool.labels],
         "reliability_panels": [_reliability_panel(pool, number) for number, pool in enumerate(confused)],
         "calibration_table": report_tables.calibration_table(confused),
         "disagreements": disagreements(comparison, pools),
