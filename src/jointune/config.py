@@ -4,11 +4,9 @@ From here come the constructor of ``JointClassifier`` and its description, valid
 what a bundle may hold, and the reference pages. To add a setting, add a field to ``Config`` and use it.
 """
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields
-from types import UnionType
-from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, TypeVar, get_type_hints
 
 import numpy as np
 
@@ -20,6 +18,7 @@ from jointune.modalities.text.normalise import KINDS, valid_kinds
 from jointune.targets.choice import TARGETS, chosen_target
 from jointune.training.tracking import TRACKERS, check_trackers
 from jointune.utils.extras import check_installed
+from jointune.utils.value_types import fits, spoken
 
 RECIPE = "Recipe"
 """The panel of the help that holds what most users leave as it is."""
@@ -298,8 +297,8 @@ def check_types(settings: Mapping[str, Any]) -> None:
         SettingsError: one is not.
     """
     for name, value in settings.items():
-        if not _fits(value, TYPES[name]):
-            raise SettingsError(f"{setting(name, value)}: give {_spoken(TYPES[name])}", setting=name)
+        if not fits(value, TYPES[name]):
+            raise SettingsError(f"{setting(name, value)}: give {spoken(TYPES[name])}", setting=name)
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
@@ -394,33 +393,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {label_text(key): plain(entry) for key, entry in value.items()}
     return value.item() if isinstance(value, np.generic) else value
-
-
-_SPOKEN = {int: "a whole number", float: "a number", bool: "True or False", str: "a text", type(None): "None"}
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    kind = get_origin(hint) or hint
-    if kind in (Union, UnionType):
-        return any(_fits(value, one) for one in get_args(hint))
-    if kind is Literal:
-        return isinstance(value, str) and value in get_args(hint)
-    if kind is bool:
-        return isinstance(value, bool | np.bool_)
-    if kind is int:
-        return isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if kind is float:
-        number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-        return number and math.isfinite(value)
-    if hint == Sequence[str]:
-        return isinstance(value, Iterable) and all(isinstance(part, str) for part in value)
-    return callable(value) if kind is Callable else isinstance(value, kind)
-
-
-def _spoken(hint: Any) -> str:
-    kind = get_origin(hint) or hint
-    if kind in (Union, UnionType):
-        return " or ".join(map(_spoken, get_args(hint)))
-    if kind is Literal:
-        return " or ".join(map(repr, get_args(hint)))
-    return _SPOKEN.get(kind) or {dict: "a dictionary", Callable: "a function"}.get(kind, "texts")
