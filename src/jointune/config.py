@@ -167,9 +167,10 @@ class Config:
         "Read the text in images too (OCR), as a second segment of the text encoder; needs the extra ocr.",
         panel=None,
     )
+    max_images: int = _setting(4, "Images of a post that are used, the first ones.", 1, 1000, panel=None)
     on_bad_image: OnBadImage = _setting(
         "error",
-        "An image that cannot be read: stop, leave its post out, or go on as if it were missing.",
+        "An image that cannot be read: stop, leave its post out, or go on without that image.",
         panel=None,
         metavar="error|skip|missing",
     )
@@ -183,7 +184,9 @@ class Config:
     progress: bool = _setting(True, "Show progress bars on standard error.", panel=None)
     text_column: str | None = _setting("text", "Column of the texts; '' (None in Python) for none.", panel="Columns")
     image_column: str | None = _setting(
-        "image", "Column of the images: paths, or bytes; '' (None in Python) for none.", panel="Columns"
+        "image",
+        "Column of the images: paths, bytes, or lists of these; several columns as a,b; '' (None in Python) for none.",
+        panel="Columns",
     )
     label_column: str = _setting("label", "Column of the labels.", panel="Columns")
     number_columns: Sequence[str] = _setting(

@@ -103,7 +103,9 @@ def check(
         findings.print_problems(total, policy)
         raise typer.Exit(1)
     findings.print_usable(total, sum(map(len, parts)))
-    if unused := [name for name in files[0].columns if name not in (*use.named().values(), *use.fields)]:
+    columns = files[0].columns
+    used = {*use.fields, *(name for names in use.named(columns).values() for name in names)}
+    if unused := [name for name in columns if name not in used]:
         out.print(f"columns not used: {listed(unused, len(unused))}")
     notes = [f"note: {note}" for note in field_notes] + (split_notes(parts[0]) if use.split else [])
     if note := several_labels(findings.labels):

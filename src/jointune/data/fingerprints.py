@@ -32,11 +32,11 @@ class Known(IntEnum):
 
     NOTHING = 0
     A_PART = 1
-    """Its text or its image is that of a training or validation post."""
+    """Its text or one of its images is that of a training or validation post."""
     VALIDATION = 2
-    """Its text and image, as far as it has them, are those of validation or training posts, not all of training."""
+    """Its text and images, as far as it has them, are those of validation or training posts, not all of training."""
     TRAINING = 3
-    """Its text and image, as far as it has them, are those of training posts."""
+    """Its text and images, as far as it has them, are those of training posts."""
 
 
 @dataclass(frozen=True)
@@ -81,15 +81,16 @@ class LearnedPosts:
         """Return ``Known`` of each post, int [N]. Opens the files of images, but fetches none."""
 
         def digests_of(post: Post) -> list[bytes]:
-            image = None
-            if post.image is not None and not isinstance(post.image, RemoteImage):
+            images = []
+            for image in post.images:
                 with suppress(ImageError):  # reported when images are opened
-                    image = image_digest(post.image)
-            return digests(post.text, image)
+                    images += [] if isinstance(image, RemoteImage) else [image_digest(image)]
+            return digests(post.text, images)
 
         with ThreadPoolExecutor(available_cores()) as pool:
             rows = list(pool.map(digests_of, posts))
-        return self.known_digests(rows, [isinstance(post.image, RemoteImage) for post in posts])
+        remote = [any(isinstance(image, RemoteImage) for image in post.images) for post in posts]
+        return self.known_digests(rows, remote)
 
     def known_digests(self, posts: Sequence[Sequence[bytes]], incomplete: Sequence[bool] | None = None) -> np.ndarray:
         """Return ``Known`` of each post by its ``digests``; ``incomplete`` marks posts that lack one."""
@@ -121,10 +122,10 @@ def read_learned(folder: Path, whole: str) -> LearnedPosts | None:
         return LearnedPosts.from_dict(read_json(path, whole))
 
 
-def digests(text: str | None, image: bytes | None) -> list[bytes]:
-    """Return the SHA-256 of a text, whose case and white space do not count, and the digest of an image, if any."""
+def digests(text: str | None, images: Iterable[bytes]) -> list[bytes]:
+    """Return the SHA-256 of a text, whose case and white space do not count, and the digest of each distinct image."""
     own = [] if text is None else [hashlib.sha256(plain_text(text).encode("utf-8", "replace")).digest()]
-    return own if image is None else [*own, image]
+    return [*own, *dict.fromkeys(images)]
 
 
 def _packed(rows: Iterable[bytes]) -> np.ndarray:
@@ -142,14 +143,14 @@ def posts_digest(posts: Posts, columns: Sequence[str] = ()) -> str:
     """
     digest = hashlib.sha256()
     for post in posts:
-        content = (post.text, post.image_text, _identity(post.image), post.label, post.split)
+        content = (post.text, post.image_text, "".join(map(_identity, post.images)), post.label, post.split)
         digest.update(repr((*content, *(str(post.fields.get(name)) for name in columns))).encode())
     return digest.hexdigest()
 
 
-def _identity(image: ImageSource | None) -> str:
-    if image is None or isinstance(image, RemoteImage):
-        return str(image or "")
+def _identity(image: ImageSource) -> str:
+    if isinstance(image, RemoteImage):
+        return str(image)
     try:
         return image_digest(image).hex()
     except ImageError as error:

@@ -1,7 +1,7 @@
 """A post, and posts: the examples in memory."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, ValuesView
 from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
@@ -31,6 +31,9 @@ class RemoteImage:
 
 
 ImageSource = Path | bytes | Image.Image | RemoteImage
+Images = ImageSource | Sequence[ImageSource] | None
+"""The image of a post, or several in their order, or none."""
+
 Modality = Literal["text", "image"]
 
 SPLITS = ("train", "validation", "test")
@@ -59,22 +62,23 @@ def encodable(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One example: a text, an image (either may be missing), and perhaps a label.
+    """One example: a text, one image or several (either may be missing), and perhaps a label.
 
     Attributes:
         text: the text, or None if there is none.
-        image: a path, the bytes of an image file, an opened image or one to be fetched; None if there is none.
+        image: a path, the bytes of an image file, an opened image or one to be fetched; a tuple of several of these;
+            None if there is none.
         label: the label as text; numbers and booleans are spelled as Python spells them (``3``, ``True``).
         split: ``train``, ``validation`` or ``test``, also if the column uses another usual name, such as ``val``;
             another value as it is.
         problem: why the row cannot be used, if reading it showed that.
         where: the name of this post in messages, such as ``posts.csv row 7 (line 8)``.
         fields: the whole row as it was read, columns of all names included.
-        image_text: the text in its image, empty if there is none; None if it was not read.
+        image_text: the text in its images, empty if there is none; None if it was not read.
     """
 
     text: str | None = None
-    image: ImageSource | None = None
+    image: Images = None
     label: str | None = None
     split: str | None = None
     problem: Problem | None = None
@@ -83,6 +87,9 @@ class Post:
     image_text: str | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.image, list | tuple):
+            images = tuple(self.image)
+            object.__setattr__(self, "image", images if len(images) > 1 else images[0] if images else None)
         if self.split is not None and self.split not in SPLITS:
             object.__setattr__(self, "split", usual_split(self.split))
 
@@ -97,12 +104,19 @@ class Post:
         """Return what to show a person, by column; empty texts for missing values."""
         return {
             "text": "" if self.text is None else repr(shortened(self.text, 80)),
-            "image": "" if self.image is None else _describe_image(self.image),
+            "image": ", ".join(map(_describe_image, self.images)),
             "label": "" if self.label is None else repr(self.label),
             "split": "" if self.split is None else repr(self.split),
             "image_text": "" if self.image_text is None else repr(shortened(self.image_text, 80)),
             "problem": "" if self.problem is None else str(self.problem),
         }
+
+    @property
+    def images(self) -> tuple[ImageSource, ...]:
+        """Each of its images, in order; empty if there is none."""
+        if self.image is None:
+            return ()
+        return self.image if isinstance(self.image, tuple) else (self.image,)  # type: ignore[return-value]
 
     @property
     def empty(self) -> bool:
@@ -118,7 +132,9 @@ class Post:
 def _size(value: object) -> int:
     if isinstance(value, str | bytes):
         return len(value)
-    return sum(map(_size, value.values())) if isinstance(value, Mapping) else 0
+    if isinstance(value, Mapping):
+        value = value.values()
+    return sum(map(_size, value)) if isinstance(value, list | tuple | ValuesView) else 0
 
 
 def _describe_image(image: ImageSource) -> str:
@@ -187,9 +203,9 @@ class Posts(Sequence[Post]):
         return self._like(post for post in self._posts if post.split == split)
 
     def without(self, modality: Modality) -> "Posts":
-        """Return the posts without their text, or without their image, to measure the other modality alone.
+        """Return the posts without their text, or without their images, to measure the other modality alone.
 
-        The text in an image goes with the image. A post that is left with neither is kept, so that every method is
+        The text in images goes with them. A post that is left with neither is kept, so that every method is
         scored on the same posts.
         """
         if modality == "text":

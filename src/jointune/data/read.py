@@ -1,19 +1,19 @@
 """Read files, folders and rows as posts; the one place that knows which column means what."""
 
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from jointune.data.image_cells import image_entries, image_source
 from jointune.data.labels import absent
-from jointune.data.post import ImageSource, Post, Posts, RemoteImage, encodable
-from jointune.data.problems import Problem, raise_problems
-from jointune.data.remote import SCHEMES, beside, can_fetch, download, is_address
+from jointune.data.post import ImageSource, Post, Posts, encodable
+from jointune.data.problems import Problem, joint_problem, raise_problems
+from jointune.data.remote import SCHEMES, can_fetch, download, is_address
 from jointune.data.tables.encoding import known_encoding
 from jointune.data.tables.open_table import FolderTable, open_table
 from jointune.data.tables.saved_dataset import SavedDataset
@@ -32,6 +32,7 @@ class Columns:
     """The names of the columns that hold the parts of a post; None if there is no such column.
 
     Attributes:
+        image: one column, or several with commas between their names.
         image_root: the folder that image paths are relative to and may not leave; by default the file's own folder,
             which they may leave.
         remote_images: whether images that are named by an address are fetched, wherever it leads.
@@ -46,10 +47,21 @@ class Columns:
     remote_images: bool = False
     fields: tuple[str, ...] = ()
 
-    def named(self) -> dict[str, str]:
-        """Return the name of each column that has one, by ``text``, ``image``, ``label`` and ``split``."""
-        parts = ("text", "image", "label", "split")
-        return {part: name for part in parts if (name := getattr(self, part))}
+    def named(self, columns: Collection[str] = ()) -> dict[str, list[str]]:
+        """Return the names of the columns, by ``text``, ``image``, ``label`` and ``split``, where there are any.
+
+        Args:
+            columns: that there are; see ``split_columns``.
+        """
+        named = {part: [name] for part in ("text", "image", "label", "split") if (name := getattr(self, part))}
+        return named | ({"image": split_columns(self.image, columns)} if self.image else {})
+
+
+def split_columns(name: str | None, columns: Collection[str]) -> list[str]:
+    """Return the columns that a setting names: one that has the whole as its name, or those between its commas."""
+    if not name or name in columns:
+        return [name] if name else []
+    return [part for one in name.split(",") if (part := one.strip())]
 
 
 class PostsFile:
@@ -72,14 +84,16 @@ class PostsFile:
         self.use = columns or Columns()
         self._address = path if isinstance(path, str) and is_address(path) else None
         self.path = self._copy(self._address, progress) if self._address else Path(path).expanduser()
-        named = self.use.named()
         with table_errors(self.path):
-            self.table = open_table(self.path, known_encoding(encoding), list(named.values()))
+            wanted = [name for names in self.use.named().values() for name in names]
+            self.table = open_table(self.path, known_encoding(encoding), wanted)
             self.columns = self.table.columns
             # The files of a saved dataset may change, as when the output is written among them.
             self._stamp = None if self._address or isinstance(self.table, SavedDataset) else self.stamp()
-        for part, name in named.items():
-            if name not in self.columns:
+        for part, names in self.use.named(self.columns).items():
+            for name in names:
+                if name in self.columns:
+                    continue
                 argument = f"{part}_column"
                 raise PostsError(
                     f"{self.path.name}: there is no column {name!r} (there are: "
@@ -175,7 +189,8 @@ def read_posts(
         posts: a CSV, TSV, JSONL, JSON or Parquet file, a folder of such files, or a Hugging Face dataset saved to disk;
             the address of a file (extra ``remote``); or a data frame, a dataset, or a list of mappings.
         text_column: column of the texts; ``None`` if there are none.
-        image_column: column of the images: paths relative to the file, or bytes; ``None`` if there are none.
+        image_column: column of the images: paths relative to the file, or bytes, or a list of them; several columns
+            with commas between their names; ``None`` if there are none.
         label_column: column of the labels; ``None`` if there are none.
         split_column: column that says ``train``, ``validation`` or ``test``.
         image_root: folder that image paths are relative to and may not leave.
@@ -218,17 +233,37 @@ def make_post(row: Row, use: Columns, base: Path | str) -> Post:
             read.append(None)
             problem = Problem(where, f"column {column!r}", str(reason), "give a text or a number, or nothing")
     text, label, split = read
-    image: ImageSource | None = None
-    try:
-        image = _image(values.get(use.image), use, base) if use.image else None
-    except (TypeError, ValueError, OSError) as reason:  # OSError: a path that is too long
-        remedy = "give the path of a picture file, or nothing"
-        what = shortened(str(values.get(use.image or "")))
-        # An earlier problem comes first: the post is of no use whatever on_bad_image does about the image.
-        problem = problem or Problem(where, what, str(reason), remedy, about_image=True)
-    if problem is None and text is None and image is None and all(absent(values.get(name)) for name in use.fields):
+    images, image_problem = _images(row, use, base)
+    # An earlier problem comes first: the post is of no use whatever on_bad_image does about the image.
+    problem = problem or image_problem
+    if problem is None and text is None and not images and all(absent(values.get(name)) for name in use.fields):
         problem = Problem(where, "the post", "has neither text nor picture", "give it one of them or remove the row")
-    return Post(text, image, label, split, problem, where, values)
+    return Post(text, images, label, split, problem, where, values)
+
+
+def _images(row: Row, use: Columns, base: Path | str) -> tuple[list[ImageSource], Problem | None]:
+    """Return the images that a row names, in the order of its columns, and what is wrong with the others."""
+    images: list[ImageSource] = []
+    problems: dict[int, Problem] = {}
+    number = 0
+    remedy = "give the path of a picture file, or nothing"
+    for column in split_columns(use.image, row.values):
+        cell = row.values.get(column)
+        try:
+            entries = image_entries(cell, use.image_root or base)
+        except ValueError as reason:
+            entries = []
+            number += 1
+            problems[number] = Problem(row.where, shortened(str(cell)), str(reason), remedy, about_image=True)
+        for entry in entries:
+            number += 1
+            try:
+                image = image_source(entry, base, use.image_root, use.remote_images)
+                images += [] if image is None else [image]
+            except (TypeError, ValueError, OSError) as reason:  # OSError: a path that is too long
+                what = shortened(str(entry))
+                problems[number] = Problem(row.where, what, str(reason), remedy, about_image=True)
+    return images, joint_problem(row.where, problems, number)
 
 
 def _text(value: Any) -> str | None:
@@ -259,47 +294,3 @@ def label_text(value: Any) -> str | None:
     if len(label) > _LONGEST_LABEL:
         raise TypeError(f"a text of {len(label):,} characters where a label is needed")
     return label
-
-
-def _image(value: Any, use: Columns, base: Path | str) -> ImageSource | None:
-    if isinstance(value, Mapping):  # as datasets and Parquet exports store an image
-        value = value.get("bytes") or value.get("path")
-    if isinstance(value, np.ndarray):
-        return Image.fromarray(value)
-    if isinstance(value, bytes | bytearray | memoryview | Image.Image):
-        return value if isinstance(value, Image.Image) else bytes(value)
-    if absent(value):
-        return None
-    if not isinstance(value, str | Path):
-        raise TypeError(f"a {type(value).__name__} where a picture's path is needed")
-    if isinstance(value, str) and is_address(value):
-        if not use.remote_images:
-            fetched = f"only predicting with {setting('remote_images', True)} would"
-            raise ValueError(f"an address, not a path, and nothing is fetched ({fetched})")
-        if not can_fetch(value.strip()):
-            raise ValueError(f"an address of a kind that is not fetched; {', '.join(SCHEMES)} are")
-        return RemoteImage(value.strip(), redirects=True)
-    if "\0" in str(value):
-        raise ValueError("the path holds a NUL character")
-    root = use.image_root
-    path = _path(value, root or base)
-    if root is None:
-        if isinstance(base, str):
-            return RemoteImage(beside(base, str(path)), use.remote_images)
-        return base / path
-    inside = root / path
-    try:
-        leaves = not inside.resolve().is_relative_to(root.resolve())
-    except RuntimeError as reason:  # Python 3.11 and 3.12 raise it
-        raise ValueError("a loop of symbolic links") from reason
-    if leaves:
-        raise ValueError(f"leads outside {setting('image_root', str(root))}")
-    return inside
-
-
-def _path(value: str | Path, base: Path | str) -> Path:
-    """Return a path as it is, or with its backslashes read as on Windows if no file has such a name."""
-    path = Path(value.strip() if isinstance(value, str) else value)
-    if "\\" in str(path) and (isinstance(base, str) or not (base / path).exists()):
-        return Path(PureWindowsPath(path).as_posix())
-    return path

@@ -109,12 +109,16 @@ def _check_columns(columns: list[Any], use: Columns, labelled: bool) -> None:
 
     One of the usual columns of text and image may be missing; a column that the user named may not.
     """
-    named = use.named()
+    named = use.named(columns)
     missing = [
-        name for part, name in named.items() if name not in columns and name != getattr(USUAL, part) and part != "label"
+        name
+        for part, names in named.items()
+        for name in names
+        if name not in columns and name != getattr(USUAL, part) and part != "label"
     ]
-    if not {use.text, use.image} & set(columns):
-        missing += [name for name in (use.text, use.image) if name]
+    contents = [name for part in ("text", "image") for name in named.get(part, ())]
+    if not set(contents) & set(columns):
+        missing += contents
     if labelled and use.label not in columns:
         missing.append(use.label or "label")
     if missing or not (use.text or use.image):
@@ -127,12 +131,13 @@ def _check_columns(columns: list[Any], use: Columns, labelled: bool) -> None:
             f"the posts have {what} ({present}): name yours with text_column, image_column and label_column, as in "
             f"JointClassifier(text_column=...) or read_posts(posts, text_column=...){separate}"
         )
-    others = [str(name) for name in columns if name not in named.values()]
+    used = {name for names in named.values() for name in names}
+    others = [str(name) for name in columns if name not in used]
     for modality in ("text", "image"):
-        if others and modality in named and named[modality] not in columns:
+        if others and modality in named and named[modality][0] not in columns:
             warnings.warn(
-                f"the posts have no column {named[modality]!r}; columns that are not used: {', '.join(others)}. Name "
-                f"the right one with {modality}_column, or say {modality}_column=None",
+                f"the posts have no column {named[modality][0]!r}; columns that are not used: {', '.join(others)}. "
+                f"Name the right one with {modality}_column, or say {modality}_column=None",
                 JointuneWarning,
                 stacklevel=4,
             )

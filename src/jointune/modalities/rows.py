@@ -44,8 +44,8 @@ class ActivationStore:
         self._places[number] = _Place(self._end, activations.shape, activations.dtype)
         self._end += len(content)
 
-    def put_all(self, numbers: Iterable[int], activations: np.ndarray) -> None:
-        """Keep the activations of several posts, [B, ...]; see ``put``."""
+    def put_all(self, numbers: Iterable[int], activations: Iterable[np.ndarray]) -> None:
+        """Keep the activations of several posts, one array each; see ``put``."""
         for number, row in zip(numbers, activations, strict=True):
             self.put(number, row)
 

@@ -105,7 +105,7 @@ class Preparation:
             known = ", ".join(self._predictor.columns) or "none"
             raise Refused(422, f"fields: the model reads no {unknown[0][:80]!r}", f"leave it out; it reads {known}")
         try:
-            rows = self._predictor.rows([post], [image.pixels if image else None])
+            rows = self._predictor.rows([post], [[image.pixels] if image else []])
         except PostsError as error:
             raise Refused(422, error.reason, error.remedy) from error
         return PreparedPost({name: of_modality[0] for name, of_modality in rows.items()})

@@ -5,8 +5,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from jointune.data.image_cells import image_entries
 from jointune.data.post import Post
-from jointune.data.problems import Problem
+from jointune.data.problems import Problem, joint_problem
 from jointune.data.read import Columns, PostsFile
 from jointune.data.tables.delimited import DelimitedTable
 from jointune.errors import PostsError
@@ -123,6 +124,9 @@ def _columns(table: Path, with_images: bool, fields: tuple[str, ...]) -> tuple[C
 def _with_image(post: Post, archive: Archive) -> Post:
     if post.problem or post.image is None:
         return post
-    # The path itself is never opened: it is a name to look up.
-    image = archive.read(str(post.fields[IMAGE]), post.where)
-    return replace(post, problem=image) if isinstance(image, Problem) else replace(post, image=image)
+    # The paths themselves are never opened: they are names to look up.
+    names = image_entries(post.fields[IMAGE], Path())
+    read = {number: archive.read(str(name), post.where) for number, name in enumerate(names, 1)}
+    problems = {number: content for number, content in read.items() if isinstance(content, Problem)}
+    images = [content for content in read.values() if not isinstance(content, Problem)]
+    return replace(post, image=images, problem=joint_problem(post.where, problems, len(names)))

@@ -45,7 +45,9 @@ class Text(Modality):
         made = replace(preprocessor, normalise=kinds, with_image_text=config.read_image_text)
         return Loaded(made, encoder, description, description.pop("notes"))
 
-    def rows(self, preprocessor: TextPreprocessor, posts: Posts, store: Any, places: Sequence[int | None]) -> TextRows:
+    def rows(
+        self, preprocessor: TextPreprocessor, posts: Posts, store: Any, places: Sequence[tuple[int, ...]]
+    ) -> TextRows:
         """Tokenize posts."""
         return TextRows(posts, preprocessor)
 
