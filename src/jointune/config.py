@@ -168,6 +168,13 @@ class Config:
         panel=None,
     )
     max_images: int = _setting(4, "Images of a post that are used, the first ones.", 1, 1000, panel=None)
+    frames: int = _setting(
+        1,
+        "Frames of a moving image or a video that are used, evenly spaced, as images of their own.",
+        1,
+        1000,
+        panel=None,
+    )
     on_bad_image: OnBadImage = _setting(
         "error",
         "An image that cannot be read: stop, leave its post out, or go on without that image.",

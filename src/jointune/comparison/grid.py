@@ -27,6 +27,7 @@ from jointune.data.records import as_posts
 from jointune.data.split import identity_groups
 from jointune.errors import JointuneWarning, PostsError, SettingsError, setting
 from jointune.modalities.check import usable
+from jointune.modalities.image.first_images import FirstImages
 from jointune.modalities.image.image_text import read_with_bar
 from jointune.utils.cache_dir import cache_limit
 from jointune.utils.files import clear_write_errors, remove_leftovers
@@ -109,7 +110,11 @@ def compare(
     if folds is not None and any(post.split is not None for post in posts):
         note = f"{posts.name}: the split that the posts carry is not used; with folds=None it would divide them"
         warnings.warn(note, JointuneWarning, stacklevel=3)
-    posts, problems = usable(posts, valid_policy(on_bad_image))
+    images = Config(**settings)
+    first_images = FirstImages(images.max_images)
+    posts, problems = usable(first_images.of(posts), valid_policy(on_bad_image), images.frames)
+    for note in first_images.notes:
+        warnings.warn(f"{posts.name}: {note}", JointuneWarning, stacklevel=3)
     groups = identity_groups(posts)
     divided = [fold_of_split(posts, groups)] if folds is None else make_folds(posts, folds, groups)
     own_methods = isinstance(methods, Mapping)

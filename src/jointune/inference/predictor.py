@@ -213,7 +213,8 @@ class Predictor:
         image = self.image
         height, width = image.resize
         wanted = takewhile(lambda _: not closed.is_set(), posts)
-        decoded = decode_posts(wanted, lambda opened: image.crop(image.prepare(opened)), (width, height))
+        prepare = lambda opened: image.crop(image.prepare(opened))  # noqa: E731
+        decoded = decode_posts(wanted, prepare, (width, height), frames=image.frames)
 
         def make() -> _Chunk | None:
             return self._next_chunk(decoded, policy, batch_size, name, fit)

@@ -19,6 +19,7 @@ def check_posts(
     usable: list[Post] | None = None,
     learning: bool = False,
     fields: Sequence[str] = (),
+    frames: int = 1,
 ) -> Iterator[Problem]:
     """Read every row, open every image, and yield each problem as soon as it is known.
 
@@ -30,8 +31,9 @@ def check_posts(
         learning: whether the posts are training posts: a row that is of no use even without its image is then a
             problem, whatever the policy.
         fields: columns that posts in ``usable`` keep.
+        frames: of moving images that are opened.
     """
-    for post, problem in _opened(posts):
+    for post, problem in _opened(posts, frames):
         stopped = problem is not None and (
             stops(problem, not post.empty, policy) or (learning and not problem.about_image)
         )
@@ -42,7 +44,12 @@ def check_posts(
             usable.append(replace(post, image=_identities(post), problem=None, fields=kept))
 
 
-def usable(posts: Posts, policy: OnBadImage, bar: Bar = QuietBar()) -> tuple[Posts, list[Problem]]:  # noqa: B008
+def usable(
+    posts: Posts,
+    policy: OnBadImage,
+    frames: int = 1,
+    bar: Bar = QuietBar(),  # noqa: B008
+) -> tuple[Posts, list[Problem]]:
     """Return the posts that ``policy`` lets through, without their bad images, and the tolerated problems.
 
     Raises:
@@ -52,7 +59,7 @@ def usable(posts: Posts, policy: OnBadImage, bar: Bar = QuietBar()) -> tuple[Pos
     tolerated: list[Problem] = []
     fatal: list[Problem] = []
     bar.start(len(posts))
-    for post, problem in _opened(posts):
+    for post, problem in _opened(posts, frames):
         bar.advance()
         if problem is None:
             through.append(post)
@@ -66,8 +73,8 @@ def usable(posts: Posts, policy: OnBadImage, bar: Bar = QuietBar()) -> tuple[Pos
     return Posts(through, posts.name), tolerated
 
 
-def _opened(posts: Iterable[Post]) -> Iterator[tuple[Post, Problem | None]]:
-    return ((opened.post, opened.problem) for opened in decode_posts(posts, lambda _: np.empty(0)))
+def _opened(posts: Iterable[Post], frames: int) -> Iterator[tuple[Post, Problem | None]]:
+    return ((opened.post, opened.problem) for opened in decode_posts(posts, lambda _: np.empty(0), frames=frames))
 
 
 def _identities(post: Post) -> list[ImageSource]:

@@ -157,7 +157,7 @@ def prepare(division: Division, config: Config, modalities: dict[str, Loaded], s
     first_images = FirstImages(config.max_images)
     posts, held, tested = map(first_images.of, (posts, held, tested))
     # Images of test posts are opened again after training; one that cannot be would then cost all of it.
-    raise_problems(list(check_posts(tested, config.on_bad_image)), tested.name)
+    raise_problems(list(check_posts(tested, config.on_bad_image, frames=config.frames)), tested.name)
     image = modalities["image"].preprocessor
     store = open_store(image)
     with progress_bar("reading pictures", "pictures", shown) as bar:

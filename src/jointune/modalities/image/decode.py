@@ -14,7 +14,7 @@ from PIL import Image
 from jointune.data.image_file import ImageError
 from jointune.data.post import ImageSource, Post
 from jointune.data.problems import Problem, joint_problem
-from jointune.modalities.image.open import open_image
+from jointune.modalities.image.open import open_frames
 from jointune.utils.threads import available_cores
 
 Prepare = Callable[[Image.Image], np.ndarray]
@@ -51,6 +51,7 @@ def decode_posts(
     at_least: tuple[int, int] | None = None,
     workers: int | None = None,
     *,
+    frames: int = 1,
     most_pixels: int = _MOST_PIXELS,
     most_waiting: int = _WAITING_BYTES,
 ) -> Iterator[DecodedPost]:
@@ -59,8 +60,9 @@ def decode_posts(
     Args:
         posts: the posts, read no further ahead than the workers need.
         prepare: converts each image to an array.
-        at_least: see ``open_image``.
+        at_least: see ``open_frames``.
         workers: images that are decoded at a time; as many as there are cores by default.
+        frames: see ``open_frames``.
         most_pixels: decoded at a time, unless one image has more.
         most_waiting: bytes of posts that are read ahead.
 
@@ -83,9 +85,12 @@ def decode_posts(
         for number, source in enumerate(post.images, 1):
             try:
                 with ExitStack() as stack:
-                    image = open_image(source, at_least, lambda pixels: stack.enter_context(room.taken(pixels)))
-                    prepared.append(prepare(image))
+                    opened = open_frames(
+                        source, frames, at_least, lambda pixels: stack.enter_context(room.taken(pixels))
+                    )
+                    own = [prepare(image) for image in opened]
                 good.append(source)
+                prepared += own
             except ImageError as error:
                 problems[number] = Problem(post.where, error.file, error.reason, error.remedy, about_image=True)
         problem = post.problem or joint_problem(post.where, problems, len(post.images))

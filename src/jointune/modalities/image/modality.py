@@ -14,7 +14,7 @@ from jointune.utils.files import read_json, write_json
 from jointune.utils.json_rules import boolean, check, number, one_of, record, row, whole
 
 MOST_IMAGES = 1000
-"""Of a post, that a bundle may ask for."""
+"""Images of a post, or frames of an image, that a bundle may ask for."""
 
 _SIDES = row(whole(1, 4096), whole(1, 4096))
 _COLOURS = row(*[number()] * 3)
@@ -26,7 +26,7 @@ _RECORD = record(
         "mean": _COLOURS,
         "std": row(*[number(0, above=True)] * 3),
         "bgr": boolean,
-        "max_images": whole(1, MOST_IMAGES),
+        **dict.fromkeys(("max_images", "frames"), whole(1, MOST_IMAGES)),
     },
     closed=True,
 )
@@ -52,7 +52,7 @@ class ImageModality(Modality):
 
         encoder, preprocessor, description = load_image_encoder(config.image_encoder)
         made = preprocessor if config.image_margin else preprocessor.without_margin()
-        made = replace(made, max_images=config.max_images)
+        made = replace(made, max_images=config.max_images, frames=config.frames)
         return Loaded(made, encoder, description, description.pop("notes"))
 
     def rows(

@@ -24,6 +24,7 @@ class ImagePreprocessor(Preprocessor):
         bgr: whether the encoder takes blue first. What ``prepare`` and ``crop`` give is red first all the same; mean
             and deviation are in the encoder's order.
         max_images: images of a post that are used, the first ones.
+        frames: of a moving image or a video that are used, evenly spaced.
     """
 
     name: ClassVar[str] = "image"
@@ -37,6 +38,7 @@ class ImagePreprocessor(Preprocessor):
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
     bgr: bool = False
     max_images: int = 4
+    frames: int = 1
 
     def without_margin(self) -> "ImagePreprocessor":
         """One that cuts off nothing after resizing, so that it shows more of each picture, a little smaller."""

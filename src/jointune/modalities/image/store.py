@@ -1,6 +1,7 @@
 """Every picture of a training run, decoded and resized once."""
 
 import errno
+import hashlib
 import math
 import os
 import tempfile
@@ -91,23 +92,25 @@ def store_images(
     """
     distinct = {_key(source): source for post in posts if _readable(post) for source in post.images}
     contents = {key: _digest(source) for key, source in distinct.items()}
-    found: dict[Hashable, int | Problem | None] = {}
+    frames = preprocessor.frames
+    found: dict[Hashable, tuple[int, ...] | Problem] = {}
     for key, digest in contents.items():
-        if digest is not None and (place := store.find(digest)) is not None:
-            found[key] = place
+        if digest is not None and (stored := _find(store, digest, frames)):
+            found[key] = stored
     missing = [Post(image=source) for key, source in distinct.items() if key not in found]
     keys = [key for key in distinct if key not in found]
     height, width = preprocessor.resize
     bar.start(len(distinct), len(found))
-    decoded = decode_posts(missing, preprocessor.prepare, (width, height))
+    decoded = decode_posts(missing, preprocessor.prepare, (width, height), frames=frames)
     for key, (_, images, problem) in zip(keys, decoded, strict=True):
         digest = contents[key]
-        found[key] = problem or (None if digest is None else store.append(images[0], digest))
+        names = [] if digest is None else _frame_digests(digest, len(images), frames)
+        found[key] = problem or tuple(map(store.append, images, names))
         bar.advance()
 
-    for key, at in found.items():
-        if isinstance(at, int) and (digest := contents[key]) is not None:
-            store.digests[at] = digest
+    for key, outcome in found.items():
+        if isinstance(outcome, tuple) and (digest := contents[key]) is not None:
+            store.digests |= dict.fromkeys(outcome, digest)
 
     kept: list[Post] = []
     places: list[tuple[int, ...]] = []
@@ -125,9 +128,26 @@ def store_images(
                 fatal.append(problem)
         if problem is None or policy == "missing":
             kept.append(post)
-            places.append(tuple(outcome for _, outcome in outcomes if isinstance(outcome, int)))
+            places.append(tuple(place for _, stored in outcomes if isinstance(stored, tuple) for place in stored))
     raise_problems(fatal, posts.name)
     return Posts(kept, posts.name), places, problems
+
+
+def _find(store: ImageStore, digest: bytes, frames: int) -> tuple[int, ...] | None:
+    """Return the places of an image, or of all of its frames; None where one is not there."""
+    for count in range(1, frames + 1):  # how many it has is not known before it is opened
+        places = [store.find(frame) for frame in _frame_digests(digest, count, frames)]
+        if None not in places:
+            return tuple(place for place in places if place is not None)
+    return None
+
+
+def _frame_digests(digest: bytes, count: int, most: int) -> list[bytes]:
+    """Return what identifies each of the ``count`` frames of an image of which ``most`` are used at most."""
+    if most == 1:
+        return [digest]
+    names = (f"{number} of {count}, {most} at most" for number in range(count))
+    return [hashlib.sha256(digest + name.encode()).digest() for name in names]
 
 
 def _readable(post: Post) -> bool:
@@ -191,7 +211,7 @@ class ImageRows(Rows):
         return not augment or self.preprocessor.size == self.preprocessor.resize
 
     def digests(self, index: int) -> list[bytes]:
-        """SHA-256 of each of a post's images."""
+        """SHA-256 of each of a post's images; that of the whole for each frame."""
         return [self._store.digests[place] for place in self.rows[index] or ()]
 
     def collate(
