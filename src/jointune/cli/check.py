@@ -34,6 +34,7 @@ from jointune.data.read import Columns, PostsFile
 from jointune.errors import EncoderError, PostsError, SettingsError
 from jointune.modalities.check import check_posts
 from jointune.modalities.fields.columns import FieldsPreprocessor
+from jointune.modalities.image.first_images import FirstImages
 from jointune.modalities.image.image_text import read_image_text as with_image_text
 from jointune.modalities.image.ocr import check_ocr
 from jointune.modalities.text.normalise import valid_kinds
@@ -49,7 +50,7 @@ _KINDS = 50
 """Kinds of problems that are counted one by one."""
 
 
-@takes_settings(("number_columns", "category_columns"))
+@takes_settings(("number_columns", "category_columns", "max_images", "frames"))
 @takes_columns
 def check(
     posts: PostsArgument,
@@ -85,7 +86,9 @@ def check(
         total = sum(map(_count, files))
         with progress_bar("checking", shown=not quiet) as bar:
             bar.start(total)
-            pairs = [_read(file, policy, bool(use.label), read_image_text, findings, bar) for file in files]
+            first_images = FirstImages(settings["max_images"])
+            reading = _Reading(policy, bool(use.label), read_image_text, first_images, settings["frames"])
+            pairs = [_read(file, reading, findings, bar) for file in files]
         read, parts = zip(*pairs, strict=True)
         refusals: Iterable[Problem | PostsError] = ()
         if use.label:
@@ -107,7 +110,9 @@ def check(
     used = {*use.fields, *(name for names in use.named(columns).values() for name in names)}
     if unused := [name for name in columns if name not in used]:
         out.print(f"columns not used: {listed(unused, len(unused))}")
-    notes = [f"note: {note}" for note in field_notes] + (split_notes(parts[0]) if use.split else [])
+    notes = [f"note: {note}" for note in [*first_images.notes, *field_notes]] + (
+        split_notes(parts[0]) if use.split else []
+    )
     if note := several_labels(findings.labels):
         notes.append(f"note: {note}")
     for line in notes:
@@ -141,9 +146,18 @@ def _count(file: PostsFile) -> int:
     return count
 
 
-def _read(
-    file: PostsFile, policy: OnBadImage, learning: bool, image_text: bool, findings: "_Findings", bar: Bar
-) -> tuple[Posts, Posts]:
+@dataclass
+class _Reading:
+    """How the posts of a file are read: policy, whether to learn from them, and what of their images."""
+
+    policy: OnBadImage
+    learning: bool
+    image_text: bool
+    first_images: FirstImages
+    frames: int
+
+
+def _read(file: PostsFile, how: _Reading, findings: "_Findings", bar: Bar) -> tuple[Posts, Posts]:
     """Return the readable posts of a file, without their images, and the usable ones; problems go to ``findings``."""
     readable: list[Post] = []
 
@@ -156,8 +170,9 @@ def _read(
             bar.advance()
 
     usable: list[Post] = []
-    posts = with_image_text(read()) if image_text else read()
-    for problem in check_posts(posts, policy, usable, learning, file.use.fields):
+    posts = how.first_images.of(read())
+    posts = with_image_text(posts) if how.image_text else posts
+    for problem in check_posts(posts, how.policy, usable, how.learning, file.use.fields, how.frames):
         findings.add(problem)
     return Posts(readable, file.path.name), Posts(usable, file.path.name)
 
@@ -171,6 +186,7 @@ class _Findings:
     kinds: Counter[str] = field(default_factory=Counter)
     labels: Counter[str] = field(default_factory=Counter)
     texts: int = 0
+    with_image: int = 0
     images: int = 0
     bad_images: int = 0
 
@@ -178,7 +194,8 @@ class _Findings:
         """Count the label, the text and the image of a post."""
         self.labels.update([post.label] if post.label is not None else [])
         self.texts += post.text is not None
-        self.images += post.image is not None
+        self.with_image += post.image is not None
+        self.images += len(post.images)
 
     def add(self, problem: Problem | PostsError) -> None:
         """Print a problem, unless there were many of its kind."""
@@ -209,7 +226,9 @@ class _Findings:
         """Print the number of usable posts, texts, images and labels."""
         many = f"{total:,} posts, all usable" if usable == total else f"{usable:,} of {total:,} posts usable"
         labels = listed((f"{label} {number:,}" for label, number in self.labels.most_common()), len(self.labels))
-        parts = f"{self.texts:,} with a text, {self.images:,} with a picture"
+        parts = f"{self.texts:,} with a text, {self.with_image:,} with a picture"
+        if self.images > self.with_image:
+            parts += f" ({self.images:,} pictures)"
         out.print(f"{many}: {parts}{f'; labels: {labels}' if labels else ''}.")
 
 

@@ -28,7 +28,7 @@ from jointune.utils.wording import counted
 @locking("report")
 @takes_settings(
     ("text_encoder", "image_encoder", "fusion", "metric", "on_bad_image"),
-    ("epochs", "read_image_text", "number_columns", "category_columns"),
+    ("epochs", "read_image_text", "max_images", "frames", "number_columns", "category_columns"),
 )
 @takes_columns
 def compare(

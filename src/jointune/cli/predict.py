@@ -17,13 +17,16 @@ from jointune.cli.options import (
     Encoding,
     Engine,
     Force,
+    Frames,
     ImageColumn,
     ImageRoot,
+    MaxImages,
     OnBad,
     Quiet,
     TextColumn,
     out,
 )
+from jointune.config import check_settings
 from jointune.data.problems import OnBadImage, affected, valid_policy
 from jointune.data.read import Columns, PostsFile
 from jointune.data.remote import is_address
@@ -88,6 +91,8 @@ def predict(
         ),
     ] = False,
     on_bad_image: OnBad = "error",
+    max_images: MaxImages = None,
+    frames: Frames = None,
     abstain: Abstain = None,
     device: Device = None,
     engine: Engine = None,
@@ -107,6 +112,7 @@ def predict(
     if safe_csv and path.suffix.lower() not in (".csv", ".tsv"):
         raise SettingsError(f"--safe-csv is of .csv and .tsv files, and {path.name} is none: leave it out")
     check_options(bundle, device, abstain, engine)
+    check_settings({"max_images": max_images, "frames": frames})
     refuse_outputs(path, policy == "skip", resume, force, None if is_address(posts) else Path(posts))
     use = Columns(text_column or None, image_column or None, None, None, image_root, remote_images)
     file = PostsFile(posts, replace(use, fields=field_columns(bundle)), encoding, not quiet)
@@ -118,7 +124,7 @@ def predict(
     if not total:
         raise PostsError(f"{file.path.name}: no posts: the file has a header but no rows")
 
-    predictor = load_predictor(bundle, device, abstain, engine)
+    predictor = load_predictor(bundle, device, abstain, engine).with_images(max_images, frames)
     added = added_columns(predictor.labels, prefix)
     check_output(path, kept, added, remedy)
     if replaced:
@@ -137,6 +143,8 @@ def predict(
         "--remote-images": remote_images,
         "--encoding": encoding,
         "--on-bad-image": policy,
+        "--max-images": max_images,
+        "--frames": frames,
         "--abstain": predictor.least_confidence,  # comes from a file of the bundle that may be edited
         "--prefix": prefix,
         "--safe-csv": safe_csv or None,

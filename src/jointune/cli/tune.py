@@ -30,7 +30,7 @@ from jointune.utils.run_folder import RunFolder, locking
 @locking("folder")
 @takes_settings(
     ("text_encoder", "image_encoder", "metric", "precision", "on_bad_image", "seed"),
-    ("class_weight", "read_image_text", "batch_size", "micro_batch_size", "max_tokens"),
+    ("class_weight", "read_image_text", "max_images", "frames", "batch_size", "micro_batch_size", "max_tokens"),
 )
 @takes_settings((), [name for name in SPACE if name != "fusion"], "Fixed instead of searched")
 @takes_columns

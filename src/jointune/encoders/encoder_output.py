@@ -44,7 +44,7 @@ def join_items(output: EncoderOutput, items: Tensor, weights: Tensor) -> Encoder
     own = items >= 0
     places = items.clamp(min=0)
     normalised = nn.functional.layer_norm(output.pooled.float(), weights.shape)
-    scores = (normalised @ weights.float())[places] / math.sqrt(len(weights))
+    scores = (normalised * weights.float()).sum(-1)[places] / math.sqrt(weights.shape[0])
     shares = scores.masked_fill(~own, -math.inf).softmax(-1).unsqueeze(-1)
 
     def joined(vectors: Tensor) -> Tensor:

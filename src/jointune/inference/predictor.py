@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from threading import Event
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from jointune.data.fingerprints import LearnedPosts
 from jointune.data.post import Post
 from jointune.data.problems import OnBadImage, Problem, raise_problems, stops
-from jointune.errors import JointuneWarning, PostsError
+from jointune.errors import JointuneWarning, PostsError, SettingsError, setting
 from jointune.modalities.batch import Batch, Preprocessors, collate
 from jointune.modalities.image import ocr
 from jointune.modalities.image.decode import DecodedPost, decode_posts
@@ -135,6 +135,28 @@ class Predictor:
                 f"{name}: no column {', '.join(map(repr, sorted(missing)))}, which the model was trained with",
                 "add it, with empty cells where the value is not known",
             )
+
+    def with_images(self, most: int | None, frames: int | None) -> "Predictor":
+        """Return a predictor that uses other numbers of a post's images, and of a moving image's frames.
+
+        Args:
+            most: images of a post; as in training where it is None.
+            frames: of a moving image; likewise.
+
+        Raises:
+            SettingsError: the model takes a single image.
+        """
+        changed: dict[str, Any] = {"max_images": most, "frames": frames}
+        changed = {name: value for name, value in changed.items() if value is not None}
+        image = replace(self.image, **changed)
+        if not getattr(self.probabilities, "takes_several", True) and max(changed.values(), default=1) > 1:
+            name = next(name for name, value in changed.items() if value > 1)
+            raise SettingsError(
+                f"{setting(name, changed[name])}: an earlier version exported this model, for one image a post",
+                "export its bundle again",
+                setting=name,
+            )
+        return replace(self, preprocessors={**self.preprocessors, "image": image})
 
     def answer(self, probabilities: np.ndarray) -> tuple[str, float]:
         """Return the answer for one post, and its confidence; see ``SingleLabel.answer``."""

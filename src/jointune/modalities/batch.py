@@ -65,6 +65,9 @@ class Preprocessor:
         raise NotImplementedError
 
 
+ITEMS = "_items"
+"""The end of the name under which an exported graph takes the ``items`` of a modality."""
+
 Preprocessors = Mapping[str, Preprocessor]
 """By name of the modality, in the order of the columns of ``Batch.present``."""
 
@@ -95,13 +98,12 @@ def items_of(preprocessor: Preprocessor, rows: Sequence[Any]) -> np.ndarray | No
 
     A post with fewer than K items has -1 behind its own. None where each post has one item.
     """
-    return item_places(list(map(len, rows))) if preprocessor.several else None
+    counts = list(map(len, rows)) if preprocessor.several else []
+    return None if all(count == 1 for count in counts) else item_places(counts)
 
 
-def item_places(counts: Sequence[int]) -> np.ndarray | None:
-    """Return what ``items_of`` does, from the number of each post's items."""
-    if all(count == 1 for count in counts):
-        return None
+def item_places(counts: Sequence[int]) -> np.ndarray:
+    """Return what ``items_of`` does, from the number of each post's items; also where each post has one."""
     number = np.arange(max(counts))
     first = np.cumsum([0, *counts[:-1]])[:, None]
     return np.where(number < np.asarray(counts)[:, None], first + number, -1)
@@ -150,8 +152,9 @@ def split_batch(batch: Batch, size: int, preprocessors: Preprocessors) -> list[B
                 if name in batch.items:
                     places = batch.items[name][chosen]
                     chosen = slice(int(places[0, 0]), int(places.max()) + 1)
-                    if (own := item_places((places >= 0).sum(1).tolist())) is not None:
-                        items[name] = own
+                    counts = (places >= 0).sum(1).tolist()
+                    if max(counts) > 1:
+                        items[name] = item_places(counts)
                 inputs[name] = preprocessor.trim({key: array[chosen] for key, array in batch.inputs[name].items()})
         parts.append(Batch(batch.indices[start : start + size], present, inputs, items=items))
     return parts

@@ -2,13 +2,13 @@
 
 import base64
 import binascii
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 from fastapi import FastAPI
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, TypeAdapter, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from jointune.serve.limits import MAX_CELL, MAX_CHARACTERS, MAX_FIELDS, MAX_POSTS
+from jointune.serve.limits import MAX_CELL, MAX_CHARACTERS, MAX_FIELDS, MAX_IMAGES, MAX_POSTS
 
 _NOT_EMPTY: list[Any] = [{"required": [name]} for name in ("text", "image", "image_url", "fields")]
 
@@ -31,6 +31,10 @@ Base64 = Annotated[
 ]
 
 
+Address = Annotated[str, Field(max_length=8192)]
+_Item = TypeVar("_Item")
+Several: TypeAlias = _Item | Annotated[list[_Item], Field(max_length=MAX_IMAGES)] | None
+
 Cell = Annotated[str, Field(max_length=MAX_CELL)] | float | bool | None
 FIELDS: TypeAdapter[dict[str, Cell]] = TypeAdapter(
     Annotated[dict[str, Cell], Field(max_length=MAX_FIELDS)], config=ConfigDict(hide_input_in_errors=True)
@@ -46,9 +50,11 @@ class RequestPost(BaseModel):
     )
 
     text: str | None = Field(None, max_length=MAX_CHARACTERS, description="The text; a blank one counts as missing.")
-    image: Base64 | None = Field(None, description="A picture's file, in base64: JPEG, PNG, WebP or GIF.")
-    image_url: str | None = Field(
-        None, max_length=8192, description="Where the picture is, if the server fetches pictures."
+    image: Several[Base64] = Field(
+        None, description="A picture's file, in base64: JPEG, PNG, WebP or GIF; or a list of several."
+    )
+    image_url: Several[Address] = Field(
+        None, description="Where the picture is, if the server fetches pictures; or a list of several."
     )
 
     fields: dict[str, Cell] | None = Field(
@@ -83,6 +89,7 @@ class Answer(BaseModel):
     confidence: float = Field(description="Its probability.")
     probabilities: dict[str, float] = Field(description="The probability of each label.")
     missing: list[str] = Field(description="The modalities that the post came without.")
+    notes: list[str] = Field([], description="What of the post was not used; only where there is something.")
 
 
 class Fault(BaseModel):
@@ -161,7 +168,12 @@ def _responses(content: dict[str, Any], *errors: int, media_type: str = "applica
 _FORM_FIELDS: dict[str, dict[str, Any]] = {
     name: {"type": "string", "description": field.description} for name, field in RequestPost.model_fields.items()
 }
-_FORM_FIELDS["image"] |= {"format": "binary", "description": "A picture's file: JPEG, PNG, WebP or GIF."}
+_FORM_FIELDS["image"] = {
+    "type": "array",
+    "maxItems": MAX_IMAGES,
+    "items": {"type": "string", "format": "binary"},
+    "description": "A picture's file: JPEG, PNG, WebP or GIF; repeated for several.",
+}
 _FORM = {"type": "object", "anyOf": _NOT_EMPTY, "additionalProperties": False, "properties": _FORM_FIELDS}
 _BODIES = {
     "application/json": {

@@ -11,7 +11,7 @@ from python_multipart.multipart import parse_options_header
 
 from jointune.data.post import Post, RemoteImage
 from jointune.serve.api_schema import FIELDS, JSON_BODY, RequestPost, RequestPosts
-from jointune.serve.limits import MAX_CHARACTERS, MAX_POSTS
+from jointune.serve.limits import MAX_CHARACTERS, MAX_IMAGES, MAX_POSTS
 from jointune.serve.refusal import Refused
 
 JSON, FORM = "application/json", "multipart/form-data"
@@ -23,7 +23,7 @@ body of a million keys or numbers would become gigabytes of objects and errors."
 
 _CHUNK = 1 << 16  # bytes of JSON that are looked at before other threads run
 
-_MAX_PARTS = 8
+_MAX_PARTS = 8 + MAX_IMAGES
 _MAX_PART_HEADERS = 4096  # bytes
 _MAX_BOUNDARY = 70  # RFC 2046
 _WINDOW = 1 << 20  # bytes of a form that are searched before other threads run
@@ -74,14 +74,19 @@ def parse(body: bytearray, content_type: str) -> tuple[list[Post], bool]:
 def _post(request: RequestPost, place: str = "") -> Post:
     """Return a request's post as all of jointune knows posts."""
     text = (request.text or "").strip() or None
-    url = (request.image_url or "").strip()
-    if request.image and url:
+    urls = [RemoteImage(url.strip()) for url in _listed(request.image_url) if url.strip()]
+    images = [image for image in _listed(request.image) if image]
+    if images and urls:
         raise Refused(422, f"{place}both image and image_url", "send one of them")
     fields = {name: cell for name, cell in (request.fields or {}).items() if cell not in (None, "")}
-    post = Post(text=text, image=RemoteImage(url) if url else request.image or None, fields=fields)
+    post = Post(text=text, image=urls or images, fields=fields)
     if post.empty and not fields:
         raise Refused(422, f"{place}neither a text nor a picture", "send at least one of them")
     return post
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value] if value else []
 
 
 def _parse_json(body: bytearray) -> RequestPost | RequestPosts:
@@ -116,13 +121,17 @@ def _structure(body: bytearray) -> bytes:
     return structure
 
 
-def _parse_form(fields: dict[str, bytes]) -> RequestPost:
-    values: dict[str, Any] = {}
-    for name, content in fields.items():
-        if name != "image" and len(content) > 4 * MAX_CHARACTERS:
+def _parse_form(fields: list[tuple[str, bytes]]) -> RequestPost:
+    values: dict[str, Any] = {"image": [content for name, content in fields if name == "image"]}
+    for name, content in fields:
+        if name == "image":
+            continue
+        if name in values:
+            raise Refused(422, f"{name[:80]}: given twice", "send several posts as JSON, in a list named posts")
+        if len(content) > 4 * MAX_CHARACTERS:
             raise Refused(422, f"{name[:80]}: more than {MAX_CHARACTERS:,} characters", "send less of it")
         try:
-            values[name] = content if name == "image" else content.decode("utf-8")
+            values[name] = content.decode("utf-8")
         except UnicodeDecodeError as error:
             raise Refused(422, f"{name[:80]}: not UTF-8", "encode the form as UTF-8") from error
     if "fields" in values:
@@ -130,11 +139,11 @@ def _parse_form(fields: dict[str, bytes]) -> RequestPost:
     return RequestPost.model_validate(values)
 
 
-def form_fields(body: bytearray, content_type: str) -> dict[str, bytes]:
-    """Return the fields of a form by name, files among them; nothing is written to the disk.
+def form_fields(body: bytearray, content_type: str) -> list[tuple[str, bytes]]:
+    """Return the fields of a form with their names, files among them; nothing is written to the disk.
 
     Raises:
-        Refused: 400 or 422, the body is no such form, names a field twice, or has far too many.
+        Refused: 400 or 422, the body is no such form, or has far too many fields.
     """
     boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
     if not 0 < len(boundary) <= _MAX_BOUNDARY:
@@ -142,7 +151,7 @@ def form_fields(body: bytearray, content_type: str) -> dict[str, bytes]:
     delimiter = b"\r\n--" + boundary
     if body and not body.startswith((delimiter, delimiter[2:])):
         raise Refused(400, "the body is not multipart/form-data", _FORM_REMEDY)
-    fields: dict[str, bytes] = {}
+    fields: list[tuple[str, bytes]] = []
     place = len(delimiter) - (0 if body.startswith(delimiter) else 2)
     while body[place : place + 2] != b"--":
         head = body.find(b"\r\n\r\n", place, place + _MAX_PART_HEADERS)
@@ -154,11 +163,9 @@ def form_fields(body: bytearray, content_type: str) -> dict[str, bytes]:
         name = _field_name(bytes(body[place:head]))
         if name is None:
             raise Refused(400, "a part of the form has no name", _FORM_REMEDY)
-        if name in fields:
-            raise Refused(422, f"{name[:80]}: given twice", "send several posts as JSON, in a list named posts")
         if len(fields) == _MAX_PARTS:
             raise Refused(422, f"the form has more than {_MAX_PARTS} fields", _FORM_REMEDY)
-        fields[name] = bytes(body[head + 4 : end])
+        fields.append((name, bytes(body[head + 4 : end])))
         place = end + len(delimiter)
     return fields
 
