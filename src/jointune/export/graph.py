@@ -37,7 +37,7 @@ class FlatModel(nn.Module):
         self.model, self.names, self.several = model, names, several
 
     def forward(self, present: Tensor, *arrays: Tensor) -> Tensor:
-        """Return logits [B, C] from ``present`` [B, M], the arrays of all modalities and their items; see ``Inputs``."""
+        """Return logits [B, C] from ``present`` [B, M], all arrays and the items, as in ``Inputs``."""
         values = iter(arrays)
         inputs = {name: {key: next(values) for key in keys} for name, keys in self.names.items()}
         return self.model(Inputs(present, inputs, items=dict(zip(self.several, values, strict=True)))).logits
