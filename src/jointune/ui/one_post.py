@@ -1,7 +1,7 @@
 """Score one post, and say the answer in plain words."""
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from jointune.data.problems import Problem
 from jointune.evaluation.calibration import presence
 from jointune.inference.predictor import Predictor
 from jointune.modalities.batch import Batch
+from jointune.modalities.image.first_images import FirstImages
 
 _MIN_MEASURED = 30  # validation posts on which a stated frequency rests, at least
 
@@ -44,23 +45,31 @@ def with_lock(predictor: Predictor) -> Predictor:
 
 
 def judge(
-    predictor: Predictor, text: str | None, image: str | Path | None, fields: Mapping[str, object] | None = None
+    predictor: Predictor,
+    text: str | None,
+    image: str | Path | None,
+    fields: Mapping[str, object] | None = None,
+    further: Sequence[str | Path] = (),
 ) -> Verdict:
-    """Score the page's inputs as one post; its text may be None or blank, its image is the path of a file.
+    """Score the page's inputs as one post; its text may be None or blank, its images are the paths of files.
 
     Raises:
         JointuneError: something is missing that the model needs, such as the OCR.
     """
     filled = {name: value for name, value in (fields or {}).items() if value not in (None, "")}
-    post = Post(text=text if text and text.strip() else None, image=Path(image) if image else None, fields=filled)
+    images = [Path(path) for path in (image, *further) if path]
+    post = Post(text=text if text and text.strip() else None, image=images, fields=filled)
     if post.empty and not filled:
         return Verdict(["Type a text, choose a picture, or do both: there is nothing to judge yet."])
     problems: list[Problem] = []
-    scored = list(predictor.stream([post], "skip", problems))
+    first_images = FirstImages(predictor.image.max_images)
+    scored = list(predictor.stream(first_images.of([post]), "skip", problems))
     if not scored:
-        return Verdict([f"This picture cannot be used: {problems[0].reason}. Choose another one."])
+        which = f" ({problems[0].what})" if len(images) > 1 else ""
+        return Verdict([f"This picture cannot be used{which}: {problems[0].reason}. Choose another one."])
     row = scored[0].probabilities
-    sentences = [*_answer(predictor, row), *_missing(post), *_measured(predictor, post, float(row.max()))]
+    cut = [f"Of {len(images)} pictures, {predictor.image.max_images} were looked at."] if first_images.cut else []
+    sentences = [*_answer(predictor, row), *cut, *_missing(post), *_measured(predictor, post, float(row.max()))]
     return Verdict(sentences, dict(zip(predictor.labels, map(float, row), strict=True)))
 
 

@@ -1,9 +1,10 @@
-"""Several images a post, from the table to the answer: train, predict, evaluate, check, compare, export, the service."""
+"""Several images a post, from the table to the answer: training, commands, comparison, export, the service."""
 
 import base64
 import csv
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -98,7 +99,7 @@ def test_four_copies_count_as_one_and_their_order_does_not(fusion, posts_csv, ti
     once = trained.predict_proba(posts)
     copies = Posts(replace(post, image=post.images * 4) for post in posts)
     np.testing.assert_allclose(trained.predict_proba(copies), once, atol=1e-5)
-    pairs = Posts(replace(one, image=(*one.images, *two.images)) for one, two in zip(posts, posts[1:], strict=False))
+    pairs = Posts(replace(one, image=(*one.images, *two.images)) for one, two in pairwise(posts))
     turned = Posts(replace(post, image=post.images[::-1]) for post in pairs)
     np.testing.assert_allclose(trained.predict_proba(turned), trained.predict_proba(pairs), atol=1e-5)
 
