@@ -175,8 +175,8 @@ def _many_posts(predictor: Predictor, folder: Path) -> None:
 
     gr.Markdown(
         "A CSV file with a column `text`, a column `image`, or both, as for `jointune predict`; and a zip file with "
-        "the pictures, under the paths in the column `image`, several of a post with semicolons between them. Rows that "
-        "cannot be used are left out and listed."
+        "the pictures, under the paths in the column `image`, several of a post with semicolons between them. Rows "
+        "that cannot be used are left out and listed."
     )
     with gr.Row():
         table = gr.File(label="Table (CSV)", file_types=[".csv"], height=140)
