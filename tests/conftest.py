@@ -296,21 +296,32 @@ def jointune() -> Callable[..., tuple[int, str]]:
     """Runs the command line in this process: ``code, said = jointune("check", path)``."""
     from contextlib import redirect_stderr, redirect_stdout
     from io import StringIO
-    from unittest.mock import patch
 
     from jointune.cli.app import main
 
     def run(*arguments: object) -> tuple[int, str]:
         said = StringIO()
         code = 0
-        with patch("sys.argv", ["jointune", *map(str, arguments)]), redirect_stdout(said), redirect_stderr(said):
+        with redirect_stdout(said), redirect_stderr(said):
             try:
-                main()
+                main(list(map(str, arguments)))
             except SystemExit as end:
                 code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
         return code, said.getvalue()
 
     return run
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """``jointune predict`` scores eight posts at a time from now on, or as many as ``small_chunks(64)`` says."""
+    from helpers.small_chunks import loading_with
+
+    def set_size(posts: int) -> None:  # no option of the command does
+        monkeypatch.setattr("jointune.cli.predict.load_predictor", loading_with(posts))
+
+    set_size(8)
+    return set_size
 
 
 @pytest.fixture

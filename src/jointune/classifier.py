@@ -25,7 +25,7 @@ from jointune.data.read import Columns
 from jointune.data.records import as_posts
 from jointune.errors import BundleError, JointuneWarning, SettingsError, setting
 from jointune.evaluation.calibration import least_confidence
-from jointune.evaluation.metrics import Metrics
+from jointune.evaluation.score_table import ScoreTable
 from jointune.fusion.registry import FusionFactory
 from jointune.inference.evaluate import evaluate_predictor
 from jointune.inference.predictor import Predictor, Scored
@@ -34,7 +34,8 @@ from jointune.modalities.image import ocr
 from jointune.model import JointModel
 from jointune.persistence.bundle import Bundle, load_bundle, save_bundle
 from jointune.persistence.manifest import clear_build_errors
-from jointune.targets.single_label import SingleLabel
+from jointune.targets.choice import chosen_target
+from jointune.targets.target import Target, rank
 from jointune.training.fit import (
     Prepared,
     Trained,
@@ -100,10 +101,11 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
                 names of these columns are settings.
             labels: one a post, in place of the posts' own. Texts, numbers or booleans: predictions are of their type.
             validation: posts to choose between weights on, or a fraction of ``posts`` for that; the fraction is
-                stratified and shares no picture and no text with the rest. By default, posts that carry a split
+                stratified, or the latest where posts have times, and shares no picture, no text and no group with the
+                rest; see ``read_posts``. By default, posts that carry a split
                 (``train``, ``validation`` or ``test``) are divided by it, and a tenth of others is held out.
-            test: posts that take no part in training, scored once at its end; by default those that are marked so,
-                where the split that posts carry divides them.
+            test: posts that take no part in training, scored once at its end, or a fraction of ``posts`` for that; by
+                default those that are marked so, where the split that posts carry divides them.
             checkpoint: folder for the state of the run, kept up to date so that it can be resumed.
             resume: go on from ``checkpoint``; the result is that of an uninterrupted run.
             accelerator: places the model on devices; by default one is made, with the tracker of ``track``.
@@ -124,8 +126,8 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         cache_limit()
         if config.read_image_text:
             ocr.load_ocr()
-        data = divide(self._posts(posts, labels, labelled=True), validation, test, self.columns())
-        check_parts(data.training, data.validation if data.fraction is None else None, data.test)
+        data = divide(self._posts(posts, labels, labelled=True), validation, test, self.columns(), config.seed)
+        check_parts(data.training, data.validation if data.fraction is None else None, data.test, data.asked)
         self.notes_: list[str] = []
         self._note(*notes_on_division(data))
 
@@ -155,12 +157,27 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         Raises:
             PostsError: a post cannot be used. (With ``on_bad_image="missing"`` a bad picture counts as none; ``"skip"``
                 is for streams and stops here, since every post needs its row.)
+            SettingsError: the target is a number, which has no probabilities.
+        """
+        if not self._fitted()._target.named:
+            raise SettingsError(f"{setting('target', self.target)}: a number has no probabilities", "use predict")
+        return self.answers(posts)
+
+    def answers(self, posts: Any) -> np.ndarray:
+        """Return the answers of the target: probabilities, or numbers, float32 [N, 1].
+
+        Args:
+            posts: as for ``fit``; labels are not needed.
+
+        Raises:
+            PostsError: a post cannot be used. (With ``on_bad_image="missing"`` a bad picture counts as none; ``"skip"``
+                is for streams and stops here, since every post needs its row.)
         """
         posts = self._fitted()._posts(posts)
         policy: OnBadImage = "missing" if self.on_bad_image == "missing" else "error"
         self.problems_: list[Problem] = []
         rows = [scored.probabilities for scored in self.score_stream(posts, policy, self.problems_, posts.name)]
-        return np.stack(rows) if rows else np.zeros((0, len(self._fitted().classes_)), dtype=np.float32)
+        return np.stack(rows) if rows else self._target.activate(np.zeros((0, self._target.outputs), np.float32))
 
     def predict(self, posts: Any, abstain: float | None = None) -> np.ndarray:
         """Return the most probable label of each post, of the type of ``classes_`` [N].
@@ -175,13 +192,16 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             SettingsError: no confidence reaches that accuracy.
         """
         classes = self._fitted().classes_
+        target = self._target
         if abstain is None:
-            return classes[self.predictor_.target.choose(self.predict_proba(posts))]
+            return target.python(target.choose(self.answers(posts)), classes)
+        target.abstention()
         if isinstance(abstain, bool) or not isinstance(abstain, int | float | np.number):
             raise SettingsError(f"{setting('abstain', abstain)}: give a number", setting="abstain")
-        least = least_confidence(self.calibration_, abstain, self._class_names)
-        scores = self.predict_proba(posts)
-        return np.where(scores.max(1) >= least, classes.astype(object)[self.predictor_.target.choose(scores)], UNSURE)
+        least = least_confidence(self.calibration_, abstain, target.labels)
+        scores = self.answers(posts)
+        chosen = target.choose(scores)
+        return np.where(target.confidences(scores, chosen) >= least, classes.astype(object)[chosen], UNSURE)
 
     def score_stream(
         self,
@@ -197,7 +217,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         """Return the trained model with its preprocessing, as batch scoring and the service use it."""
         return self._fitted().predictor_
 
-    def evaluate(self, posts: Any, labels: Any = None) -> Metrics:
+    def evaluate(self, posts: Any, labels: Any = None) -> ScoreTable:
         """Score the classifier on labelled posts.
 
         A ``JointuneWarning`` says how many of them it was trained or validated on, and whether one label gets the
@@ -209,14 +229,15 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         return self._evaluate(self._fitted()._posts(posts, labels, labelled=True))
 
     def score(self, posts: Any, labels: Any = None, sample_weight: None = None) -> float:
-        """Accuracy, for scikit-learn's tools.
+        """Return the accuracy, or the first score of another target, for scikit-learn's tools: more is better.
 
         Raises:
             SettingsError: there is a ``sample_weight``, of which nothing is made.
         """
         if sample_weight is not None:
             raise SettingsError("sample_weight: posts are not weighted", "leave it out", setting="sample_weight")
-        return self.evaluate(posts, labels).accuracy
+        metric = chosen_target(vars(self)).check_metric(None)
+        return rank(metric, getattr(self.evaluate(posts, labels), metric))
 
     def save(self, path: str | Path, force: bool = False) -> None:
         """Write a bundle.
@@ -260,7 +281,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             check_types(settings)
             check_settings({name: value for name, value in settings.items() if name not in _FOR_TRAINING})
             made = cls(**settings)
-            made._name_classes(bundle.labels, bundle.label_dtype)
+            made._name_classes(bundle.target, bundle.label_dtype)
         made.data_, made.log_, made.notes_ = bundle.data, bundle.log, bundle.notes
         made.text_fit_, made.calibration_, made.learned_ = bundle.text_fit, bundle.calibration, bundle.learned
         made.loaded_metrics_, made.encoders_ = bundle.metrics, bundle.encoders
@@ -281,7 +302,9 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
 
     def columns(self) -> Columns:
         """Return the columns of data frames, mappings and files, by use."""
-        return Columns(self.text_column, self.image_column, self.label_column, "split", fields=self.field_columns)
+        asked = chosen_target(vars(self))
+        columns = (self.text_column, self.image_column, self.label_column, "split")
+        return Columns(*columns, fields=self.field_columns, labelling=asked)
 
     def _note(self, *notes: str) -> None:
         """Keep notes for the bundle and its card, and give each as a warning."""
@@ -303,10 +326,10 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         """Read posts by the settings that name columns."""
         return as_posts(posts, labels, self.columns(), labelled)
 
-    def _name_classes(self, names: list[str], dtype: str | None) -> None:
+    def _name_classes(self, target: Target, dtype: str | None) -> None:
         """Set ``classes_``; scoring, bundles and messages know the classes by their texts."""
-        self._class_names, self._label_dtype = names, dtype
-        self.classes_ = np.array([typed_label(name, dtype) for name in names], dtype=dtype or object)
+        self._target, self._label_dtype = target, dtype
+        self.classes_ = np.array([typed_label(name, dtype) for name in target.labels], dtype=dtype or object)
 
     def _fitted(self) -> "JointClassifier":
         if not self.__sklearn_is_fitted__():
@@ -323,11 +346,11 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
 
     def _adopt(self, data: Prepared, trained: Trained) -> "JointClassifier":
         """Take over the outcome of a run, and score the test posts."""
-        self._name_classes(data.target.labels, data.label_dtype)
+        self._name_classes(trained.target, data.label_dtype)
         self.data_, self.problems_, self.text_fit_ = data.counts, data.problems, data.text_fit
         self.log_, self.trained_parameters_ = trained.log, trained.trained_parameters
         self.metrics_, self.test_metrics_ = trained.metrics, None
-        self.calibration_: dict[str, Any] | None = trained.calibration.to_dict()
+        self.calibration_: dict[str, Any] | None = trained.calibration.to_dict() if trained.calibration else None
         self.learned_: LearnedPosts | None = trained.learned
         self.encoders_ = {name: loaded.description for name, loaded in data.modalities.items()}
         self._note(*trained.notes)
@@ -344,7 +367,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
     def _predict_with(self, model: JointModel, preprocessors: dict[str, Any], device: torch.device) -> None:
         """Build the one predictor from a trained model."""
         self.model_, self.preprocessors_ = model, preprocessors
-        target, bundle = SingleLabel(self._class_names), self._bundle()
+        target, bundle = self._target, self._bundle()
         backend = TorchBackend(model, target, device)
         self.predictor_ = Predictor(
             target, backend, preprocessors, bundle.about(), bundle.card(), learned=self.learned_
@@ -370,7 +393,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         return Bundle(
             self.model_,
             self.preprocessors_,
-            self._class_names,
+            self._target,
             self.encoders_,
             fusion,
             settings,
@@ -384,7 +407,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             self.text_fit_,
         )
 
-    def _evaluate(self, posts: Posts, part: str = "", notes: list[str] | None = None) -> Metrics:
+    def _evaluate(self, posts: Posts, part: str = "", notes: list[str] | None = None) -> ScoreTable:
         self.problems_ = []
         return evaluate_predictor(
             self.predictor(), posts, self.on_bad_image, self.problems_, self.batch_size, self.progress, part, notes

@@ -17,11 +17,9 @@ from jointune.errors import SettingsError, setting
 from jointune.fusion.registry import NAMED, FusionFactory, check_fusion
 from jointune.modalities.image.ocr import check_ocr
 from jointune.modalities.text.normalise import KINDS, valid_kinds
+from jointune.targets.choice import TARGETS, chosen_target
 from jointune.training.tracking import TRACKERS, check_trackers
 from jointune.utils.extras import check_installed
-
-METRICS = ("accuracy", "macro_f1", "weighted_f1", "log_loss")
-"""The scores that can choose between weights."""
 
 RECIPE = "Recipe"
 """The panel of the help that holds what most users leave as it is."""
@@ -72,6 +70,23 @@ class Config:
         metavar="NAME[:WIDTH]",
     )
     _: KW_ONLY
+    target: str = _setting(
+        "single",
+        "What is asked of a post: one label; any number of labels (multi); one of several ordered labels, such as "
+        "stars; or a number.",
+        choices=tuple(TARGETS),
+        panel=None,
+    )
+    label_order: Sequence[str] = _setting(
+        (), "Labels of the target ordered, the lowest first; not needed for numbers.", panel=None, metavar="LABEL,..."
+    )
+    threshold: str | None = _setting(
+        None,
+        "Of the target single with two labels: answer the rarer one from the probability on that has its best F1 on "
+        "the validation posts, or that reaches a recall.",
+        panel=None,
+        metavar="f1|recall=SHARE",
+    )
     probe: bool = _setting(
         True, "Start from a linear probe on the frozen encoders, which stays beside fusion and head."
     )
@@ -143,7 +158,13 @@ class Config:
         "validation score; 0 for the best ones.",
         0,
     )
-    metric: str = _setting("accuracy", "Validation score that chooses between weights.", choices=METRICS)
+    metric: str | None = _setting(
+        None,
+        "Validation score that chooses between weights: "
+        + "; ".join(f"of {name}, {', '.join(kind.metric_names)}" for name, kind in TARGETS.items())
+        + ". By default the first one.",
+        metavar="NAME",
+    )
     normalise: Sequence[str] = _setting(
         KINDS,
         f"What of posts' writing becomes plain text: {', '.join(KINDS)}; none for nothing.",
@@ -189,13 +210,19 @@ class Config:
     )
     seed: int = _setting(0, "Of every random draw.", 0, 2**32 - 1)
     progress: bool = _setting(True, "Show progress bars on standard error.", panel=None)
-    text_column: str | None = _setting("text", "Column of the texts; '' (None in Python) for none.", panel="Columns")
+    text_column: str | None = _setting(
+        "text",
+        "Column of the texts, or two that are read together (text,aspect); '' (None in Python) for none.",
+        panel="Columns",
+    )
     image_column: str | None = _setting(
         "image",
         "Column of the images: paths, bytes, or lists of these; several columns as a,b; '' (None in Python) for none.",
         panel="Columns",
     )
-    label_column: str = _setting("label", "Column of the labels.", panel="Columns")
+    label_column: str = _setting(
+        "label", "Column of the labels; of the target multi also several columns of 0 and 1.", panel="Columns"
+    )
     number_columns: Sequence[str] = _setting(
         (), "Columns of numbers to learn from, beside text and image.", panel="Columns", metavar="COLUMN,..."
     )
@@ -281,6 +308,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     if "on_bad_image" in settings:
         valid_policy(settings["on_bad_image"])
     check_trackers(settings.get("track"))
+    chosen_target(settings)
     _check_columns(settings)
     if settings.get("lora") is not None:
         check_installed("peft", "lora", setting("lora"))
@@ -292,6 +320,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
 
 def _check_columns(settings: Mapping[str, Any]) -> None:
     taken = {settings.get(f"{kind}_column"): f"the column of the {kind}" for kind in ("text", "image", "label")}
+    taken |= dict.fromkeys(map(str.strip, (settings.get("text_column") or "").split(",")), "a column of the text")
     for name in ("number_columns", "category_columns"):
         columns = settings.get(name, ())
         if isinstance(columns, str):

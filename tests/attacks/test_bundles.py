@@ -21,6 +21,7 @@ from jointune.encoders.loading import load_image_encoder, load_text_encoder
 from jointune.errors import EncoderError, JointuneError
 from jointune.inference.load import load_predictor
 from jointune.persistence.model_card import model_card
+from jointune.targets.single_label import SingleLabel
 from jointune.utils.files import sha256
 
 pytestmark = pytest.mark.attack
@@ -643,7 +644,15 @@ def test_names_are_no_markdown_and_no_html_in_a_card(name):
     counts = {name: 3, "plain_label": 2}
     encoder = {"name": name, "licence": name}
     card = model_card(
-        name, list(counts), {"text": encoder, "image": encoder}, "", name, {"training": counts}, {}, None, [name]
+        name,
+        SingleLabel(list(counts)),
+        {"text": encoder, "image": encoder},
+        "",
+        name,
+        {"training": counts},
+        {},
+        None,
+        [name],
     )
     assert "plain_label" in card
     for active in ("<", "](", "**bold", "`code", "http://evil", "\n# heading", " _and_"):

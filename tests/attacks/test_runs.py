@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from helpers.watched_forward import stopped_after, while_scoring
 from jointune import JointClassifier, OutputError, compare
 from jointune.cli.app import main
+from jointune.cli.options import out as terminal
 from jointune.utils.run_folder import locked
 
 pytestmark = pytest.mark.attack
@@ -126,21 +128,10 @@ def test_a_folder_without_the_right_to_write_or_to_read_is_one_clear_error(refus
 
 
 @pytest.fixture
-def half_scored(jointune, tiny_bundle, posts_csv, tmp_path, monkeypatch):
+def half_scored(jointune, tiny_bundle, posts_csv, tmp_path, small_chunks):
     """The command and the folder with the parts of a run of 48 posts that was interrupted after 32."""
-    from jointune.output.resumable import Parts
-
-    monkeypatch.setattr("jointune.inference.predictor._CHUNK", 8)
     command = ("predict", tiny_bundle, posts_csv, "--out", tmp_path / "s.csv")
-    add = Parts.add
-
-    def count(self: Parts, *arguments: object) -> None:
-        if self.read == 32:
-            raise KeyboardInterrupt
-        add(self, *arguments)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Parts, "add", count)
+    with stopped_after(4, KeyboardInterrupt()):
         assert jointune(*command)[0] == 130
     return command, tmp_path / "s.csv.partial"
 
@@ -174,12 +165,9 @@ def test_a_part_that_was_changed_is_named_and_scored_again(jointune, half_scored
 
 
 def test_a_part_that_changes_while_others_are_scored_ends_the_run(jointune, refused, half_scored, tmp_path):
-    from jointune.output.resumable import Parts
-
     command, partial = half_scored
-    part, add = partial / "000000000000-000000000008.csv", Parts.add
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Parts, "add", lambda self, *arguments: (_empty(part), add(self, *arguments))[1])
+    part = partial / "000000000000-000000000008.csv"
+    with while_scoring(lambda _: _empty(part)):
         refused(*command, "--resume", says=[f"{part} is missing or was changed", "go on with --resume"])
     assert not (tmp_path / "s.csv").exists()
     code, said = jointune(*command, "--resume")
@@ -208,20 +196,13 @@ def test_an_output_that_was_changed_before_it_moved_to_its_place_is_made_anew(
     assert list(tmp_path.iterdir()) == [out]
 
 
-def test_a_table_that_shrinks_while_it_is_scored_is_told(refused, tiny_bundle, fresh_posts, tmp_path, monkeypatch):
-    from jointune.output.resumable import Parts
-
-    monkeypatch.setattr("jointune.inference.predictor._CHUNK", 8)
-    posts, out, add = fresh_posts(40), tmp_path / "s.csv", Parts.add
-    content = posts.read_bytes().splitlines(keepends=True)
-
-    def shrink(self: Parts, *arguments: object) -> None:
-        add(self, *arguments)
-        posts.write_bytes(b"".join(content[:20]))
-
-    monkeypatch.setattr(Parts, "add", shrink)
-    monkeypatch.setattr("jointune.data.read.PostsFile.count", lambda self, strict=True: 41)
-    refused("predict", tiny_bundle, posts, "--out", out, says=["of 41 posts, ", "they changed meanwhile", "--force"])
+@pytest.mark.usefixtures("small_chunks")
+def test_a_table_that_shrinks_while_it_is_scored_is_told(refused, tiny_bundle, tmp_path):
+    posts, out = tmp_path / "p.csv", tmp_path / "s.csv"
+    posts.write_text("text\n" + "so good and happy and fine today\n" * 2000)
+    command = ("predict", tiny_bundle, posts, "--image-column", "", "--out", out)
+    with while_scoring(lambda _: posts.write_text("text\ngood\n")):
+        refused(*command, says=["p.csv: changed while it was read", "of 2,000 posts are scored and kept", "--force"])
     assert not out.exists()
 
 
@@ -330,18 +311,17 @@ def test_what_killed_runs_left_goes_with_the_next_run(tmp_path):
     assert sorted(tmp_path.iterdir()) == sorted([out, tmp_path / "bundle", *others])
 
 
-def test_a_temporary_folder_of_a_killed_run_goes_with_the_next_one(tmp_path, monkeypatch):
-    import tempfile
+def test_a_temporary_folder_of_a_killed_run_goes_with_the_next_one(tmp_path):
+    def run(script: str) -> int:
+        script = f"import os; from pathlib import Path; from jointune.utils.run_folder import scratch_folder\n{script}"
+        environment = os.environ | {"TMPDIR": str(tmp_path)}
+        return subprocess.run([sys.executable, "-c", script], env=environment, check=False).returncode
 
-    from jointune.utils.run_folder import scratch_folder
-
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    script = "import os; from jointune.utils.run_folder import scratch_folder\n"
-    script += "with scratch_folder('posts') as folder:\n    (folder / 'texts.csv').touch()\n    os._exit(9)\n"
-    subprocess.run([sys.executable, "-c", script], env=os.environ | {"TMPDIR": str(tmp_path)}, check=False)
+    assert run("with scratch_folder('posts') as folder:\n    (folder / 'texts.csv').touch()\n    os._exit(9)\n") == 9
     assert len(list(tmp_path.glob("jointune-posts-*/texts.csv"))) == 1
-    with scratch_folder("one") as one, scratch_folder("two") as two:
-        assert {path for path in tmp_path.iterdir() if path.is_dir()} == {one, two}
+    script = "with scratch_folder('one') as one, scratch_folder('two') as two:\n"
+    script += "    assert {path for path in one.parent.iterdir() if path.is_dir()} == {one, two}\n"
+    assert run(script) == 0
     assert list(tmp_path.iterdir()) == []
 
 
@@ -356,16 +336,13 @@ def _gone_reader():
 
 
 @pytest.mark.parametrize(("stream", "code"), [(_full_disk, 2), (_gone_reader, 1)])
-def test_what_was_asked_for_is_written_before_it_is_told(
-    tiny_bundle, posts_csv, tmp_path, capsys, monkeypatch, stream, code
-):
+def test_what_was_asked_for_is_written_before_it_is_told(tiny_bundle, posts_csv, tmp_path, capsys, stream, code):
     """A full disk, or a reader that goes away, behind standard output."""
     for name, out in (("evaluate", tmp_path / "metrics.json"), ("predict", tmp_path / "s.csv")):
-        command = ["jointune", name, tiny_bundle, posts_csv, "--out", out, "--quiet", "--on-bad-image", "missing"]
-        monkeypatch.setattr(sys, "argv", list(map(str, command)))
-        monkeypatch.setattr("jointune.cli.options.out.quiet", False)  # it is quiet once a reader went away
+        command = [name, tiny_bundle, posts_csv, "--out", out, "--quiet", "--on-bad-image", "missing"]
         with pytest.raises(SystemExit) as ended, stream() as lost, redirect_stdout(lost):
-            main()
+            main(list(map(str, command)))
+        terminal.quiet = False  # it is quiet once a reader went away
         assert ended.value.code == code
         assert out.exists()
         says = "error: standard output or a file: the disk is full" if code == 2 else ""

@@ -16,6 +16,7 @@ import pytest
 
 from helpers.odd_pictures import unusable, usable
 from helpers.scoring_process import CHUNK, start
+from helpers.watched_forward import stopped_after
 from helpers.web import serve
 from jointune import JointClassifier
 from jointune.data.read import Columns, PostsFile
@@ -327,50 +328,21 @@ def test_a_bundle_that_does_not_fit_on_the_disk(tiny_bundle, full_disk):
     assert list(full_disk.iterdir()) == []
 
 
-@pytest.fixture
-def small_chunks(monkeypatch):
-    """Parts of eight posts."""
-    monkeypatch.setattr("jointune.inference.predictor._CHUNK", 8)
-
-
-@pytest.fixture
-def interrupted(monkeypatch):
-    """Lets a command write so many parts and then raises an error, once: ``interrupted(2, KeyboardInterrupt())``.
-
-    From outside, no test could time an interrupt between two parts.
-    """
-    from jointune.output.resumable import Parts
-
-    add = Parts.add
-
-    def prepare(parts: int, error: BaseException) -> None:
-        errors = [error]
-
-        def count(self: Parts, *arguments: object) -> None:
-            if errors and self.read >= 8 * parts:
-                raise errors.pop()
-            add(self, *arguments)
-
-        monkeypatch.setattr(Parts, "add", count)
-
-    return prepare
-
-
 @pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl", ".parquet"])
-def test_an_interrupted_run_goes_on_to_the_same_bytes(jointune, tiny_bundle, posts_csv, tmp_path, interrupted, ending):
+def test_an_interrupted_run_goes_on_to_the_same_bytes(jointune, tiny_bundle, posts_csv, tmp_path, ending):
     whole, out = tmp_path / f"whole{ending}", tmp_path / f"s{ending}"
     assert jointune("predict", tiny_bundle, posts_csv, "--out", whole)[0] == 0
     command = ("predict", tiny_bundle, posts_csv, "--out", out)
-    interrupted(2, KeyboardInterrupt())
-    code, said = jointune(*command)
+    with stopped_after(2, KeyboardInterrupt()):
+        code, said = jointune(*command)
     assert code == 130
     assert "16 of 48 posts are kept; go on with the same command and --resume" in " ".join(said.split())
     assert not out.exists()
     before = {file.name: file.stat().st_mtime_ns for file in (tmp_path / f"s{ending}.partial").iterdir()}
     assert len(before) == 5
-    interrupted(4, RuntimeError("the plug was pulled"))
-    with pytest.raises(RuntimeError, match="plug"):
+    pulled = RuntimeError("the plug was pulled")
+    with stopped_after(2, pulled), pytest.raises(RuntimeError, match="plug"):
         jointune(*command, "--resume")
     after = {file.name: file.stat().st_mtime_ns for file in (tmp_path / f"s{ending}.partial").iterdir()}
     assert before.items() <= after.items()
@@ -383,12 +355,12 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(jointune, tiny_bundle, pos
 
 @pytest.mark.usefixtures("small_chunks")
 def test_an_unfinished_run_is_not_discarded_unasked_nor_mixed_with_another(
-    jointune, refused, tiny_bundle, fresh_posts, tmp_path, interrupted
+    jointune, refused, tiny_bundle, fresh_posts, tmp_path
 ):
     posts, out = fresh_posts(24), tmp_path / "s.csv"
     command = ("predict", tiny_bundle, posts, "--out", out)
-    interrupted(1, KeyboardInterrupt())
-    assert jointune(*command)[0] == 130
+    with stopped_after(1, KeyboardInterrupt()):
+        assert jointune(*command)[0] == 130
     partial = tmp_path / "s.csv.partial"
     says = [f"{partial} exists already and holds an unfinished run", "go on with --resume", "replace it with --force"]
     refused(*command, says=says)
@@ -415,14 +387,12 @@ def test_an_unfinished_run_is_not_discarded_unasked_nor_mixed_with_another(
 
 
 @pytest.mark.usefixtures("small_chunks")
-def test_a_run_with_another_least_confidence_is_another_run(
-    jointune, refused, tiny_bundle, posts_csv, tmp_path, interrupted
-):
+def test_a_run_with_another_least_confidence_is_another_run(jointune, refused, tiny_bundle, posts_csv, tmp_path):
     bundle = tmp_path / "bundle"
     shutil.copytree(tiny_bundle, bundle)
     command = ("predict", bundle, posts_csv, "--out", tmp_path / "s.csv", "--abstain", 0)
-    interrupted(1, KeyboardInterrupt())
-    assert jointune(*command)[0] == 130
+    with stopped_after(1, KeyboardInterrupt()):
+        assert jointune(*command)[0] == 130
     calibration = json.loads((bundle / "calibration.json").read_text())
     calibration["answered"] = [[0.75, 1.0, 1.0]]
     (bundle / "calibration.json").write_text(json.dumps(calibration))
@@ -461,15 +431,13 @@ def test_a_bad_picture_keeps_what_was_finished_until_it_is_repaired(
 
 
 @pytest.mark.usefixtures("small_chunks")
-def test_after_a_bad_picture_one_may_go_on_without_its_post(
-    jointune, refused, tiny_bundle, fresh_posts, tmp_path, interrupted
-):
+def test_after_a_bad_picture_one_may_go_on_without_its_post(jointune, refused, tiny_bundle, fresh_posts, tmp_path):
     posts, out = fresh_posts(32), tmp_path / "s.csv"
     (posts.parent / "20.png").unlink()
     command = ("predict", tiny_bundle, posts, "--out", out)
     refused(*command, says=["posts.csv row 21"])
-    interrupted(3, KeyboardInterrupt())
-    assert jointune(*command, "--resume", "--on-bad-image", "skip")[0] == 130
+    with stopped_after(1, KeyboardInterrupt()):
+        assert jointune(*command, "--resume", "--on-bad-image", "skip")[0] == 130
     # From here on it makes a difference.
     says = ["run with other --on-bad-image;"]
     refused(*command, "--resume", says=says)
@@ -582,7 +550,9 @@ def test_a_disk_that_fills_up_later_keeps_the_parts(refused, jointune, tiny_bund
     assert [file.name for file in full_disk.iterdir()] == ["s.csv"]
 
 
-def test_parquet_goes_through_parts_with_its_types_and_its_pictures(jointune, tiny_bundle, posts_csv, tmp_path):
+def test_parquet_goes_through_parts_with_its_types_and_its_pictures(
+    jointune, tiny_bundle, posts_csv, tmp_path, small_chunks
+):
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -597,9 +567,8 @@ def test_parquet_goes_through_parts_with_its_types_and_its_pictures(jointune, ti
         }
     )
     pq.write_table(table, tmp_path / "p.parquet")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("jointune.inference.predictor._CHUNK", 2)
-        code, said = jointune("predict", tiny_bundle, tmp_path / "p.parquet", "--out", tmp_path / "s.parquet")
+    small_chunks(2)
+    code, said = jointune("predict", tiny_bundle, tmp_path / "p.parquet", "--out", tmp_path / "s.parquet")
     assert code == 0, said
     scored = pq.read_table(tmp_path / "s.parquet")
     before = pq.read_table(tmp_path / "p.parquet")
@@ -616,7 +585,7 @@ def test_parquet_goes_through_parts_with_its_types_and_its_pictures(jointune, ti
 
 @pytest.mark.parametrize("moments", [3, pytest.param(10, marks=pytest.mark.slow)])
 def test_kills_at_random_moments_lose_and_double_no_row(
-    jointune, tiny_bundle, posts_csv, tmp_path, moments, monkeypatch
+    jointune, tiny_bundle, posts_csv, tmp_path, moments, small_chunks
 ):
     rows = [
         {"id": number, "text": f"good sun {number % 7} " * 4, "image": str(posts_csv.parent / f"{number % 48}.png")}
@@ -627,7 +596,7 @@ def test_kills_at_random_moments_lose_and_double_no_row(
     posts = write_jsonl(tmp_path / "p.jsonl", rows)
     command = (tiny_bundle, posts, "--on-bad-image", "skip", "--out")
     whole, out = tmp_path / "whole.csv", tmp_path / "out" / "s.csv"
-    monkeypatch.setattr("jointune.inference.predictor._CHUNK", CHUNK)
+    small_chunks(CHUNK)
     assert jointune("predict", *command, whole)[0] == 0
     partial = tmp_path / "out" / "s.csv.partial"
 

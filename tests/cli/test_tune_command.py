@@ -7,7 +7,9 @@ import sys
 
 import pytest
 
+from helpers.watched_forward import watched
 from jointune import JointClassifier
+from jointune.model import JointModel
 
 
 @pytest.fixture(scope="module")
@@ -55,17 +57,17 @@ def test_the_command_it_ends_with_names_the_columns(jointune, tmp_path, tiny):
     assert code == 0, trained
 
 
-def test_ctrl_c_says_what_was_learned(jointune, posts_csv, tmp_path, tiny, monkeypatch):
-    real, calls = JointClassifier.fit, []
+def test_ctrl_c_says_what_was_learned(jointune, posts_csv, tmp_path, tiny):
+    models = []
 
-    def stop_at_second(self, *arguments, **named):
-        calls.append(self)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return real(self, *arguments, **named)
+    def stop_at_second(model, _):
+        if model not in models:
+            models.append(model)
+            if len(models) == 2:
+                raise KeyboardInterrupt
 
-    monkeypatch.setattr(JointClassifier, "fit", stop_at_second)
-    code, said = jointune("tune", posts_csv, "--split-column=split", "--out", tmp_path / "tuning", *tiny)
+    with watched(JointModel, stop_at_second):
+        code, said = jointune("tune", posts_csv, "--split-column=split", "--out", tmp_path / "tuning", *tiny)
     assert code == 130
     assert "The search was interrupted." in said
     assert "jointune train" in said
@@ -93,17 +95,3 @@ def test_bad_options(refused, posts_csv, tmp_path, options, says):
 def test_without_optuna(refused, posts_csv, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     refused("tune", posts_csv, "--out", tmp_path / "tuning", says=["pip install -c constraints.txt '.[tune]'"])
-
-
-def test_a_full_disk_is_one_message(refused, posts_csv, tmp_path, tiny, monkeypatch):
-    import errno
-
-    from jointune.tuning import result
-
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(result.csv, "DictWriter", full)
-    out = tmp_path / "tuning"
-    refused("tune", posts_csv, "--out", out, "--trials=1", *tiny, says=["trials.csv could not be written", "full"])
-    assert not (out / "trials.csv").exists()

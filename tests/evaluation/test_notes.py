@@ -8,6 +8,7 @@ import pytest
 from jointune.data.fingerprints import Known
 from jointune.evaluation.metrics import compute_metrics
 from jointune.evaluation.notes import notes_on_answers, notes_on_few, notes_on_known, untested
+from jointune.targets.single_label import SingleLabel
 
 LABELS = ["bad", "good", "plain"]
 
@@ -87,17 +88,18 @@ def test_a_classifier_that_answers_labels_as_often_as_they_are_true_is_hardly_ev
 def test_posts_that_the_model_knows_are_counted_and_the_others_scored_apart():
     known = np.array([Known.TRAINING] * 5 + [Known.VALIDATION] + [Known.A_PART] * 2 + [Known.NOTHING] * 4)
     truth = np.arange(12) % 2
+    score = SingleLabel(["bad", "good"]).metrics
     answers = truth.copy()
     answers[-1] = 1 - answers[-1]
-    (note,) = notes_on_known(known, truth, np.eye(2)[answers], ["bad", "good"], "test")
+    (note,) = notes_on_known(known, truth, np.eye(2)[answers], score, "test")
     assert note.startswith(
         "of the 12 test posts, 5 were learned from, 1 was validated on, 2 were similar to such posts"
     )
     assert "on the 4 others, accuracy is 0.750" in note
-    assert notes_on_known(np.zeros(12, dtype=int), truth, np.eye(2)[answers], ["bad", "good"]) == []
-    (note,) = notes_on_known(known[:9], truth[:9], np.eye(2)[answers[:9]], ["bad", "good"])
+    assert notes_on_known(np.zeros(12, dtype=int), truth, np.eye(2)[answers], score) == []
+    (note,) = notes_on_known(known[:9], truth[:9], np.eye(2)[answers[:9]], score)
     assert note.endswith("macro F1 1.000, none of them labelled 'good'")
-    (note,) = notes_on_known(known[:6], truth[:6], np.eye(2)[answers[:6]], ["bad", "good"])
+    (note,) = notes_on_known(known[:6], truth[:6], np.eye(2)[answers[:6]], score)
     assert "none of them is new to the model" in note
 
 

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import sys
 from multiprocessing.process import BaseProcess
 
 CHUNK = 64
@@ -11,14 +10,14 @@ CHUNK = 64
 
 def predict(*arguments: str) -> None:
     """What the process does."""
-    import jointune.inference.predictor
+    import jointune.cli.predict
+    from helpers.small_chunks import loading_with
     from jointune.cli.app import main
 
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
-    jointune.inference.predictor._CHUNK = CHUNK
-    sys.argv = ["jointune", "predict", *arguments, "--quiet"]
-    main()
+    jointune.cli.predict.load_predictor = loading_with(CHUNK)
+    main(["predict", *arguments, "--quiet"])
 
 
 def start(*arguments: object) -> BaseProcess:

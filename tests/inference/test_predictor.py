@@ -2,6 +2,7 @@
 
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Barrier
 
 import numpy as np
@@ -10,7 +11,6 @@ import pytest
 from jointune import JointClassifier, PostsError, read_posts
 from jointune.data.post import Post
 from jointune.data.read import PostsFile
-from jointune.inference import predictor as module
 from jointune.inference.load import load_predictor
 
 
@@ -24,8 +24,8 @@ def posts(posts_csv):
     return list(PostsFile(posts_csv))
 
 
-def test_whoever_goes_on_after_a_chunk_gets_the_same_numbers(predictor, posts, monkeypatch):
-    monkeypatch.setattr(module, "_CHUNK", 10)
+def test_whoever_goes_on_after_a_chunk_gets_the_same_numbers(predictor, posts):
+    predictor = replace(predictor, chunk_posts=10)
     chunks = list(predictor.chunks(posts))
     assert [chunk.read for chunk in chunks] == [10, 10, 10, 10, 8]
     assert [entry.post for chunk in chunks for entry in chunk.scored] == posts
@@ -36,15 +36,15 @@ def test_whoever_goes_on_after_a_chunk_gets_the_same_numbers(predictor, posts, m
             np.testing.assert_array_equal(one.probabilities, other.probabilities)
 
 
-def test_a_chunk_ends_earlier_where_its_rows_are_large(predictor, monkeypatch):
-    monkeypatch.setattr(module, "_CHUNK_BYTES", 100_000)
+def test_a_chunk_ends_earlier_where_its_rows_are_large(predictor):
+    predictor = replace(predictor, chunk_bytes=100_000)
     posts = [Post("good " * (10_000 if number == 5 else 8_000)) for number in range(9)]
     assert [chunk.read for chunk in predictor.chunks(posts)] == [3, 3, 3]
     assert [chunk.read for chunk in predictor.chunks([Post("good " * 30_000)] * 2)] == [1, 1]
 
 
-def test_chunks_before_a_bad_post_are_given_before_the_error(predictor, posts, monkeypatch):
-    monkeypatch.setattr(module, "_CHUNK", 10)
+def test_chunks_before_a_bad_post_are_given_before_the_error(predictor, posts):
+    predictor = replace(predictor, chunk_posts=10)
     posts[25] = Post("a", b"no picture", where="row 26")
     chunks = predictor.chunks(posts)
     assert [next(chunks).read, next(chunks).read] == [10, 10]
@@ -54,8 +54,8 @@ def test_chunks_before_a_bad_post_are_given_before_the_error(predictor, posts, m
     assert (bad.read, len(bad.scored), bad.problems[0].where) == (10, 9, "row 26")
 
 
-def test_a_stream_is_its_chunks_laid_end_to_end(predictor, posts, monkeypatch):
-    monkeypatch.setattr(module, "_CHUNK", 10)
+def test_a_stream_is_its_chunks_laid_end_to_end(predictor, posts):
+    predictor = replace(predictor, chunk_posts=10)
     posts[25] = Post("a", b"no picture", where="row 26")
     problems = []
     streamed = list(predictor.stream(posts, "skip", problems))

@@ -6,6 +6,7 @@ import pytest
 
 from jointune import JointClassifier, read_posts
 from jointune.persistence.model_card import model_card
+from jointune.targets.single_label import SingleLabel
 
 
 def test_the_card_holds_data_encoders_scores_use_and_limits(tiny_bundle, tiny_settings):
@@ -31,7 +32,9 @@ def test_the_card_gives_intervals_of_single_labels_where_the_metrics_have_them(t
     older = {label: {name: row[name] for name in ("precision", "recall", "f1", "support")} for label in ("a", "b")}
     encoder = {"name": "tiny", "licence": "none"}
     encoders = {"text": encoder, "image": encoder}
-    written = model_card("old", ["a", "b"], encoders, "", "concat", {}, {"validation": loaded | {"per_class": older}})
+    written = model_card(
+        "old", SingleLabel(["a", "b"]), encoders, "", "concat", {}, {"validation": loaded | {"per_class": older}}
+    )
     assert f"| a | {row['precision']:.3f} | {row['recall']:.3f} | {row['f1']:.3f} |" in written
 
 
@@ -70,5 +73,5 @@ FITTED = CALIBRATION | {"fitted": 1.6, "cross_validated": 0.25}
 )
 def test_the_card_says_whether_a_temperature_is_applied_and_why(calibration, says):
     encoders = {modality: {"name": "tiny", "licence": "MIT"} for modality in ("text", "image")}
-    card = model_card("model", ["a", "b"], encoders, "", "gated", {}, {}, calibration)
+    card = model_card("model", SingleLabel(["a", "b"]), encoders, "", "gated", {}, {}, calibration)
     assert not [part for part in says if part not in card], card

@@ -14,6 +14,7 @@ from jointune import BundleError, JointClassifier
 from jointune.encoders.loading import load_image_encoder, load_text_encoder
 from jointune.model import make_model
 from jointune.persistence.bundle import Bundle, load_bundle, save_bundle
+from jointune.targets.single_label import SingleLabel
 from jointune.utils.files import sha256
 
 OLD = Path(__file__).parent / "old_bundle"
@@ -90,7 +91,9 @@ def test_weights_are_found_under_their_old_names(fusion, tiny_text, tiny_image, 
             torch.nn.init.uniform_(weight)
     preprocessors, descriptions = {"text": text[1], "image": image[1]}, {"text": text[2], "image": image[2]}
     settings = {"probe": True}
-    save_bundle(Bundle(model, preprocessors, ["a", "b"], descriptions, fusion, settings), tmp_path / "bundle")
+    save_bundle(
+        Bundle(model, preprocessors, SingleLabel(["a", "b"]), descriptions, fusion, settings), tmp_path / "bundle"
+    )
 
     weights = load_file(tmp_path / "bundle" / "model.safetensors")
     old = {old_name(name, fusion): weight for name, weight in weights.items()}

@@ -1,17 +1,18 @@
 """The activations of frozen layers are computed once, which changes nothing but the time."""
 
-import resource
 import shutil
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from transformers.models.bert.modeling_bert import BertLayer
+from transformers.models.vit.modeling_vit import ViTPatchEmbeddings
 
 from conftest import make_tokenizer_folder
+from helpers.full_disk import files_up_to
+from helpers.watched_forward import watched
 from jointune import JointClassifier
-from jointune.encoders.frozen_split import FrozenSplit
-from jointune.encoders.image_encoder import ImageEncoder
 from jointune.errors import OutputError
 from jointune.modalities.rows import ActivationStore
 
@@ -41,14 +42,14 @@ def not_cached(monkeypatch):
 
 @pytest.mark.parametrize("augment", [False, True])
 @pytest.mark.parametrize("probe", [False, True])
-def test_it_changes_nothing_but_the_time(deep, parts, monkeypatch, not_cached, augment, probe):
+def test_it_changes_nothing_but_the_time(deep, parts, not_cached, augment, probe):
     training, held, test = parts
     settings = deep | {"augment": augment, "probe": probe, "modality_dropout": 0.4}
-    calls = []
-    upper = FrozenSplit.upper
-    monkeypatch.setattr(FrozenSplit, "upper", lambda split, model, a: calls.append(len(a)) or upper(split, model, a))
-    stored = JointClassifier(**settings).fit(training, validation=held)
-    assert sum(calls) > len(training)
+    layers = []
+    with watched(BertLayer, lambda layer, _: layers.append(layer.training)):
+        stored = JointClassifier(**settings).fit(training, validation=held)
+    steps = -(-len(training) // settings["batch_size"]) * settings["epochs"]
+    assert sum(layers) == 2 * steps, "of four layers, the two frozen ones are not run in a step"
     not_cached()
     anew = JointClassifier(**settings).fit(training, validation=held)
     np.testing.assert_allclose(stored.predict_proba(test), anew.predict_proba(test), atol=1e-4)
@@ -113,34 +114,31 @@ def test_pictures_are_run_twice_in_all_and_only_where_there_is_room(deep, parts,
     training, held, test = parts
     settings = deep | {"probe": False}
     run = []
-    activations = ImageEncoder.activations
 
-    def counting(encoder, inputs):
-        run.append(len(inputs["pixels"]))
-        return activations(encoder, inputs)
+    def count(_, inputs):
+        if len(inputs[0]) > 2:  # fewer are examples by which the encoder is examined when it is loaded
+            run.append(len(inputs[0]))
 
-    monkeypatch.setattr(ImageEncoder, "activations", counting)  # only counts
-    stored = JointClassifier(**settings).fit(training, validation=held)
-    assert sum(run) == 2 * len(training) + len(held), "held-out pictures are not mirrored"
-    run.clear()
+    with watched(ViTPatchEmbeddings, count):
+        stored = JointClassifier(**settings).fit(training, validation=held)
+    assert sum(run) == 2 * len(training) + 2 * len(held), "held-out ones: not mirrored, and once by the final weights"
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
-    anew = JointClassifier(**settings | {"progress": True}).fit(training, validation=held)
+    run.clear()
+    with watched(ViTPatchEmbeddings, count):
+        anew = JointClassifier(**settings | {"progress": True}).fit(training, validation=held)
     assert "too little disk for the activations of images" in capsys.readouterr().err
-    assert sum(run) <= 2 * settings["batch_size"], "one batch of each part shows how large states are"
+    whole = settings["epochs"] * len(training) + (len(anew.log_) + 1) * len(held)
+    assert sum(run) <= whole + 2 * settings["batch_size"], "one batch of each part shows how large states are"
     np.testing.assert_allclose(stored.predict_proba(test), anew.predict_proba(test), atol=1e-4)
 
 
 def test_a_full_disk_is_one_clear_error():
-    """A limit on the size of files fails in the same calls as a full disk."""
-    store, limits = ActivationStore(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    store = ActivationStore()
     store.put(0, np.ones(50, dtype=np.float32))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (300, limits[1]))
-    try:
-        with pytest.raises(OutputError, match=r"no room for the activations of the frozen layers.*the disk is full"):
+    for size, says in ((300, "the disk is full"), (200, "File too large")):
+        with (
+            files_up_to(size),
+            pytest.raises(OutputError, match=f"no room for the activations of the frozen layers.*{says}"),
+        ):
             store.put(1, np.ones(50, dtype=np.float32))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (200, limits[1]))
-        with pytest.raises(OutputError, match=r"no room for the activations of the frozen layers.*File too large"):
-            store.put(1, np.ones(50, dtype=np.float32))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     np.testing.assert_array_equal(store[0], np.ones(50))

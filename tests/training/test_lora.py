@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.watched_forward import watched
 from jointune import JointClassifier
 from jointune.errors import InterruptedTraining, MissingExtraError, SettingsError
+from jointune.model import JointModel
 
 pytest.importorskip("peft", reason="needs the extra lora")
 
@@ -46,23 +48,18 @@ def test_a_seed_gives_the_same_numbers_twice(parts, settings):
     np.testing.assert_array_equal(one, other)
 
 
-def test_it_resumes(parts, settings, tmp_path, monkeypatch):
-    from jointune.training import trainer
-
+def test_it_resumes(parts, settings, tmp_path):
     training, held, test = parts
     straight = JointClassifier(**settings, lora=2).fit(training, validation=held)
-    real, steps = trainer.RunState.stepped, []
+    trained = []
 
-    def stop(state, loss):
-        real(state, loss)
-        steps.append(loss)
-        if len(steps) == 3:
+    def stop(model, _):
+        trained.append(model.training)
+        if model.training and sum(trained) == 4:
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(trainer.RunState, "stepped", stop)
-    with pytest.raises(InterruptedTraining):
+    with watched(JointModel, stop), pytest.raises(InterruptedTraining):
         JointClassifier(**settings, lora=2).fit(training, validation=held, checkpoint=tmp_path / "state")
-    monkeypatch.undo()
     resumed = JointClassifier(**settings, lora=2).fit(
         training, validation=held, checkpoint=tmp_path / "state", resume=True
     )

@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from helpers.full_disk import files_up_to
+from helpers.watched_forward import watched
 from jointune import JointClassifier, read_posts
 from jointune.errors import InterruptedTraining, OutputError
+from jointune.model import JointModel
 
 ARGUMENTS = ["--split-column", "split", "--epochs", "6", "--batch-size", "4", "--precision", "fp32", "--patience", "9"]
 RATES = ["--encoder-lr", "1e-3", "--head-lr", "1e-2", "--epoch-steps", "1"]
@@ -73,26 +76,19 @@ def test_killed_and_resumed(tmp_path, posts_csv, tiny_settings, uninterrupted):
     assert not state.parent.exists()
 
 
-def test_interrupted_in_the_middle_of_an_epoch_and_resumed(
-    tmp_path, posts_csv, tiny_settings, uninterrupted, monkeypatch
-):
+def test_interrupted_in_the_middle_of_an_epoch_and_resumed(tmp_path, posts_csv, tiny_settings, uninterrupted):
     posts = read_posts(posts_csv, split_column="split")
     parts = {"validation": posts.in_split("validation"), "checkpoint": tmp_path / "state"}
     settings = tiny_settings | {"epochs": 6, "batch_size": 4, "patience": 9}
+    trained = []
 
-    from jointune.training import training_set
-
-    made = training_set.TrainingSet.training_batch
-
-    def interrupting(self, chosen, seed, step, *rest):
-        if step == 13:
+    def interrupt(model, _):
+        trained.append(model.training)
+        if model.training and sum(trained) == 13:
             os.kill(os.getpid(), signal.SIGINT)
-        return made(self, chosen, seed, step, *rest)
 
-    monkeypatch.setattr(training_set.TrainingSet, "training_batch", interrupting)
-    with pytest.raises(InterruptedTraining, match="its state is saved"):
+    with watched(JointModel, interrupt), pytest.raises(InterruptedTraining, match="its state is saved"):
         JointClassifier(**settings).fit(posts.in_split("train"), **parts)
-    monkeypatch.undo()
     resumed = JointClassifier(**settings).fit(posts.in_split("train"), **parts, resume=True)
     resumed.save(tmp_path / "bundle")
     assert weights(tmp_path / "bundle") == weights(uninterrupted)
@@ -137,19 +133,13 @@ def test_an_unfinished_run_is_not_thrown_away(tmp_path, posts_csv, tiny_settings
     assert (tmp_path / "bundle.partial" / "state.pt").read_bytes() == b"an hour of work"
 
 
-def test_a_disk_that_is_full_when_the_state_is_saved(tmp_path, posts_csv, tiny_settings, jointune, monkeypatch):
-    import torch
-
-    def full(*_: object) -> None:
-        raise RuntimeError("PytorchStreamWriter failed writing file: unexpected pos")
-
-    monkeypatch.setattr(torch, "save", full)
+def test_a_disk_that_is_full_when_the_state_is_saved(tmp_path, posts_csv, tiny_settings, jointune):
     out = tmp_path / "bundle"
-    code, said = jointune(*command(posts_csv, out, tiny_settings)[3:])
+    with files_up_to(300_000):  # more than the prepared pictures take
+        code, said = jointune(*command(posts_csv, out, tiny_settings)[3:])
     assert code == 2
     assert "state.pt could not be written: the disk is full" in said
     assert "Traceback" not in said
     assert not out.exists()
-    monkeypatch.undo()
     code, said = jointune(*command(posts_csv, out, tiny_settings)[3:])
     assert code == 0, "no half-written state stands in the way of the next try"

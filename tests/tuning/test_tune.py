@@ -12,6 +12,7 @@ from dataclasses import replace
 import pytest
 
 from conftest import SumFusion
+from helpers.full_disk import files_up_to
 from jointune import JointClassifier, read_posts, tune
 from jointune.config import METRICS
 from jointune.errors import (
@@ -269,6 +270,12 @@ def test_a_default_recipe_that_fails_ends_the_search(parts, with_fusion, tmp_pat
     arguments = with_fusion(Interrupting(0, raising(RuntimeError("out of memory"))))
     with pytest.raises(RuntimeError, match="out of memory"):
         tune(parts[0], trials=3, out=tmp_path / "tuning", **arguments)
+
+
+def test_a_full_disk_is_one_message(searched, tmp_path):
+    with files_up_to(100), pytest.raises(OutputError, match=r"trials\.csv could not be written: .*too large"):
+        write_report(searched[0], tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_cell_is_a_formula(searched, tmp_path):

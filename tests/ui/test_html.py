@@ -8,6 +8,7 @@ from PIL import Image
 
 from jointune.data.post import Post
 from jointune.data.problems import Problem
+from jointune.targets.single_label import SingleLabel
 from jointune.ui.html import card_body, chart, heading, preview, problem_list, sentence_lines
 
 
@@ -15,7 +16,7 @@ def test_names_from_files_are_no_markup():
     assert sentence_lines(["<img src=x>", "a\nb"]) == "<p>&lt;img src=x&gt;</p><p>a</p><p>b</p>"
     assert "<script>" not in problem_list([Problem("row 1", "<script>", "bad", "mend it")])
     bad = "<script>alert(1)</script>"
-    for html in (heading(bad, {}, [bad]), chart({bad: 1}), preview([(Post(bad), bad, 0.5)])):
+    for html in (heading(bad, {}, SingleLabel([bad])), chart({bad: 1}), preview([(Post(bad), bad, 0.5)])):
         assert "<script>" not in html
         assert "&lt;script&gt;" in html
 

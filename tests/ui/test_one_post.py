@@ -1,6 +1,5 @@
 """One post, in plain words."""
 
-import threading
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 from conftest import draw
 from helpers.made_predictor import make_predictor
 from jointune.targets.single_label import SingleLabel
-from jointune.ui.one_post import judge, with_lock
+from jointune.ui.one_post import judge
 
 
 def answering(*row: float, by_presence=None, least: float = 0.0):
@@ -80,25 +79,6 @@ def test_a_picture_that_is_none_is_said_plainly(tmp_path):
     assert verdict.sentences[0].startswith("This picture cannot be used: not a picture in a known format")
     assert str(tmp_path) not in verdict.sentences[0]
     assert not verdict.probabilities
-
-
-def test_several_threads_share_the_model():
-    inside, most = [], []
-
-    def probabilities(batches, count):
-        inside.append(1)
-        most.append(len(inside))
-        threading.Event().wait(0.02)
-        inside.pop()
-        return np.tile(np.float32([0.2, 0.3, 0.5]), (count, 1))
-
-    predictor = with_lock(replace(make_predictor(), probabilities=probabilities))
-    threads = [threading.Thread(target=judge, args=(predictor, "good", None)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert most == [1, 1, 1, 1]
 
 
 def test_several_pictures_are_judged_together(picture, tmp_path):

@@ -2,11 +2,12 @@
 
 import io
 import re
+import subprocess
+import sys
 from contextlib import redirect_stderr
 
 import pytest
 
-from jointune.utils import progress
 from jointune.utils.progress import progress_bar
 
 
@@ -87,14 +88,17 @@ def test_what_is_known_better_than_the_mean_is_the_time_left(clock, capsys):
     ]
 
 
-def test_beside_the_bar_of_another_process_there_is_no_second_time_left(clock, capsys, monkeypatch):
-    monkeypatch.setattr(progress, "_time_left_shown", True)  # put back after the test: it is for a whole process
-    progress.show_no_time_left()
-    with progress_bar("training", "steps", clock=clock) as bar:
-        bar.start(3)
-        clock.move(42)
-        bar.advance()
-    assert capsys.readouterr().err == "training: 1/3 steps\n"
+def test_beside_the_bar_of_another_process_there_is_no_second_time_left():
+    script = """
+from jointune.utils.progress import progress_bar, show_no_time_left
+times = iter(range(0, 1000, 42))
+show_no_time_left()
+with progress_bar("training", "steps", clock=lambda: next(times)) as bar:
+    bar.start(3)
+    bar.advance()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr == "training: 1/3 steps\n"
 
 
 @pytest.mark.parametrize("columns", [80, 120])

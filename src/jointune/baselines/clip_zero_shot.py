@@ -119,7 +119,7 @@ class ClipZeroShot:
 
     def predict(self, posts: Any) -> np.ndarray:
         """Return the most probable label of each post, str [N]; raises what ``predict_proba`` raises."""
-        return self.classes_[self.predict_proba(posts).argmax(1)]
+        return self.classes_[SingleLabel(list(self.classes_)).choose(self.predict_proba(posts))]
 
     def _tokens(self, prompts: list[str], text: TextPreprocessor) -> dict[str, Tensor]:
         padded = text.collate(text.encode(prompts))

@@ -10,8 +10,10 @@ from jointune.classifier import JointClassifier
 from jointune.data.divide import divide
 from jointune.data.label_checks import class_numbers
 from jointune.data.records import as_posts
+from jointune.errors import SettingsError, setting
 from jointune.evaluation.calibration import at_temperature, calibrate
 from jointune.evaluation.scores import f1_scores
+from jointune.targets.choice import chosen_target
 
 WEIGHTS = np.linspace(0, 1, 21)
 """Of the text, to choose from."""
@@ -85,7 +87,18 @@ class LateFusion:
         self.image = OneModality(image, hidden="text")
 
     def fit(self, posts: Any, *, validation: Any = None) -> "LateFusion":
-        """See ``JointClassifier.fit``."""
+        """See ``JointClassifier.fit``.
+
+        Raises:
+            SettingsError: more than one label a post is asked for, or another thing.
+        """
+        target = chosen_target(vars(self.text.classifier))
+        if not target.softmax:
+            raise SettingsError(
+                f"late fusion mixes the probabilities of one label a post: not for {setting('target', target.name)}",
+                "fuse the modalities jointly",
+                setting="target",
+            )
         posts, validation = divide(as_posts(posts), validation).held_out(self.text.classifier.seed)
         for part in (self.text, self.image):
             part.fit(posts, validation=validation)
@@ -93,7 +106,7 @@ class LateFusion:
         self.trained_parameters_ = self.text.trained_parameters_ + self.image.trained_parameters_
         truth = class_numbers(validation, posts.label_names)
         text, image = (part.predict_proba(validation) for part in (self.text, self.image))
-        self.mixture_ = Mixture.fitted(truth, text, image, self.text.classifier.metric)
+        self.mixture_ = Mixture.fitted(truth, text, image, self.text.classifier.metric or "accuracy")
         return self
 
     def predict_proba(self, posts: Any) -> np.ndarray:

@@ -35,5 +35,9 @@ class OneModality:
         """Probabilities, float32 [N, C]; see ``JointClassifier.predict_proba``."""
         return self.classifier.predict_proba(self._shown(posts))
 
+    def answers(self, posts: Any) -> np.ndarray:
+        """Return the answers of the target; see ``JointClassifier.answers``."""
+        return self.classifier.answers(self._shown(posts))
+
     def _shown(self, posts: Any) -> Posts:
         return as_posts(posts).without(self.hidden)

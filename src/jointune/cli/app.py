@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
@@ -121,8 +121,8 @@ def _clean_ending() -> Iterator[None]:
             sys.exit(128 + ended[0])
 
 
-def main() -> None:
-    """Run a command; print an error of ours, or of the system, in one message.
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command, by default that of the process; print an error of ours, or of the system, in one message.
 
     The exit code is 2 after an error, 130 after Ctrl-C, and 143 after SIGTERM, or 130 if training saved its state
     first. Signal handlers and warning filters are put back at the end; the standard streams escape from now on what
@@ -135,14 +135,14 @@ def main() -> None:
         os.close(handle)
     with _clean_ending():
         try:
-            _run()
+            _run(list(sys.argv[1:] if arguments is None else arguments))
         except SystemExit as end:
             if _stdout_is_lost() and not end.code:
                 _fail("standard output could not be written; the command itself ended well")
             raise
 
 
-def _run() -> None:
+def _run(arguments: list[str]) -> None:
     set_up_threads()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -154,12 +154,12 @@ def _run() -> None:
             warnings.simplefilter("default", JointuneWarning)  # once, even if trials repeat it
             warnings.showwarning = lambda message, *_, **__: console.print(f"note: {message}", style="yellow")
             _check_working_folder()
-            app()
+            app(arguments, prog_name="jointune")
     except InterruptedWork as error:
         console.print(f"{error}; go on with the same command and --resume", style="yellow")
         sys.exit(130)
     except JointuneError as error:
-        _fail(_message(error))
+        _fail(_message(error, arguments[:1]))
     except OSError as error:
         _stdout_is_lost()
         _fail(f"{error.filename or 'standard output or a file'}: {why(error)}")
@@ -168,9 +168,9 @@ def _run() -> None:
         sys.exit(130)
 
 
-def _message(error: JointuneError) -> str:
+def _message(error: JointuneError, command_name: list[str]) -> str:
     """Return an error's message, with the option at fault if the message names the argument or nothing."""
-    message, command, name = str(error), COMMANDS.get(sys.argv[1] if len(sys.argv) > 1 else ""), error.setting
+    message, command, name = str(error), COMMANDS.get("".join(command_name)), error.setting
     if name and command and name in inspect.signature(command).parameters:
         flag = option({"class_weight": "balanced"}.get(name, name))
         if flag not in message:

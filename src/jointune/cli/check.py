@@ -21,16 +21,17 @@ from jointune.cli.options import (
     Validation,
     columns_to_learn_from,
     out,
-    takes_columns,
+    takes_division,
     takes_settings,
 )
 from jointune.cli.posts_options import fraction_or_file
 from jointune.data.divide import VALIDATION
 from jointune.data.label_checks import split_notes, split_problems, training_problems
-from jointune.data.labels import several_labels
+from jointune.data.labelling import Labelling
 from jointune.data.post import Post, Posts
 from jointune.data.problems import OnBadImage, Problem, valid_policy
 from jointune.data.read import Columns, PostsFile
+from jointune.data.split import group_notes
 from jointune.errors import EncoderError, PostsError, SettingsError
 from jointune.modalities.check import check_posts
 from jointune.modalities.fields.columns import FieldsPreprocessor
@@ -50,8 +51,8 @@ _KINDS = 50
 """Kinds of problems that are counted one by one."""
 
 
-@takes_settings(("number_columns", "category_columns", "max_images", "frames"))
-@takes_columns
+@takes_settings(("target", "label_order", "number_columns", "category_columns", "max_images", "frames"))
+@takes_division
 def check(
     posts: PostsArgument,
     validation: Validation = "0.1",
@@ -79,10 +80,13 @@ def check(
         check_ocr()
     text = _tokenizer(text_encoder, max_tokens, valid_kinds(normalise))
     if text and read_image_text:
-        _check_pairs(text_encoder, max_tokens)
-    findings = _Findings(every)
+        _check_pairs(text_encoder, max_tokens, "read_image_text")
+    findings = _Findings(every, use.labelling)
     try:
         files = [PostsFile(path, use, encoding) for path in (posts, chosen) if isinstance(path, Path)]
+        if text and (second := files[0].use.second_text):
+            text = replace(text, pair=(str(files[0].use.text), second))
+            _check_pairs(text_encoder, max_tokens, "text_column")
         total = sum(map(_count, files))
         with progress_bar("checking", shown=not quiet) as bar:
             bar.start(total)
@@ -93,7 +97,7 @@ def check(
         refusals: Iterable[Problem | PostsError] = ()
         if use.label:
             fraction = chosen if isinstance(chosen, float) else VALIDATION
-            refusals = training_problems(read, parts, bool(use.split), fraction)
+            refusals = training_problems(read, parts, bool(use.split), fraction, asked=use.labelling)
         elif use.split:
             refusals = split_problems(parts[0])
         for refusal in refusals:
@@ -106,14 +110,12 @@ def check(
         findings.print_problems(total, policy)
         raise typer.Exit(1)
     findings.print_usable(total, sum(map(len, parts)))
-    columns = files[0].columns
-    used = {*use.fields, *(name for names in use.named(columns).values() for name in names)}
-    if unused := [name for name in columns if name not in used]:
+    if unused := [name for name in files[0].columns if name not in (*files[0].use.named().values(), *use.fields)]:
         out.print(f"columns not used: {listed(unused, len(unused))}")
-    notes = [f"note: {note}" for note in [*first_images.notes, *field_notes]] + (
-        split_notes(parts[0]) if use.split else []
+    notes = [f"note: {note}" for note in [*first_images.notes, *field_notes, *group_notes(parts[0])]] + (
+        split_notes(parts[0], use.labelling) if use.split else []
     )
-    if note := several_labels(findings.labels):
+    if note := use.labelling.likeness(findings.labels):
         notes.append(f"note: {note}")
     for line in notes:
         out.print(line)
@@ -132,11 +134,13 @@ def _check_fields(parts: Sequence[Posts], by_split: bool, settings: Mapping[str,
     numbers, categories = settings["number_columns"], settings["category_columns"]
     if not numbers and not categories:
         return []
-    training = parts[0].in_split("train") if by_split else parts[0]
+    training, *held = [parts[0].in_split(split) for split in ("train", "validation")] if by_split else parts
     preprocessor = FieldsPreprocessor.fitted(training, numbers, categories)
     for part in parts:
         preprocessor.rows(part)
-    return preprocessor.notes(training, "training")
+    return preprocessor.notes(training, "training") + [
+        note for p in held for note in preprocessor.notes(p, "validation")
+    ]
 
 
 def _count(file: PostsFile) -> int:
@@ -182,6 +186,7 @@ class _Findings:
     """Counts of posts and problems; problems are printed as they come, up to some of a kind."""
 
     every: bool
+    asked: Labelling
     problems: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
     labels: Counter[str] = field(default_factory=Counter)
@@ -225,11 +230,11 @@ class _Findings:
     def print_usable(self, total: int, usable: int) -> None:
         """Print the number of usable posts, texts, images and labels."""
         many = f"{total:,} posts, all usable" if usable == total else f"{usable:,} of {total:,} posts usable"
-        labels = listed((f"{label} {number:,}" for label, number in self.labels.most_common()), len(self.labels))
+        labels = self.asked.summary(self.labels)
         parts = f"{self.texts:,} with a text, {self.with_image:,} with a picture"
         if self.images > self.with_image:
             parts += f" ({self.images:,} pictures)"
-        out.print(f"{many}: {parts}{f'; labels: {labels}' if labels else ''}.")
+        out.print(f"{many}: {parts}{f'; {labels}' if labels else ''}.")
 
 
 def _tokenizer(text_encoder: str, max_tokens: int | None, kinds: tuple[str, ...]) -> TextPreprocessor | None:
@@ -247,20 +252,20 @@ def _tokenizer(text_encoder: str, max_tokens: int | None, kinds: tuple[str, ...]
         return None
 
 
-def _check_pairs(text_encoder: str, max_tokens: int | None) -> None:
-    """Check that the text encoder takes the text in images as a second text; needs torch, and says so without it.
+def _check_pairs(text_encoder: str, max_tokens: int | None, needed_by: str) -> None:
+    """Check that the text encoder takes a second text; needs torch, and says so without it.
 
     Raises:
         EncoderError: it does not.
         SettingsError: ``max_tokens`` leaves no room for two texts.
     """
     if find_spec("torch") is None:
-        out.print("Whether the text encoder takes in the text in pictures is not checked: torch is not installed.")
+        out.print("Whether the text encoder takes in a second text is not checked: torch is not installed.")
         return
     from jointune.encoders.checks import check_pairs
     from jointune.encoders.loading import load_text_encoder
 
-    check_pairs(*load_text_encoder(text_encoder, max_tokens)[:2], text_encoder)
+    check_pairs(*load_text_encoder(text_encoder, max_tokens)[:2], text_encoder, needed_by)
 
 
 def _print_text_fit(posts: list[Post], text: TextPreprocessor, text_encoder: str) -> None:

@@ -13,8 +13,9 @@ from jointune.cli.options import (
     columns_to_learn_from,
     out,
     say_affected,
-    takes_columns,
+    takes_division,
     takes_settings,
+    two_texts,
 )
 from jointune.cli.posts_options import read_whole
 from jointune.comparison.methods import METHODS, Setup, chosen_methods, valid_budgets
@@ -28,9 +29,12 @@ from jointune.utils.wording import counted
 @locking("report")
 @takes_settings(
     ("text_encoder", "image_encoder", "fusion", "metric", "on_bad_image"),
-    ("epochs", "read_image_text", "max_images", "frames", "number_columns", "category_columns"),
+    (
+        *("target", "label_order", "threshold", "epochs", "read_image_text", "max_images", "frames"),
+        *("number_columns", "category_columns"),
+    ),
 )
-@takes_columns
+@takes_division
 def compare(
     posts: PostsArgument,
     report: Annotated[Path, typer.Option("--out", metavar="REPORT_DIR", help="Folder to write.", show_default=False)],
@@ -73,6 +77,7 @@ def compare(
     wanted, templates = _list(label_budgets), read_prompts(prompts)
     names = _list(methods) if methods is not None else None
     use = columns_to_learn_from(use, settings)
+    settings |= two_texts(use)
     chosen_methods(names, Setup(settings, clip, visualbert, templates))
     valid_budgets(wanted)
     RunFolder(report, COMPARISON_MARK, resume=resume, force=force).refuse()

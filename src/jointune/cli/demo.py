@@ -14,7 +14,8 @@ import typer
 from jointune.cli.options import Force, Quiet, out
 from jointune.data.post import Posts
 from jointune.data.read import read_posts
-from jointune.evaluation.metrics import Metrics, with_interval
+from jointune.evaluation.score_table import ScoreTable, with_interval
+from jointune.targets.single_label import SingleLabel
 from jointune.utils.files import atomic_folder, write_json
 from jointune.utils.markdown import table
 from jointune.utils.run_folder import RunFolder, locking
@@ -103,7 +104,7 @@ def _write_test_posts(posts: Path, path: Path) -> None:
 
 
 def demo_report(
-    posts: Posts, probabilities: np.ndarray, scores: dict[str, Metrics], seconds: float, shown: Sequence[int]
+    posts: Posts, probabilities: np.ndarray, scores: dict[str, ScoreTable], seconds: float, shown: Sequence[int]
 ) -> str:
     """Return the report on the demo's test posts, in Markdown.
 
@@ -115,20 +116,15 @@ def demo_report(
         shown: numbers of the posts to list.
     """
     joint = next(iter(scores.values()))
-    labels = joint.labels
+    labels, target = joint.labels, SingleLabel(joint.labels)
     comparison = [
         [seen, with_interval(metrics, "accuracy"), with_interval(metrics, "macro_f1")]
         for seen, metrics in scores.items()
     ]
     predictions = [
-        [
-            posts[index].text or "",
-            posts[index].fields.get("image", ""),
-            posts[index].label,
-            labels[probabilities[index].argmax()],
-            f"{probabilities[index].max():.2f}",
-        ]
+        [posts[index].text or "", posts[index].fields.get("image", ""), posts[index].label, answer, f"{confidence:.2f}"]
         for index in shown
+        for answer, confidence in [target.answer(probabilities[index])]
     ]
     confusions = [[f"**{label}**", *counts] for label, counts in zip(labels, joint.confusion_matrix, strict=True)]
     classes = [

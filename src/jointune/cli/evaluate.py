@@ -1,7 +1,6 @@
 """jointune evaluate."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +23,7 @@ from jointune.cli.options import (
 from jointune.cli.posts_options import read_split
 from jointune.data.problems import Problem, valid_policy
 from jointune.data.read import Columns
-from jointune.inference.load import check_options, field_columns, load_predictor
+from jointune.inference.load import check_options, columns_of, load_predictor
 from jointune.utils.files import atomic_file
 from jointune.utils.run_folder import locking, refuse_existing
 from jointune.utils.wording import visible
@@ -52,7 +51,7 @@ def evaluate(
         refuse_existing(path, force, source=posts)
     policy = valid_policy(on_bad_image)
     check_options(bundle, device, engine=engine)
-    labelled = read_split(posts, split, replace(use, fields=field_columns(bundle)), encoding)
+    labelled = read_split(posts, split, columns_of(bundle, use), encoding)
 
     from jointune.inference.evaluate import evaluate_predictor
 
@@ -65,7 +64,7 @@ def evaluate(
             temporary.write_text(json.dumps(metrics.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     say_affected(problems, policy)
     out.print(sentence(metrics))
-    for label, scores in metrics.per_class.items():
+    for label, scores in metrics.by_label().items():
         out.print(f"  {visible(label)}: {scores}")
     if path:
         out.print(f"wrote {path}")

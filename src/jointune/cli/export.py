@@ -10,7 +10,7 @@ from jointune.cli.posts_options import read_split
 from jointune.data.post import Posts
 from jointune.data.read import Columns
 from jointune.errors import SettingsError
-from jointune.inference.load import check_options
+from jointune.inference.load import check_options, columns_of
 from jointune.utils.files import EXPORT_MARK
 from jointune.utils.run_folder import RunFolder, locking
 from jointune.utils.wording import counted
@@ -51,7 +51,7 @@ def export(
         raise SettingsError(f"--split {split}: name the posts with --check")
     posts: Posts | None = None
     if check:
-        posts = read_split(check, split, use, encoding)
+        posts = read_split(check, split, columns_of(bundle, use), encoding)
 
     from jointune import JointClassifier
     from jointune.export.exporter import export as write

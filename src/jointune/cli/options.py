@@ -14,9 +14,10 @@ from jointune.config import DEFAULTS, SETTINGS, TYPES, check_settings
 from jointune.data.problems import Problem, affected, valid_policy
 from jointune.data.read import Columns
 from jointune.errors import SettingsError
-from jointune.evaluation.metrics import Metrics
 from jointune.evaluation.notes import untested
+from jointune.evaluation.score_table import ScoreTable
 from jointune.modalities.text.normalise import valid_kinds
+from jointune.targets.choice import chosen_target
 from jointune.utils.wording import counted, visible_lines
 
 
@@ -63,6 +64,20 @@ ImageColumn = Annotated[str, option("image_column")]
 LabelColumn = Annotated[str, option("label_column")]
 SplitColumn = Annotated[
     str | None, typer.Option(help="Column that says train, validation or test.", rich_help_panel="Columns")
+]
+GroupColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="Column of authors, threads or the like, whose posts are never divided between learning and testing.",
+        rich_help_panel="Columns",
+    ),
+]
+TimeColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="Column of dates or numbers; the latest posts validate and test, where no split column says which.",
+        rich_help_panel="Columns",
+    ),
 ]
 OnlySplit = Annotated[str | None, typer.Option("--split", help="Only posts whose --split-column says this.")]
 ImageRoot = Annotated[
@@ -119,7 +134,13 @@ out = Terminal()
 def columns_to_learn_from(use: Columns, settings: Mapping[str, Any]) -> Columns:
     """Check settings, also against the columns of the posts; return the columns with those of the settings' fields."""
     check_settings({**settings, **{f"{part}_column": getattr(use, part) for part in ("text", "image", "label")}})
+    use = replace(use, labelling=chosen_target(settings))
     return replace(use, fields=(*settings.get("number_columns", ()), *settings.get("category_columns", ())))
+
+
+def two_texts(use: Columns) -> dict[str, Any]:
+    """Return the setting that names two columns of texts, which have no usual names; nothing for one column."""
+    return {"text_column": use.text} if "," in (use.text or "") else {}
 
 
 def say_affected(problems: list[Problem], policy: str) -> None:
@@ -130,7 +151,7 @@ def say_affected(problems: list[Problem], policy: str) -> None:
         out.print(f"{affected(len(problems), policy)} (--on-bad-image {policy}).", style="yellow")
 
 
-def sentence(scores: Metrics) -> str:
+def sentence(scores: ScoreTable) -> str:
     """Return the main scores in one line."""
     without_posts = untested(scores)
     return f"{scores} on {counted(scores.n, 'post')}" + (f", {without_posts}" if without_posts else "")
@@ -154,6 +175,7 @@ _FORMS: dict[str, tuple[type, Any, Callable[[Any], Any]]] = {
     "normalise": (str, ALL_KINDS, valid_kinds),
     "number_columns": (str, "", _names),
     "category_columns": (str, "", _names),
+    "label_order": (str, "", _names),
     "class_weight": (bool, False, lambda balanced: "balanced" if balanced else None),
 }
 """Settings whose options differ from Python's arguments: the option's type, its default, and the conversion."""
@@ -169,18 +191,18 @@ _COLUMN_OPTIONS: dict[str, tuple[Any, Any]] = {
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
 
-def takes_columns(command: _Command) -> _Command:
+def takes_columns(command: _Command, options: Mapping[str, tuple[Any, Any]] = _COLUMN_OPTIONS) -> _Command:
     """Give a command the options on the columns of its posts, and pass it ``Columns`` as ``use``, and ``encoding``."""
     generated = [
         inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=annotation)
-        for name, (annotation, default) in (_COLUMN_OPTIONS | {"encoding": (Encoding, None)}).items()
+        for name, (annotation, default) in ({**options, "encoding": (Encoding, None)}).items()
     ]
 
     @functools.wraps(command)
     def run(*args: Any, **arguments: Any) -> None:
         named: dict[str, Any] = {
             name.removesuffix("_column"): arguments.pop(name, default) or None  # an empty name is none
-            for name, (_, default) in _COLUMN_OPTIONS.items()
+            for name, (_, default) in options.items()
         }
         command(*args, use=Columns(**named), **arguments)
 
@@ -189,6 +211,12 @@ def takes_columns(command: _Command) -> _Command:
     others = [one for one in own if one.name not in ("use", "encoding") and one not in settings]
     run.__signature__ = inspect.Signature(others + generated + settings)  # type: ignore[attr-defined]
     return run  # type: ignore[return-value]
+
+
+def takes_division(command: _Command) -> _Command:
+    """Give a command also the options on columns that decide how posts are divided; see ``takes_columns``."""
+    dividing = {"group_column": (GroupColumn, None), "time_column": (TimeColumn, None)}
+    return takes_columns(command, _COLUMN_OPTIONS | dividing)
 
 
 def takes_settings(names: Iterable[str], optional: Iterable[str] = (), panel: str | None = None) -> Any:

@@ -9,7 +9,7 @@ from jointune.data.label_checks import label_problems
 from jointune.data.post import Posts
 from jointune.data.problems import raise_problems
 from jointune.data.read import Columns, PostsFile
-from jointune.data.split import validation_fraction
+from jointune.data.split import fraction_of_posts
 from jointune.errors import PostsError, SettingsError, setting
 
 
@@ -25,28 +25,33 @@ def read_training_posts(
     chosen = None if use.split else fraction_or_file(validation)
     posts = read_whole(path, use, encoding)
     if use.split:
-        raise_problems(list(label_problems(posts, split=True)), posts.name)
+        raise_problems(list(label_problems(posts, split=True, asked=use.labelling)), posts.name)
         if validation != str(VALIDATION):
             out.print(f"note: --validation {validation} is not used; the column {use.split!r} divides.", style="yellow")
-    return posts, PostsFile(chosen, use, encoding).read() if isinstance(chosen, Path) else chosen
+    if isinstance(chosen, Path) and use.time:
+        out.print(f"note: --time-column {use.time} is not used; --validation names the posts.", style="yellow")
+    return posts, read_if_file(chosen, use, encoding)
 
 
-def fraction_or_file(validation: str) -> float | Path:
-    """Parse --validation.
+def read_if_file(chosen: float | Path | None, use: Columns, encoding: str | None) -> Posts | float | None:
+    """Return the posts of a file; a fraction as it is."""
+    return PostsFile(chosen, use, encoding).read() if isinstance(chosen, Path) else chosen
+
+
+def fraction_or_file(value: str, name: str = "validation") -> float | Path:
+    """Parse --validation or --test.
 
     Raises:
         SettingsError: it is neither a fraction nor a file.
     """
     try:
-        fraction = float(validation)
+        fraction = float(value)
     except ValueError:
-        file = Path(validation).expanduser()
+        file = Path(value).expanduser()
         if not file.exists():
-            raise SettingsError(
-                f"{setting('validation', validation)}: neither a fraction nor a file", setting="validation"
-            ) from None
+            raise SettingsError(f"{setting(name, value)}: neither a fraction nor a file", setting=name) from None
         return file
-    validation_fraction(fraction)
+    fraction_of_posts(fraction, name)
     return fraction
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,7 +30,7 @@ from jointune.data.problems import OnBadImage, affected, valid_policy
 from jointune.data.read import Columns, PostsFile
 from jointune.data.remote import is_address
 from jointune.errors import InterruptedWork, JointuneError, PostsError, SettingsError
-from jointune.inference.load import check_options, field_columns, load_predictor
+from jointune.inference.load import check_options, columns_of, load_predictor
 from jointune.modalities.text.text_fit import TextFitCounter
 from jointune.output.resumable import Parts, refuse_outputs, skipped_file
 from jointune.output.writers import added_columns, check_output, columns_of_earlier_scoring, make_layout
@@ -115,7 +114,7 @@ def predict(
     check_settings({"max_images": max_images, "frames": frames})
     refuse_outputs(path, policy == "skip", resume, force, None if is_address(posts) else Path(posts))
     use = Columns(text_column or None, image_column or None, None, None, image_root, remote_images)
-    file = PostsFile(posts, replace(use, fields=field_columns(bundle)), encoding, not quiet)
+    file = PostsFile(posts, columns_of(bundle, use), encoding, not quiet)
     replaced = columns_of_earlier_scoring(file.table, prefix)
     kept = [name for name in file.columns if name not in set(replaced)]
     remedy = "rename it, or name the added columns otherwise, such as with --prefix new_"
@@ -125,7 +124,7 @@ def predict(
         raise PostsError(f"{file.path.name}: no posts: the file has a header but no rows")
 
     predictor = load_predictor(bundle, device, abstain, engine).with_images(max_images, frames)
-    added = added_columns(predictor.labels, prefix)
+    added = [f"{prefix}{name}" for name in predictor.target.added_columns()]
     check_output(path, kept, added, remedy)
     if replaced:
         out.print(
@@ -151,7 +150,7 @@ def predict(
         "--device": device,
         "--engine": engine,
     }
-    layout = make_layout(path, file.table, added, replaced, safe_csv)
+    layout = make_layout(path, file.table, added, replaced, safe_csv, int(predictor.target.named))
     parts = Parts(path, layout, run, resume, on_problems=["--on-bad-image"])
     fit = TextFitCounter(predictor.text)
     with _errors_say_what_is_kept(parts, total, policy):

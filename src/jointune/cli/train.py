@@ -14,10 +14,11 @@ from jointune.cli.options import (
     out,
     say_affected,
     sentence,
-    takes_columns,
+    takes_division,
     takes_settings,
+    two_texts,
 )
-from jointune.cli.posts_options import read_training_posts
+from jointune.cli.posts_options import fraction_or_file, read_if_file, read_training_posts
 from jointune.config import SETTINGS
 from jointune.data.read import Columns
 from jointune.utils.files import BUNDLE_MARK
@@ -28,11 +29,15 @@ _NOT_HERE = {"device", "progress", "text_column", "image_column", "label_column"
 
 @locking("bundle", training=True)
 @takes_settings(name for name in SETTINGS if name not in _NOT_HERE)
-@takes_columns
+@takes_division
 def train(
     posts: PostsArgument,
     bundle: Annotated[Path, typer.Option("--out", metavar="BUNDLE", help="Folder to write.", show_default=False)],
     validation: Validation = "0.1",
+    test: Annotated[
+        str | None,
+        typer.Option(metavar="FILE|FRACTION", help="Test posts, scored once at the end, likewise; none by default."),
+    ] = None,
     use: Columns = Columns(),  # noqa: B008 - immutable
     encoding: str | None = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after an interrupt or a kill.")] = False,
@@ -50,15 +55,17 @@ def train(
     contents = (TRAINING_STATE, f".{TRAINING_STATE}.*")
     partial = RunFolder(partial_folder(bundle), TRAINING_STATE, contents, resume, force)
     partial.refuse()
+    chosen_test = fraction_or_file(test, "test") if test is not None else None
     learned, held = read_training_posts(posts, validation, use, encoding)
+    tested = read_if_file(chosen_test, use, encoding)
     if not resume:
         partial.discard()
 
     from jointune import JointClassifier
 
     # The posts are read already; the bundle is to find other ones under the usual names.
-    classifier = JointClassifier(**settings, progress=not quiet)
-    classifier.fit(learned, validation=held, checkpoint=partial.path, resume=resume)
+    classifier = JointClassifier(**settings, **two_texts(use), progress=not quiet)
+    classifier.fit(learned, validation=held, test=tested, checkpoint=partial.path, resume=resume)
     if not classifier.is_main_process_:
         return
     classifier.save(bundle, force)

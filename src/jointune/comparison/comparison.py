@@ -14,8 +14,10 @@ from jointune.data.folds import Fold
 from jointune.data.post import Posts
 from jointune.data.problems import Problem
 from jointune.errors import SettingsError
-from jointune.evaluation.metrics import Metrics, compute_metrics
+from jointune.evaluation.score_table import ScoreTable
 from jointune.evaluation.significance import Run
+from jointune.targets.choice import chosen_target
+from jointune.targets.target import Target
 from jointune.utils.files import COMPARISON_MARK
 from jointune.utils.run_folder import RunFolder
 
@@ -57,15 +59,19 @@ class Comparison:
         )
 
     @cached_property
+    def target(self) -> Target:
+        """What is asked of the posts, with their labels."""
+        return chosen_target(self.about.get("setup", {}).get("settings", {})).fitted(self.posts)
+
+    @property
     def labels(self) -> list[str]:
-        """The labels, in the order of all probabilities."""
-        return self.posts.label_names
+        """The labels, in the order of all probabilities; none where they are numbers."""
+        return self.target.labels
 
     @cached_property
     def truth(self) -> np.ndarray:
-        """The class number of every post, int64 [posts]."""
-        number = {label: index for index, label in enumerate(self.labels)}
-        return np.array([number[str(post.label)] for post in self.posts], dtype=np.int64)
+        """The label of every post, encoded by the target, [posts, ...]."""
+        return self.target.encode(self.posts)
 
     @cached_property
     def methods(self) -> list[str]:
@@ -83,16 +89,21 @@ class Comparison:
         cells = [result for result in self.results if (result.cell.method, result.cell.budget) == (method, budget)]
         return sorted(cells, key=lambda result: (result.cell.fold, result.cell.seed))
 
-    def metrics(self, result: CellResult) -> Metrics:
+    def predicted(self, result: CellResult) -> np.ndarray:
+        """Return the predictions of a cell for its test posts, with what its validation posts choose."""
+        tuned = self.target.tuned(self.truth[result.validation], result.validation_scores)
+        return tuned.choose(result.test_scores)
+
+    def metrics(self, result: CellResult) -> ScoreTable:
         """Score a cell on its test posts."""
-        return compute_metrics(self.truth[result.test], result.test_scores, self.labels)
+        return self.target.metrics(self.truth[result.test], result.test_scores, chosen=self.predicted(result))
 
     def alike(self, first: str, second: str, budget: int | None) -> bool:
-        """Return True if two methods give every test post the same label in all trainings they share, at least one."""
-        answers = {(r.cell.fold, r.cell.seed): r.test_scores.argmax(1) for r in self.of(first, budget)}
+        """Return True if two methods answer every test post alike in all trainings they share, at least one."""
+        answers = {(r.cell.fold, r.cell.seed): self.predicted(r) for r in self.of(first, budget)}
         shared = [r for r in self.of(second, budget) if (r.cell.fold, r.cell.seed) in answers]
         return bool(shared) and all(
-            np.array_equal(answers[r.cell.fold, r.cell.seed], r.test_scores.argmax(1)) for r in shared
+            np.array_equal(answers[r.cell.fold, r.cell.seed], self.predicted(r)) for r in shared
         )
 
     def table(self) -> list[dict[str, Any]]:
@@ -115,7 +126,7 @@ class Comparison:
         if reference not in self._summaries:
             runs = {key: [self._run(result) for result in self.of(*key)] for key in self._rows}
             groups = np.array(self.groups)
-            self._summaries[reference] = summarise(runs, self._rows, reference, len(self.labels), groups)
+            self._summaries[reference] = summarise(runs, self._rows, reference, self.target, groups)
         return self._summaries[reference]
 
     @cached_property
@@ -128,13 +139,11 @@ class Comparison:
         return {key: [self._row(result) for result in self.of(*key)] for key in keys}
 
     def _run(self, result: CellResult) -> Run:
-        cell, answers = result.cell, result.test_scores.argmax(1)
-        return Run(cell.fold, cell.seed, result.test, self.truth[result.test], answers, result.train_size)
+        cell, predicted = result.cell, self.predicted(result)
+        return Run(cell.fold, cell.seed, result.test, self.truth[result.test], predicted, result.train_size)
 
     def _row(self, result: CellResult) -> dict[str, Any]:
         metrics, cost = self.metrics(result), result.cost
-        answers = result.test_scores.argmax(1)
-        commonest = int(np.bincount(answers, minlength=len(self.labels)).argmax())
         return {
             "method": result.cell.method,
             "fold": result.cell.fold,
@@ -143,11 +152,7 @@ class Comparison:
             "training_posts": result.train_size,
             "validation_posts": len(result.validation),
             "test_posts": len(result.test),
-            "accuracy": metrics.accuracy,
-            "macro_f1": metrics.macro_f1,
-            "weighted_f1": metrics.weighted_f1,
-            "log_loss": metrics.log_loss,
-            "ece": metrics.ece,
+            **{name: getattr(metrics, name) for name in (*metrics.with_intervals, *metrics.without) if name != "auroc"},
             "trained_parameters": cost.trained_parameters,
             "train_seconds": cost.train_seconds,
             "train_cpu_seconds": cost.train_cpu_seconds,
@@ -155,7 +160,14 @@ class Comparison:
             "peak_gpu_memory_mib": None if cost.peak_gpu_memory is None else cost.peak_gpu_memory / MIB,
             "ms_per_post": 1000 * cost.predict_seconds / len(result.test),
             "kept_start": result.kept_start,
+            **(self._most_given(result) if self.target.each_one_label else {}),
+        }
+
+    def _most_given(self, result: CellResult) -> dict[str, Any]:
+        predicted = self.predicted(result)
+        commonest = int(np.bincount(predicted, minlength=len(self.labels)).argmax())
+        return {
             "most_given_label": self.labels[commonest],
-            "most_given_share": float((answers == commonest).mean()),
+            "most_given_share": float((predicted == commonest).mean()),
             "most_given_true_share": float((self.truth[result.test] == commonest).mean()),
         }

@@ -15,7 +15,7 @@ from jointune.comparison.report.write import REPORT
 from jointune.config import Config
 from jointune.data.divide import VALIDATION
 from jointune.data.fingerprints import posts_digest
-from jointune.data.folds import Fold
+from jointune.data.folds import Fold, ways_of_division
 from jointune.data.post import Posts
 from jointune.persistence.bundle import versions
 from jointune.training.tracking import loggable
@@ -62,7 +62,6 @@ def _check_setup(folder: RunFolder, setup: dict[str, Any]) -> None:
 def describe(posts: Posts, divided: list[Fold], folds: int | None, setup: Setup) -> dict[str, Any]:
     """Describe a comparison: what must agree for its cells to be compared, and what a report states of it."""
     environment = versions()
-    by_folds = "stratified folds, identical pictures and texts together"
     config = Config(**setup.settings)
     recipe = {name: value for name, value in vars(config).items() if name not in _NO_RECIPE}
     plain = (str, int, float, list, tuple, type(None))
@@ -71,7 +70,7 @@ def describe(posts: Posts, divided: list[Fold], folds: int | None, setup: Setup)
         "posts": {"name": posts.name, "number": len(posts), "sha256": posts_digest(posts, config.field_columns)},
         "protocol": {
             "folds": len(divided),
-            "divided by": "split column" if folds is None else by_folds,
+            "divided by": "split column" if folds is None else ways_of_division(posts),
             "validation": VALIDATION,
             "sizes": [[len(fold.train), len(fold.validation), len(fold.test)] for fold in divided],
         },

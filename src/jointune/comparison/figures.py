@@ -32,6 +32,11 @@ def p_value(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def with_article(name: str) -> str:
+    """Put the indefinite article before the name of a score."""
+    return f"{'an' if name[0] in 'aeiouAEIOUMR' else 'a'} {name}"
+
+
 def count(value: float) -> str:
     """Format a whole number."""
     return f"{round(value):,}"

@@ -20,15 +20,18 @@ from jointune.comparison.report.write import write_report
 from jointune.comparison.worker import Job, run_apart
 from jointune.config import Config, check_names
 from jointune.data.folds import Fold, draw, fold_of_split, make_folds
-from jointune.data.label_checks import class_numbers, label_problems
+from jointune.data.label_checks import label_problems
 from jointune.data.post import Posts
 from jointune.data.problems import OnBadImage, raise_problems, valid_policy
 from jointune.data.records import as_posts
-from jointune.data.split import identity_groups
+from jointune.data.split import group_notes, identity_groups
 from jointune.errors import JointuneWarning, PostsError, SettingsError, setting
+from jointune.evaluation.score_table import title
 from jointune.modalities.check import usable
 from jointune.modalities.image.first_images import FirstImages
 from jointune.modalities.image.image_text import read_with_bar
+from jointune.targets.choice import chosen_target
+from jointune.targets.target import Target
 from jointune.utils.cache_dir import cache_limit
 from jointune.utils.files import clear_write_errors, remove_leftovers
 from jointune.utils.progress import Bar, progress_bar, spoken
@@ -98,17 +101,25 @@ def compare(
     check_names(settings)
     Config(**settings).validated()
     cache_limit()
-    setup = Setup(settings, clip, visualbert, prompts)
+    setup, target = Setup(settings, clip, visualbert, prompts), chosen_target(settings)
     makers = _makers(methods, setup)
     budgets = valid_budgets(label_budgets)
+    if not target.named and budgets != [None]:
+        raise SettingsError(
+            f"{setting('label_budgets')}: {setting('target', target.name)} has no labels to draw posts of",
+            "learn from all posts",
+            setting="label_budgets",
+        )
     if seeds < 1:
         raise SettingsError(f"{setting('seeds', seeds)}: at least one is needed", setting="seeds")
     posts = as_posts(posts, use=JointClassifier(**settings).columns(), labelled=True)
     if not posts:
         raise PostsError(f"{posts.name}: no posts to compare on")
-    raise_problems(list(label_problems(posts)), posts.name)
+    raise_problems(list(label_problems(posts, asked=target)), posts.name)
     if folds is not None and any(post.split is not None for post in posts):
         note = f"{posts.name}: the split that the posts carry is not used; with folds=None it would divide them"
+        warnings.warn(note, JointuneWarning, stacklevel=3)
+    for note in group_notes(posts):
         warnings.warn(note, JointuneWarning, stacklevel=3)
     images = Config(**settings)
     first_images = FirstImages(images.max_images)
@@ -116,10 +127,13 @@ def compare(
     for note in first_images.notes:
         warnings.warn(f"{posts.name}: {note}", JointuneWarning, stacklevel=3)
     groups = identity_groups(posts)
-    divided = [fold_of_split(posts, groups)] if folds is None else make_folds(posts, folds, groups)
+    if folds is None:
+        divided = [fold_of_split(posts, groups, asked=target)]
+    else:
+        divided = make_folds(posts, folds, groups, asked=target)
     own_methods = isinstance(methods, Mapping)
     if not own_methods:
-        check_encoders(makers, setup, posts.label_names)
+        check_encoders(makers, setup, target.names(posts))
 
     with scratch_folder("compare") as scratch:
         folder = Path(out) if out else scratch / "report"
@@ -138,8 +152,8 @@ def compare(
             for name in sorted(makers, key=lambda name: name == "late")  # it is made of finished cells
         ]
         with progress_bar("comparing", "cells", progress) as bar:
-            late_metric = None if own_methods else str(settings.get("metric", "accuracy"))
-            _run_grid(grid, makers, divided, posts, folder / "cells", late_metric, bar)
+            late_metric = None if own_methods else target.check_metric(settings.get("metric"))
+            _run_grid(grid, makers, divided, posts, target.fitted(posts), folder / "cells", late_metric, bar)
         comparison = replace(Comparison.load(folder, posts, groups, divided), problems=tuple(problems))
         if out:
             write_report(comparison, folder)
@@ -158,12 +172,18 @@ def _makers(methods: Sequence[str] | Makers | None, setup: Setup) -> Makers:
 
 
 def _run_grid(
-    grid: list[Cell], makers: Makers, divided: list[Fold], posts: Posts, folder: Path, late_metric: str | None, bar: Bar
+    grid: list[Cell],
+    makers: Makers,
+    divided: list[Fold],
+    posts: Posts,
+    target: Target,
+    folder: Path,
+    late_metric: str | None,
+    bar: Bar,
 ) -> None:
     """Run the cells that ``folder`` lacks; without ``late_metric``, ``late`` is a method of one's own."""
-    labels = tuple(posts.label_names)
-    truth = class_numbers(posts, labels)
-    sizes = {cell: len(draw(posts, divided[cell.fold].train, cell.budget, cell.seed)) for cell in grid}
+    labels, truth = tuple(target.labels), target.encode(posts)
+    sizes = {cell: len(draw(posts, divided[cell.fold].train, cell.budget, cell.seed, target)) for cell in grid}
     with clear_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(folder)
@@ -176,7 +196,7 @@ def _run_grid(
         if late_metric and cell.method == "late":
             outcome = _late_from_parts(cell, truth, late_metric, folder)
         if outcome is None:
-            train = draw(posts, fold.train, cell.budget, cell.seed)
+            train = draw(posts, fold.train, cell.budget, cell.seed, target)
             make = partial(makers[cell.method], cell.seed)
             outcome = run_apart(Job(cell, make, posts, labels, train, fold.validation, fold.test, folder), bar)
         if isinstance(outcome, Failure):
@@ -185,9 +205,10 @@ def _run_grid(
             bar.line(f"FAILED {cell}: {outcome.reason}")
         else:
             done[cell] = outcome
-            accuracy = (outcome.test_scores.argmax(1) == truth[outcome.test]).mean()
+            tuned, first = target.tuned(truth[outcome.validation], outcome.validation_scores), target.compared[0]
+            value = getattr(tuned.metrics(truth[outcome.test], outcome.test_scores), first)
             took = spoken(outcome.cost.train_seconds)
-            bar.line(f"{len(done)} of {len(grid)}: {cell}: accuracy {accuracy:.3f}, trained in {took}")
+            bar.line(f"{len(done)} of {len(grid)}: {cell}: {title(first)} {value:.3f}, trained in {took}")
         bar.note("")
         if done:
             bar.expect(time_left({cell: _seconds(result) for cell, result in done.items()}, sizes))

@@ -8,6 +8,7 @@ import numpy as np
 
 from jointune.data.post import Modality
 from jointune.errors import SettingsError, setting
+from jointune.targets.choice import chosen_target
 
 
 class Estimator(Protocol):
@@ -19,7 +20,10 @@ class Estimator(Protocol):
         """Learn from posts; ``validation`` is for early stopping and selection."""
 
     def predict_proba(self, posts: Any) -> np.ndarray:
-        """Return probabilities, float32 [N, C], columns in the order of ``classes_``."""
+        """Return probabilities, float32 [N, C], columns in the order of ``classes_``.
+
+        If there is a method ``answers``, it is called instead; it may return numbers, float32 [N, 1].
+        """
 
 
 @dataclass(frozen=True)
@@ -48,12 +52,14 @@ class Method:
         make: makes an untrained predictor from a setup and a seed.
         needs: the field of the setup without which it cannot run.
         changes: its settings of ``JointClassifier`` that are not those of all methods.
+        softmax: whether it needs a target whose answers are a softmax.
     """
 
     about: str
     make: Callable[[Setup, int], Estimator]
     needs: str | None = None
     changes: dict[str, Any] = field(default_factory=dict)
+    softmax: bool = False
 
 
 PAPER: dict[str, Any] = {
@@ -148,11 +154,16 @@ METHODS: dict[str, Method] = {
     "text": Method("the same recipe with every picture hidden", _without("image")),
     "image": Method("the same recipe with every text hidden", _without("text")),
     "late": Method(
-        "the probabilities of text and image averaged with a weight, then calibrated, on validation posts", _late
+        "the probabilities of text and image averaged with a weight, then calibrated, on validation posts",
+        _late,
+        softmax=True,
     ),
     "clip": Method("both encoders of a CLIP checkpoint fine-tuned together, by jointune's recipe", _clip, needs="clip"),
     "clip-zero-shot": Method(
-        "a CLIP checkpoint with a prompt for each label, not trained, only calibrated", _clip_zero_shot, needs="clip"
+        "a CLIP checkpoint with a prompt for each label, not trained, only calibrated",
+        _clip_zero_shot,
+        needs="clip",
+        softmax=True,
     ),
     "visualbert": Method(
         "the image encoder's outputs enter the text encoder's layers as extra tokens (VisualBERT)",
@@ -172,10 +183,15 @@ def chosen_methods(names: list[str] | None, setup: Setup) -> dict[str, Method]:
     """Return the methods of these names; by default all that have what they need, but the two other fusions.
 
     Raises:
-        SettingsError: there is no method of such a name, or it needs a checkpoint that is not named.
+        SettingsError: there is no method of such a name, it needs a checkpoint that is not named, or it cannot do what
+            is asked of the posts.
     """
     if names is None:
-        names = [name for name in METHODS if name not in ("mual", "splitting") and not _lacks(METHODS[name], setup)]
+        names = [
+            name
+            for name in METHODS
+            if name not in ("mual", "splitting") and not _lacks(METHODS[name], setup) and not _cannot(name, setup)
+        ]
     unknown = [name for name in names if name not in METHODS]
     if unknown or not names:
         raise SettingsError(
@@ -188,14 +204,28 @@ def chosen_methods(names: list[str] | None, setup: Setup) -> dict[str, Method]:
                 f"name one with {setting(lacking)} (a folder or a hub id)",
                 setting=lacking,
             )
+    for name in names:
+        if reason := _cannot(name, setup):
+            raise SettingsError(reason, f"leave {name} out", setting="methods")
     one_text = [name for name in names if name in ("clip", "clip-zero-shot")]
-    if one_text and setup.settings.get("read_image_text"):
-        raise SettingsError(
-            "read_image_text: the text encoder of CLIP takes one text, not two",
-            f"leave out {' and '.join(one_text)}, or the text in pictures",
-            setting="read_image_text",
-        )
+    for needed_by, second in (("read_image_text", "the text in pictures"), ("text_column", "the second text")):
+        value = setup.settings.get(needed_by)
+        if one_text and (value is True or (isinstance(value, str) and "," in value)):
+            raise SettingsError(
+                f"{needed_by}: the text encoder of CLIP takes one text, not two",
+                f"leave out {' and '.join(one_text)}, or {second}",
+                setting=needed_by,
+            )
     return {name: METHODS[name] for name in dict.fromkeys(names)}
+
+
+def _cannot(name: str, setup: Setup) -> str | None:
+    """Return why a method cannot do what is asked of the posts; None if it can."""
+    method, target = METHODS[name], chosen_target(setup.settings)
+    metric = method.changes.get("metric", setup.settings.get("metric"))
+    if (method.softmax and not target.softmax) or (metric or target.metric_names[0]) not in target.metric_names:
+        return f"the method {name} cannot be asked for {setting('target', target.name)}"
+    return None
 
 
 def _lacks(method: Method, setup: Setup) -> str | None:

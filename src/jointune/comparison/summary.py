@@ -14,12 +14,12 @@ from rich.text import Text
 
 from jointune.comparison.figures import amount, budget_name, p_value, percent
 from jointune.evaluation.learning_curve import Curve, Saving, posts_saved
-from jointune.evaluation.scores import Metric
+from jointune.evaluation.score_table import title
 from jointune.evaluation.significance import Difference, Estimate, estimates, holm, paired_differences
 from jointune.evaluation.variance import Run
+from jointune.targets.target import FALLING, Target
 from jointune.utils.wording import counted
 
-SCORES: tuple[Metric, ...] = ("accuracy", "macro_f1", "weighted_f1")
 COSTS = (
     "trained_parameters",
     "train_seconds",
@@ -48,6 +48,7 @@ class Line:
         cost: mean over the runs; None if it is not known.
         compared: number of methods that were compared with the reference at this budget.
         notes: what to know before the scores are trusted, such as that a training was of no use.
+        main: the name of the score by which methods are sorted.
     """
 
     method: str
@@ -60,6 +61,17 @@ class Line:
     cost: dict[str, float | None]
     compared: int
     notes: tuple[str, ...]
+    main: str = "macro_f1"
+
+    @property
+    def score(self) -> Estimate:
+        """The estimate of the main score."""
+        return self.scores[self.main]
+
+    @property
+    def difference(self) -> Difference | None:
+        """The difference of the main score; None if not compared."""
+        return self.differences.get(self.main)
 
     def verdict(self, score: str) -> str:
         """Return ``better`` or ``worse`` than the reference, ``not distinguishable``, or nothing if not compared."""
@@ -68,7 +80,7 @@ class Line:
         difference = self.differences[score]
         if not difference.distinguishable or self.adjusted[score] >= 0.05:
             return "not distinguishable"
-        return "worse" if difference.value > 0 else "better"
+        return "worse" if (difference.value > 0) != (score in FALLING) else "better"
 
     def reason(self, score: str) -> str:
         """Return the reason of the verdict: interval and p-value."""
@@ -93,12 +105,19 @@ class Summary:
     Attributes:
         reference: the method that the others are compared with.
         lines: by budget, in the order of the methods.
-        saved: for each budget of the reference, the posts that the next-best method needs to match its macro F1.
+        saved: for each budget of the reference, the posts that the next-best method needs to match its main score.
+        target: what is asked of the posts.
     """
 
     reference: str
     lines: list[Line]
     saved: list[Saving]
+    target: Target
+
+    @property
+    def main(self) -> str:
+        """The name of the main score, for people."""
+        return title(self.target.main)
 
     @property
     def clock(self) -> str:
@@ -129,16 +148,18 @@ class Summary:
             console.print()
         if self.lines:
             console.print(
-                "Ranges are 95 % intervals. The difference is of macro F1. train s: by the clock; CPU s: of all cores "
-                "together, which other work on the machine changes little."
+                f"Ranges are 95 % intervals. The difference is of {self.main}. train s: by the clock; CPU s: of all "
+                "cores together, which other work on the machine changes little."
             )
         return "\n".join(line.rstrip() for line in written.getvalue().rstrip().splitlines())
 
     def _terminal_table(self, budget: int | None, wide: bool) -> Table:
-        title = f"With {budget_name(budget)}"
-        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, title=title, title_justify="left")
+        heading = f"With {budget_name(budget)}"
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, title=heading, title_justify="left")
         table.add_column("method", overflow="fold")
-        metrics = {"accuracy": "accuracy", "macro_f1": "macro F1"} if wide else {"macro_f1": "macro F1"}
+        main = self.target.main
+        beside = next(name for name in self.target.compared if name != main)
+        metrics = {name: title(name) for name in ((beside, main) if wide else (main,))}
         for name in metrics.values():
             table.add_column(name, no_wrap=True)
         if compared := any(line.differences for line in self.at(budget)):
@@ -150,8 +171,8 @@ class Summary:
         for line in self.at(budget):
             cells = [_with_interval(line.scores[metric], wide) for metric in metrics]
             if compared:
-                difference = line.differences.get("macro_f1")
-                cells += [_with_interval(difference, wide, "+") if difference else "", line.verdict("macro_f1")]
+                difference = line.difference
+                cells += [_with_interval(difference, wide, "+") if difference else "", line.verdict(main)]
             seconds = [line.cost["train_seconds"], line.cost["train_cpu_seconds"]]
             table.add_row(Text(line.method), *cells, *("" if value is None else amount(value) for value in seconds))
         return table
@@ -161,7 +182,7 @@ def summarise(
     runs: Mapping[tuple[str, int | None], Sequence[Run]],
     rows: Mapping[tuple[str, int | None], Sequence[Mapping[str, Any]]],
     reference: str,
-    labels: int,
+    target: Target,
     groups: np.ndarray,
 ) -> Summary:
     """Summarise runs.
@@ -170,37 +191,40 @@ def summarise(
         runs: of each method and budget.
         rows: of the tidy table, one per run.
         reference: the method that the others are compared with.
-        labels: number of classes.
+        target: what is asked of the posts.
         groups: int [posts], see ``identity_groups``.
     """
-    lines = []
+    lines, names = [], target.compared
     for budget in dict.fromkeys(budget for _, budget in runs):
         by_method = {method: of_method for (method, other), of_method in runs.items() if other == budget and of_method}
         own = by_method.get(reference, [])
         others = {name: one for name, one in by_method.items() if name != reference and _share_a_run(own, one)}
-        scores = {score: estimates(by_method, score, labels, groups) for score in SCORES}
-        differences = {score: paired_differences(own, others, score, labels, groups) for score in SCORES}
+        measures = {score: target.measure(score) for score in names}
+        labels = len(target.labels)
+        scores = {score: estimates(by_method, measures[score], labels, groups) for score in names}
+        differences = {score: paired_differences(own, others, measures[score], labels, groups) for score in names}
         adjusted = {
             score: dict(zip(others, holm([one.p_value for one in differences[score].values()]), strict=True))
-            for score in SCORES
+            for score in names
         }
         for method, of_method in by_method.items():
-            rows_of_method, compared = rows[method, budget], SCORES if method in others else ()
+            rows_of_method, compared = rows[method, budget], names if method in others else ()
             lines.append(
                 Line(
                     method,
                     budget,
                     len(of_method),
                     mean(run.learned for run in of_method),
-                    {score: scores[score][method] for score in SCORES},
+                    {score: scores[score][method] for score in names},
                     {score: differences[score][method] for score in compared},
                     {score: adjusted[score][method] for score in compared},
                     {name: _mean([row[name] for row in rows_of_method]) for name in COSTS},
                     len(others),
                     (*_kept_start(method, rows_of_method), *_one_label(method, rows_of_method)),
+                    target.main,
                 )
             )
-    return Summary(reference, lines, _saved(lines, reference))
+    return Summary(reference, lines, _saved(lines, reference), target)
 
 
 def _saved(lines: list[Line], reference: str) -> list[Saving]:
@@ -211,7 +235,7 @@ def _saved(lines: list[Line], reference: str) -> list[Saving]:
         if not curve or line.train_size > curve[-1].train_size:
             curve.append(line)
     curves = {
-        method: Curve([line.train_size for line in curve], [line.scores["macro_f1"].value for line in curve])
+        method: Curve([line.train_size for line in curve], [line.score.value for line in curve])
         for method, curve in by_method.items()
     }
     own = curves.pop(reference, None)
@@ -238,7 +262,11 @@ def _kept_start(method: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _one_label(method: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """Count the trainings that gave nearly all test posts one label: 90 % of them, and 10 points too many."""
-    rows_of_one = [row for row in rows if row["most_given_share"] >= max(0.9, row["most_given_true_share"] + 0.1)]
+    rows_of_one = [
+        row
+        for row in rows
+        if "most_given_share" in row and row["most_given_share"] >= max(0.9, row["most_given_true_share"] + 0.1)
+    ]
     if not rows_of_one:
         return []
     worst = max(rows_of_one, key=lambda row: row["most_given_share"])

@@ -70,15 +70,15 @@ def run_cell(job: Job) -> CellResult:
 
 
 def _scores(estimator: Estimator, posts: Posts, labels: tuple[str, ...]) -> np.ndarray:
-    """Return probabilities in the comparison's order of labels; zero for a label without training posts."""
+    """Return answers in the comparison's order of labels; zero for a label without training posts."""
     unlabelled = Posts((replace(post, label=None) for post in posts), posts.name)
-    probabilities = estimator.predict_proba(unlabelled)
-    columns = [labels.index(str(label_text(label))) for label in estimator.classes_]
+    probabilities = getattr(estimator, "answers", estimator.predict_proba)(unlabelled)
+    columns = [labels.index(str(label_text(label))) for label in estimator.classes_] if labels else [0]
     if probabilities.shape != (len(posts), len(columns)) or not np.isfinite(probabilities).all():
         raise ValueError(
             f"predict_proba gave {probabilities.shape}, or values that are no numbers, for {len(posts)} posts"
         )
-    scores = np.zeros((len(posts), len(labels)), dtype=np.float32)
+    scores = np.zeros((len(posts), len(labels) or 1), dtype=np.float32)
     scores[:, columns] = probabilities
     return scores
 

@@ -85,7 +85,7 @@ class LearnedPosts:
             for image in post.images:
                 with suppress(ImageError):  # reported when images are opened
                     images += [] if isinstance(image, RemoteImage) else [image_digest(image)]
-            return digests(post.text, images)
+            return digests(post.whole_text, images)
 
         with ThreadPoolExecutor(available_cores()) as pool:
             rows = list(pool.map(digests_of, posts))
@@ -144,7 +144,9 @@ def posts_digest(posts: Posts, columns: Sequence[str] = ()) -> str:
     digest = hashlib.sha256()
     for post in posts:
         content = (post.text, post.image_text, "".join(map(_identity, post.images)), post.label, post.split)
-        digest.update(repr((*content, *(str(post.fields.get(name)) for name in columns))).encode())
+        second = () if post.second_text is None else (post.second_text,)
+        division = [str(value) for value in (post.group, post.time) if value is not None]
+        digest.update(repr((*content, *second, *division, *(str(post.fields.get(name)) for name in columns))).encode())
     return digest.hexdigest()
 
 

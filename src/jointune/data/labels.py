@@ -8,13 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from jointune.utils.wording import shortened
+from jointune.errors import setting
+from jointune.utils.wording import encodable, shortened
 
 UNSURE = "unsure"
 """The answer if the confidence is too low; no label may have this name."""
 
 MOST_LABELS = 10_000
 """More are no classes to learn, but texts or numbers of another column."""
+
+_LONGEST_LABEL = 1000
+_FEWEST_STARS, _MOST_STARS = 3, 11
+"""Numbers that look like ordered labels, such as stars or 0 to 10; two are yes and no, and more are amounts."""
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _SEPARATOR = re.compile(r"[|;,/+&]")
@@ -28,6 +33,26 @@ def absent(value: Any) -> bool:
         or (isinstance(value, float | np.floating) and math.isnan(value))
         or (isinstance(value, str) and not value.strip())
     )
+
+
+def label_text(value: Any) -> str | None:
+    """Return a label as text; None for an empty cell.
+
+    Raises:
+        TypeError: the value cannot be a label.
+    """
+    if absent(value):
+        return None
+    if isinstance(value, Mapping | list | tuple | set | bytes | np.ndarray):
+        raise TypeError(f"a {type(value).__name__} where a label is needed")
+    if isinstance(value, float | np.floating) and np.isinf(value):
+        raise TypeError("an infinite number where a label is needed")
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))  # whole numbers become floats in a column with gaps
+    label = encodable(str(value).strip())
+    if len(label) > _LONGEST_LABEL:
+        raise TypeError(f"a text of {len(label):,} characters where a label is needed")
+    return label
 
 
 def label_dtype(values: Iterable[Any]) -> str:
@@ -89,6 +114,20 @@ def several_labels(counts: Mapping[str, int]) -> str | None:
     posts = sum(counts[label] for label in joined)
     some = ", ".join(repr(shortened(label, 80)) for label in sorted(joined)[:3])
     return (
-        f"{posts:,} post{' has' if posts == 1 else 's have'} what looks like several labels in one ({some}): jointune "
-        "learns one label a post, and each combination counts as a label of its own"
+        f"{posts:,} post{' has' if posts == 1 else 's have'} what looks like several labels in one ({some}): each "
+        f"combination counts as a label of its own; {setting('target', 'multi')} learns several labels a post"
     )
+
+
+def number_labels(counts: Mapping[str, int]) -> str | None:
+    """Return a note if labels are numbers: ordered ones where they are few, such as stars, and amounts otherwise.
+
+    Args:
+        counts: posts by label.
+    """
+    if len(counts) < _FEWEST_STARS or not all(map(_NUMBER.fullmatch, counts)):
+        return None
+    ends = f"{min(counts, key=float)} to {max(counts, key=float)}"
+    if len(counts) <= _MOST_STARS:
+        return f"the labels are numbers, {ends}: if their order counts, {setting('target', 'ordered')} learns it"
+    return f"the labels are {len(counts):,} numbers, {ends}: {setting('target', 'number')} learns amounts"

@@ -11,6 +11,7 @@ from PIL import Image
 
 from jointune.data.labels import order_labels, typed_label
 from jointune.data.problems import Problem
+from jointune.data.times import Time
 from jointune.utils.wording import counted, shortened
 
 
@@ -55,11 +56,6 @@ def usual_split(name: str) -> str:
     return split if split in SPLITS else name.strip()
 
 
-def encodable(text: str) -> str:
-    """Replace lone surrogates by question marks: half an emoji, escaped in JSON, has no UTF-8 form."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
 @dataclass(frozen=True, slots=True)
 class Post:
     """One example: a text, one image or several (either may be missing), and perhaps a label.
@@ -75,6 +71,10 @@ class Post:
         where: the name of this post in messages, such as ``posts.csv row 7 (line 8)``.
         fields: the whole row as it was read, columns of all names included.
         image_text: the text in its images, empty if there is none; None if it was not read.
+        group: the name of its group, such as an author or a thread, which is never divided; None for none.
+        time: when it was posted: a number, or a date in UTC; None if that is not known.
+        second_text: what is read together with the text, such as the aspect that is asked about. Where there is no
+            first text, it becomes the text.
     """
 
     text: str | None = None
@@ -85,11 +85,17 @@ class Post:
     where: str = "post"
     fields: Mapping[str, object] = field(default_factory=dict, repr=False)
     image_text: str | None = None
+    group: str | None = None
+    time: Time | None = None
+    second_text: str | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.image, list | tuple):
             images = tuple(self.image)
             object.__setattr__(self, "image", images if len(images) > 1 else images[0] if images else None)
+        if self.text is None and self.second_text is not None:
+            object.__setattr__(self, "text", self.second_text)
+            object.__setattr__(self, "second_text", None)
         if self.split is not None and self.split not in SPLITS:
             object.__setattr__(self, "split", usual_split(self.split))
 
@@ -104,6 +110,7 @@ class Post:
         """Return what to show a person, by column; empty texts for missing values."""
         return {
             "text": "" if self.text is None else repr(shortened(self.text, 80)),
+            "second_text": "" if self.second_text is None else repr(shortened(self.second_text, 80)),
             "image": ", ".join(map(_describe_image, self.images)),
             "label": "" if self.label is None else repr(self.label),
             "split": "" if self.split is None else repr(self.split),
@@ -119,6 +126,11 @@ class Post:
         return self.image if isinstance(self.image, tuple) else (self.image,)  # type: ignore[return-value]
 
     @property
+    def whole_text(self) -> str | None:
+        """Its text, or both of two as one; None if there is none. By it texts are the same, and are shown."""
+        return self.text if self.second_text is None else f"{self.text} | {self.second_text}"
+
+    @property
     def empty(self) -> bool:
         """Whether the post has neither text nor image."""
         return self.text is None and self.image is None
@@ -126,7 +138,7 @@ class Post:
     @property
     def nbytes(self) -> int:
         """Approximate size in memory: the characters and bytes of its row, or of its text and image."""
-        return max(_size(self.fields), _size(self.text) + _size(self.image))
+        return max(_size(self.fields), _size(self.text) + _size(self.second_text) + _size(self.image))
 
 
 def _size(value: object) -> int:
@@ -209,7 +221,7 @@ class Posts(Sequence[Post]):
         scored on the same posts.
         """
         if modality == "text":
-            return self._like(replace(post, text=None) for post in self._posts)
+            return self._like(replace(post, text=None, second_text=None) for post in self._posts)
         return self._like(replace(post, image=None, image_text=None) for post in self._posts)
 
     @property

@@ -1,7 +1,7 @@
 """Read files, folders and rows as posts; the one place that knows which column means what."""
 
 import weakref
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,21 +10,21 @@ from typing import Any
 import numpy as np
 
 from jointune.data.image_cells import image_entries, image_source
-from jointune.data.labels import absent
-from jointune.data.post import ImageSource, Post, Posts, encodable
+from jointune.data.labelling import ONE_LABEL, Labelling
+from jointune.data.labels import absent, label_text
+from jointune.data.post import ImageSource, Post, Posts
 from jointune.data.problems import Problem, joint_problem, raise_problems
 from jointune.data.remote import SCHEMES, can_fetch, download, is_address
 from jointune.data.tables.encoding import known_encoding
 from jointune.data.tables.open_table import FolderTable, open_table
 from jointune.data.tables.saved_dataset import SavedDataset
 from jointune.data.tables.table import Row, table_errors
-from jointune.errors import PostsError, setting
+from jointune.data.times import Time, read_time
+from jointune.errors import PostsError, SettingsError, setting
 from jointune.utils.files import sha256
 from jointune.utils.progress import progress_bar
 from jointune.utils.run_folder import scratch_folder
-from jointune.utils.wording import listed, shortened
-
-_LONGEST_LABEL = 1000
+from jointune.utils.wording import encodable, listed, shortened
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,17 @@ class Columns:
     """The names of the columns that hold the parts of a post; None if there is no such column.
 
     Attributes:
-        image: one column, or several with commas between their names.
+        text: a column, or two of them, such as ``text,aspect``, until ``matched`` tells them apart.
+        second_text: the second of two columns of texts.
+        image: a column, or several of them, such as ``photo1,photo2``, until ``matched`` tells them apart.
+        more_images: those behind the first of several columns of images.
         image_root: the folder that image paths are relative to and may not leave; by default the file's own folder,
             which they may leave.
         remote_images: whether images that are named by an address are fetched, wherever it leads.
+        group: names the group of a post, which is never divided, such as an author or a thread.
+        time: when it was posted.
         fields: further columns that are read; a post with a value in any of them needs neither text nor image.
+        labelling: how labels are read.
     """
 
     text: str | None = "text"
@@ -45,23 +51,77 @@ class Columns:
     split: str | None = None
     image_root: Path | None = None
     remote_images: bool = False
+    group: str | None = None
+    time: str | None = None
     fields: tuple[str, ...] = ()
+    second_text: str | None = None
+    more_images: tuple[str, ...] = ()
+    labelling: Labelling = ONE_LABEL
 
-    def named(self, columns: Collection[str] = ()) -> dict[str, list[str]]:
-        """Return the names of the columns, by ``text``, ``image``, ``label`` and ``split``, where there are any.
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The columns of the labels: one, or several where the labelling has it so."""
+        return self.labelling.label_columns(self.label) if self.label else ()
 
-        Args:
-            columns: that there are; see ``split_columns``.
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The columns of the images."""
+        return (self.image, *self.more_images) if self.image else ()
+
+    def named(self) -> dict[str, str]:
+        """Return the name of each column that has one, by part of a post, such as ``text`` and ``label``.
+
+        Of several columns of labels or of images, the second is ``label 2`` or ``image 2``.
         """
-        named = {part: [name] for part in ("text", "image", "label", "split") if (name := getattr(self, part))}
-        return named | ({"image": split_columns(self.image, columns)} if self.image else {})
+        labels = {f"label {number}".removesuffix(" 1"): name for number, name in enumerate(self.labels, 1)}
+        images = {f"image {number}": name for number, name in enumerate(self.more_images, 2)}
+        parts = ("text", "second_text", "image", "split", "group", "time")
+        others = {part: name for part in parts if (name := getattr(self, part))}
+        return others | images | labels
+
+    def matched(self, columns: Collection[str]) -> "Columns":
+        """Return the columns by the names that a table has: a name with a comma in it is one column or two.
+
+        Raises:
+            SettingsError: there would be more than two columns of texts, one of them twice, or one of other content.
+        """
+        if self.image and self.image not in columns:
+            image, *more = [name for part in self.image.split(",") if (name := part.strip())] or [self.image]
+            if more:
+                return replace(self, image=image, more_images=tuple(more)).matched(columns)
+        texts = text_columns(self.text, columns)
+        if len(texts) < 2:
+            return self
+        if other := next((part for part in ("image", "label", "split") if getattr(self, part) in texts), None):
+            raise SettingsError(
+                f"{setting('text_column', self.text)}: {getattr(self, other)!r} is the column of the {other}",
+                "name two columns of texts",
+                setting="text_column",
+            )
+        return replace(self, text=texts[0], second_text=texts[1])
 
 
-def split_columns(name: str | None, columns: Collection[str]) -> list[str]:
-    """Return the columns that a setting names: one that has the whole as its name, or those between its commas."""
-    if not name or name in columns:
-        return [name] if name else []
-    return [part for one in name.split(",") if (part := one.strip())]
+def text_columns(named: str | None, columns: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the columns of texts that ``text_column`` names: none, one, or two that are read together.
+
+    Args:
+        named: such as ``text`` or ``text,aspect``.
+        columns: of the table; if one of them has this very name, it is the one that is meant.
+
+    Raises:
+        SettingsError: there are more than two, or one of them twice.
+    """
+    if not named or named in columns or "," not in named:
+        return (named,) if named else ()
+    names = tuple(name.strip() for name in named.split(","))
+    if len(names) > 2 or "" in names or names[0] == names[1]:
+        wrong = f"{len(names)} columns" if len(names) > 2 else "an empty name" if "" in names else "one column twice"
+        raise SettingsError(
+            f"{setting('text_column', named)}: {wrong}, and a post has one text or two",
+            "name one column, or two, such as title,body",
+            setting="text_column",
+        )
+    return names
 
 
 class PostsFile:
@@ -84,31 +144,20 @@ class PostsFile:
         self.use = columns or Columns()
         self._address = path if isinstance(path, str) and is_address(path) else None
         self.path = self._copy(self._address, progress) if self._address else Path(path).expanduser()
+        wanted = [*self.use.named().values(), *f"{self.use.text},{self.use.image}".split(",")]
         with table_errors(self.path):
-            wanted = [name for names in self.use.named().values() for name in names]
             self.table = open_table(self.path, known_encoding(encoding), wanted)
             self.columns = self.table.columns
             # The files of a saved dataset may change, as when the output is written among them.
             self._stamp = None if self._address or isinstance(self.table, SavedDataset) else self.stamp()
-        for part, names in self.use.named(self.columns).items():
-            for name in names:
-                if name in self.columns:
-                    continue
-                argument = f"{part}_column"
-                raise PostsError(
-                    f"{self.path.name}: there is no column {name!r} (there are: "
-                    f"{listed(self.columns, len(self.columns)) or 'none'})",
-                    f"name the right one with {setting(argument)}"
-                    + (f", or {setting(argument, '')} for none" if part != "split" else ""),
-                    setting=argument,
-                )
-
-        if lacking := [name for name in self.use.fields if name not in self.columns]:
-            raise PostsError(
-                f"{self.path.name}: there is no column {lacking[0]!r} "
-                f"(there are: {listed(self.columns, len(self.columns))})",
-                "correct its name",
-            )
+        self.use = self.use.matched(self.columns)
+        for part, name in self.use.named().items():
+            if name not in self.columns:
+                argument = f"{part.removeprefix('second_').split()[0]}_column"
+                remedy = f"name the right one with {setting(argument)}"
+                remedy += f", or {setting(argument, '')} for none" if part in ("text", "image", "label") else ""
+                raise no_column(self.path.name, name, self.columns, remedy, argument)
+        check_fields(self.use.fields, self.columns, self.path.name)
 
     def __iter__(self) -> Iterator[Post]:
         for row in self.table.rows():
@@ -172,6 +221,30 @@ class PostsFile:
         return posts
 
 
+def no_column(posts: str, name: str, columns: Collection[str], remedy: str, argument: str | None = None) -> PostsError:
+    """Make the error for posts that lack a column."""
+    present = listed(list(columns), len(columns)) or "none"
+    return PostsError(f"{posts}: there is no column {name!r} (there are: {present})", remedy, setting=argument)
+
+
+def check_fields(fields: Iterable[str], columns: Collection[str], posts: str) -> None:
+    """Check that posts have the columns of numbers and categories that a model reads.
+
+    Args:
+        fields: the names of those columns.
+        columns: of the posts.
+        posts: what messages call them.
+
+    Raises:
+        PostsError: they lack one.
+    """
+    for name in fields:
+        if name not in columns:
+            raise no_column(
+                posts, name, columns, "correct its name, or add it with empty cells where no value is known"
+            )
+
+
 def read_posts(
     posts: Any,
     *,
@@ -182,13 +255,16 @@ def read_posts(
     image_root: str | Path | None = None,
     encoding: str | None = None,
     field_columns: Sequence[str] = (),
+    group_column: str | None = None,
+    time_column: str | None = None,
 ) -> Posts:
     """Read posts into memory. Images are opened later, when they are used.
 
     Args:
         posts: a CSV, TSV, JSONL, JSON or Parquet file, a folder of such files, or a Hugging Face dataset saved to disk;
             the address of a file (extra ``remote``); or a data frame, a dataset, or a list of mappings.
-        text_column: column of the texts; ``None`` if there are none.
+        text_column: column of the texts, or two columns of texts that are read together, such as ``text,aspect``;
+            ``None`` if there are none.
         image_column: column of the images: paths relative to the file, or bytes, or a list of them; several columns
             with commas between their names; ``None`` if there are none.
         label_column: column of the labels; ``None`` if there are none.
@@ -196,16 +272,27 @@ def read_posts(
         image_root: folder that image paths are relative to and may not leave.
         encoding: character encoding of text files; UTF-8 by default.
         field_columns: columns of numbers and categories; a row with a value in any needs neither text nor image.
+        group_column: column of authors, threads or the like; posts of a group are never divided between learning,
+            validation and test.
+        time_column: column of dates or numbers; the latest posts validate and test.
 
     Returns:
         The posts; columns with other names are in their ``fields``.
-        field_columns: columns of numbers and categories; a row with a value in any needs neither text nor image.
 
     Raises:
         PostsError: the posts cannot be read; the message names row, reason and remedy.
     """
     root = Path(image_root) if image_root else None
-    columns = Columns(text_column, image_column, label_column, split_column, root, fields=tuple(field_columns))
+    columns = Columns(
+        text_column,
+        image_column,
+        label_column,
+        split_column,
+        root,
+        group=group_column,
+        time=time_column,
+        fields=tuple(field_columns),
+    )
     if isinstance(posts, str | Path):
         return PostsFile(posts, columns, encoding).read()
     from jointune.data.records import as_posts
@@ -226,19 +313,28 @@ def make_post(row: Row, use: Columns, base: Path | str) -> Post:
     if problem:
         return Post(problem=problem, where=where)
     read: list[str | None] = []
-    for column, convert in ((use.text, _text), (use.label, label_text), (use.split, label_text)):
+    kinds = [(use.text, _text), (use.second_text, _text), (use.label, use.labelling.read)]
+    kinds += [(column, label_text) for column in (use.split, use.group)]
+    for column, convert in kinds:
         try:
-            read.append(convert(values.get(column)) if column else None)
+            read.append(convert(_cell(values, column, use)) if column else None)
         except TypeError as reason:
             read.append(None)
             problem = Problem(where, f"column {column!r}", str(reason), "give a text or a number, or nothing")
-    text, label, split = read
+    text, second_text, label, split, group = read
+    time: Time | None = None
+    try:
+        time = read_time(values.get(use.time)) if use.time else None
+    except ValueError as reason:
+        remedy = "write it as 2024-05-31 or 2024-05-31 18:30, or as a number"
+        problem = problem or Problem(where, f"column {use.time!r}", str(reason), remedy)
     images, image_problem = _images(row, use, base)
     # An earlier problem comes first: the post is of no use whatever on_bad_image does about the image.
     problem = problem or image_problem
-    if problem is None and text is None and not images and all(absent(values.get(name)) for name in use.fields):
+    nothing = text is None and second_text is None and not images
+    if problem is None and nothing and all(absent(values.get(name)) for name in use.fields):
         problem = Problem(where, "the post", "has neither text nor picture", "give it one of them or remove the row")
-    return Post(text, images, label, split, problem, where, values)
+    return Post(text, images, label, split, problem, where, values, group=group, time=time, second_text=second_text)
 
 
 def _images(row: Row, use: Columns, base: Path | str) -> tuple[list[ImageSource], Problem | None]:
@@ -247,7 +343,7 @@ def _images(row: Row, use: Columns, base: Path | str) -> tuple[list[ImageSource]
     problems: dict[int, Problem] = {}
     number = 0
     remedy = "give the path of a picture file, or nothing"
-    for column in split_columns(use.image, row.values):
+    for column in use.images:
         cell = row.values.get(column)
         try:
             entries = image_entries(cell, use.image_root or base)
@@ -266,6 +362,12 @@ def _images(row: Row, use: Columns, base: Path | str) -> tuple[list[ImageSource]
     return images, joint_problem(row.where, problems, number)
 
 
+def _cell(values: Mapping[str, Any], column: str, use: Columns) -> Any:
+    """Return the value of a column, or, of several columns of labels, those of all by their names."""
+    several = use.labels if column == use.label and len(use.labels) > 1 else ()
+    return {name: values.get(name) for name in several} or values.get(column)
+
+
 def _text(value: Any) -> str | None:
     if absent(value):
         return None
@@ -274,23 +376,3 @@ def _text(value: Any) -> str | None:
     if isinstance(value, bool | int | float | np.number):
         return str(value)
     raise TypeError(f"a {type(value).__name__} where a text is needed")
-
-
-def label_text(value: Any) -> str | None:
-    """Return a label as text; None for an empty cell.
-
-    Raises:
-        TypeError: the value cannot be a label.
-    """
-    if absent(value):
-        return None
-    if isinstance(value, Mapping | list | tuple | set | bytes | np.ndarray):
-        raise TypeError(f"a {type(value).__name__} where a label is needed")
-    if isinstance(value, float | np.floating) and np.isinf(value):
-        raise TypeError("an infinite number where a label is needed")
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))  # whole numbers become floats in a column with gaps
-    label = encodable(str(value).strip())
-    if len(label) > _LONGEST_LABEL:
-        raise TypeError(f"a text of {len(label):,} characters where a label is needed")
-    return label

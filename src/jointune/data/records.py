@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from jointune.data.labels import label_dtype
 from jointune.data.post import Post, Posts
-from jointune.data.read import Columns, PostsFile, label_text, make_post
+from jointune.data.read import Columns, PostsFile, make_post
 from jointune.data.remote import is_address
 from jointune.data.tables.saved_dataset import dataset_parts, dataset_rows, is_dataset
 from jointune.data.tables.table import Row
@@ -43,15 +42,15 @@ def as_posts(posts: Any, labels: Any = None, use: Columns = USUAL, labelled: boo
         posts = _from_python(posts, use, labelled)
     if labels is None:
         return posts
-    values = _label_list(labels)
+    values = _label_list(labels, use)
     if len(values) != len(posts):
         raise PostsError(f"{len(values)} labels for {len(posts)} posts")
     try:
-        texts = [label_text(label) for label in values]
+        texts = [use.labelling.read(label) for label in values]
     except TypeError as reason:
-        raise PostsError(f"labels: {reason}", "give one text, number or boolean a post") from reason
+        raise PostsError(f"labels: {reason}", use.labelling.wanted) from reason
     labelled_posts = (replace(post, label=text) for post, text in zip(posts, texts, strict=True))
-    return Posts(labelled_posts, posts.name, label_dtype(values))
+    return Posts(labelled_posts, posts.name, use.labelling.dtype(values))
 
 
 def _from_path(path: str | Path, use: Columns, labelled: bool) -> Posts:
@@ -69,7 +68,8 @@ def _from_path(path: str | Path, use: Columns, labelled: bool) -> Posts:
         )
     file = PostsFile(path, replace(use, split=None, label=use.label if labelled else None))
     # As in a data frame, the columns of labels and splits are optional.
-    optional = {part: name for part in ("label", "split") if (name := getattr(use, part)) in file.columns}
+    columns = {"label": use.labels, "split": (use.split,)}
+    optional = {part: getattr(use, part) for part, names in columns.items() if names and {*names} <= {*file.columns}}
     file.use = replace(file.use, **optional)
     return file.read()
 
@@ -92,7 +92,9 @@ def _from_python(posts: Any, use: Columns, labelled: bool) -> Posts:
             raise PostsError(f"post {number}: a {type(entry).__name__} where a mapping is needed: {_EXAMPLE}")
     rows = [entry for entry in entries if isinstance(entry, Mapping)]
     if rows or frame_columns is not None:
-        _check_columns(frame_columns or list(dict.fromkeys(key for row in rows for key in row)), use, labelled)
+        columns = frame_columns or list(dict.fromkeys(key for row in rows for key in row))
+        use = use.matched(columns)
+        _check_columns(columns, use, labelled)
     in_frame = frame_columns and use.label in frame_columns
     labels = posts[use.label] if in_frame else [row.get(use.label) for row in rows]
     return Posts(
@@ -100,7 +102,7 @@ def _from_python(posts: Any, use: Columns, labelled: bool) -> Posts:
             entry if isinstance(entry, Post) else make_post(Row(f"post {number}", entry), use, Path())
             for number, entry in enumerate(entries, 1)
         ),
-        label_dtype=label_dtype(labels) if len(rows) == len(entries) else None,
+        label_dtype=use.labelling.dtype(labels) if len(rows) == len(entries) else None,
     )
 
 
@@ -109,18 +111,16 @@ def _check_columns(columns: list[Any], use: Columns, labelled: bool) -> None:
 
     One of the usual columns of text and image may be missing; a column that the user named may not.
     """
-    named = use.named(columns)
+    named = use.named()
     missing = [
         name
-        for part, names in named.items()
-        for name in names
-        if name not in columns and name != getattr(USUAL, part) and part != "label"
+        for part, name in named.items()
+        if name not in columns and name != getattr(USUAL, part, "") and part[:5] != "label"
     ]
-    contents = [name for part in ("text", "image") for name in named.get(part, ())]
-    if not set(contents) & set(columns):
-        missing += contents
-    if labelled and use.label not in columns:
-        missing.append(use.label or "label")
+    if not {use.text, use.second_text, *use.images} & set(columns):
+        missing += [name for name in (use.text, *use.images) if name]
+    if labelled:
+        missing += [name for name in use.labels or ("label",) if name not in columns]
     if missing or not (use.text or use.image):
         what = (
             f"no column {' and no '.join(map(repr, dict.fromkeys(missing)))}" if missing else "neither text nor image"
@@ -131,19 +131,18 @@ def _check_columns(columns: list[Any], use: Columns, labelled: bool) -> None:
             f"the posts have {what} ({present}): name yours with text_column, image_column and label_column, as in "
             f"JointClassifier(text_column=...) or read_posts(posts, text_column=...){separate}"
         )
-    used = {name for names in named.values() for name in names}
-    others = [str(name) for name in columns if name not in used]
+    others = [str(name) for name in columns if name not in named.values()]
     for modality in ("text", "image"):
-        if others and modality in named and named[modality][0] not in columns:
+        if others and modality in named and named[modality] not in columns:
             warnings.warn(
-                f"the posts have no column {named[modality][0]!r}; columns that are not used: {', '.join(others)}. "
-                f"Name the right one with {modality}_column, or say {modality}_column=None",
+                f"the posts have no column {named[modality]!r}; columns that are not used: {', '.join(others)}. Name "
+                f"the right one with {modality}_column, or say {modality}_column=None",
                 JointuneWarning,
                 stacklevel=4,
             )
 
 
-def _label_list(labels: Any) -> list[Any]:
+def _label_list(labels: Any, use: Columns) -> list[Any]:
     """Convert labels to a list, also those in a matrix of one column.
 
     Raises:
@@ -151,6 +150,8 @@ def _label_list(labels: Any) -> list[Any]:
     """
     if hasattr(labels, "__array__") and not isinstance(labels, Iterable):
         labels = np.asarray(labels)
+    if use.labelling.several and hasattr(labels, "to_dict") and hasattr(labels, "columns"):
+        return list(labels.to_dict("records"))
     shape = getattr(labels, "shape", None)
     if shape is not None and len(shape) != 1:
         if len(shape) != 2 or shape[1] != 1:

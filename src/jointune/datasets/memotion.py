@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jointune.data.post import Post
+from jointune.data.read import no_column
 from jointune.data.tables.delimited import DelimitedTable
 from jointune.datasets.gather import Candidate, malformed, missing
 from jointune.datasets.published_files import SetFolder, find_encodings
-from jointune.errors import PostsError, SettingsError
+from jointune.errors import SettingsError
 
 LABELS = "labels.csv"
 TASKS = ("overall_sentiment", "humour", "sarcasm", "offensive", "motivational")
@@ -36,7 +37,7 @@ def load_memotion(
     table = DelimitedTable(path, find_encodings([path], encoding)[path])
     lacking = {"image_name", "text_ocr", "text_corrected", *TASKS} - set(table.columns)
     if lacking:
-        raise PostsError(f"{path.name}: there is no column {min(lacking)!r}", "restore the file as it was published")
+        raise no_column(path.name, min(lacking), table.columns, "restore the file as it was published")
     for where, values, problem in table.rows():
         if problem:
             yield malformed(where, problem.what, problem.reason, problem.remedy.removesuffix(", or remove the row"))

@@ -61,14 +61,21 @@ def check_image(encoder: ImageEncoder, image: ImagePreprocessor, name: str) -> N
         raise EncoderError(f"{encoder_name} gives a picture other states when others are in its batch: it mixes them")
 
 
-def check_pairs(encoder: TextEncoder, text: TextPreprocessor, name: str) -> None:
+def check_pairs(encoder: TextEncoder, text: TextPreprocessor, name: str, needed_by: str) -> None:
     """Check that two texts can be told apart, that each keeps a token, and that the second one counts.
+
+    ``needed_by`` is the setting that brings a second text: ``read_image_text`` or ``text_column``.
 
     Raises:
         EncoderError: the tokenizer puts nothing between two texts, or the encoder's vector ends with the first.
         SettingsError: ``max_tokens`` leaves no room for two.
     """
-    remedy = "choose another text encoder for the text in pictures, or do without read_image_text"
+    two, remedy = (
+        "read_image_text",
+        "choose another text encoder for the text in pictures, or do without read_image_text",
+    )
+    if needed_by == "text_column":
+        two, remedy = "two texts", f"choose another text encoder, or name one column with {setting('text_column')}"
     special = text.tokenizer.num_special_tokens_to_add(True)
     if special <= text.tokenizer.num_special_tokens_to_add(False):
         raise EncoderError(
@@ -76,7 +83,7 @@ def check_pairs(encoder: TextEncoder, text: TextPreprocessor, name: str) -> None
         )
     if text.max_tokens < special + 2:
         raise SettingsError(
-            f"{setting('max_tokens', text.max_tokens)}: with read_image_text the text encoder {name!r} needs "
+            f"{setting('max_tokens', text.max_tokens)}: with {two} the text encoder {name!r} needs "
             f"{special + 2} or more",
             setting="max_tokens",
         )

@@ -1,6 +1,6 @@
 """Temperature scaling, and the confidence below which a model abstains."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -97,23 +97,41 @@ def least_confidence(calibration: Mapping[str, Any] | None, accuracy: float, lab
     )
 
 
-def calibrate(probabilities: np.ndarray, truth: np.ndarray, held: Sequence[str] = ()) -> Calibration:
+Scale = Callable[[np.ndarray, float], np.ndarray]
+"""Probabilities to those at a temperature; see ``at_temperature``."""
+
+
+def calibrate(
+    probabilities: np.ndarray,
+    truth: np.ndarray,
+    held: Sequence[str] = (),
+    scale: Scale | None = None,
+    choose: Callable[[np.ndarray], np.ndarray] = lambda scores: scores.argmax(1),
+) -> Calibration:
     """Fit a temperature on held-out posts; apply it only if it helps on posts that it was not fitted on.
 
     Args:
         probabilities: the probabilities of N posts, float [N, C].
         truth: class numbers, int [N].
         held: the modalities of each post, as ``presence`` names them; none for no ``by_presence``.
+        scale: what a temperature does to probabilities; ``at_temperature`` by default.
+        choose: probabilities to predicted class numbers, int [N]; the most probable ones by default.
     """
-    fitted, before = fit_temperature(probabilities, truth), log_loss(probabilities, truth)
-    scaled = _cross_validated(probabilities, truth)
+    scale = scale or at_temperature
+    fitted, before = fit_temperature(probabilities, truth, scale), log_loss(probabilities, truth)
+    scaled = _cross_validated(probabilities, truth, scale)
     cross_validated = None if scaled is None else log_loss(scaled, truth)
-    worse = log_loss(at_temperature(probabilities, fitted), truth) > before
+    worse = log_loss(scale(probabilities, fitted), truth) > before
     if scaled is None or cross_validated is None or cross_validated > before - _ROUNDING or worse:
         temperature, scaled = 1.0, probabilities
     else:
         temperature = fitted
-    confidences = [(scores.max(1), scores.argmax(1) == truth) for scores in (probabilities, scaled)]
+
+    def judged(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        chosen = choose(scores)
+        return np.take_along_axis(scores, chosen[:, None], 1)[:, 0], chosen == truth
+
+    confidences = [judged(scores) for scores in (probabilities, scaled)]
     return Calibration(
         temperature,
         fitted,
@@ -121,7 +139,7 @@ def calibrate(probabilities: np.ndarray, truth: np.ndarray, held: Sequence[str] 
         (before, log_loss(scaled, truth)),
         (expected_calibration_error(*confidences[0]), expected_calibration_error(*confidences[1])),
         (_reliability(*confidences[0]), _reliability(*confidences[1])),
-        _answered(at_temperature(probabilities, temperature), truth),
+        _answered(*judged(scale(probabilities, temperature))),
         _by_presence(*confidences[1], np.array(held)) if len(held) else {},
     )
 
@@ -138,7 +156,7 @@ def at_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     return (scores / scores.sum(1, keepdims=True)).astype(probabilities.dtype)
 
 
-def fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
+def fit_temperature(probabilities: np.ndarray, truth: np.ndarray, scale: Scale | None = None) -> float:
     """Return the temperature with the least log loss on held-out posts (Guo et al., 2017, arXiv 1706.04599).
 
     If a few posts are all classified rightly, the least log loss is at boundless confidence. So no temperature below 1
@@ -147,16 +165,17 @@ def fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
     Args:
         probabilities: the probabilities of N posts, float [N, C].
         truth: class numbers, int [N].
+        scale: see ``calibrate``.
     """
     from scipy.optimize import brentq, minimize_scalar
 
-    exact, posts = probabilities.astype(np.float64), len(truth)
+    exact, posts, scale = probabilities.astype(np.float64), len(truth), scale or at_temperature
 
     def loss(log_temperature: float) -> float:
-        return log_loss(at_temperature(exact, np.exp(log_temperature)), truth)
+        return log_loss(scale(exact, float(np.exp(log_temperature))), truth)
 
     def excess(log_temperature: float) -> float:
-        confidence = at_temperature(exact, np.exp(log_temperature)).max(1).mean()
+        confidence = scale(exact, float(np.exp(log_temperature))).max(1).mean()
         return float(confidence - (posts + 1) / (posts + 2))
 
     low, high = _RANGE
@@ -167,7 +186,7 @@ def fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(low, high), method="bounded").x))
 
 
-def _cross_validated(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray | None:
+def _cross_validated(probabilities: np.ndarray, truth: np.ndarray, scale: Scale) -> np.ndarray | None:
     """Scale each post by the temperature of the other folds, which are stratified; return None for a single post."""
     folds = min(_FOLDS, len(truth))
     if folds < 2:
@@ -177,14 +196,13 @@ def _cross_validated(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray
     scores = np.empty_like(probabilities)
     for number in range(folds):
         held = fold == number
-        temperature = fit_temperature(probabilities[~held], truth[~held])
-        scores[held] = at_temperature(probabilities[held], temperature)
+        temperature = fit_temperature(probabilities[~held], truth[~held], scale)
+        scores[held] = scale(probabilities[held], temperature)
     return scores
 
 
-def _answered(probabilities: np.ndarray, truth: np.ndarray) -> list[tuple[float, float, float]]:
-    confidence, right = probabilities.max(1), probabilities.argmax(1) == truth
-    places = np.linspace(0, max(0, len(truth) - _FEWEST), _THRESHOLDS).astype(int)
+def _answered(confidence: np.ndarray, right: np.ndarray) -> list[tuple[float, float, float]]:
+    places = np.linspace(0, max(0, len(right) - _FEWEST), _THRESHOLDS).astype(int)
     thresholds = np.unique(np.sort(confidence)[places])
     chosen = [confidence >= threshold for threshold in thresholds]
     return [

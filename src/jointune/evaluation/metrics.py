@@ -1,20 +1,20 @@
 """Scores of a classifier with their uncertainty."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from html import escape
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import ClassVar, cast
 
 import numpy as np
 
 from jointune.evaluation.intervals import effective_posts, f1_interval, score_interval
+from jointune.evaluation.score_table import ScoreTable, title, with_interval
 from jointune.evaluation.scores import Metric, bootstrap_confusions, f1_scores, scores_of
 from jointune.utils.wording import counted
 
 Interval = tuple[float, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ClassScores:
     """Precision, recall and F1 of one label, and its number of posts.
 
@@ -37,15 +37,15 @@ class ClassScores:
     f1_ci: Interval
 
     def __str__(self) -> str:
-        scores = (f"{_title(name)} {with_interval(self, name)}" for name in ("precision", "recall", "f1"))
+        scores = (f"{title(name)} {with_interval(self, name)}" for name in ("precision", "recall", "f1"))
         return f"{', '.join(scores)}, {counted(self.support, 'post')}"
 
     def __repr__(self) -> str:
         return f"ClassScores({self})"
 
 
-@dataclass(frozen=True)
-class Metrics:
+@dataclass(frozen=True, repr=False)
+class Metrics(ScoreTable):
     """Scores of a model on labelled posts, with their uncertainty.
 
     Attributes:
@@ -78,40 +78,17 @@ class Metrics:
     confusion_matrix: list[list[int]]
     labels: list[str]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the attributes as JSON values."""
-        return asdict(self)
-
-    def __str__(self) -> str:
-        return ", ".join(
-            f"{_title(name)} {with_interval(self, name)}" for name in ("accuracy", "macro_f1", "weighted_f1")
-        )
-
-    def __repr__(self) -> str:
-        lines = [f"Metrics on {counted(self.n, 'post')}, with 95 % intervals:"]
-        lines += [f"  {name}: {score}" for name, score in self._overall()]
-        lines += [f"  {label}: {scores}" for label, scores in self.per_class.items()]
-        return "\n".join(lines)
-
-    def _repr_html_(self) -> str:
-        """Return tables for a notebook."""
-        overall = _html_table(["score", "value (95 % interval)"], self._overall())
-        by_label = _html_table(
-            ["label", "precision", "recall", "F1", "posts"],
-            [
-                (label, *(with_interval(scores, name) for name in ("precision", "recall", "f1")), f"{scores.support:,}")
-                for label, scores in self.per_class.items()
-            ],
-        )
-        return f"<p>{counted(self.n, 'post')}</p>{overall}{by_label}"
-
-    def _overall(self) -> list[tuple[str, str]]:
-        scores = [(_title(name), with_interval(self, name)) for name in ("accuracy", "macro_f1", "weighted_f1")]
-        plain = [(name, getattr(self, name)) for name in ("log_loss", "ece", "auroc")]
-        return scores + [(_title(name), f"{value:.3f}") for name, value in plain if value is not None]
+    with_intervals: ClassVar = ("accuracy", "macro_f1", "weighted_f1")
+    without: ClassVar = ("log_loss", "ece", "auroc")
 
 
-def compute_metrics(truth: np.ndarray, probabilities: np.ndarray, labels: Sequence[str], repeats: float = 1) -> Metrics:
+def compute_metrics(
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    labels: Sequence[str],
+    repeats: float = 1,
+    predicted: np.ndarray | None = None,
+) -> Metrics:
     """Score probabilities against the truth.
 
     Args:
@@ -119,9 +96,10 @@ def compute_metrics(truth: np.ndarray, probabilities: np.ndarray, labels: Sequen
         probabilities: float [N, C], rows sum to one.
         labels: C label names.
         repeats: how often each post is among them, for several trainings tested on it; intervals count it once.
+        predicted: class numbers, int [N]; by default the most probable ones.
     """
     classes = np.arange(len(labels))
-    predicted = probabilities.argmax(1)
+    predicted = probabilities.argmax(1) if predicted is None else predicted
     confusion = np.bincount(truth * len(labels) + predicted, minlength=len(labels) ** 2).reshape(len(labels), -1)
     right, support, answers = np.diag(confusion), confusion.sum(1), confusion.sum(0)
     counted = confusion / repeats
@@ -141,21 +119,17 @@ def compute_metrics(truth: np.ndarray, probabilities: np.ndarray, labels: Sequen
         weighted_f1=weighted,
         weighted_f1_ci=score_interval(weighted, effective_posts(counted, "weighted_f1")),
         log_loss=log_loss(probabilities, truth),
-        ece=expected_calibration_error(probabilities.max(1), predicted == truth),
+        ece=expected_calibration_error(
+            np.take_along_axis(probabilities, predicted[:, None], 1)[:, 0], predicted == truth
+        ),
         auroc=auroc,
         per_class={
-            label: _class_scores(int(right[i]), int(answers[i]), int(support[i]), repeats)
+            label: label_scores(int(right[i]), int(answers[i]), int(support[i]), repeats)
             for i, label in enumerate(labels)
         },
         confusion_matrix=confusion.tolist(),
         labels=list(labels),
     )
-
-
-def with_interval(scores: ClassScores | Metrics, name: str) -> str:
-    """Return the score of this name and its interval, as text."""
-    low, high = getattr(scores, f"{name}_ci")
-    return f"{getattr(scores, name):.3f} ({low:.3f} to {high:.3f})"
 
 
 def log_loss(probabilities: np.ndarray, truth: np.ndarray) -> float:
@@ -205,7 +179,8 @@ def _losses(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return -np.log(chosen)
 
 
-def _class_scores(right: int, answers: int, support: int, repeats: float) -> ClassScores:
+def label_scores(right: int, answers: int, support: int, repeats: float = 1) -> ClassScores:
+    """Score a label, from the numbers of its right answers, of its answers, and of the posts that have it."""
     precision, recall = right / max(answers, 1), right / max(support, 1)
     return ClassScores(
         precision=precision,
@@ -216,16 +191,6 @@ def _class_scores(right: int, answers: int, support: int, repeats: float) -> Cla
         recall_ci=score_interval(recall, support / repeats),
         f1_ci=f1_interval(right / repeats, (support + answers - right) / repeats),
     )
-
-
-def _title(name: str) -> str:
-    return {"auroc": "AUROC", "ece": "ECE"}.get(name, name.replace("_", " ").replace("f1", "F1"))
-
-
-def _html_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in header)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _area_under_roc(scores: np.ndarray, right: np.ndarray) -> float:

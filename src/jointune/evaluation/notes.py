@@ -1,12 +1,13 @@
 """Notes on scores that should not be trusted without reserve, one sentence each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from jointune.data.fingerprints import Known
-from jointune.evaluation.metrics import Metrics, compute_metrics
+from jointune.evaluation.metrics import Metrics
+from jointune.evaluation.score_table import ScoreTable, title, with_interval
 from jointune.utils.wording import counted
 
 _FEW_POSTS = 30
@@ -56,6 +57,26 @@ def notes_on_few(part: str, counts: Mapping[str, int], labels: Sequence[str], re
     return notes
 
 
+def notes_on_few_of_several(
+    part: str, counts: Mapping[str, int], posts: int, labels: Sequence[str], rests: str = ""
+) -> list[str]:
+    """Note a part with few posts or with rare labels, where a post may have several labels; see ``notes_on_few``."""
+    rests, notes = f"; {rests}" if rests else "", []
+    few = {label: counts.get(label, 0) for label in labels if counts.get(label, 0) < _FEW_OF_A_LABEL}
+    if posts < _FEW_POSTS:
+        notes.append(f"only {counted(posts, f'{part} post')}: scores on so few say little{rests}")
+    elif few:
+        rare = _named([f"{label!r} {number}" for label, number in sorted(few.items(), key=lambda pair: pair[1])])
+        notes.append(f"some labels have few of the {posts:,} {part} posts or none ({rare}): macro F1 moves with each")
+    return notes
+
+
+def notes_on_few_numbers(part: str, posts: int, rests: str = "") -> list[str]:
+    """Note a part with few posts; see ``notes_on_few``."""
+    rests = f"; {rests}" if rests else ""
+    return [f"only {counted(posts, f'{part} post')}: scores on so few say little{rests}"] * (posts < _FEW_POSTS)
+
+
 def notes_on_answers(metrics: Metrics, part: str = "") -> list[str]:
     """Note a label that gets most of the answers that others should, or a label that gets none.
 
@@ -82,15 +103,19 @@ def notes_on_answers(metrics: Metrics, part: str = "") -> list[str]:
 
 
 def notes_on_known(
-    known: np.ndarray, truth: np.ndarray, probabilities: np.ndarray, labels: Sequence[str], part: str = ""
+    known: np.ndarray,
+    truth: np.ndarray,
+    answers: np.ndarray,
+    score: Callable[[np.ndarray, np.ndarray], ScoreTable],
+    part: str = "",
 ) -> list[str]:
     """Note posts that the model was trained or validated on, with the scores of the others.
 
     Args:
         known: ``Known`` of each post, int [N].
-        truth: class numbers, int [N].
-        probabilities: float [N, C].
-        labels: C label names.
+        truth: encoded labels, [N, ...].
+        answers: float [N, C].
+        score: the scores of some answers, from their encoded labels and themselves.
         part: the name of the part, such as ``test``.
     """
     if not known.any():
@@ -106,20 +131,20 @@ def notes_on_known(
     new = known == Known.NOTHING
     rest = "none of them is new to the model"
     if new.any():
-        scores = compute_metrics(truth[new], probabilities[new], labels)
-        low, high = scores.accuracy_ci
+        scores = score(truth[new], answers[new])
+        first, second = scores.with_intervals[:2]
         rest = (
-            f"on the {counted(scores.n, 'other')}, accuracy is {scores.accuracy:.3f} ({low:.3f} to {high:.3f}) and "
-            f"macro F1 {scores.macro_f1:.3f}" + (f", {lacking}" if (lacking := untested(scores)) else "")
+            f"on the {counted(scores.n, 'other')}, {title(first)} is {with_interval(scores, first)} and "
+            f"{title(second)} {getattr(scores, second):.3f}" + (f", {lacking}" if (lacking := untested(scores)) else "")
         )
     return [
         f"of the {counted(len(known), f'{part} post'.strip())}, {', '.join(counts)}: scores on them flatter; {rest}"
     ]
 
 
-def untested(metrics: Metrics | Mapping[str, Any]) -> str:
+def untested(metrics: ScoreTable | Mapping[str, Any]) -> str:
     """Return a phrase that names the labels of no post; empty if there are none."""
-    classes = (metrics.to_dict() if isinstance(metrics, Metrics) else metrics)["per_class"]
+    classes = (metrics.to_dict() if isinstance(metrics, ScoreTable) else metrics).get("per_class", {})
     absent = [repr(label) for label, scores in classes.items() if not scores["support"]]
     return f"none of them labelled {_named(absent)}" if absent else ""
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from jointune.errors import SettingsError
-from jointune.evaluation.intervals import Z, score_interval
-from jointune.evaluation.scores import Metric
+from jointune.evaluation.intervals import Z
+from jointune.evaluation.measures import Measure, as_measure
 from jointune.evaluation.variance import (
     ROUNDING,
     Key,
@@ -38,7 +38,7 @@ class Estimate:
     """A method's score.
 
     Attributes:
-        value: mean over folds of the mean over seeds, within 0 to 1.
+        value: mean over folds of the mean over seeds.
         low: lower end of its 95 % interval.
         high: upper end.
         runs: number of runs.
@@ -57,7 +57,7 @@ class Difference:
     """The first method's score minus the second's.
 
     Attributes:
-        value: mean over folds of the mean over seeds, within -1 to 1.
+        value: mean over folds of the mean over seeds.
         low: lower end of its 95 % interval.
         high: upper end.
         p_value: two-sided, of no difference; not adjusted for several comparisons, see ``holm``.
@@ -75,13 +75,13 @@ class Difference:
     basis: str
 
 
-def estimate(runs: Sequence[Run], metric: Metric, labels: int, groups: np.ndarray | None = None) -> Estimate:
+def estimate(runs: Sequence[Run], metric: str | Measure, labels: int, groups: np.ndarray | None = None) -> Estimate:
     """Score a method; see ``estimates``."""
     return estimates({"": runs}, metric, labels, groups)[""]
 
 
 def estimates(
-    runs: Mapping[str, Sequence[Run]], metric: Metric, labels: int, groups: np.ndarray | None = None
+    runs: Mapping[str, Sequence[Run]], metric: str | Measure, labels: int, groups: np.ndarray | None = None
 ) -> dict[str, Estimate]:
     """Score methods, each with a 95 % interval for its score if it is trained and tested anew.
 
@@ -92,7 +92,7 @@ def estimates(
 
     Args:
         runs: at least one for each method, each fold and seed once; of methods that learn from equally many posts.
-        metric: the score.
+        metric: the score: the name of one of confusion matrices, or a measure.
         labels: number of classes.
         groups: int [posts], the group of every post number: posts that share an image or a text depend on each other
             and are of one group. By default every post is its own.
@@ -100,13 +100,14 @@ def estimates(
     Raises:
         SettingsError: no runs, a fold and seed that occur twice, or an unknown metric.
     """
-    spreads = {method: spread_of_score(by_key(own), metric, labels, groups) for method, own in runs.items()}
+    measure = as_measure(metric, labels)
+    spreads = {method: spread_of_score(by_key(own), measure, groups) for method, own in runs.items()}
     scored = {}
     for (method, spread), uncertainty in zip(spreads.items(), uncertainties(list(spreads.values())), strict=True):
-        low, high = 0.0, 1.0
+        low, high = (measure.low, measure.high) if isinstance(measure, Measure) else (0.0, 1.0)
         if not uncertainty.unknown:
             reach = Uncertainty(uncertainty.variances / spread.scale).reach()
-            low, high = score_interval(spread.value, (Z / reach) ** 2)
+            low, high = measure.interval(spread.value, reach, spread.scale)
         scored[method] = Estimate(spread.value, low, high, len(runs[method]), spread.basis)
     return scored
 
@@ -114,7 +115,7 @@ def estimates(
 def paired_difference(
     first: Sequence[Run],
     second: Sequence[Run],
-    metric: Metric,
+    metric: str | Measure,
     labels: int,
     groups: np.ndarray | None = None,
     seed: int = 0,
@@ -127,7 +128,7 @@ def paired_difference(
 def paired_differences(
     first: Sequence[Run],
     others: Mapping[str, Sequence[Run]],
-    metric: Metric,
+    metric: str | Measure,
     labels: int,
     groups: np.ndarray | None = None,
     seed: int = 0,
@@ -173,10 +174,11 @@ def paired_differences(
             the methods, or an unknown metric.
     """
     pairs = [_shared(by_key(first), by_key(other)) for other in others.values()]
-    spreads = [spread_of_difference(pair, metric, labels, groups, seed, draws) for pair in pairs]
+    measure = as_measure(metric, labels)
+    spreads = [spread_of_difference(pair, measure, groups, seed, draws) for pair in pairs]
     compared = {}
     for name, pair, spread, uncertainty in zip(others, pairs, spreads, uncertainties(spreads), strict=True):
-        low, high, p_value = _interval_and_p_value(spread, uncertainty)
+        low, high, p_value = _interval_and_p_value(spread, uncertainty, measure.width)
         if len(spread.folds) > 1:
             p_value = max(p_value, corrected_resampled_test(spread.folds, spread.test_to_train))
         compared[name] = Difference(
@@ -245,12 +247,14 @@ def _shared(first: dict[Key, Run], second: dict[Key, Run]) -> tuple[dict[Key, Ru
     return {key: first[key] for key in shared}, {key: second[key] for key in shared}
 
 
-def _interval_and_p_value(spread: Spread, uncertainty: Uncertainty) -> tuple[float, float, float]:
+def _interval_and_p_value(spread: Spread, uncertainty: Uncertainty, width: float) -> tuple[float, float, float]:
     if spread.groups > 1 and uncertainty.none:
-        reach = (1 + abs(spread.value)) * Z**2 / (spread.effective + Z**2)
+        # Without a greatest difference, nothing but the difference itself says how large it can be.
+        most = width if np.isfinite(width) else abs(spread.value)
+        reach = (most + abs(spread.value)) * Z**2 / (spread.effective + Z**2)
         p_value = min(1.0, 2.0 ** (1 - spread.groups)) if spread.value else 1.0
     elif uncertainty.unknown:
-        return -1.0, 1.0, 1.0
+        return -width, width, 1.0
     else:
         reach, p_value = uncertainty.reach(), uncertainty.p_value(abs(spread.value))
-    return max(spread.value - reach, -1.0), min(spread.value + reach, 1.0), p_value
+    return max(spread.value - reach, -width), min(spread.value + reach, width), p_value

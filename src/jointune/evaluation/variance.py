@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from jointune.errors import SettingsError
-from jointune.evaluation.intervals import PSEUDO_POSTS, Z, effective_posts, smooth_influence
-from jointune.evaluation.scores import Metric, scores_of
+from jointune.evaluation.intervals import PSEUDO_POSTS, Z
+from jointune.evaluation.measures import ConfusionMeasure, Measure
 
 Key = tuple[int, int]
 """Fold and seed of a run."""
+
+Measured = Measure | ConfusionMeasure
 
 ROUNDING = 1e-24
 """A variance below this is rounding, and counts as zero."""
@@ -28,8 +30,8 @@ class Run:
         fold: number of the division into training and test posts.
         seed: seed of the training; runs of two methods are paired by fold and seed.
         posts: numbers of the test posts, int [N], each once, the same for every method in the same fold.
-        truth: class numbers, int [N].
-        predicted: class numbers, int [N].
+        truth: class numbers, int [N], or what another target encodes.
+        predicted: likewise.
         learned: number of training posts.
     """
 
@@ -140,7 +142,7 @@ def by_key(runs: Sequence[Run]) -> dict[Key, Run]:
     return keyed
 
 
-def spread_of_score(runs: dict[Key, Run], metric: Metric, labels: int, groups: np.ndarray | None) -> Spread:
+def spread_of_score(runs: dict[Key, Run], measure: Measured, groups: np.ndarray | None) -> Spread:
     """Return the spread of a method's mean score, by the delta method with pseudo-posts.
 
     Without groups and with one run, the variance is that of ``intervals.effective_posts``. Pseudo-posts come in groups
@@ -151,15 +153,14 @@ def spread_of_score(runs: dict[Key, Run], metric: Metric, labels: int, groups: n
     score, smooth = np.zeros(len(plan.runs)), np.zeros(len(plan.runs))
     influence, pseudo = np.zeros((len(plan.runs), plan.groups)), np.zeros(len(plan.runs))
     for place, (run, group) in enumerate(zip(plan.runs, plan.of_posts, strict=True)):
-        counts = _count_by_group(run, group, plan.groups, labels)
-        confusion = counts.sum(0).reshape(labels, labels)
-        score[place] = scores_of(confusion[None], metric)[0]
-        smooth[place], by_cell, smoothed = smooth_influence(confusion, metric, PSEUDO_POSTS / folds)
-        posts = float(confusion.sum())
-        squared = posts * float(smoothed.sum())
-        influence[place] = counts @ by_cell.ravel() / np.sqrt(squared)
+        sums = measure.by_group(run.truth, run.predicted, group, plan.groups)
+        whole, posts = sums.sum(0), float(len(run.posts))
+        score[place] = measure.of(whole[None])[0]
+        smooth[place], slopes, of_pseudo, total = measure.smooth(whole, posts, PSEUDO_POSTS / folds)
+        squared = posts * total
+        influence[place] = sums @ slopes / np.sqrt(squared)
         group_size = posts / len(np.unique(group))
-        pseudo[place] = group_size * float(((smoothed - confusion) * by_cell**2).sum()) / squared
+        pseudo[place] = group_size * of_pseudo / squared
     tested = len(plan.numbers)
     correction = plan.groups / max(plan.groups - 1, 1) * (tested - 1) / max(tested, 1) if plan.groups < tested else 1.0
     of_mean = correction * float(
@@ -167,14 +168,14 @@ def spread_of_score(runs: dict[Key, Run], metric: Metric, labels: int, groups: n
     )
     of_each = correction * float(((influence**2).sum(1) + pseudo).mean())
     value = float((plan.mean @ smooth).mean())
-    scale = value * (1 - value)
+    scale = measure.scale(value)
     predictions = sum(len(run.posts) for run in plan.runs)
     of_mean = np.inf if plan.groups == 1 < tested else max(of_mean, scale / predictions)
     return plan.spread(score, of_mean, of_each, scale=scale, effective=scale / of_mean)
 
 
 def spread_of_difference(
-    methods: Sequence[dict[Key, Run]], metric: Metric, labels: int, groups: np.ndarray | None, seed: int, draws: int
+    methods: Sequence[dict[Key, Run]], measure: Measured, groups: np.ndarray | None, seed: int, draws: int
 ) -> Spread:
     """Return the spread of the mean score of the first method less that of the second, by the bootstrap.
 
@@ -184,26 +185,26 @@ def spread_of_difference(
     plan = _Plan(methods[0], groups)
     times = _resample(plan.groups, seed, draws)
     score, total, drawn = np.zeros(len(plan.runs)), np.zeros(len(plan.runs)), np.zeros((len(plan.runs), draws))
-    tested, influence = np.zeros(labels**2), np.zeros((len(plan.runs), plan.groups))
+    influence, tested = np.zeros((len(plan.runs), plan.groups)), []
     for sign, runs in zip((1, -1), methods, strict=True):
         for place, (key, group) in enumerate(zip(plan.keys, plan.of_posts, strict=True)):
             run = runs[key]
             if not np.array_equal(run.posts, plan.runs[place].posts):
                 group = plan.group_of(run)
-            counts = _count_by_group(run, group, plan.groups, labels)
-            own = np.flatnonzero(counts.any(1))
-            whole = counts.sum(0)
-            plain = _flat_scores(whole[None], metric, labels)[0]
+            sums = measure.by_group(run.truth, run.predicted, group, plan.groups)
+            own = np.unique(group)
+            whole = sums.sum(0)
+            plain = measure.of(whole[None])[0]
             score[place] += sign * plain
             total[place] += plain
-            tested += whole
-            drawn[place] += sign * _flat_scores(times[:, own] @ counts[own], metric, labels)
+            tested.append(whole)
+            drawn[place] += sign * measure.of(times[:, own] @ sums[own])
             # The influence of a group is the score without it, which a fold of one group does not have.
-            influence[place, own] += sign * np.nan_to_num(plain - _flat_scores(whole - counts[own], metric, labels))
+            influence[place, own] += sign * np.nan_to_num(plain - measure.of(whole - sums[own]))
     correction = plan.groups / max(plan.groups - 1, 1)
     of_mean = correction * _variance((plan.mean @ drawn).mean(0)) if plan.groups > 1 else np.inf
     of_each = correction * float(np.mean([_variance(one) for one in drawn]))
-    share = effective_posts(tested.reshape(labels, labels), metric) / tested.sum()
+    share = measure.effective_share(np.sum(tested, axis=0))
     return plan.spread(
         score,
         of_mean,
@@ -321,17 +322,6 @@ def _resample(groups: int, seed: int, draws: int) -> np.ndarray:
     times = np.bincount(chosen.ravel(), minlength=draws * groups).reshape(draws, groups).astype(np.float64)
     times.flags.writeable = False
     return times
-
-
-def _count_by_group(run: Run, group: np.ndarray, groups: int, labels: int) -> np.ndarray:
-    """Return the confusion matrix of each group's posts, flat: float [groups, labels²]."""
-    cell = (group * labels + run.truth) * labels + run.predicted
-    return np.bincount(cell, minlength=groups * labels**2).reshape(groups, labels**2).astype(np.float64)
-
-
-def _flat_scores(flat: np.ndarray, metric: Metric, labels: int) -> np.ndarray:
-    """Return the score of each flat confusion matrix, float [M]; NaN if it is empty, as some resamples may be."""
-    return scores_of(flat.reshape(-1, labels, labels), metric)
 
 
 def _variance(draws: np.ndarray) -> float:

@@ -1,18 +1,20 @@
 """Comparison of exported graphs with torch, on posts."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from jointune.data.post import Posts
 from jointune.errors import OutputError, setting
-from jointune.evaluation.metrics import Interval
+from jointune.evaluation.score_table import title
 from jointune.inference.predictor import Predictor
 from jointune.modalities.batch import Batch
 from jointune.model import JointModel, to_inputs
+from jointune.targets.target import FALLING
 from jointune.utils.wording import counted
 
 Logits = Callable[[Batch], np.ndarray]
@@ -25,9 +27,6 @@ _HIDDEN = 32
 """Posts that are also tried without their text, as many without their images, and as many with those of two."""
 
 
-_SCORES = ("accuracy", "macro_f1", "accuracy_ci", "macro_f1_ci")
-
-
 @dataclass(frozen=True)
 class Agreement:
     """A graph compared with torch in 32-bit floats.
@@ -35,20 +34,14 @@ class Agreement:
     Attributes:
         posts: number of posts.
         difference: largest difference of a logit, on posts with a hidden text or image too.
-        same: share of posts that get the same label.
-        accuracy: of the graph; like macro F1 and the 95 % intervals, None if the posts do not have the model's labels.
-        macro_f1: of the graph.
-        accuracy_ci: interval of the accuracy.
-        macro_f1_ci: interval of macro F1.
+        same: share of posts that get the same answer.
+        scores: of the graph, with 95 % intervals; none if the posts do not have the model's labels.
     """
 
     posts: int
     difference: float
     same: float
-    accuracy: float | None = None
-    macro_f1: float | None = None
-    accuracy_ci: Interval | None = None
-    macro_f1_ci: Interval | None = None
+    scores: dict[str, Any] = field(default_factory=dict)
 
 
 def compare_with_torch(
@@ -69,15 +62,17 @@ def compare_with_torch(
     logits = logits_on(tried, predictor, {"torch": torch_logits(model), **graphs})
     reference, count = logits.pop("torch"), len(posts)
     target = predictor.target
-    truth = target.encode(posts) if {post.label for post in posts} <= set(target.labels) else None
-    answers = [target.answer(row)[0] for row in target.activate(reference[:count])]
+    truth = target.encode(posts) if target.knows(posts) else None
+    answers = target.activate(reference[:count])
     agreements = {}
     for name, values in logits.items():
         probabilities = target.activate(values[:count])
-        same = [target.answer(row)[0] == answer for row, answer in zip(probabilities, answers, strict=True)]
-        metrics = target.metrics(truth, probabilities) if truth is not None else None
-        scores = {score: getattr(metrics, score) for score in _SCORES if metrics}
-        agreements[name] = Agreement(count, float(np.abs(values - reference).max()), float(np.mean(same)), **scores)
+        same = target.same(probabilities, answers)
+        scores = {}
+        if truth is not None:
+            metrics = target.metrics(truth, probabilities).to_dict()
+            scores = {score: metrics[score] for name in target.compared[:2] for score in (name, f"{name}_ci")}
+        agreements[name] = Agreement(count, float(np.abs(values - reference).max()), float(np.mean(same)), scores)
     return agreements
 
 
@@ -100,7 +95,7 @@ def logits_on(posts: Posts, predictor: Predictor, models: Mapping[str, Logits]) 
     chunks: dict[str, list[np.ndarray]] = {name: [] for name in models}
 
     def run_all(batches: Iterable[Batch], count: int) -> np.ndarray:
-        rows = {name: np.zeros((count, len(predictor.labels)), dtype=np.float32) for name in models}
+        rows = {name: np.zeros((count, predictor.target.outputs), dtype=np.float32) for name in models}
         for batch in batches:
             for name, logits in models.items():
                 rows[name][batch.indices] = logits(batch)
@@ -141,11 +136,12 @@ def refuse_difference(path: Path, agreements: Mapping[str, Agreement], allow_los
     if rounded is None:
         return
     changed = 100 * (1 - rounded.same)
-    lost = 100 * ((precise.accuracy or 0) - (rounded.accuracy or 0))
+    score = next((name for name in precise.scores if name not in FALLING), "")
+    lost = 100 * (precise.scores.get(score, 0) - rounded.scores.get(score, 0))
     if max(changed, lost) > allow_loss + 1e-9:
         raise OutputError(
-            f"{path} was not written: in int8, {changed:.1f} % of {counted(rounded.posts, 'post')} get another label, "
-            f"and {lost:.1f} points of accuracy are lost",
+            f"{path} was not written: in int8, {changed:.1f} % of {counted(rounded.posts, 'post')} get another answer, "
+            f"and {lost:.1f} points of {title(score or 'accuracy')} are lost",
             f"{allow_loss:g} are allowed: export without {setting('int8', True)}, or allow more with "
             f"{setting('allow_loss')}",
         )

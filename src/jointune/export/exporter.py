@@ -3,7 +3,6 @@
 import copy
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +12,12 @@ from jointune.data.post import Posts
 from jointune.data.read import read_posts
 from jointune.demo import POSTS
 from jointune.errors import PostsError
+from jointune.evaluation.score_table import title, with_interval
 from jointune.export.agreement import compare_with_torch, refuse_difference
 from jointune.export.graph import quantize, write_graph
 from jointune.inference.onnx_backend import CARD, FORMAT, GRAPH, LABELS, VERIFIED, WEIGHTS, ExportedModel
 from jointune.modalities.batch import ITEMS, Preprocessors
 from jointune.persistence.manifest import write_preprocessors
-from jointune.persistence.model_card import with_interval
 from jointune.utils.extras import install_command
 from jointune.utils.files import EXPORT_MARK, atomic_folder, write_json, write_manifest
 from jointune.utils.markdown import literal, table
@@ -80,7 +79,9 @@ def export(
         agreements = compare_with_torch(graphs, model, predictor, checked)
         refuse_difference(path, agreements, allow_loss)
         sizes = {name: sum(file.stat().st_size for file in (folder / name).iterdir()) for name in precisions}
-        report = {name: asdict(agreements[name]) | {"bytes": sizes[name]} for name in precisions}
+        report = {name: {**vars(agreements[name]), "bytes": sizes[name]} for name in precisions}
+        for values in report.values():
+            values |= values.pop("scores")
         del graphs  # the files are open in them
         for name in (GRAPH, WEIGHTS):
             (folder / precisions[-1] / name).replace(folder / name)
@@ -94,7 +95,8 @@ def export(
             "jointune_version": __version__,
             "export": {"precision": precisions[-1], "checked_on": checked.name, "check": report},
             "inputs": _inputs(predictor.preprocessors),
-            "output": "logits, float32 [posts, labels]: their softmax is the calibrated probabilities",
+            "output": f"logits, float32 [posts, {predictor.target.outputs}]: {predictor.target.graph_output}",
+            "target": predictor.target.description(),
             "modalities": list(predictor.preprocessors),
             **preprocessing,
             "read_image_text": predictor.read_image_text,
@@ -140,16 +142,19 @@ def _card_section(precision: str, posts: str, report: Mapping[str, Mapping[str, 
 
 def report_table(report: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return a Markdown table of what ``export`` returned: size, labels and scores by precision."""
+    scores = [key.removesuffix("_ci") for key in next(iter(report.values())) if key.endswith("_ci")]
     rows = [
         [
             name,
             f"{row['bytes'] / 1e6:.1f} MB",
             f"{row['difference']:.1e}",
             f"{100 * row['same']:.1f} %",
-            *("" if row[score] is None else with_interval(row, score) for score in ("accuracy", "macro_f1")),
+            *(with_interval(row, score) for score in scores),
         ]
         for name, row in report.items()
     ]
     return table(
-        ["graph", "size", "largest difference of a logit", "same labels", "accuracy", "macro F1"], "lrrrrr", rows
+        ["graph", "size", "largest difference of a logit", "same answers", *map(title, scores)],
+        "lrrr" + "r" * len(scores),
+        rows,
     )

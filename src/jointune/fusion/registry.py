@@ -74,14 +74,34 @@ def make_fusion(fusion: str | FusionFactory, dims: Mapping[str, int]) -> "torch.
         dims: by modality, the width of its encoder's output.
 
     Raises:
-        SettingsError: there is no fusion of that name or width, or what the factory made lacks ``dim``.
+        SettingsError: there is no fusion of that name or width, the factory does not take ``dims``, or what it made
+            lacks ``dim`` or does not take outputs by modality.
     """
     if isinstance(fusion, str):
         fusion = _named(fusion)
-    made = fusion(dims)
+    _check_call(fusion, getattr(fusion, "__name__", "of your own"), "made", "dims")
+    made: Any = fusion(dims)
+    _check_call(made.forward if hasattr(made, "forward") else made, type(made).__name__, "called", "outputs", "present")
     if not isinstance(getattr(made, "dim", None), int):
         raise SettingsError(f"the fusion {type(made).__name__} needs an attribute `dim`, the width of its joint vector")
     return made
+
+
+def _check_call(function: Callable[..., Any], name: str, done: str, *arguments: str) -> None:
+    """Check that a function of one's own fusion takes these arguments, not text and image one by one."""
+    signature = inspect.signature(function)
+    try:
+        signature.bind(*arguments)
+        fits = list(signature.parameters)[:2] != ["text", "image"]
+    except TypeError:
+        fits = False
+    if not fits:
+        raise SettingsError(
+            f"the fusion {name} cannot be {done} with ({', '.join(arguments)}): it takes {signature}",
+            "give it __init__(dims), with the widths by modality, and forward(outputs, present), with the encoders' "
+            "outputs by modality",
+            setting="fusion",
+        )
 
 
 def only_text_and_image(fusion: str, dims: Mapping[str, int]) -> None:

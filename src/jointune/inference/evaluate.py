@@ -6,9 +6,10 @@ import numpy as np
 
 from jointune.data.post import Posts
 from jointune.data.problems import OnBadImage, Problem
+from jointune.data.read import check_fields
 from jointune.errors import JointuneWarning, PostsError
-from jointune.evaluation.metrics import Metrics
-from jointune.evaluation.notes import notes_on_answers, notes_on_known
+from jointune.evaluation.notes import notes_on_known
+from jointune.evaluation.score_table import ScoreTable
 from jointune.inference.predictor import Predictor
 from jointune.modalities.text.text_fit import TextFitCounter
 
@@ -22,7 +23,7 @@ def evaluate_predictor(
     progress: bool = False,
     part: str = "",
     notes: list[str] | None = None,
-) -> Metrics:
+) -> ScoreTable:
     """Score labelled posts and compare, with a note where the scores are not what they seem.
 
     Args:
@@ -41,18 +42,20 @@ def evaluate_predictor(
     if not posts:
         raise PostsError(f"{posts.name}: no posts to evaluate on")
     if predictor.columns:
-        predictor.check_columns(set().union(*(post.fields for post in posts)), posts.name)
-    predictor.target.encode(posts)
+        check_fields(predictor.columns, dict.fromkeys(name for post in posts for name in post.fields), posts.name)
+    target = predictor.target
+    target.encode(posts)
     fit = TextFitCounter(predictor.text)
     scored = list(predictor.stream(posts, policy, problems, posts.name, batch_size, progress, fit))
     if not scored:
         raise PostsError(f"{posts.name}: no post is left to evaluate on")
     kept = Posts(entry.post for entry in scored)
-    truth, probabilities = predictor.target.encode(kept), np.stack([entry.probabilities for entry in scored])
-    metrics = predictor.target.metrics(truth, probabilities)
-    found = notes_on_answers(metrics, part)
+    truth, answers = target.encode(kept), np.stack([entry.probabilities for entry in scored])
+    metrics = target.metrics(truth, answers)
+    found = target.notes_on_answers(metrics, part)
     if predictor.learned is not None:
-        found += notes_on_known(predictor.learned.known(kept), truth, probabilities, predictor.labels, part)
+        found += notes_on_known(predictor.learned.known(kept), truth, answers, target.metrics, part)
+    found += [note for one in predictor.preprocessors.values() for note in one.notes(kept, part)]
     if not part:  # of posts that training was given, it tells by itself how their texts fit
         found += predictor.notes_on_texts(fit)
     if notes is not None:

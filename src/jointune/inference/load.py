@@ -6,13 +6,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from jointune.data.read import Columns
 from jointune.errors import BundleError, SettingsError, setting
 from jointune.evaluation.calibration import check_wanted, least_confidence
 from jointune.inference.onnx_backend import ENGINES
 from jointune.inference.predictor import Predictor
 from jointune.modalities.image.ocr import check_ocr
+from jointune.targets.choice import chosen_target
 from jointune.utils.files import EXPORT_MARK, check_bundle, read_json
-from jointune.utils.hub import is_hub_id
+from jointune.utils.hub import is_hub_id, local_folder
 
 _DEVICE = re.compile(r"(cpu|cuda|mps|xpu|hpu|npu|mtia)(:\d+)?")
 """What torch may call a device that can run a model."""
@@ -78,6 +80,7 @@ def load_predictor(
     predictor = _load(path, device, engine)
     if abstain is None:
         return predictor
+    predictor.target.abstention()
     least = least_confidence(predictor.about.get("calibration"), abstain, predictor.labels)
     return replace(predictor, least_confidence=least)
 
@@ -104,15 +107,35 @@ def _load(path: str | Path, device: str | None, engine: str | None) -> Predictor
     return JointClassifier.load(path, device=device).predictor()
 
 
-def field_columns(path: str | Path) -> tuple[str, ...]:
-    """Return the further columns that a bundle or an export reads, without loading it; none where it is no folder."""
+def columns_of(path: str | Path, use: Columns) -> Columns:
+    """Return the columns to read for a bundle or an export, without loading it: ``use`` with what the model needs.
+
+    A model of two texts reads the columns that it was trained with, unless ``use`` names other ones than the usual.
+
+    Raises:
+        BundleError: the bundle is one of the hub, and is not to be had.
+        SettingsError: ``use`` names one column, and the model reads two texts.
+    """
+    folder = local_folder(path)
+    pair: tuple[str, ...] = ()
     with suppress(*_DAMAGED):
-        fields = _description(Path(path).expanduser()).get("fields_preprocessing") or {}
-        return (*map(str, fields.get("numbers", ())), *map(str, fields.get("categories", ())))
-    return ()
+        description = _description(folder)
+        fields = description.get("fields_preprocessing") or {}
+        use = replace(use, fields=(*map(str, fields.get("numbers", ())), *map(str, fields.get("categories", ()))))
+        use = replace(use, labelling=chosen_target(description.get("about", description)["settings"]))
+        pair = tuple(map(str, description["text_preprocessing"].get("pair", ())))
+    if not use.text or "," in use.text or len(pair) != 2:
+        return use
+    if use.text != Columns().text:
+        raise SettingsError(
+            f"{setting('text_column', use.text)}: one column, and the model reads two texts",
+            f"name both, such as {use.text},{pair[1]}",
+            setting="text_column",
+        )
+    return replace(use, text=pair[0], second_text=pair[1])
 
 
-_DAMAGED = (BundleError, AttributeError, KeyError, TypeError)
+_DAMAGED = (BundleError, SettingsError, AttributeError, KeyError, TypeError)
 """What reading values of a damaged description may raise; loading says what is wrong with it."""
 
 

@@ -15,15 +15,15 @@ from jointune.inference.predictor import Predictor
 from jointune.modalities.batch import ITEMS, Batch, Preprocessors, split_batch
 from jointune.modalities.image.modality import PREPROCESSOR
 from jointune.modalities.text.modality import TOKENIZER
-from jointune.persistence.manifest import EXPORT, check_trial, read_preprocessors, trial_batch
+from jointune.persistence.manifest import EXPORT, check_trial, read_preprocessors, read_target, trial_batch
 from jointune.persistence.manifest import LABELS as LABEL_NAMES
-from jointune.targets.single_label import SingleLabel
+from jointune.targets.target import Target
 from jointune.utils.extras import require
 from jointune.utils.files import EXPORT_MARK, check_format, check_manifest, read_json, read_text
 from jointune.utils.json_rules import check, clear_build_errors, record, whole
 from jointune.utils.threads import available_cores
 
-FORMAT = 2
+FORMAT = 3
 """Raised when an older jointune could no longer read the folder."""
 
 GRAPH, WEIGHTS = "model.onnx", "model.onnx.data"
@@ -149,7 +149,7 @@ class ExportedModel:
     def __init__(
         self,
         path: Path,
-        target: SingleLabel,
+        target: Target,
         preprocessors: Preprocessors,
         engine: str | None = None,
         threads: int | None = None,
@@ -216,15 +216,15 @@ def load_exported(folder: Path, engine: str | None = None, threads: int | None =
     """
     description = read_description(folder)
     labels = check(read_json(folder / LABELS), LABEL_NAMES, folder / LABELS, "folder")
-    target = SingleLabel(labels)
     preprocessors = read_preprocessors(folder, description, "folder")
     with clear_build_errors(folder, "folder"):
+        target = read_target(description["about"]["settings"], labels, description.get("target"))
         if labels != description["about"]["labels"]:
             raise ValueError(f"{LABELS} and {EXPORT_MARK} name other labels")
         model = ExportedModel(folder / GRAPH, target, preprocessors, engine, threads)
         if not model.takes_several:
             preprocessors["image"] = replace(preprocessors["image"], max_images=1)  # type: ignore[type-var]
-        check_trial(model.logits(trial_batch(preprocessors)), labels)
+        check_trial(model.logits(trial_batch(preprocessors)), target)
     about = description["about"] | {"export": description["export"]}
     return Predictor(
         target,

@@ -12,8 +12,8 @@ import numpy as np
 from jointune.data.fingerprints import LearnedPosts
 from jointune.data.post import Post
 from jointune.data.problems import OnBadImage, Problem, raise_problems, stops
-from jointune.errors import JointuneWarning, PostsError, SettingsError, setting
-from jointune.modalities.batch import Batch, Preprocessors, collate
+from jointune.errors import JointuneWarning, SettingsError, setting
+from jointune.modalities.batch import Batch, Input, Preprocessors, collate
 from jointune.modalities.image import ocr
 from jointune.modalities.image.decode import DecodedPost, decode_posts
 from jointune.modalities.image.first_images import FirstImages
@@ -21,14 +21,11 @@ from jointune.modalities.image.image_text import read_with_bar
 from jointune.modalities.image.pixels import ImagePreprocessor
 from jointune.modalities.text.text_fit import TextFitCounter
 from jointune.modalities.text.tokens import TextPreprocessor
-from jointune.targets.single_label import SingleLabel
+from jointune.targets.target import Target
 from jointune.utils.threads import prefetch
 
-_CHUNK = 512
+CHUNK = 512
 """Posts that are scored together; sorted by length among themselves before they are put into batches."""
-
-_CHUNK_BYTES = 128 * 2**20
-"""A chunk ends earlier where its rows and its pixels take so much: three of them are in memory at a time."""
 
 _SLOW_CHUNK = 64
 """The same where each image is read for its text, which takes long: results and progress come a chunk at a time."""
@@ -85,15 +82,19 @@ class Predictor:
         card: the model card, Markdown.
         least_confidence: with less, the answer is that the model is unsure.
         learned: fingerprints of the posts that it was trained or validated on; None where these were not kept.
+        chunk_posts: the most posts of a chunk.
+        chunk_bytes: a chunk ends earlier where its rows and pixels take so much: three are in memory at a time.
     """
 
-    target: SingleLabel
+    target: Target
     probabilities: Probabilities
     preprocessors: Preprocessors
     about: Mapping[str, Any] = field(default_factory=dict)
     card: str = ""
     least_confidence: float = 0.0
     learned: LearnedPosts | None = None
+    chunk_posts: int = CHUNK
+    chunk_bytes: int = 128 * 2**20
 
     @property
     def labels(self) -> list[str]:
@@ -116,25 +117,14 @@ class Predictor:
         return self.text.with_image_text
 
     @property
+    def reads(self) -> list[Input]:
+        """What the model reads of a post beside text and image."""
+        return [found for one in self.preprocessors.values() for found in one.reads]
+
+    @property
     def columns(self) -> dict[str, Sequence[str] | None]:
-        """The columns that the model reads beside text and image, with their categories; None for numbers."""
-        return {name: known for one in self.preprocessors.values() for name, known in one.columns.items()}
-
-    def check_columns(self, columns: Iterable[str], name: str) -> None:
-        """Check that a table has the columns that the model reads.
-
-        Args:
-            columns: of the table.
-            name: what messages call it.
-
-        Raises:
-            PostsError: it lacks some.
-        """
-        if missing := self.columns.keys() - set(columns):
-            raise PostsError(
-                f"{name}: no column {', '.join(map(repr, sorted(missing)))}, which the model was trained with",
-                "add it, with empty cells where the value is not known",
-            )
+        """The columns of numbers and categories that the model reads, with their categories; None for numbers."""
+        return {name: known for name, kind, known in self.reads if kind in ("number", "category")}
 
     def with_images(self, most: int | None, frames: int | None) -> "Predictor":
         """Return a predictor that uses other numbers of a post's images, and of a moving image's frames.
@@ -158,13 +148,13 @@ class Predictor:
             )
         return replace(self, preprocessors={**self.preprocessors, "image": image})
 
-    def answer(self, probabilities: np.ndarray) -> tuple[str, float]:
-        """Return the answer for one post, and its confidence; see ``SingleLabel.answer``."""
+    def answer(self, probabilities: np.ndarray) -> tuple[str, float | None]:
+        """Return the answer for one post, and its confidence; see ``Target.answer``."""
         return self.target.answer(probabilities, self.least_confidence)
 
     def cells(self, probabilities: np.ndarray) -> list[str | float]:
-        """Return the answer, its confidence and each probability: what ``added_columns`` names. Of one post."""
-        return [*self.answer(probabilities), *map(float, probabilities)]
+        """Return what scoring adds to the row of one post; see ``Target.added_columns``."""
+        return self.target.cells(probabilities, self.least_confidence)
 
     def stream(
         self,
@@ -252,13 +242,13 @@ class Predictor:
         self, decoded: Iterator[DecodedPost], policy: OnBadImage, batch_size: int, name: str, fit: TextFitCounter | None
     ) -> _Chunk | None:
         """Return the next posts as batches; None after the last one."""
-        most = _SLOW_CHUNK if self.read_image_text else _CHUNK
+        most = min(_SLOW_CHUNK, self.chunk_posts) if self.read_image_text else self.chunk_posts
         chunk: list[DecodedPost] = []
         size = 0
         for one in decoded:
             chunk.append(one)
             size += one.post.nbytes + sum(pixels.nbytes for pixels in one.images)
-            if len(chunk) >= most or size >= _CHUNK_BYTES:
+            if len(chunk) >= most or size >= self.chunk_bytes:
                 break
         if not chunk:
             return None

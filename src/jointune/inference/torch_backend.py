@@ -9,7 +9,7 @@ import torch
 from jointune.errors import SettingsError, setting
 from jointune.modalities.batch import Batch
 from jointune.model import autocast, evaluating, to_inputs
-from jointune.targets.single_label import SingleLabel
+from jointune.targets.target import Target
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class TorchBackend:
     """
 
     model: torch.nn.Module
-    target: SingleLabel
+    target: Target
     device: torch.device
     precision: str = "fp32"
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -11,6 +11,34 @@ from jointune.data.post import Post
 Arrays = dict[str, np.ndarray]
 """The inputs of one encoder by name, such as ``input_ids``: [Im, ...] for the Im items of the Bm posts that have the
 modality: one of each post, or several where the modality has such."""
+
+
+class Input(NamedTuple):
+    """A part of a post beside its text and its image, as a table, a request and a page name it.
+
+    Attributes:
+        name: of the column.
+        kind: of its content.
+        choices: the known categories.
+    """
+
+    name: str
+    kind: Literal["text", "number", "category"]
+    choices: Sequence[str] | None = None
+
+
+def post_parts(inputs: Iterable[Input], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments with which ``Post`` takes values by the names of inputs; empty ones are left out."""
+    parts: dict[str, Any] = {"fields": {}}
+    for name, kind, _ in inputs:
+        value = values.get(name)
+        if value is None or (isinstance(value, str) and not value.strip()):
+            continue
+        if kind == "text":
+            parts["second_text"] = value
+        else:
+            parts["fields"][name] = value
+    return parts
 
 
 class Preprocessor:
@@ -28,9 +56,9 @@ class Preprocessor:
     several: ClassVar[bool] = False
 
     @property
-    def columns(self) -> dict[str, Sequence[str] | None]:
-        """The columns of a table that it reads by their own names, with their categories; None for numbers."""
-        return {}
+    def reads(self) -> Sequence[Input]:
+        """What it reads of a post by the names of columns."""
+        return ()
 
     def rows(self, posts: Sequence[Post]) -> Sequence[Any]:
         """Prepare posts; images are prepared while they are decoded instead."""
@@ -55,6 +83,15 @@ class Preprocessor:
     def trial_row(self) -> Any:
         """Make the row that an encoder that does not fit would fail on, to try a loaded model."""
         return self.examples()[-1]
+
+    def notes(self, posts: Iterable[Post], part: str) -> list[str]:
+        """Describe what is unusual in posts; nothing by default.
+
+        Args:
+            posts: to look at.
+            part: what the notes call the posts, such as ``training``; empty for posts of their own.
+        """
+        return []
 
     def summary(self) -> str:
         """Describe the preparation in a sentence, for the model card."""

@@ -12,11 +12,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from jointune.data.post import encodable
 from jointune.data.tables.table import Table
 from jointune.errors import OutputError
 from jointune.utils.extras import require
 from jointune.utils.files import atomic_file
+from jointune.utils.wording import encodable
 
 ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
 
@@ -53,10 +53,11 @@ def columns_of_earlier_scoring(table: Table, prefix: str = "") -> list[str]:
     Raises:
         PostsError: the table is damaged.
     """
-    first, numbers = added_columns([], prefix)
+    first, confidence = added_columns([], prefix)
     start = table.columns.index(first) if first in table.columns else len(table.columns)
     added = table.columns[start:]
-    if added[1:2] != [numbers] or len(added) < 4 or not all(name.startswith(f"{prefix}p_") for name in added[2:]):
+    labels = added[2:] if added[1:2] == [confidence] else added[1:]  # there is none of several labels
+    if len(labels) < 2 or not all(name.startswith(f"{prefix}p_") for name in labels):
         return []
     for row in islice(table.rows(), _CHECKED_ROWS):
         if not all(_is_probability(row.values[name]) for name in added[1:] if name in row.values):
@@ -123,9 +124,11 @@ class Layout:
 
 
 def make_layout(
-    path: Path, table: Table, added: Sequence[str], left_out: Collection[str] = (), safe: bool = False
+    path: Path, table: Table, added: Sequence[str], left_out: Collection[str] = (), safe: bool = False, texts: int = 1
 ) -> Layout:
-    """Return the layout of a table without the columns ``left_out``, and with the ``added`` ones: a text and numbers.
+    """Return the layout of a table without the columns ``left_out``, and with the ``added`` ones.
+
+    The first ``texts`` of them are texts, and the others numbers.
 
     For Parquet, the types of columns may take reading the whole table.
     """
@@ -134,8 +137,8 @@ def make_layout(
     if ending == ".parquet":
         arrow = require("pyarrow", "parquet", "writing Parquet")
         fields = [field for field in getattr(table, "schema", None) or _inferred(table) if field.name not in left_out]
-        numbers = [arrow.field(name, arrow.float32()) for name in added[1:]]
-        schema = arrow.schema([*fields, arrow.field(added[0], arrow.string()), *numbers])
+        types = [arrow.string()] * texts + [arrow.float32()] * (len(added) - texts)
+        schema = arrow.schema([*fields, *map(arrow.field, added, types)])
     return Layout(ending, [*(name for name in table.columns if name not in left_out), *added], schema, safe)
 
 

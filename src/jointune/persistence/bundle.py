@@ -33,10 +33,12 @@ from jointune.persistence.manifest import (
     METRICS,
     check_trial,
     read_preprocessors,
+    read_target,
     trial_batch,
     write_preprocessors,
 )
 from jointune.persistence.model_card import model_card
+from jointune.targets.target import Target
 from jointune.utils.extras import require
 from jointune.utils.files import (
     BUNDLE_MARK,
@@ -67,7 +69,7 @@ class Bundle:
     Attributes:
         model: the trained model.
         preprocessors: by modality.
-        labels: label names, in the order of the logits.
+        target: what is asked of a post, with its labels.
         encoders: by modality, the description that builds the encoder again.
         fusion: the fusion's name, or the class name of one's own.
         settings: the classifier's arguments.
@@ -83,7 +85,7 @@ class Bundle:
 
     model: JointModel
     preprocessors: dict[str, Any]
-    labels: list[str]
+    target: Target
     encoders: dict[str, dict[str, Any]]
     fusion: str
     settings: dict[str, Any] = field(default_factory=dict)
@@ -100,7 +102,7 @@ class Bundle:
         """Return the facts about the model, without what is needed to build it again."""
         return {
             "jointune_version": __version__,
-            "labels": self.labels,
+            "labels": self.target.labels,
             **{
                 f"{modality}_encoder": {name: encoder[name] for name in ("name", "licence")}
                 for modality, encoder in self.encoders.items()
@@ -121,7 +123,7 @@ class Bundle:
             preprocessing += f" In training: {TextFit(**self.text_fit).summary()}"
         return model_card(
             name,
-            self.labels,
+            self.target,
             self.encoders,
             preprocessing,
             self.fusion,
@@ -153,9 +155,10 @@ def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
             "notes": bundle.notes,
             "label_dtype": bundle.label_dtype,
             "text_fit": bundle.text_fit,
+            "target": bundle.target.description(),
         }
         write_json(folder / "config.json", config)
-        write_json(folder / "labels.json", bundle.labels)
+        write_json(folder / "labels.json", bundle.target.labels)
         try:
             save_model(bundle.model, str(folder / "model.safetensors"))
         except SafetensorError as reason:  # a full disk, most of all; its number is only in the text
@@ -194,14 +197,15 @@ def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
         name = config["fusion"].removeprefix("custom:")
         raise BundleError(f"{path} was trained with the fusion {name}: give it, as load(path, fusion={name})")
     with clear_build_errors(path, "bundle"):
-        _check_sizes(weights, config, labels)
+        target = read_target(config["settings"], labels, config.get("target"))
+        _check_sizes(weights, config, target)
         with torch.random.fork_rng(devices=[]):
             encoders = {
                 name: modality(name).build(config[f"{name}_encoder"], preprocessor)
                 for name, preprocessor in preprocessors.items()
             }
             probe = config["settings"].get("probe", False)
-            model = make_model(encoders, fusion or config["fusion"], len(labels), probe)
+            model = make_model(encoders, fusion or config["fusion"], target.outputs, probe)
     try:
         _load_weights(model, weights, config)
     except (RuntimeError, SafetensorError) as reason:
@@ -211,11 +215,11 @@ def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
         ) from reason
     model.eval()
     with clear_build_errors(path, "bundle"):
-        _try(model, preprocessors, labels, calibration)
+        _try(model, preprocessors, target, calibration)
     return Bundle(
         model,
         preprocessors,
-        labels,
+        target,
         {name: config[f"{name}_encoder"] for name in preprocessors},
         config["fusion"],
         config["settings"],
@@ -268,7 +272,7 @@ def _checked(path: Path, name: str, rule: Rule, *default: Any) -> Any:
     return check(read_json(path / name, "bundle"), rule, path / name, "bundle")
 
 
-def _check_sizes(weights: Path, config: dict[str, Any], labels: list[str]) -> None:
+def _check_sizes(weights: Path, config: dict[str, Any], target: Target) -> None:
     """See that what ``config.json`` describes is no larger than the weights, before memory is taken for it.
 
     Raises:
@@ -276,8 +280,8 @@ def _check_sizes(weights: Path, config: dict[str, Any], labels: list[str]) -> No
     """
     with safe_open(str(weights), framework="pt") as file:
         shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118 - it is no mapping
-    if shapes.get("head.weight", [None])[0] != len(labels):
-        raise ValueError(f"there are {len(labels):,} labels, and weights for {shapes.get('head.weight', [0])[0]:,}")
+    if (rows := shapes.get("head.weight", [0])[0]) != target.outputs:
+        raise ValueError(f"there are {len(target.labels):,} labels, and weights for {rows:,}")
     most = max(256, len(shapes))
     for side in ("text_encoder", "image_encoder"):
         described = config[side]["config"]
@@ -293,7 +297,7 @@ def _check_sizes(weights: Path, config: dict[str, Any], labels: list[str]) -> No
             raise ValueError(f"{side}.config describes {wanted:,} weights, and there are {held:,}")
 
 
-def _try(model: JointModel, preprocessors: Preprocessors, labels: list[str], calibration: Any) -> None:
+def _try(model: JointModel, preprocessors: Preprocessors, target: Target, calibration: Any) -> None:
     """Run the model once, and see that all it consists of are numbers.
 
     Raises:
@@ -309,7 +313,7 @@ def _try(model: JointModel, preprocessors: Preprocessors, labels: list[str], cal
             raise ValueError(f"the weights {name} are not finite (nan or inf)")
     with torch.inference_mode():
         logits = model(to_inputs(trial_batch(preprocessors), torch.device("cpu"))).logits.numpy()
-    check_trial(logits, labels)
+    check_trial(logits, target)
 
 
 _ADDED = "attention."

@@ -1,14 +1,17 @@
 """Rules for the JSON files of a bundle and of an export, and the trial run of what was loaded. No torch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jointune.data.labels import MOST_LABELS
+from jointune.errors import SettingsError
 from jointune.modalities.batch import Batch, Preprocessor, Preprocessors, collate
 from jointune.modalities.modality import MODALITIES, modality
+from jointune.targets.choice import OWN_SETTINGS, chosen_target
+from jointune.targets.target import Target
 from jointune.utils.json_rules import (
     Rule,
     boolean,
@@ -57,20 +60,40 @@ def trial_batch(preprocessors: Preprocessors) -> Batch:
     return collate([0], {name: [one.trial_row()] for name, one in preprocessors.items()}, preprocessors)
 
 
-def check_trial(logits: np.ndarray, labels: list[str]) -> None:
-    """Check that logits of ``trial_batch`` are numbers, one for each label.
+def read_target(settings: Mapping[str, Any], labels: Sequence[str], values: Any) -> Target:
+    """Restore the target of a bundle or an export.
+
+    Args:
+        settings: of the classifier; those of earlier versions name no target, which is a single label.
+        labels: in the order of the answers' columns.
+        values: ``Target.description``, or None.
+
+    Raises:
+        ValueError: they do not belong together.
+    """
+    try:
+        target = chosen_target({name: settings[name] for name in ("target", *OWN_SETTINGS) if name in settings})
+        if len(labels) < 2 and target.named:
+            raise ValueError("it has no two labels")
+        return type(target).described(settings, labels, values or {})
+    except (SettingsError, TypeError) as reason:
+        raise ValueError(str(reason)) from reason
+
+
+def check_trial(logits: np.ndarray, target: Target) -> None:
+    """Check that logits of ``trial_batch`` are numbers, as many as the target has.
 
     Raises:
         ValueError: they are not.
     """
-    if logits.shape != (1, len(labels)):
-        raise ValueError(f"it gives {logits.size:,} numbers for a post, and has {len(labels):,} labels")
+    if logits.shape != (1, target.outputs):
+        raise ValueError(f"it gives {logits.size:,} numbers for a post, and has {len(target.labels):,} labels")
     if not np.isfinite(logits).all():
         raise ValueError("it gives numbers that are not finite (nan or inf): its weights are damaged")
 
 
 def _labels(value: Any) -> str | None:
-    if wrong := listed(text, 2, MOST_LABELS)(value):
+    if wrong := listed(text, 0, MOST_LABELS)(value):
         return wrong
     if not all(label.strip() for label in value):
         return " hold an empty label"
@@ -96,25 +119,24 @@ CALIBRATION = optional(
         },
     )
 )
-_SCORES = dict.fromkeys(("accuracy", "macro_f1", "weighted_f1"), _SHARE)
-_INTERVAL = row(_SHARE, _SHARE)
+_INTERVAL = row(number(), number())
 _OF_A_LABEL = ("precision", "recall", "f1")
-METRICS = mapped(
-    record(
-        {
-            "n": _COUNT,
-            **_SCORES,
-            **{f"{name}_ci": _INTERVAL for name in _SCORES},
-            **{name: optional(number()) for name in ("log_loss", "ece", "auroc")},
-            "per_class": mapped(
-                record(
-                    dict.fromkeys(_OF_A_LABEL, _SHARE) | {"support": _COUNT},
-                    {f"{name}_ci": _INTERVAL for name in _OF_A_LABEL},
-                )
-            ),
-        }
-    )
+_OF_LABELS = mapped(
+    record(dict.fromkeys(_OF_A_LABEL, _SHARE) | {"support": _COUNT}, {f"{name}_ci": _INTERVAL for name in _OF_A_LABEL})
 )
+
+
+def _scores(value: Any) -> str | None:
+    names = [name for name in value if isinstance(name, str)] if isinstance(value, dict) else []
+    intervals = {name: _INTERVAL for name in names if name.endswith("_ci")}
+    rest = {name: optional(number()) for name in names if name not in (*intervals, *_TABLES, "n")}
+    needed = {name.removesuffix("_ci"): number() for name in intervals}
+    return record({"n": _COUNT, **needed}, {**rest, **intervals, "per_class": _OF_LABELS})(value)
+
+
+_TABLES = ("per_class", "confusion_matrix", "labels")
+METRICS = mapped(_scores)
+"""Of whatever scores a target has."""
 _TEXT_FIT = record(
     dict.fromkeys(("texts", "max_tokens", "cut", "median_cut_off", "longest"), _COUNT) | {"unknown_words": _SHARE},
     closed=True,

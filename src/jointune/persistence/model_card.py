@@ -5,13 +5,15 @@ from typing import Any
 
 from jointune import __version__
 from jointune.evaluation.notes import untested
+from jointune.evaluation.score_table import with_interval
+from jointune.targets.target import Target
 from jointune.utils.markdown import literal, table
 from jointune.utils.wording import counted
 
 
 def model_card(
     name: str,
-    labels: Sequence[str],
+    target: Target,
     encoders: Mapping[str, Mapping[str, Any]],
     preprocessing: str,
     fusion: str,
@@ -24,7 +26,7 @@ def model_card(
 
     Args:
         name: of the bundle.
-        labels: in the order of the model's columns.
+        target: what is asked of a post, with its labels.
         encoders: by modality, a description with ``name`` and ``licence``.
         preprocessing: what happens to texts and pictures, in a sentence.
         fusion: its name.
@@ -43,7 +45,7 @@ def model_card(
         f"# {literal(name)}",
         "",
         "A classifier of posts that carry a text, a picture or both, made by jointly fine-tuning two unimodal encoders "
-        f"with jointune {__version__}. It gives a probability for each label: {', '.join(map(literal, labels))}.",
+        f"with jointune {__version__}. {target.about(literal)}",
         "",
         "## Encoders",
         "",
@@ -59,17 +61,14 @@ def model_card(
         f"Fusion: {literal(fusion)}. {preprocessing}",
         "",
         *(["## Know this first", "", *(f"- {literal(note)}" for note in notes), ""] if notes else []),
-        "## Data",
-        "",
-        *_data_table(labels, data),
-        "",
+        *(["## Data", "", *_data_table(target, data), ""] if target.labels else []),
         "## Scores",
         "",
     ]
     for part, scores in metrics.items():
         lines += [*_scores(part, scores), ""]
     if calibration:
-        lines += [*_calibration(calibration), ""]
+        lines += [*_calibration(calibration, target), ""]
     lines += [
         "## Intended use",
         "",
@@ -88,13 +87,14 @@ def model_card(
     return "\n".join(lines)
 
 
-def _data_table(labels: Sequence[str], data: Mapping[str, Mapping[str, int]]) -> list[str]:
-    rows = [[literal(label), *(f"{counts.get(label, 0):,}" for counts in data.values())] for label in labels]
-    rows.append(["**posts**", *(f"{sum(counts.values()):,}" for counts in data.values())])
+def _data_table(target: Target, data: Mapping[str, Mapping[str, int]]) -> list[str]:
+    rows = [[literal(label), *(f"{counts.get(label, 0):,}" for counts in data.values())] for label in target.labels]
+    if target.each_one_label:
+        rows.append(["**posts**", *(f"{sum(counts.values()):,}" for counts in data.values())])
     return table(["label", *map(literal, data)], "l" + "r" * len(data), rows)
 
 
-def _calibration(calibration: Mapping[str, Any]) -> list[str]:
+def _calibration(calibration: Mapping[str, Any], target: Target) -> list[str]:
     before, after = calibration["reliability"]
     bins = [
         [when, f"{confidence:.2f}", f"{accuracy:.2f}", f"{posts:,}"]
@@ -124,10 +124,8 @@ def _calibration(calibration: Mapping[str, Any]) -> list[str]:
         "How often posts of like confidence were right:",
         "",
         *table(["temperature", "mean confidence", "accuracy", "posts"], "lrrr", bins),
-        "",
-        "What `abstain` would answer on these posts:",
-        "",
-        *table(["accuracy wanted", "confidence needed", "posts answered"], "rrr", rows),
+        *(["", "What `abstain` would answer on these posts:", ""] if target.abstains else []),
+        *(table(["accuracy wanted", "confidence needed", "posts answered"], "rrr", rows) if target.abstains else []),
     ]
 
 
@@ -153,29 +151,21 @@ def _temperature(calibration: Mapping[str, Any]) -> str:
 
 
 def _scores(part: str, scores: Mapping[str, Any]) -> list[str]:
-    measures = []
-    for measure in ("accuracy", "macro_f1", "weighted_f1"):
-        low, high = scores[f"{measure}_ci"]
-        measures.append([measure.replace("_", " "), f"{scores[measure]:.3f}", f"{low:.3f} to {high:.3f}"])
-    plain = [measure for measure in ("log_loss", "ece", "auroc") if scores[measure] is not None]
+    bounded = [name.removesuffix("_ci") for name in scores if name.endswith("_ci")]
+    measures = [
+        [measure.replace("_", " "), f"{scores[measure]:.3f}", "{:.3f} to {:.3f}".format(*scores[f"{measure}_ci"])]
+        for measure in bounded
+    ]
+    plain = [name for name, value in scores.items() if isinstance(value, float | int) and name not in ("n", *bounded)]
     measures += [[measure.replace("_", " "), f"{scores[measure]:.3f}", ""] for measure in plain]
     classes = [
         [literal(label), *(with_interval(row, score) for score in ("precision", "recall", "f1")), f"{row['support']:,}"]
-        for label, row in scores["per_class"].items()
+        for label, row in scores.get("per_class", {}).items()
     ]
     lacking = untested(scores)
     return [
         f"On the {counted(scores['n'], f'{literal(part)} post')}{f', {literal(lacking)}' if lacking else ''}:",
         "",
         *table(["measure", "value", "95 % interval"], "lrl", measures),
-        "",
-        *table(["label", "precision", "recall", "F1", "posts"], "lrrrr", classes),
+        *(["", *table(["label", "precision", "recall", "F1", "posts"], "lrrrr", classes)] if classes else []),
     ]
-
-
-def with_interval(scores: Mapping[str, Any], name: str) -> str:
-    """Return a score and its interval; bundles of earlier versions have none for single labels."""
-    if f"{name}_ci" not in scores:
-        return f"{scores[name]:.3f}"
-    low, high = scores[f"{name}_ci"]
-    return f"{scores[name]:.3f} ({low:.3f} to {high:.3f})"

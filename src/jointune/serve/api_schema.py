@@ -2,15 +2,27 @@
 
 import base64
 import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeAlias, TypeVar
 
 from fastapi import FastAPI
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, TypeAdapter, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    TypeAdapter,
+    WithJsonSchema,
+    create_model,
+)
 from pydantic_core import PydanticCustomError
 
+from jointune.errors import SettingsError
+from jointune.modalities.batch import Input
 from jointune.serve.limits import MAX_CELL, MAX_CHARACTERS, MAX_FIELDS, MAX_IMAGES, MAX_POSTS
-
-_NOT_EMPTY: list[Any] = [{"required": [name]} for name in ("text", "image", "image_url", "fields")]
 
 
 def _from_base64(value: Any) -> Any:
@@ -41,13 +53,16 @@ FIELDS: TypeAdapter[dict[str, Cell]] = TypeAdapter(
 )
 
 
+def _not_empty(schema: dict[str, Any]) -> None:
+    """Say in a schema that one of its properties is required."""
+    schema["anyOf"] = [{"required": [name]} for name in schema["properties"]]
+
+
 class RequestPost(BaseModel):
     """A post to score: a text, a picture, or both."""
 
     # Validation errors become answers and must not carry the posts' content into a log.
-    model_config = ConfigDict(
-        extra="forbid", hide_input_in_errors=True, title="Post", json_schema_extra={"anyOf": _NOT_EMPTY}
-    )
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, title="Post", json_schema_extra=_not_empty)
 
     text: str | None = Field(None, max_length=MAX_CHARACTERS, description="The text; a blank one counts as missing.")
     image: Several[Base64] = Field(
@@ -67,27 +82,73 @@ class RequestPosts(BaseModel):
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, title="Posts")
 
-    posts: list[RequestPost] = Field(
-        min_length=1, max_length=MAX_POSTS, description=f"In place of the others: 1 to {MAX_POSTS} posts."
-    )
+    posts: list[Any]
 
 
 def _tag(value: Any) -> str:
     return "posts" if isinstance(value, dict) and "posts" in value else "post"
 
 
-JSON_BODY: TypeAdapter[RequestPost | RequestPosts] = TypeAdapter(
-    Annotated[Annotated[RequestPost, Tag("post")] | Annotated[RequestPosts, Tag("posts")], Discriminator(_tag)],
-    config=ConfigDict(hide_input_in_errors=True),
-)
+@dataclass(frozen=True)
+class Bodies:
+    """The bodies of requests to a model.
+
+    Attributes:
+        inputs: what the model reads beside text and image.
+        post: the class of one post; an input that is no field has an attribute of its own, ``input_0`` for the first.
+        json: validates JSON with one post or several.
+    """
+
+    inputs: Sequence[Input]
+    post: type[RequestPost]
+    json: TypeAdapter[RequestPost | RequestPosts]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all parts of a post."""
+        return [field.alias or name for name, field in self.post.model_fields.items()]
+
+    def values(self, request: RequestPost) -> dict[str, Any]:
+        """Return the content of the inputs that are no fields, by name."""
+        return {one.name: getattr(request, f"input_{number}", None) for number, one in enumerate(self.inputs)}
+
+
+def make_bodies(inputs: Sequence[Input]) -> Bodies:
+    """Return the bodies of requests to a model that reads ``inputs`` beside text and image.
+
+    Raises:
+        SettingsError: an input is named as another part of a request.
+    """
+    own: dict[str, Any] = {}
+    for number, (name, kind, _) in enumerate(inputs):
+        if kind != "text":
+            continue
+        if name in (*RequestPost.model_fields, "posts"):
+            raise SettingsError(
+                f"the model reads a {kind} from the column {name!r}, and requests name something else so",
+                "train it with another name of the column",
+            )
+        described = "A second text, read together with the first; a blank one counts as missing."
+        field = Field(None, alias=name, max_length=MAX_CHARACTERS, description=described)
+        own[f"input_{number}"] = (str | None, field)
+    post: Any = create_model("RequestPost", __base__=RequestPost, __doc__=RequestPost.__doc__, **own)
+    several = Field(min_length=1, max_length=MAX_POSTS, description=f"In place of the others: 1 to {MAX_POSTS} posts.")
+    content: Any = (list[post], several)
+    posts: Any = create_model("RequestPosts", __base__=RequestPosts, __doc__=RequestPosts.__doc__, posts=content)
+    body: Any = Annotated[Annotated[post, Tag("post")] | Annotated[posts, Tag("posts")], Discriminator(_tag)]
+    return Bodies(inputs, post, TypeAdapter(body, config=ConfigDict(hide_input_in_errors=True)))
 
 
 class Answer(BaseModel):
     """The model's answer to a post."""
 
-    label: str = Field(description="The most probable label, or unsure where the server abstains.")
-    confidence: float = Field(description="Its probability.")
-    probabilities: dict[str, float] = Field(description="The probability of each label.")
+    label: str | None = Field(
+        None, description="The most probable label, or unsure where the server abstains; of one label a post."
+    )
+    labels: list[str] | None = Field(None, description="The labels, of a model that gives several.")
+    value: float | None = Field(None, description="The number, of a model that gives one.")
+    confidence: float | None = Field(None, description="The probability of the label.")
+    probabilities: dict[str, float] | None = Field(None, description="The probability of each label.")
     missing: list[str] = Field(description="The modalities that the post came without.")
     notes: list[str] = Field([], description="What of the post was not used; only where there is something.")
 
@@ -165,40 +226,45 @@ def _responses(content: dict[str, Any], *errors: int, media_type: str = "applica
     return {"responses": responses}
 
 
-_FORM_FIELDS: dict[str, dict[str, Any]] = {
-    name: {"type": "string", "description": field.description} for name, field in RequestPost.model_fields.items()
-}
-_FORM_FIELDS["image"] = {
-    "type": "array",
-    "maxItems": MAX_IMAGES,
-    "items": {"type": "string", "format": "binary"},
-    "description": "A picture's file: JPEG, PNG, WebP or GIF; repeated for several.",
-}
-_FORM = {"type": "object", "anyOf": _NOT_EMPTY, "additionalProperties": False, "properties": _FORM_FIELDS}
-_BODIES = {
-    "application/json": {
-        "schema": {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("RequestPost", "RequestPosts")]},
-        **_examples(
-            a_text={"text": "what a day"},
-            text_and_picture={"text": "what a day", "image": _PIXEL},
-            several_posts={"posts": [{"text": "what a day"}, {"image": _PIXEL}]},
-        ),
-    },
-    # An image file is no JSON, so that the example has none.
-    "multipart/form-data": {"schema": _FORM, "example": {"text": "what a day"}},
-}
+def predict_route(bodies: Bodies) -> dict[str, Any]:
+    """Return the route's arguments on its requests and answers."""
+    fields: dict[str, dict[str, Any]] = {
+        field.alias or name: {"type": "string", "description": field.description}
+        for name, field in bodies.post.model_fields.items()
+    }
+    fields["image"] = {
+        "type": "array",
+        "maxItems": MAX_IMAGES,
+        "items": {"type": "string", "format": "binary"},
+        "description": "A picture's file: JPEG, PNG, WebP or GIF; repeated for several.",
+    }
+    form = {"type": "object", "additionalProperties": False, "properties": fields}
+    _not_empty(form)
+    content = {
+        "application/json": {
+            "schema": {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("RequestPost", "RequestPosts")]},
+            **_examples(
+                a_text={"text": "what a day"},
+                text_and_picture={"text": "what a day", "image": _PIXEL},
+                several_posts={"posts": [{"text": "what a day"}, {"image": _PIXEL}]},
+            ),
+        },
+        # An image file is no JSON, so that the example has none.
+        "multipart/form-data": {"schema": form, "example": {"text": "what a day"}},
+    }
+    return {
+        **_responses(_examples(one_post=_ANSWER, several_posts=[_ANSWER, _ANSWER]), *_ERRORS),
+        "openapi_extra": {"requestBody": {"required": True, "content": content}},
+    }
 
-PREDICT = {
-    **_responses(_examples(one_post=_ANSWER, several_posts=[_ANSWER, _ANSWER]), *_ERRORS),
-    "openapi_extra": {"requestBody": {"required": True, "content": _BODIES}},
-}
+
 HEALTHZ = _responses({"example": {"status": "alive"}})
 READYZ = _responses({"example": {"status": "ready"}}, 503)
 METRICS = _responses({"example": "jointune_waiting_posts 0.0\n"}, 401, media_type="text/plain")
 MODEL = _responses({"example": _MODEL}, 401)
 
 
-def describe_bodies(app: FastAPI) -> None:
+def describe_bodies(app: FastAPI, bodies: Bodies) -> None:
     """Add the bodies of /predict to the app's OpenAPI, since the route reads them itself."""
-    schemas = JSON_BODY.json_schema(ref_template="#/components/schemas/{model}")["$defs"]
+    schemas = bodies.json.json_schema(ref_template="#/components/schemas/{model}")["$defs"]
     app.openapi()["components"]["schemas"] |= schemas

@@ -48,7 +48,9 @@ def make_app(
 
     Raises:
         MissingExtraError: the model reads the text in images, and the OCR is not installed.
+        SettingsError: the model reads a column that requests name something else by.
     """
+    bodies = api_schema.make_bodies(predictor.reads)
     limits, metrics = limits or Limits(), metrics or ServiceMetrics()
     service = Service(predictor, limits, metrics, fetch)
 
@@ -84,7 +86,9 @@ def make_app(
         remedy = "see /docs or /openapi.json for what there is"
         return Refused(error.status_code, str(error.detail), remedy, error.headers).response()
 
-    @app.post("/predict", response_model=api_schema.Answer | list[api_schema.Answer], **api_schema.PREDICT)
+    @app.post(
+        "/predict", response_model=api_schema.Answer | list[api_schema.Answer], **api_schema.predict_route(bodies)
+    )
     async def predict(request: Request) -> Response:
         """Score one post, or a list of them."""
         content_type = request.headers.get("content-type", "")
@@ -94,7 +98,7 @@ def make_app(
             body = await read_body(request, limits, take)
 
             async def answer() -> Any:
-                posts, as_list = await service.in_thread(parse, body, content_type)
+                posts, as_list = await service.in_thread(parse, body, content_type, bodies)
                 request.state.posts = len(posts)
                 answers = await service.answer(posts, as_list)
                 return answers if as_list else answers[0]
@@ -135,5 +139,5 @@ def make_app(
     async def docs() -> Response:
         return docs_page(app.openapi())
 
-    api_schema.describe_bodies(app)
+    api_schema.describe_bodies(app, bodies)
     return app

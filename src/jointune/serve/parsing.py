@@ -10,9 +10,11 @@ from pydantic import ValidationError
 from python_multipart.multipart import parse_options_header
 
 from jointune.data.post import Post, RemoteImage
-from jointune.serve.api_schema import FIELDS, JSON_BODY, RequestPost, RequestPosts
+from jointune.modalities.batch import post_parts
+from jointune.serve.api_schema import FIELDS, Bodies, RequestPost, RequestPosts
 from jointune.serve.limits import MAX_CHARACTERS, MAX_IMAGES, MAX_POSTS
 from jointune.serve.refusal import Refused
+from jointune.utils.wording import listed
 
 JSON, FORM = "application/json", "multipart/form-data"
 
@@ -34,7 +36,6 @@ _REMEDIES = {
     "json_invalid": 'send UTF-8 JSON, such as {"text": "what a day"}',
     "too_long": "send several smaller requests",
     "string_too_long": "send less of it",
-    "extra_forbidden": "leave the field out; a post has text, image, image_url and fields",
 }
 
 
@@ -51,7 +52,7 @@ def media_type(content_type: str) -> str:
     return kind
 
 
-def parse(body: bytearray, content_type: str) -> tuple[list[Post], bool]:
+def parse(body: bytearray, content_type: str, bodies: Bodies) -> tuple[list[Post], bool]:
     """Return the posts of a request, and whether they came as a list; ``body`` is emptied, to free its memory.
 
     Blank texts and empty images count as missing, as in every table of posts.
@@ -61,17 +62,17 @@ def parse(body: bytearray, content_type: str) -> tuple[list[Post], bool]:
     """
     is_form = media_type(content_type) == FORM
     try:
-        content = _parse_form(form_fields(body, content_type)) if is_form else _parse_json(body)
+        content = _parse_form(form_fields(body, content_type), bodies) if is_form else _parse_json(body, bodies)
     except ValidationError as error:
-        raise _refusal(error, is_form) from None  # whose context would hold the posts' content
+        raise _refusal(error, is_form, bodies) from None  # whose context would hold the posts' content
     finally:
         body.clear()
     if isinstance(content, RequestPosts):
-        return [_post(post, f"posts[{number}]: ") for number, post in enumerate(content.posts)], True
-    return [_post(content)], False
+        return [_post(post, bodies, f"posts[{number}]: ") for number, post in enumerate(content.posts)], True
+    return [_post(content, bodies)], False
 
 
-def _post(request: RequestPost, place: str = "") -> Post:
+def _post(request: RequestPost, bodies: Bodies, place: str = "") -> Post:
     """Return a request's post as all of jointune knows posts."""
     text = (request.text or "").strip() or None
     urls = [RemoteImage(url.strip()) for url in _listed(request.image_url) if url.strip()]
@@ -79,7 +80,8 @@ def _post(request: RequestPost, place: str = "") -> Post:
     if images and urls:
         raise Refused(422, f"{place}both image and image_url", "send one of them")
     fields = {name: cell for name, cell in (request.fields or {}).items() if cell not in (None, "")}
-    post = Post(text=text, image=urls or images, fields=fields)
+    parts = post_parts(bodies.inputs, bodies.values(request)) | {"fields": fields}
+    post = Post(text=text, image=urls or images, **parts)
     if post.empty and not fields:
         raise Refused(422, f"{place}neither a text nor a picture", "send at least one of them")
     return post
@@ -89,9 +91,9 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value] if value else []
 
 
-def _parse_json(body: bytearray) -> RequestPost | RequestPosts:
+def _parse_json(body: bytearray, bodies: Bodies) -> RequestPost | RequestPosts:
     structure = _structure(body)
-    content = JSON_BODY.validate_json(body)
+    content = bodies.json.validate_json(body)
     posts = content.posts if isinstance(content, RequestPosts) else []
     # Unknown keys were refused, so that those in excess repeat others, of which each reader may take another one.
     keys = sum(len(part.model_fields_set) for part in (content, *posts))
@@ -121,7 +123,7 @@ def _structure(body: bytearray) -> bytes:
     return structure
 
 
-def _parse_form(fields: list[tuple[str, bytes]]) -> RequestPost:
+def _parse_form(fields: list[tuple[str, bytes]], bodies: Bodies) -> RequestPost:
     values: dict[str, Any] = {"image": [content for name, content in fields if name == "image"]}
     for name, content in fields:
         if name == "image":
@@ -136,7 +138,7 @@ def _parse_form(fields: list[tuple[str, bytes]]) -> RequestPost:
             raise Refused(422, f"{name[:80]}: not UTF-8", "encode the form as UTF-8") from error
     if "fields" in values:
         values["fields"] = FIELDS.validate_json(values["fields"])
-    return RequestPost.model_validate(values)
+    return bodies.post.model_validate(values)
 
 
 def form_fields(body: bytearray, content_type: str) -> list[tuple[str, bytes]]:
@@ -188,10 +190,12 @@ def _field_name(headers: bytes) -> str | None:
     return None
 
 
-def _refusal(error: ValidationError, is_form: bool) -> Refused:
+def _refusal(error: ValidationError, is_form: bool, bodies: Bodies) -> Refused:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     path = first["loc"] if is_form else first["loc"][1:]  # without the tag of the union in JSON_BODY
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part[:80]}" for part in path).lstrip(".")
     reason, kind = f"{place}: {first['msg']}" if place else first["msg"], first["type"]
     remedy = _REMEDIES.get(kind, "send what /openapi.json describes")
+    if kind == "extra_forbidden":
+        remedy = f"leave the field out; a post has {listed(bodies.names, len(bodies.names))}"
     return Refused(400 if kind == "json_invalid" else 422, reason, remedy)

@@ -137,11 +137,8 @@ class Service:
         return await _run(self._fetchers, self._fetch, url)
 
     def _answer(self, post: Post, prepared: PreparedPost, row: np.ndarray) -> dict[str, Any]:
-        label, confidence = self._predictor.answer(row)
         return {
-            "label": label,
-            "confidence": confidence,
-            "probabilities": dict(zip(self._predictor.labels, map(float, row), strict=True)),
+            **self._predictor.target.response(row, self._predictor.least_confidence),
             # Not by its row: a text that was read in an image is no text of the post's own.
             "missing": [name for name, row in prepared.rows.items() if getattr(post, name, row) in (None, {})],
         }

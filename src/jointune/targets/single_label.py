@@ -1,42 +1,78 @@
 """One label a post: softmax over the labels, cross-entropy, and the most probable label as the answer."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from jointune.data.label_checks import class_numbers
-from jointune.data.labels import UNSURE
+from jointune.data.labels import UNSURE, label_text
 from jointune.data.post import Posts
-from jointune.data.read import label_text
-from jointune.errors import SettingsError
-from jointune.evaluation.metrics import Metrics, compute_metrics
+from jointune.errors import SettingsError, setting
+from jointune.evaluation import metrics as scoring
+from jointune.evaluation.calibration import Calibration, at_temperature, calibrate
+from jointune.evaluation.notes import notes_on_answers, notes_on_few
+from jointune.evaluation.score_table import ScoreTable
+from jointune.targets.target import LinearFit, Target
+from jointune.targets.thresholds import Wanted, best_threshold
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class SingleLabel:
+class SingleLabel(Target):
     """A target with exactly one of C labels a post.
 
     Args:
-        labels: their names, in the order of the logits.
+        labels: their names, in the order of the logits; none before they are known.
+        settings: of which ``threshold`` counts.
+
+    Attributes:
+        threshold: of two labels, the number of the rarer one and the probability from which it is the answer.
     """
 
-    def __init__(self, labels: Sequence[str]) -> None:
-        self.labels = list(labels)
+    name = "single"
+    metric_names: ClassVar = ("accuracy", "macro_f1", "weighted_f1", "log_loss")
+    compared: ClassVar = ("accuracy", "macro_f1", "weighted_f1")
+    main = "macro_f1"
+    scores_explained = (
+        "Macro F1 is between 0 and 1, and 1 is best: for each label, F1 says how completely and how purely a method "
+        "finds the posts that have it, and macro F1 is the mean over the labels, so that rare ones count as much as "
+        "frequent ones.",
+        "Accuracy is the share of posts predicted correctly. Macro F1 counts every label alike, weighted F1 every "
+        "post.",
+    )
+    own_settings: ClassVar = ("threshold",)
+    softmax = True
+    graph_output = "their softmax is the calibrated probabilities"
 
-    @property
-    def outputs(self) -> int:
-        """The number of logits, C."""
-        return len(self.labels)
+    def __init__(self, labels: Sequence[str] = (), settings: Mapping[str, Any] | None = None) -> None:
+        super().__init__(labels, settings)
+        self.threshold: tuple[int, float] | None = None
+        self._wanted = Wanted.of(self.settings["threshold"])
+
+    def check(self, posts: Sequence[Any]) -> None:
+        labels = {post.label for post in posts if post.label is not None}
+        if self._wanted and len(labels) > 2:
+            raise SettingsError(
+                f"{setting('threshold', self._wanted.text)}: a threshold is of two labels, and there are "
+                f"{len(labels):,}",
+                "leave it out",
+                setting="threshold",
+            )
+
+    def description(self) -> dict[str, Any]:
+        return {} if self.threshold is None else {"threshold": list(self.threshold)}
+
+    def restore(self, values: Mapping[str, Any]) -> None:
+        if (stored := values.get("threshold")) is not None:
+            label, threshold = stored
+            if len(self.labels) != 2 or label not in (0, 1) or not 0 <= threshold <= 1:
+                raise ValueError("its threshold is none of two labels")
+            self.threshold = int(label), float(threshold)
 
     def encode(self, posts: Posts) -> np.ndarray:
-        """Return the number of each post's label, int64 [N].
-
-        Raises:
-            PostsError: a post has no label, or an unknown one.
-        """
+        """Return the number of each post's label, int64 [N]."""
         return class_numbers(posts, self.labels)
 
     def weights(self, encoded: np.ndarray, class_weight: str | Mapping[Any, float] | None) -> np.ndarray | None:
@@ -52,52 +88,106 @@ class SingleLabel:
         if class_weight is None:
             return None
         if class_weight == "balanced":
-            return len(encoded) / (self.outputs * np.bincount(encoded, minlength=self.outputs))
-        weights = {label_text(label): weight for label, weight in dict(class_weight).items()}  # type: ignore[arg-type]
-        unknown = set(weights) - set(self.labels)
-        if unknown or not all(isinstance(weight, int | float) and 0 <= weight < np.inf for weight in weights.values()):
-            raise SettingsError(
-                f"class_weight={class_weight!r}: give 'balanced', or a weight for labels of the "
-                f"posts ({', '.join(self.labels)})",
-                setting="class_weight",
-            )
-        return np.array([weights.get(label, 1.0) for label in self.labels])
+            counts = np.bincount(encoded, minlength=len(self.labels))
+            return len(encoded) / (len(self.labels) * np.maximum(counts, 1))
+        return named_weights(self.labels, class_weight)
 
     def loss(self, weights: "Tensor | None", label_smoothing: float) -> Callable[["Tensor", "Tensor"], "Tensor"]:
-        """Return the cross-entropy of logits [B, C] and encoded labels [B], added up over posts.
-
-        Args:
-            weights: of the labels, float [C].
-            label_smoothing: the share of each label that is spread over all.
-        """
+        """Return the cross-entropy of logits [B, C] and encoded labels [B], added up over posts."""
         from torch import nn
 
         return nn.CrossEntropyLoss(weights, label_smoothing=label_smoothing, reduction="sum")
 
     def total_weight(self, encoded: "Tensor", weights: "Tensor | None") -> "Tensor | int":
-        """Return what the loss of posts is divided by: their number, or the sum of their labels' weights."""
         return len(encoded) if weights is None else weights[encoded].sum()
+
+    def linear_fits(
+        self, features: np.ndarray, encoded: np.ndarray, post_weights: np.ndarray, strengths: Sequence[float]
+    ) -> Iterator[LinearFit]:
+        from sklearn.linear_model import LogisticRegression
+
+        model = LogisticRegression(max_iter=300, warm_start=True)
+        for strength in strengths:
+            model.set_params(C=strength).fit(features, encoded, sample_weight=post_weights)
+            yield LinearFit(*_one_row_a_class(model.coef_, model.intercept_, len(self.labels)), strength)
+
+    def post_weights(self, encoded: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+        return np.ones(len(encoded)) if weights is None else weights[encoded]
 
     def activate(self, logits: np.ndarray) -> np.ndarray:
         """Return probabilities, float64 [B, C]: in double, so that no row sums to anything but one."""
         powers = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
         return powers / powers.sum(1, keepdims=True)
 
-    def choose(self, probabilities: np.ndarray) -> np.ndarray:
-        """Return the number of each post's most probable label, int64 [N], from float [N, C]."""
-        return probabilities.argmax(1)
+    def at_temperature(self, answers: np.ndarray, temperature: float) -> np.ndarray:
+        return at_temperature(answers, temperature)
 
-    def answer(self, probabilities: np.ndarray, least_confidence: float = 0.0) -> tuple[str, float]:
-        """Return the most probable label of one post, and its confidence.
+    def choose(self, answers: np.ndarray) -> np.ndarray:
+        """Return the number of each post's label, int64 [N]: the most probable one, or by the threshold."""
+        if self.threshold is None:
+            return answers.argmax(1)
+        label, least = self.threshold
+        return np.where(answers[:, label] >= least, label, 1 - label)
 
-        Args:
-            probabilities: float [C].
-            least_confidence: with less, the answer is ``UNSURE``.
-        """
-        best = int(self.choose(probabilities[None])[0])
-        confidence = float(probabilities[best])
+    def texts(self, chosen: np.ndarray) -> list[str]:
+        return [self.labels[number] for number in chosen]
+
+    def answer(self, row: np.ndarray, least_confidence: float = 0.0) -> tuple[str, float | None]:
+        best = int(self.choose(row[None])[0])
+        confidence = float(row[best])
         return self.labels[best] if confidence >= least_confidence else UNSURE, confidence
 
-    def metrics(self, encoded: np.ndarray, probabilities: np.ndarray) -> Metrics:
-        """Score probabilities, float [N, C], against encoded labels, int64 [N]."""
-        return compute_metrics(encoded, probabilities, self.labels)
+    def metrics(
+        self, encoded: np.ndarray, answers: np.ndarray, repeats: float = 1, chosen: np.ndarray | None = None
+    ) -> ScoreTable:
+        chosen = self.choose(answers) if chosen is None else chosen
+        return scoring.compute_metrics(encoded, answers, self.labels, repeats, chosen)
+
+    def log_loss(self, encoded: np.ndarray, answers: np.ndarray) -> float:
+        return scoring.log_loss(answers, encoded)
+
+    def standard_error(self, metric: str, scores: ScoreTable, encoded: np.ndarray, answers: np.ndarray) -> float:
+        assert isinstance(scores, scoring.Metrics), "they are this target's"
+        return scoring.standard_error(metric, scores, encoded, answers)
+
+    def tuned(self, encoded: np.ndarray, answers: np.ndarray) -> "SingleLabel":
+        if self._wanted is None:
+            return self
+        rarer = int(np.bincount(encoded, minlength=2).argmin())
+        made = SingleLabel(self.labels, self.settings)
+        made.threshold = rarer, best_threshold(answers[:, rarer], encoded == rarer, self._wanted)
+        return made
+
+    def calibrate(self, encoded: np.ndarray, answers: np.ndarray, held: Sequence[str]) -> Calibration | None:
+        return calibrate(answers, encoded, held)
+
+    def notes_on_few(self, part: str, counts: Mapping[str, int], posts: int, rests: str = "") -> list[str]:
+        return notes_on_few(part, counts, self.labels, rests)
+
+    def notes_on_answers(self, scores: ScoreTable, part: str = "") -> list[str]:
+        assert isinstance(scores, scoring.Metrics), "they are this target's"
+        return notes_on_answers(scores, part)
+
+
+def named_weights(labels: Sequence[str], class_weight: str | Mapping[Any, float]) -> np.ndarray:
+    """Return a weight for each label, float [C]; those that are not named weigh 1.
+
+    Raises:
+        SettingsError: there is no such label, or a weight is negative or not finite.
+    """
+    weights = {label_text(label): weight for label, weight in dict(class_weight).items()}  # type: ignore[arg-type]
+    unknown = set(weights) - set(labels)
+    if unknown or not all(isinstance(weight, int | float) and 0 <= weight < np.inf for weight in weights.values()):
+        raise SettingsError(
+            f"class_weight={class_weight!r}: give 'balanced', or a weight for labels of the posts "
+            f"({', '.join(labels)})",
+            setting="class_weight",
+        )
+    return np.array([weights.get(label, 1.0) for label in labels])
+
+
+def _one_row_a_class(weight: np.ndarray, bias: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a row for each class: two come as one row, and half of it for each gives the same probabilities."""
+    if classes == 2:
+        weight, bias = np.concatenate([-weight / 2, weight / 2]), np.concatenate([-bias / 2, bias / 2])
+    return weight.astype(np.float32), bias.astype(np.float32)

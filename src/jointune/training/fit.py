@@ -13,20 +13,19 @@ import torch
 from accelerate import Accelerator
 
 from jointune import __version__
-from jointune.config import METRICS, Config
+from jointune.config import Config
 from jointune.data.divide import Division
 from jointune.data.fingerprints import LearnedPosts, digests, posts_digest
 from jointune.data.label_checks import check_parts
-from jointune.data.labels import order_labels, several_labels
 from jointune.data.post import Posts
 from jointune.data.problems import Problem, raise_problems
 from jointune.encoders.hidden_states import spread_layers
 from jointune.encoders.layers import compiled_layers, recompute_layers
 from jointune.encoders.lora import add_lora
 from jointune.errors import SettingsError, setting
-from jointune.evaluation.calibration import Calibration, at_temperature, calibrate, presence
-from jointune.evaluation.metrics import Metrics, standard_error
-from jointune.evaluation.notes import notes_on_answers, notes_on_few, notes_on_known
+from jointune.evaluation.calibration import Calibration, presence
+from jointune.evaluation.notes import notes_on_known
+from jointune.evaluation.score_table import ScoreTable
 from jointune.inference.torch_backend import TorchBackend
 from jointune.modalities.check import check_posts
 from jointune.modalities.image.cache import open_store
@@ -36,7 +35,8 @@ from jointune.modalities.image.store import ImageRows, store_images
 from jointune.modalities.modality import Loaded, modality, wanted
 from jointune.modalities.text.text_fit import TextFitCounter
 from jointune.model import JointModel, chosen_precision, make_model
-from jointune.targets.single_label import SingleLabel
+from jointune.targets.choice import chosen_target
+from jointune.targets.target import Target, rank
 from jointune.training.checkpoint import Checkpoints
 from jointune.training.frozen_cache import cache_frozen_layers
 from jointune.training.probe import start_from_probe
@@ -69,7 +69,7 @@ class Prepared:
     posts: tuple[Posts, Posts]
     test: Posts
     modalities: dict[str, Loaded]
-    target: SingleLabel
+    target: Target
     label_dtype: str | None
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -79,11 +79,7 @@ class Prepared:
     def counts(self) -> dict[str, dict[str, int]]:
         """The number of posts by part and label."""
         parts = {"training": self.posts[0], "validation": self.posts[1], "test": self.test}
-        return {
-            name: dict(Counter(str(post.label) for post in part))
-            for name, part in parts.items()
-            if part or name != "test"
-        }
+        return {name: self.target.counts(part) for name, part in parts.items() if part or name != "test"}
 
     def fingerprints(self) -> tuple[list[list[bytes]], list[list[bytes]]]:
         """Digests of the text and the images of each post, of training and of validation posts."""
@@ -91,7 +87,7 @@ class Prepared:
         for posts, data in zip(self.posts, (self.training, self.validation), strict=True):
             images = data.rows["image"]
             assert isinstance(images, ImageRows), "images have rows of their own"
-            parts.append([digests(post.text, images.digests(index)) for index, post in enumerate(posts)])
+            parts.append([digests(post.whole_text, images.digests(index)) for index, post in enumerate(posts)])
         return parts[0], parts[1]
 
 
@@ -101,6 +97,7 @@ class Trained:
 
     Attributes:
         model: in evaluation mode, its temperature fitted, on ``device``.
+        target: with what the validation posts chose.
         log: the training log, one entry a validation.
         trained_parameters: number of weights that training could change.
         metrics: on the validation posts.
@@ -111,10 +108,11 @@ class Trained:
     """
 
     model: JointModel
+    target: Target
     log: list[dict[str, Any]]
     trained_parameters: int
-    metrics: Metrics
-    calibration: Calibration
+    metrics: ScoreTable
+    calibration: Calibration | None
     learned: LearnedPosts
     notes: list[str]
     device: torch.device
@@ -166,13 +164,13 @@ def prepare(division: Division, config: Config, modalities: dict[str, Loaded], s
     if config.read_image_text:
         # Those of the test posts too: what fails only after training costs all of it.
         posts, held, tested = (Posts(read_with_bar(part, shown), part.name) for part in (posts, held, tested))
-    check_parts(posts, held if division.fraction is None else None, tested)
+    check_parts(posts, held if division.fraction is None else None, tested, division.asked)
     if division.fraction is not None:
         divided = replace(division, training=posts).numbers(config.seed)
         places, held_places = ([places[i] for i in part] for part in divided)
         posts, held = (posts.take(part) for part in divided)
 
-    target = SingleLabel(order_labels((str(post.label) for post in posts), label_dtype))
+    target = chosen_target(vars(config)).fitted(Posts(posts, posts.name, label_dtype))
     fitted = {name: modality(name).fit(loaded, config, posts) for name, loaded in modalities.items()}
 
     def encode(part: Posts, own_places: list[tuple[int, ...]]) -> TrainingSet:
@@ -190,11 +188,16 @@ def prepare(division: Division, config: Config, modalities: dict[str, Loaded], s
     rests = "the choice between weights, the temperature and `abstain` rest on them"
     counts = prepared.counts
     prepared.notes = [
-        *notes_on_few("validation", counts["validation"], target.labels, rests),
-        *(notes_on_few("test", counts["test"], target.labels) if tested else ()),
+        *target.notes_on_few("validation", counts["validation"], len(held), rests),
+        *(target.notes_on_few("test", counts["test"], len(tested)) if tested else ()),
         *fit.notes(config.text_encoder),
+        *(
+            note
+            for part, of_part in (("training", posts), ("validation", held))
+            for loaded in fitted.values()
+            for note in loaded.preprocessor.notes(of_part, part)
+        ),
         *first_images.notes,
-        *(note for name, loaded in fitted.items() if loaded is not modalities[name] for note in loaded.notes),
     ]
     return prepared
 
@@ -231,7 +234,7 @@ def train(
     device = accelerator.device
 
     def start(untrained: JointModel) -> None:
-        start_from_probe(untrained, data.training, data.validation, config, device, weights)
+        start_from_probe(untrained, data.training, data.validation, config, device, data.target, weights)
 
     if config.train_layers is not None and config.epochs and model.uses_activations:
         with progress_bar("running the frozen layers", "posts", shown) as bar:
@@ -263,11 +266,12 @@ def train(
     learned = LearnedPosts.of(seen, seen_held)
     calibration, scores = _calibrate(model, data, config, device)
     labels = data.validation.labels
-    metrics = data.target.metrics(labels, scores)
+    target = data.target.tuned(labels, scores)
+    metrics = target.metrics(labels, scores)
     known = LearnedPosts.of(seen, ()).known_digests(seen_held)
-    notes = notes_on_answers(metrics, "validation")
-    notes += notes_on_known(known, labels, scores, data.target.labels, "validation")
-    return Trained(model, log, parameters, metrics, calibration, learned, notes, device)
+    notes = target.notes_on_answers(metrics, "validation")
+    notes += notes_on_known(known, labels, scores, target.metrics, "validation")
+    return Trained(model, target, log, parameters, metrics, calibration, learned, notes, device)
 
 
 def _choose_trained_weights(modalities: dict[str, Loaded], config: Config) -> None:
@@ -308,7 +312,8 @@ def checkpoints_of(folder: Path, data: Prepared, settings: dict[str, Any], accel
     irrelevant = ("progress", "track", "device", "text_column", "image_column", "label_column")
     own = {name: value for name, value in loggable(settings).items() if name not in irrelevant}
     parts = zip(("training posts", "validation posts"), data.posts, strict=True)
-    columns = [name for loaded in data.modalities.values() for name in loaded.preprocessor.columns]
+    read = [one for loaded in data.modalities.values() for one in loaded.preprocessor.reads]
+    columns = [name for name, kind, _ in read if kind != "text"]
     contents = {name: posts_digest(part, columns) for name, part in parts}
     versions = {"jointune version": __version__, "torch version": str(torch.__version__)}
     return Checkpoints(folder, own | contents | versions | {"number of processes": accelerator.num_processes})
@@ -316,35 +321,37 @@ def checkpoints_of(folder: Path, data: Prepared, settings: dict[str, Any], accel
 
 def notes_on_division(division: Division) -> list[str]:
     """Return what to know about the posts as they were given."""
-    several = several_labels(Counter(post.label for post in division.training if post.label is not None))
-    return [*division.notes, *([several] if several else [])]
+    note = division.asked.note(Counter(post.label for post in division.training if post.label is not None))
+    return [*division.notes, *([note] if note else [])]
 
 
 def _validate(model: JointModel, data: Prepared, config: Config, device: torch.device) -> Validation:
     run = TorchBackend(model, data.target, device, config.precision)
     validation = data.validation
     scores = run(validation.in_order(config.batch_size), len(validation))
-    metrics = data.target.metrics(validation.labels, scores)
-    logged: dict[str, float] = {name: getattr(metrics, name) for name in METRICS}
-    # Small validation parts tie often; the likelihood then decides.
-    likelihood = -logged["log_loss"]
-    score = (likelihood,) if config.metric == "log_loss" else (logged[config.metric], likelihood)
-    error = standard_error(config.metric, metrics, validation.labels, scores)
-    return Validation(score, error, logged, chosen_precision(device, config.precision))
+    target, metric = data.target.tuned(validation.labels, scores), data.target.check_metric(config.metric)
+    metrics = target.metrics(validation.labels, scores)
+    # Small validation parts tie often; the loss then decides.
+    score = (rank(metric, getattr(metrics, metric)), -target.log_loss(validation.labels, scores))
+    error = target.standard_error(metric, metrics, validation.labels, scores)
+    precision = chosen_precision(device, config.precision)
+    return Validation(score, error, target.logged(metrics), precision, target.shown)
 
 
 def _calibrate(
     model: JointModel, data: Prepared, config: Config, device: torch.device
-) -> tuple[Calibration, np.ndarray]:
-    """Fit the temperature on the validation posts; return it with their probabilities, float [M, C]."""
+) -> tuple[Calibration | None, np.ndarray]:
+    """Fit the temperature on the validation posts; return it with their answers, float [M, C]."""
     validation = data.validation
     validation.forget_activations()
     scores = TorchBackend(model, data.target, device)(validation.in_order(config.batch_size), len(validation))
     names = list(validation.rows)
     held = [presence(name for name, has in zip(names, row, strict=True) if has) for row in validation.present.tolist()]
-    calibration = calibrate(scores, validation.labels, held)
+    calibration = data.target.calibrate(validation.labels, scores, held)
+    if calibration is None:
+        return None, scores
     model.temperature.fill_(calibration.temperature)
-    return calibration, at_temperature(scores, calibration.temperature)
+    return calibration, data.target.at_temperature(scores, calibration.temperature)
 
 
 def _trained_parameters(model: JointModel, training: TrainingSet, config: Config) -> int:

@@ -12,7 +12,7 @@ from jointune.config import Config
 from jointune.errors import TooLittleMemoryError
 from jointune.modalities.batch import Batch
 from jointune.model import autocast, to_inputs
-from jointune.targets.single_label import SingleLabel
+from jointune.targets.target import Target
 from jointune.training.training_set import TrainingSet
 from jointune.utils.memory import trim_heap
 from jointune.utils.progress import Bar
@@ -32,7 +32,7 @@ class Objective:
         label_smoothing: the share of each label that is spread over all.
     """
 
-    def __init__(self, target: SingleLabel, weights: Tensor | None, label_smoothing: float) -> None:
+    def __init__(self, target: Target, weights: Tensor | None, label_smoothing: float) -> None:
         self.target, self.weights = target, weights
         self.loss = target.loss(weights, label_smoothing)
 

@@ -1,4 +1,4 @@
-"""The linear probe: logistic regression on the outputs of the frozen encoders."""
+"""The linear probe: a linear model of the outputs of the frozen encoders."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from jointune.config import Config
-from jointune.evaluation.metrics import log_loss
 from jointune.modalities.batch import Batch
 from jointune.model import JointModel, autocast, evaluating, to_inputs
+from jointune.targets.target import Target
 from jointune.training.training_set import TrainingSet
 
 STRENGTHS = tuple(float(10**power) for power in np.arange(-1.5, 2.1, 0.5))
@@ -22,16 +22,16 @@ MOST_POSTS = 10_000
 
 @dataclass(frozen=True)
 class Probe:
-    """A linear classifier of standardised features.
+    """A linear model of standardised features.
 
     Attributes:
         mean: of each feature over the training posts that have it, float32 [D].
         scale: what each feature is divided by, float32 [D]: its standard deviation times the root of the width of its
             vector and of the number of vectors of its modality. So all modalities weigh alike in the penalty, however
             wide their encoders are, and so do their layers.
-        weight: float32 [C, D].
-        bias: float32 [C].
-        strength: the chosen C.
+        weight: float32 [O, D].
+        bias: float32 [O].
+        strength: the chosen inverse strength of the penalty.
     """
 
     mean: np.ndarray
@@ -40,11 +40,9 @@ class Probe:
     bias: np.ndarray
     strength: float
 
-    def probabilities(self, features: np.ndarray) -> np.ndarray:
-        """Return probabilities, float64 [N, C], of features [N, D], NaN where a modality is missing."""
-        logits = _standardise(features, self.mean, self.scale).astype(np.float64) @ self.weight.T + self.bias
-        scores = np.exp(logits - logits.max(1, keepdims=True))
-        return scores / scores.sum(1, keepdims=True)
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """Return logits, float64 [N, O], of features [N, D], NaN where a modality is missing."""
+        return _standardise(features, self.mean, self.scale).astype(np.float64) @ self.weight.T + self.bias
 
 
 def start_from_probe(
@@ -53,6 +51,7 @@ def start_from_probe(
     validation: TrainingSet,
     config: Config,
     device: torch.device,
+    target: Target,
     class_weights: np.ndarray | None = None,
 ) -> None:
     """Fit a probe to at most ``MOST_POSTS`` training posts, and give the untrained model its logits.
@@ -63,10 +62,11 @@ def start_from_probe(
         validation: the validation posts, which choose the penalty.
         config: batch size, precision, modality dropout and seed.
         device: where the model is.
+        target: of the posts.
         class_weights: float [C].
     """
     assert model.probe is not None, "the model was made with a probe"
-    learned = sample(training.labels, MOST_POSTS, config.seed)
+    learned = sample(target.rarest(training.labels), MOST_POSTS, config.seed)
 
     def features(part: TrainingSet, chosen: np.ndarray) -> np.ndarray:
         return pooled_features(model, part.in_order(config.batch_size, chosen), chosen, device, config.precision)
@@ -77,7 +77,7 @@ def start_from_probe(
         features(validation, np.arange(len(validation))),
         validation.labels,
         {name: encoder.widths for name, encoder in zip(model.encoders, model.each_encoder(), strict=True)},
-        model.probe.linear.out_features,
+        target,
         class_weights,
         config.modality_dropout,
     )
@@ -135,27 +135,25 @@ def fit_probe(
     held_features: np.ndarray,
     held_labels: np.ndarray,
     widths: Mapping[str, Sequence[int]],
-    classes: int,
+    target: Target,
     class_weights: np.ndarray | None = None,
     modality_dropout: float = 0.0,
 ) -> Probe:
-    """Fit a multinomial logistic regression; the penalty is the one with the least log loss on held-out posts.
+    """Fit the linear model of a target; the penalty is the one with the least loss on held-out posts.
 
     A missing modality counts as an average one. What ``modality_dropout`` does to fine-tuning by chance is done here
     by weight: each post that has several modalities counts for that share with a single one of them.
 
     Args:
         features: float [N, D], NaN where missing.
-        labels: class numbers, int [N], every class among them.
+        labels: encoded, [N, ...], every class among them.
         held_features: float [M, D].
-        held_labels: class numbers, int [M].
+        held_labels: encoded, [M, ...].
         widths: by modality, those of the vectors that the features consist of.
-        classes: C.
+        target: of the posts.
         class_weights: float [C].
         modality_dropout: share of the posts with several modalities to be seen with one, each equally often.
     """
-    from sklearn.linear_model import LogisticRegression
-
     present = ~np.isnan(features)
     count = np.maximum(present.sum(0), 1)
     mean = np.where(present, features, 0).sum(0) / count
@@ -164,7 +162,7 @@ def fit_probe(
     scale = np.where(std > 1e-6, std, 1.0) * np.sqrt(share)
     mean, scale = mean.astype(np.float32), scale.astype(np.float32)
     learned = _standardise(features, mean, scale)
-    weights = np.ones(len(labels)) if class_weights is None else class_weights[labels]
+    weights = target.post_weights(labels, class_weights)
     owner = np.repeat(np.arange(len(widths)), [sum(vectors) for vectors in widths.values()])
     has = np.stack([present[:, owner == modality].any(1) for modality in range(len(widths))])
     count = has.sum(0)
@@ -178,12 +176,9 @@ def fit_probe(
         weights = np.concatenate([weights, *shares])
 
     best: tuple[float, Probe] | None = None
-    model = LogisticRegression(max_iter=300, warm_start=True)
-    for strength in STRENGTHS:
-        model.set_params(C=strength).fit(learned, labels, sample_weight=weights)
-        weight, bias = _one_row_a_class(model.coef_, model.intercept_, classes)
-        probe = Probe(mean, scale, weight, bias, strength)
-        loss = log_loss(probe.probabilities(held_features), held_labels)
+    for fit in target.linear_fits(learned, labels, weights, STRENGTHS):
+        probe = Probe(mean, scale, fit.weight, fit.bias, fit.strength)
+        loss = target.log_loss(held_labels, target.activate(probe.logits(held_features)))
         if best is None or loss < best[0]:
             best = loss, probe
     assert best is not None, "there are strengths"
@@ -208,10 +203,3 @@ def start_from(model: JointModel, probe: Probe) -> None:
 
 def _standardise(features: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
     return np.nan_to_num((features - mean) / scale, nan=0.0)
-
-
-def _one_row_a_class(weight: np.ndarray, bias: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return a row for each class: two come as one row, and half of it for each gives the same probabilities."""
-    if classes == 2:
-        weight, bias = np.concatenate([-weight / 2, weight / 2]), np.concatenate([-bias / 2, bias / 2])
-    return weight.astype(np.float32), bias.astype(np.float32)

@@ -19,7 +19,7 @@ from jointune.config import Config
 from jointune.encoders.lora import RATE, is_update
 from jointune.errors import InterruptedTraining
 from jointune.model import JointModel
-from jointune.targets.single_label import SingleLabel
+from jointune.targets.target import Target
 from jointune.training.averaging import WeightAverage
 from jointune.training.checkpoint import Checkpoints
 from jointune.training.microbatches import Objective, batches_of, gradients
@@ -42,12 +42,14 @@ class Validation:
         error: the standard error of the first.
         scores: to log.
         precision: ``bf16`` or ``fp32``, in which the posts were scored.
+        shown: the names of the scores to print.
     """
 
     score: tuple[float, ...]
     error: float
     scores: dict[str, float]
     precision: str = "fp32"
+    shown: tuple[str, ...] = ("accuracy", "macro_f1", "log_loss")
 
 
 Validate = Callable[[JointModel], Validation]
@@ -60,7 +62,7 @@ def fine_tune(
     validate: Validate,
     config: Config,
     accelerator: Accelerator,
-    target: SingleLabel,
+    target: Target,
     class_weights: np.ndarray | None = None,
     checkpoints: Checkpoints | None = None,
     resume: bool = False,
@@ -141,7 +143,7 @@ def fine_tune(
             verdict = run.validated(found, model, run.step / steps_per_epoch, optimizer.param_groups[0]["lr"], slack)
             run.stopped = run.step - run.kept_step >= max(1, config.patience * steps_per_epoch)
         accelerator.log({k: v for k, v in run.log[-1].items() if isinstance(v, int | float)}, step=run.step)
-        bar.line(_sentence(run.log[-1], verdict))
+        bar.line(_sentence(run.log[-1], verdict, found.shown))
         save()
 
     wrapped.train()
@@ -293,8 +295,8 @@ def _evaluation_steps(steps_per_epoch: int, evaluations: int) -> set[int]:
     return {math.ceil(steps_per_epoch * (k + 1) / evaluations) for k in range(evaluations)}
 
 
-def _sentence(entry: dict[str, Any], verdict: str) -> str:
-    scores = "  ".join(f"{name} {entry[name]:.4f}" for name in ("accuracy", "macro_f1", "log_loss") if name in entry)
+def _sentence(entry: dict[str, Any], verdict: str, shown: tuple[str, ...]) -> str:
+    scores = "  ".join(f"{name} {entry[name]:.4f}" for name in shown if name in entry)
     loss = "" if entry["loss"] is None else f"  loss {entry['loss']:.4f}"
     validation = f"validation in {entry['precision']}: {scores}{f'  {verdict}' if verdict else ''}"
     return f"epoch {entry['epoch']:.1f}{loss}  {validation}"

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jointune.config import DEFAULTS, METRICS
+from jointune.config import DEFAULTS
 from jointune.data.problems import Problem
 from jointune.errors import InterruptedTraining
 from jointune.evaluation.significance import Difference
 from jointune.output.writers import safe_cell
+from jointune.targets.choice import TARGETS
+from jointune.targets.target import rank as better
 from jointune.tuning.study import FEWEST_FOR_IMPORTANCE
 from jointune.utils.files import atomic_file
 from jointune.utils.markdown import literal, table
@@ -71,8 +73,9 @@ class Tuned:
 
     def table(self) -> list[list[str]]:
         """Return a header, the best trials in order, and the default recipe, as rows of cells."""
-        scores = [self.metric, *(name for name in METRICS if name != self.metric)]
-        searched = [name for name in self.trials[0] if name not in ("trial", *METRICS, "seconds", "error")]
+        names = TARGETS[self.best.get("target", "single")].metric_names
+        scores = [self.metric, *(name for name in names if name != self.metric)]
+        searched = [name for name in self.trials[0] if name not in ("trial", *names, "seconds", "error")]
         ranked = sorted((row for row in self.trials if not row["error"]), key=lambda row: rank(row, self.metric))
         shown = ranked[:_SHOWN] + [row for row in ranked[_SHOWN:] if row["trial"] == 0]
         return [
@@ -107,7 +110,8 @@ class Tuned:
         gain = self.gain
         if gain is None:
             return "No trial beat the default recipe: keep it."
-        score = _score_name("accuracy" if self.metric == "log_loss" else self.metric)
+        kind = TARGETS[self.best.get("target", "single")]
+        score = _score_name(self.metric if self.metric in kind.compared else kind.compared[0])
         conclusion = (
             "more than chance alone would bring the best of so many"
             if gain.distinguishable
@@ -120,12 +124,17 @@ class Tuned:
         )
 
     def _caution(self) -> str:
-        accuracy = self.trials[self.best_trial]["accuracy"]
-        error = math.sqrt(accuracy * (1 - accuracy) / self.validation_posts)
+        accuracy, posts = (
+            self.trials[self.best_trial].get("accuracy"),
+            counted(self.validation_posts, "validation post"),
+        )
+        error = "" if accuracy is None else f"{math.sqrt(accuracy * (1 - accuracy) / self.validation_posts):.3f}"
+        start = f"On these {posts},"
+        if error:
+            start = f"One standard error of an accuracy on these {posts} is {error}, and"
         return (
-            f"One standard error of an accuracy on these {self.validation_posts:,} validation posts is {error:.3f}, "
-            "and the best of many scores flatters. Compare the best settings with the default ones on other posts and "
-            "with several seeds before you trust them."
+            f"{start} the best of many scores flatters. Compare the best settings with the default ones on other posts "
+            "and with several seeds before you trust them."
         )
 
 
@@ -138,8 +147,9 @@ class InterruptedTuning(InterruptedTraining):
 
 
 def rank(row: Mapping[str, Any], metric: str) -> tuple[float, float, int]:
-    """Return a key that sorts trials, the best first: by the metric, then by log loss, then by number."""
-    return (row["log_loss"] if metric == "log_loss" else -row[metric], row["log_loss"], row["trial"])
+    """Return a key that sorts trials, the best first: by metric, by log loss or squared error, and by number."""
+    tie = row["log_loss"] if "log_loss" in row else row["rmse"]
+    return (-better(metric, row[metric]), tie, row["trial"])
 
 
 def _score_name(score: str) -> str:

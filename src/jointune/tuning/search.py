@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from jointune.classifier import JointClassifier
-from jointune.config import METRICS, Config, check_names
+from jointune.config import Config, check_names
 from jointune.data.divide import divide
 from jointune.data.fingerprints import posts_digest
-from jointune.data.label_checks import check_parts, class_numbers
+from jointune.data.label_checks import check_parts
 from jointune.data.post import Posts
 from jointune.data.problems import OnBadImage, Problem, valid_policy
 from jointune.data.records import as_posts
@@ -28,11 +28,12 @@ from jointune.errors import (
     SettingsError,
     TooLittleMemoryError,
 )
-from jointune.evaluation.scores import Metric
 from jointune.evaluation.significance import Difference, Run, paired_difference
 from jointune.modalities.check import usable
 from jointune.modalities.image.first_images import FirstImages
 from jointune.persistence.bundle import versions
+from jointune.targets.choice import chosen_target
+from jointune.targets.target import Target
 from jointune.training.tracking import loggable
 from jointune.tuning.result import InterruptedTuning, Tuned, rank, write_report
 from jointune.tuning.study import (
@@ -78,7 +79,7 @@ def tune(
     resume: bool = False,
     force: bool = False,
     fusions: Sequence[str] | None = None,
-    metric: str = "accuracy",
+    metric: str | None = None,
     on_bad_image: OnBadImage = "error",
     seed: int = 0,
     progress: bool = True,
@@ -100,8 +101,8 @@ def tune(
         resume: go on with the tuning in ``out``; its trials and minutes count.
         force: replace the tuning in ``out``.
         fusions: the fusions to choose among, with a width if it is not the default, such as ``gated:512``.
-        metric: score to optimise: ``accuracy``, ``macro_f1``, ``weighted_f1`` or ``log_loss``. Ties are broken by log
-            loss. It also chooses between weights in each trial.
+        metric: score to optimise; by default the first of the target. Ties are broken by log loss, or by the squared
+            error of numbers. It also chooses between weights in each trial.
         on_bad_image: as for ``JointClassifier``.
         seed: of the division of the posts, of every training and of the sampler.
         progress: whether to show progress on standard error.
@@ -122,6 +123,7 @@ def tune(
     began = time.monotonic()
     require("optuna", "tune", "tuning")
     budget = Budget(TRIALS if trials is None and time_limit is None else trials, time_limit)
+    metric = chosen_target(settings).check_metric(metric)
     fixed = settings | {"metric": metric, "seed": seed, "on_bad_image": valid_policy(on_bad_image)}
     default = _default_recipe(fixed, fusions)
     space = make_space(fusions or FUSIONS, fixed)
@@ -194,9 +196,9 @@ def _divide(posts: Any, validation: Any, fixed: dict[str, Any], progress: bool) 
     training = with_good_images(division.training)
     if division.fraction is None:
         held_out = with_good_images(division.validation)
-        check_parts(training, held_out)
+        check_parts(training, held_out, asked=division.asked)
     else:
-        check_parts(training, None)
+        check_parts(training, None, asked=division.asked)
         training, held_out = replace(division, training=training).held_out(fixed["seed"])
     for note in first_images.notes:
         warnings.warn(note, JointuneWarning, stacklevel=4)
@@ -227,12 +229,17 @@ class _Search:
     data: _Data
     progress: bool
 
+    @property
+    def target(self) -> Target:
+        """What is asked of a post, before its labels are known."""
+        return chosen_target(self.fixed)
+
     def rows(self) -> list[dict[str, Any]]:
         """Return one row for each finished trial; see ``Tuned.trials``."""
         return [
             {"trial": number}
             | rounded(trial.params)
-            | dict.fromkeys(METRICS)
+            | dict.fromkeys(self.target.metric_names)
             | trial.user_attrs.get("scores", {})
             | {"seconds": trial.user_attrs["seconds"], "error": trial.user_attrs.get("error")}
             for number, trial in enumerate(finished_trials(self.study))
@@ -281,8 +288,8 @@ class _Search:
         try:
             classifier = JointClassifier(**self.fixed | rounded(values), progress=self.progress)
             classifier.fit(self.data.training, validation=self.data.validation)
-            scores = {name: getattr(classifier.metrics_, name) for name in METRICS}
-            predicted = classifier.predict_proba(self.data.validation).argmax(1).tolist()
+            scores = self.target.logged(classifier.metrics_)
+            predicted = classifier.predictor_.target.choose(classifier.answers(self.data.validation)).tolist()
         except Exception as reason:
             # Other settings may do if memory is short for a fusion, or if weights diverge at a learning rate. But if
             # the default recipe fails, or the posts or encoders are at fault, they will not.
@@ -294,7 +301,7 @@ class _Search:
             return math.nan
         for name, value in {"scores": scores, "predicted": predicted, "seconds": time.monotonic() - began}.items():
             trial.set_user_attr(name, value)
-        return objective_value(scores, self.fixed["metric"])
+        return objective_value(scores, self.fixed["metric"], self.target.tie)
 
     def _outcome(self, rows: Sequence[Mapping[str, Any]]) -> str:
         """Describe the last trial in a few words."""
@@ -323,17 +330,17 @@ class _Search:
 
     def _gain(self, best: int, rivals: int, metric: str) -> Difference:
         """Compare the best of ``rivals`` trials with the default recipe; the p-value is adjusted for their number."""
-        labels, posts = self.data.training.label_names, self.data.validation
-        truth = class_numbers(posts, labels)
+        posts, target = self.data.validation, self.target.fitted(self.data.training)
+        truth = target.encode(posts)
         trials = finished_trials(self.study)
 
         def run(number: int) -> Run:
             predicted = np.array(trials[number].user_attrs["predicted"])
             return Run(0, self.fixed["seed"], np.arange(len(truth)), truth, predicted, len(self.data.training))
 
-        score = cast(Metric, "accuracy" if metric == "log_loss" else metric)
+        score = target.measure(metric if metric in target.compared else target.compared[0])
         groups = np.array(identity_groups(posts))
-        gain = paired_difference([run(best)], [run(0)], score, len(labels), groups)
+        gain = paired_difference([run(best)], [run(0)], score, len(target.labels), groups)
         p_value = min(1.0, rivals * gain.p_value)
         return replace(gain, p_value=p_value, distinguishable=gain.distinguishable and p_value < 0.05)
 

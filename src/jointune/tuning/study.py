@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jointune.errors import OutputError, SettingsError, setting
 from jointune.fusion.registry import make_fusion
+from jointune.targets.target import rank as better
 from jointune.utils.extras import require
 from jointune.utils.progress import spoken
 from jointune.utils.wording import counted
@@ -51,8 +52,9 @@ def make_space(fusions: Sequence[str], fixed: Collection[str]) -> Space:
     Raises:
         SettingsError: a name in ``fusions``, such as ``gated:512``, is not that of a fusion.
     """
+    modalities = ["text", "image", *(["fields"] if {"number_columns", "category_columns"} & set(fixed) else [])]
     for fusion in fusions:
-        make_fusion(fusion, {"text": 64, "image": 64})  # a wrong name or width fails before anything is trained
+        make_fusion(fusion, dict.fromkeys(modalities, 64))  # a wrong name or width fails before anything is trained
     space = SPACE | {"fusion": ("categorical", {"choices": tuple(dict.fromkeys(fusions))})}
     return {name: values for name, values in space.items() if name not in fixed}
 
@@ -125,12 +127,12 @@ def finished_trials(study: "Study") -> "list[FrozenTrial]":
     return [trial for trial in trials if trial.state == TrialState.COMPLETE or "error" in trial.user_attrs]
 
 
-def objective_value(scores: Mapping[str, float], metric: str) -> float:
-    """Return the value to maximise: the metric, with ties broken by the likelihood of the true labels."""
-    if metric == "log_loss":
-        return -scores["log_loss"]
-    # The likelihood counts less than a single post, so it decides only ties.
-    return scores[metric] + 1e-6 * math.exp(-scores["log_loss"])
+def objective_value(scores: Mapping[str, float], metric: str, tie: str = "log_loss") -> float:
+    """Return the value to maximise: the metric, with ties broken by another score, of which less is better."""
+    if metric == tie:
+        return -scores[tie]
+    # The other score counts less than a single post, so it decides only ties.
+    return better(metric, scores[metric]) + 1e-6 * math.exp(-scores[tie])
 
 
 def importance(study: "Study", metric: str, seed: int) -> dict[str, float]:

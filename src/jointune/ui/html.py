@@ -9,16 +9,19 @@ from typing import Any
 from jointune.data.image_file import ImageError
 from jointune.data.post import ImageSource, Post
 from jointune.data.problems import Problem
+from jointune.evaluation.score_table import title, with_interval
 from jointune.modalities.image.open import open_image
+from jointune.targets.target import Target
 
 _MAX_LISTED = 100  # problems that are shown; a page with many thousands of lines helps nobody
 _EDGE = 96  # pixels of a thumbnail's longer side
 _TEXT = 200  # characters of a text that the preview shows
 
 
-def heading(name: str, about: Mapping[str, Any], labels: Sequence[str]) -> str:
-    """Return a model's name, labels and encoders, and its accuracy; ``about`` is that of the predictor."""
-    facts = [f"It tells apart: <b>{escape(', '.join(labels))}</b>."]
+def heading(name: str, about: Mapping[str, Any], target: Target) -> str:
+    """Return a model's name, labels and encoders, and its first score; ``about`` is that of the predictor."""
+    labels, does = escape(", ".join(target.labels)), "tells apart" if target.each_one_label else "finds"
+    facts = [f"It {does}: <b>{labels}</b>." if labels else "It gives a number."]
     encoders = [about[side]["name"] for side in ("text_encoder", "image_encoder") if side in about]
     learned = sum(about.get("data", {}).get("training", {}).values())
     if encoders:
@@ -27,8 +30,9 @@ def heading(name: str, about: Mapping[str, Any], labels: Sequence[str]) -> str:
     split = next((split for split in ("test", "validation") if split in about.get("metrics", {})), None)
     if split:
         scores = about["metrics"][split]
-        low, high = scores["accuracy_ci"]
-        facts.append(f"Accuracy {scores['accuracy']:.3f} ({low:.3f} to {high:.3f}) on {scores['n']:,} {split} posts.")
+        first = next(key.removesuffix("_ci") for key in scores if key.endswith("_ci"))
+        shown = f"{title(first)[0].upper()}{title(first)[1:]} {with_interval(scores, first)}"
+        facts.append(f"{shown} on {scores['n']:,} {split} posts.")
     facts.append("What you enter stays on the machine that shows this page.")
     return f"<h1>{escape(name)}</h1><p>{' '.join(facts)}</p>"
 
@@ -46,18 +50,18 @@ def chart(answers: Mapping[str, int]) -> str:
     return f"<table class=chart><caption>Answers</caption><tbody>{''.join(rows)}</tbody></table>"
 
 
-def preview(first: Sequence[tuple[Post, str, float]]) -> str:
+def preview(first: Sequence[tuple[Post, str, float | None]]) -> str:
     """Return the first scored posts with thumbnails of their images."""
     if not first:
         return ""
     rows = []
     for post, answer, confidence in first:
-        text = post.text or ""
+        sure = "" if confidence is None else f"<br>{confidence:.0%}"
+        text = post.whole_text or ""
         shown = text if len(text) <= _TEXT else text[: _TEXT - 1] + "…"
         images = "".join(map(_thumbnail, post.images))
         rows.append(
-            f"<tr><td>{images}</td><td class=answer>{escape(answer)}<br>{confidence:.0%}</td>"
-            f"<td class=text>{escape(shown)}</td></tr>"
+            f"<tr><td>{images}</td><td class=answer>{escape(answer)}{sure}</td><td class=text>{escape(shown)}</td></tr>"
         )
     header = "".join(f"<th scope=col>{name}</th>" for name in ("Picture", "Answer", "Text"))
     caption = "The first scored post" if len(rows) == 1 else f"The first {len(rows)} scored posts"

@@ -12,7 +12,7 @@ from jointune.data.read import Columns, PostsFile
 from jointune.data.tables.delimited import DelimitedTable
 from jointune.errors import PostsError
 from jointune.inference.predictor import Predictor
-from jointune.output.writers import added_columns, check_output, columns_of_earlier_scoring, make_layout, open_writer
+from jointune.output.writers import check_output, columns_of_earlier_scoring, make_layout, open_writer
 from jointune.ui.uploads import Archive
 from jointune.utils.wording import counted, listed
 
@@ -28,7 +28,7 @@ class ScoredTable:
 
     Attributes:
         path: the scored table.
-        answers: how many posts got each answer.
+        answers: how many posts got each label; none where labels are numbers.
         first: the first posts with their answers and confidences.
         rows: how many rows the table had.
         problems: the rows that were left out, and why.
@@ -37,7 +37,7 @@ class ScoredTable:
 
     path: Path
     answers: dict[str, int]
-    first: list[tuple[Post, str, float]]
+    first: list[tuple[Post, str, float | None]]
     rows: int
     problems: list[Problem]
     without: str | None
@@ -62,7 +62,7 @@ def score_table(
 
     Args:
         predictor: the model.
-        table: with a column ``text``, ``image``, or both.
+        table: with a column ``text``, or the two columns of texts that the model reads, ``image``, or both.
         images: a zip file; the column ``image`` holds paths in it. Without one, no row has an image.
         out: the CSV file to write, with the columns that ``jointune predict`` adds, or replaces, and its protection
             against formulas.
@@ -72,15 +72,15 @@ def score_table(
         PostsError: the table or the zip file cannot be used at all.
         OutputError: the table already has a column that scoring adds, or the disk is full.
     """
-    columns, without = _columns(table, images is not None, tuple(predictor.columns))
+    columns, without = _columns(table, images is not None, predictor)
     file = PostsFile(table, columns)
-    added = added_columns(predictor.labels)
+    added = predictor.target.added_columns()
     earlier = frozenset(columns_of_earlier_scoring(file.table))
     check_output(out, [name for name in file.columns if name not in earlier], added)
     problems: list[Problem] = []
     rows = 0
     answers = dict.fromkeys(predictor.labels, 0)
-    first: list[tuple[Post, str, float]] = []
+    first: list[tuple[Post, str, float | None]] = []
 
     def posts(archive: Archive | None) -> Iterator[Post]:
         nonlocal rows
@@ -95,7 +95,8 @@ def score_table(
     ):
         for scored in predictor.stream(posts(archive), "skip", problems, table.name):
             answer, confidence = predictor.answer(scored.probabilities)
-            answers[answer] = answers.get(answer, 0) + 1
+            for part in predictor.target.parts(answer):
+                answers[part] = answers.get(part, 0) + 1
             if len(first) < _PREVIEWED:
                 first.append((scored.post, answer, confidence))
             cells = {name: value for name, value in scored.post.fields.items() if name not in earlier}
@@ -105,15 +106,17 @@ def score_table(
     return ScoredTable(out, answers, first, rows, problems, without)
 
 
-def _columns(table: Path, with_images: bool, fields: tuple[str, ...]) -> tuple[Columns, str | None]:
+def _columns(table: Path, with_images: bool, predictor: Predictor) -> tuple[Columns, str | None]:
     """Return the columns to read, and the modality that no row can have."""
-    names = DelimitedTable(table, "utf-8-sig", [TEXT, IMAGE]).columns
-    if TEXT in names:
-        has_images = with_images and IMAGE in names
-        return Columns(TEXT, IMAGE if has_images else None, None, fields=fields), None if has_images else IMAGE
+    text, second = predictor.text.pair or (TEXT, None)
+    fields = tuple(predictor.columns)
+    names = DelimitedTable(table, "utf-8-sig", [text, IMAGE]).columns
+    if text in names:
+        image = IMAGE if with_images and IMAGE in names else None
+        return Columns(text, image, None, fields=fields, second_text=second), None if image else IMAGE
     if IMAGE not in names:
         raise PostsError(
-            f"{table.name}: no column {TEXT!r} and none {IMAGE!r} (there are: {listed(names, len(names))})",
+            f"{table.name}: no column {text!r} and none {IMAGE!r} (there are: {listed(names, len(names))})",
             "rename one of them",
         )
     if not with_images:

@@ -1,8 +1,7 @@
 """Score one post, and say the answer in plain words."""
 
-import threading
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from jointune.data.post import Post
 from jointune.data.problems import Problem
 from jointune.evaluation.calibration import presence
 from jointune.inference.predictor import Predictor
-from jointune.modalities.batch import Batch
+from jointune.modalities.batch import post_parts
 from jointune.modalities.image.first_images import FirstImages
 
 _MIN_MEASURED = 30  # validation posts on which a stated frequency rests, at least
@@ -33,33 +32,29 @@ class Verdict:
     probabilities: dict[str, float] = field(default_factory=dict)
 
 
-def with_lock(predictor: Predictor) -> Predictor:
-    """Return a predictor that threads can share: while a table is scored, single posts wait for one batch only."""
-    lock = threading.Lock()
-
-    def probabilities(batches: Iterable[Batch], count: int) -> np.ndarray:
-        with lock:
-            return predictor.probabilities(batches, count)
-
-    return replace(predictor, probabilities=probabilities)
-
-
 def judge(
     predictor: Predictor,
     text: str | None,
     image: str | Path | None,
-    fields: Mapping[str, object] | None = None,
+    more: Mapping[str, object] | None = None,
     further: Sequence[str | Path] = (),
 ) -> Verdict:
-    """Score the page's inputs as one post; its text may be None or blank, its images are the paths of files.
+    """Score the page's inputs as one post.
+
+    Args:
+        predictor: the model.
+        text: may be None or blank.
+        image: the path of a file.
+        more: the values of ``predictor.reads``, by name.
+        further: the paths of further images.
 
     Raises:
         JointuneError: something is missing that the model needs, such as the OCR.
     """
-    filled = {name: value for name, value in (fields or {}).items() if value not in (None, "")}
+    parts = post_parts(predictor.reads, more or {})
     images = [Path(path) for path in (image, *further) if path]
-    post = Post(text=text if text and text.strip() else None, image=images, fields=filled)
-    if post.empty and not filled:
+    post = Post(text=text if text and text.strip() else None, image=images, **parts)
+    if post.empty and not post.fields:
         return Verdict(["Type a text, choose a picture, or do both: there is nothing to judge yet."])
     problems: list[Problem] = []
     first_images = FirstImages(predictor.image.max_images)
@@ -69,8 +64,9 @@ def judge(
         return Verdict([f"This picture cannot be used{which}: {problems[0].reason}. Choose another one."])
     row = scored[0].probabilities
     cut = [f"Of {len(images)} pictures, {predictor.image.max_images} were looked at."] if first_images.cut else []
-    sentences = [*_answer(predictor, row), *cut, *_missing(post), *_measured(predictor, post, float(row.max()))]
-    return Verdict(sentences, dict(zip(predictor.labels, map(float, row), strict=True)))
+    confidence = predictor.target.answer(row)[1]
+    sentences = [*_answer(predictor, row), *cut, *_missing(post), *_measured(predictor, post, confidence)]
+    return Verdict(sentences, predictor.target.bars(row))
 
 
 def _answer(predictor: Predictor, row: np.ndarray) -> list[str]:
@@ -82,7 +78,7 @@ def _answer(predictor: Predictor, row: np.ndarray) -> list[str]:
             "The model is unsure.",
             f"Its best guess is {best}, with {confidence:.1%} confidence; it answers from {least:.1%} on.",
         ]
-    return [f"{best}, with {confidence:.0%} confidence."]
+    return [predictor.target.sentence(row)]
 
 
 def _missing(post: Post) -> list[str]:
@@ -96,13 +92,13 @@ def _modalities(post: Post) -> list[str]:
     return [name for name in _NAMES if getattr(post, name) not in (None, {})]
 
 
-def _measured(predictor: Predictor, post: Post, confidence: float) -> list[str]:
+def _measured(predictor: Predictor, post: Post, confidence: float | None) -> list[str]:
     """Say how often answers of like confidence were right, if that was measured on enough posts like this one."""
     calibration = predictor.about.get("calibration") or {}
     names = _modalities(post)
     pattern, content = presence(names), " and ".join(_NAMES[name] for name in names)
     for low, high, right, posts in calibration.get("by_presence", {}).get(pattern, []):
-        if low < confidence <= high and posts >= _MIN_MEASURED:
+        if confidence is not None and low < confidence <= high and posts >= _MIN_MEASURED:
             alone = " alone" * (len(names) == 1)
             like_this = f"validation posts with {content}{alone} and a confidence from {low:.0%} to {high:.0%}"
             return [f"Of {posts:,} {like_this}, {right:,} were answered rightly."]

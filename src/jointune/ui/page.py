@@ -15,10 +15,11 @@ from gradio.events import Dependency
 
 from jointune.errors import JointuneError
 from jointune.inference.predictor import Predictor
+from jointune.modalities.batch import Input
 from jointune.ui.examples import Example
 from jointune.ui.html import card_body, chart, heading, preview, problem_list, sentence_lines
 from jointune.ui.many_posts import score_table
-from jointune.ui.one_post import Verdict, judge, with_lock
+from jointune.ui.one_post import Verdict, judge
 from jointune.ui.uploads import uploaded
 
 # White on the default orange is too faint to read; and no font is fetched.
@@ -36,9 +37,8 @@ def mount_page(
     app: FastAPI, predictor: Predictor, folder: Path, name: str, examples: Sequence[Example], max_file_size: int
 ) -> FastAPI:
     """Mount the page of a model at the root of an application; see ``jointune.ui.launch.make_app``."""
-    predictor = with_lock(predictor)
     with gr.Blocks(title=f"{name} - jointune", analytics_enabled=False, delete_cache=(_DAY // 24, _DAY)) as page:
-        gr.HTML(heading(name, predictor.about, predictor.labels), elem_classes="model")
+        gr.HTML(heading(name, predictor.about, predictor.target), elem_classes="model")
         with gr.Tab("One post"):
             _one_post(predictor, folder, examples)
         with gr.Tab("Many posts"):
@@ -98,7 +98,7 @@ def _one_post(predictor: Predictor, folder: Path, examples: Sequence[Example]) -
                 predictor,
                 text,
                 uploaded(image, folder) if image else None,
-                dict(zip(predictor.columns, cells, strict=True)),
+                {one.name: cell for one, cell in zip(predictor.reads, cells, strict=True)},
                 [uploaded(path, folder) for path in further or ()],
             )
         except JointuneError as error:
@@ -120,7 +120,7 @@ def _one_post(predictor: Predictor, folder: Path, examples: Sequence[Example]) -
                 height=140,
                 visible=predictor.image.max_images > 1,
             )
-            fields = [_field(name, categories) for name, categories in predictor.columns.items()]
+            fields = [_component(one) for one in predictor.reads]
             button = gr.Button("Judge this post", variant="primary")
         with gr.Column():
             sentences = gr.HTML(elem_classes="sentences")
@@ -139,11 +139,14 @@ def _one_post(predictor: Predictor, folder: Path, examples: Sequence[Example]) -
     _while_working(partial(gr.on, [button.click, text.submit]), button, answer, inputs, outputs)
 
 
-def _field(name: str, categories: Sequence[str] | None) -> Component:
-    """Make the input of a column."""
-    if categories is None:
+def _component(wanted: Input) -> Component:
+    """Make the page's input for one of the model's."""
+    name, kind, categories = wanted
+    if kind == "text":
+        return gr.Textbox(label=name, lines=2, placeholder="Read together with the text; may stay empty")
+    if kind == "number":
         return gr.Textbox(label=f"{name} (a number)")  # a number input would show 0 where nothing is given
-    return gr.Dropdown(list(categories), label=name, value=None, allow_custom_value=True)
+    return gr.Dropdown(list(categories or ()), label=name, value=None, allow_custom_value=True)
 
 
 def _many_posts(predictor: Predictor, folder: Path) -> None:

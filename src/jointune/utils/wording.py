@@ -34,6 +34,11 @@ def visible_lines(text: str) -> str:
     return "\n".join(map(visible, text.split("\n")))
 
 
+def encodable(text: str) -> str:
+    """Replace lone surrogates by question marks: half an emoji, escaped in JSON, has no UTF-8 form."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def shortened(text: str, most: int = 5 * _LONGEST) -> str:
     """Return ``text``, cut if it is longer than a message should be."""
     return text if len(text) <= most else f"{text[: most - 1]}…"

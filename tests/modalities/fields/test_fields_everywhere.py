@@ -6,7 +6,8 @@ import json
 import pytest
 
 from conftest import write_rows
-from jointune import PostsError, compare, read_posts
+from jointune import JointClassifier, PostsError, compare, read_posts
+from jointune.errors import JointuneWarning
 from jointune.inference.load import load_predictor
 
 STARS = {"sad": 1, "glad": 5}
@@ -33,8 +34,6 @@ COLUMNS = ("--image-column", "", "--number-columns", "stars", "--category-column
 
 @pytest.fixture(scope="module")
 def bundle(table, tiny_settings, tmp_path_factory):
-    from jointune import JointClassifier
-
     folder = tmp_path_factory.mktemp("trained") / "bundle"
     settings = tiny_settings | {"image_column": None, "number_columns": ["stars"], "category_columns": ["shop"]}
     JointClassifier(**settings).fit(
@@ -51,6 +50,44 @@ def test_check_counts_what_is_missing_and_refuses_what_is_no_number(jointune, ta
     code, said = jointune("check", table, "--image-column", "", "--number-columns", "shop")
     assert code == 1
     assert "reviews.csv row 1 (line 2): shop: 'south' is no number" in said
+
+
+@pytest.fixture
+def elsewhere(tmp_path):
+    """Posts of a shop that is not among those of ``table``."""
+    rows = [{"text": "good", "stars": "", "shop": "east", "label": label} for label in STARS]
+    return write_rows(tmp_path / "elsewhere.csv", rows)
+
+
+def test_what_other_posts_lack_is_told_too(jointune, bundle, table, elsewhere, tiny_settings):
+    unseen = "shop: 2 validation posts with categories that are not learned (east)"
+    empty = "stars: empty in 2 of 2 validation posts"
+    code, said = jointune("check", table, *COLUMNS, "--validation", elsewhere)
+    assert code == 0, said
+    assert unseen in said
+    assert empty in said
+    settings = tiny_settings | {"number_columns": ["stars"], "category_columns": ["shop"], "epochs": 1}
+    reads = {"image_column": None, "field_columns": ["stars", "shop"]}
+    trained = JointClassifier(**settings).fit(read_posts(table, **reads), validation=read_posts(elsewhere, **reads))
+    assert any(note.startswith(unseen) for note in trained.notes_)
+    assert any(note.startswith(empty) for note in trained.notes_)
+    with pytest.warns(JointuneWarning, match=r"shop: 2 posts with categories that are not learned \(east\)"):
+        trained.evaluate(read_posts(elsewhere, **reads))
+
+
+def test_a_search_reads_the_columns_and_names_them_in_its_last_words(jointune, refused, table, tiny_settings, tmp_path):
+    pytest.importorskip("optuna", reason="the extra tune is not installed")
+    encoders = [f"--{name}-encoder={tiny_settings[f'{name}_encoder']}" for name in ("text", "image")]
+    out = tmp_path / "tuning"
+    command = ("tune", table, *COLUMNS, *encoders, "--epochs=1", "--trials=1", "--fusions=gated:8", "--out", out)
+    code, said = jointune(*command, "--quiet")
+    assert code == 0, said
+    line = next(line for line in said.splitlines() if line.startswith("jointune train"))
+    assert "--number-columns stars" in line
+    assert "--category-columns shop" in line
+    assert json.loads((out / "best.json").read_text())["category_columns"] == ["shop"]
+    refused(*command, "--force", "--number-columns", "price", says=["there is no column 'price'"])
+    refused(*command, "--force", "--fusions=gated,dual", says=["dual is for text and image, not for"])
 
 
 @pytest.mark.parametrize(
@@ -78,7 +115,16 @@ def test_prediction_and_evaluation_read_the_columns(jointune, refused, bundle, t
     lacking = write_rows(tmp_path / "lacking.csv", [{"text": "good", "stars": 1, "label": "sad"}])
     for command in ("predict", "evaluate"):
         out = tmp_path / f"{command}.{'csv' if command == 'predict' else 'json'}"
-        refused(command, bundle, lacking, "--image-column", "", "--out", out, says=["'shop'"])
+        refused(
+            command,
+            bundle,
+            lacking,
+            "--image-column",
+            "",
+            "--out",
+            out,
+            says=["lacking.csv: there is no column 'shop'"],
+        )
         assert not out.exists()
 
 
@@ -134,8 +180,6 @@ def test_the_page_judges_fields(bundle):
 
 
 def test_python_reads_fields_from_mappings(bundle):
-    from jointune import JointClassifier
-
     classifier = JointClassifier.load(bundle, device="cpu")
     posts = [{"stars": 5.2, "shop": "north"}, {"text": "good", "stars": 1, "shop": "west"}]
     assert classifier.predict(posts).tolist() == ["glad", "sad"]

@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 from jointune.data.post import Post, Posts
-from jointune.modalities.image import store as store_module
 from jointune.modalities.image.cache import ImageCache, open_store
 from jointune.modalities.image.pixels import ImagePreprocessor
 from jointune.modalities.image.store import ImageStore, store_images
@@ -41,21 +40,20 @@ def posts(tmp_path):
 
 
 @pytest.fixture
-def decoded(monkeypatch):
-    """How many pictures were decoded."""
-    real, count = store_module.decode_posts, []
-
-    def counting(posts, *rest):
-        posts = list(posts)
-        count.extend(posts)
-        return real(posts, *rest)
-
-    monkeypatch.setattr(store_module, "decode_posts", counting)
-    return count
+def decoded():
+    """Counts the pictures that ``pixels(…, decoded)`` decoded."""
+    return CountingBar()
 
 
-def pixels(posts, store):
-    _, places, problems = store_images(posts, SQUARE, store, "error", QuietBar())
+class CountingBar(QuietBar):
+    pictures = 0
+
+    def advance(self, steps=1):
+        self.pictures += steps
+
+
+def pixels(posts, store, bar=None):
+    _, places, problems = store_images(posts, SQUARE, store, "error", bar or QuietBar())
     assert not problems
     return np.stack([store[place] for place in places])
 
@@ -65,20 +63,20 @@ def kept_sizes(folder):
 
 
 def test_a_second_run_decodes_nothing(folder, posts, decoded):
-    first = pixels(posts, open_store(SQUARE))
-    assert len(decoded) == 6
-    np.testing.assert_array_equal(pixels(posts, open_store(SQUARE)), first)
-    assert len(decoded) == 6
-    np.testing.assert_array_equal(pixels(posts, ImageStore((10, 10, 3))), first)
+    first = pixels(posts, open_store(SQUARE), decoded)
+    assert decoded.pictures == 6
+    np.testing.assert_array_equal(pixels(posts, open_store(SQUARE), decoded), first)
+    assert decoded.pictures == 6
+    np.testing.assert_array_equal(pixels(posts, ImageStore((10, 10, 3)), decoded), first)
 
 
 def test_a_picture_is_known_by_its_content(folder, posts, decoded, tmp_path):
-    pixels(posts, open_store(SQUARE))
+    pixels(posts, open_store(SQUARE), decoded)
     renamed = tmp_path / "renamed.png"
     renamed.write_bytes(posts[2].image.read_bytes())
     Image.new("RGB", (20, 12), (1, 2, 3)).save(posts[0].image)
-    found = pixels(Posts([replace(posts[2], image=renamed), posts[0]]), open_store(SQUARE))
-    assert [post.where for post in decoded[6:]] == ["row 0"]
+    found = pixels(Posts([replace(posts[2], image=renamed), posts[0]]), open_store(SQUARE), decoded)
+    assert decoded.pictures == 7
     assert tuple(found[1, 5, 5]) == (1, 2, 3)
 
 
@@ -96,14 +94,14 @@ def test_equal_pictures_under_several_names_do_not_move_the_others(folder, posts
 
 
 def test_another_way_of_preparing_has_pictures_of_its_own(folder, posts, decoded):
-    pixels(posts, open_store(SQUARE))
+    pixels(posts, open_store(SQUARE), decoded)
     open_store(replace(SQUARE, resample=Image.Resampling.NEAREST))
     assert len(list(folder.glob("*.u8"))) == 2
 
 
 @pytest.mark.parametrize("spoil", ["flip a byte", "cut the file", "delete the pictures", "delete the index"])
 def test_a_damaged_record_is_made_anew_and_never_shown(folder, posts, decoded, spoil):
-    first = pixels(posts, open_store(SQUARE))
+    first = pixels(posts, open_store(SQUARE), decoded)
     (file,) = folder.glob("*.u8")
     content = bytearray(file.read_bytes())
     if spoil == "flip a byte":
@@ -115,9 +113,9 @@ def test_a_damaged_record_is_made_anew_and_never_shown(folder, posts, decoded, s
         file.unlink()
     else:
         next(folder.glob("*.sqlite")).unlink()
-    np.testing.assert_array_equal(pixels(posts, open_store(SQUARE)), first)
-    np.testing.assert_array_equal(pixels(posts, open_store(SQUARE)), first)
-    assert len(decoded) == 6 + {"flip a byte": 1, "cut the file": 1}.get(spoil, 6)
+    np.testing.assert_array_equal(pixels(posts, open_store(SQUARE), decoded), first)
+    np.testing.assert_array_equal(pixels(posts, open_store(SQUARE), decoded), first)
+    assert decoded.pictures == 6 + {"flip a byte": 1, "cut the file": 1}.get(spoil, 6)
 
 
 def overwrite(index, damage):
@@ -134,11 +132,11 @@ DAMAGES = ["begin zeroed", "begin garbled", "pages zeroed", "pages garbled", "al
 
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_index_is_thrown_away(folder, posts, decoded, caplog, damage):
-    first = pixels(posts, open_store(SQUARE))
+    first = pixels(posts, open_store(SQUARE), decoded)
     overwrite(next(folder.glob("*.sqlite")), damage)
     for _ in range(2):
-        np.testing.assert_array_equal(pixels(posts, open_store(SQUARE)), first)
-    assert len(decoded) == 12
+        np.testing.assert_array_equal(pixels(posts, open_store(SQUARE), decoded), first)
+    assert decoded.pictures == 12
     assert kept_sizes(folder) == [6 * 300]
     assert not caplog.messages
 
@@ -155,13 +153,13 @@ def test_a_run_goes_on_when_its_index_is_damaged_meanwhile(folder, posts, damage
 
 
 def test_an_index_that_names_no_place_is_not_believed(folder, posts, decoded):
-    first = pixels(posts, open_store(SQUARE))
+    first = pixels(posts, open_store(SQUARE), decoded)
     with closing(sqlite3.connect(next(folder.glob("*.sqlite")), isolation_level=None)) as index:
         for number, place in enumerate([-1, 6, 2**62, 0.5, "text", None]):
             index.execute("UPDATE pictures SET place = ? WHERE rowid = ?", (place, number + 1))
     for _ in range(2):
-        np.testing.assert_array_equal(pixels(posts, open_store(SQUARE)), first)
-    assert len(decoded) == 12
+        np.testing.assert_array_equal(pixels(posts, open_store(SQUARE), decoded), first)
+    assert decoded.pictures == 12
 
 
 def test_what_is_cleared_stays_readable_for_a_run_that_uses_it(folder, posts):
@@ -215,22 +213,22 @@ def test_the_oldest_make_room(folder, posts, monkeypatch):
 
 
 def test_what_is_above_the_limit_is_stored_for_the_run_alone(folder, posts, decoded, monkeypatch, caplog):
-    expected = pixels(posts, ImageStore((10, 10, 3)))
+    expected = pixels(posts, ImageStore((10, 10, 3)), decoded)
     monkeypatch.setenv("JOINTUNE_CACHE_GIB", str(1000 / 2**30))
     for in_all in (12, 15):
         store = open_store(SQUARE)
-        np.testing.assert_array_equal(pixels(posts, store), expected)
-        np.testing.assert_array_equal(pixels(posts, store), expected)
+        np.testing.assert_array_equal(pixels(posts, store, decoded), expected)
+        np.testing.assert_array_equal(pixels(posts, store, decoded), expected)
         assert kept_sizes(folder) == [900]
-        assert len(decoded) == in_all
+        assert decoded.pictures == in_all
     assert "JOINTUNE_CACHE_GIB" in caplog.text
 
 
 def test_what_is_opened_is_not_deleted_when_the_limit_is_lowered(folder, posts, decoded, monkeypatch):
-    expected = pixels(posts, open_store(SQUARE))
+    expected = pixels(posts, open_store(SQUARE), decoded)
     monkeypatch.setenv("JOINTUNE_CACHE_GIB", "0")
-    np.testing.assert_array_equal(pixels(posts, open_store(SQUARE)), expected)
-    assert len(decoded) == 6
+    np.testing.assert_array_equal(pixels(posts, open_store(SQUARE), decoded), expected)
+    assert decoded.pictures == 6
     open_store(replace(SQUARE, resample=0))
     assert kept_sizes(folder) == [0]
 

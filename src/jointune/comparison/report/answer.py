@@ -13,13 +13,15 @@ from jointune.comparison.figures import (
     score,
     signed,
     signed_interval,
+    with_article,
 )
 from jointune.comparison.summary import Line, Summary
 from jointune.evaluation.learning_curve import Saving
+from jointune.evaluation.score_table import title
 from jointune.utils.wording import counted
 
 CHEAPER, MARGIN = 0.75, 0.03
-"""The share of the best method's time below which another one is cheaper, and the macro F1 it may lack."""
+"""The share of the best method's time below which another one is cheaper, and the main score it may lack."""
 
 _TIMES = {"train_cpu_seconds": "CPU time", "train_seconds": "training time"}
 """Names of the costs by which training times are compared."""
@@ -38,12 +40,19 @@ def question(comparison: Comparison) -> str:
     drawn = f"from {listed(numbers)} posts of each label" if numbers else ""
     everything = "from all posts of that part" if None in comparison.budgets else ""
     return (
-        f"Which method tells the {counted(len(comparison.labels), 'label')} apart best, and at what cost? "
+        f"Which method {_task(comparison)} best, and at what cost? "
         f"{counted(len(comparison.methods), 'method')} learned from one part of "
         f"{counted(len(comparison.posts), 'post')} and were tested on another{folds} with "
         f"{'seed' if len(seeds) == 1 else 'seeds'} {listed([str(seed) for seed in seeds])}. They learned "
         f"{', and '.join(part for part in (drawn, everything) if part)}."
     )
+
+
+def _task(comparison: Comparison) -> str:
+    labels = comparison.labels
+    if comparison.target.each_one_label:
+        return f"tells the {counted(len(labels), 'label')} apart"
+    return f"finds the {counted(len(labels), 'label')} of posts" if labels else "tells the number of posts"
 
 
 def answer(comparison: Comparison, summary: Summary) -> list[str]:
@@ -61,7 +70,7 @@ def further(comparison: Comparison, summary: Summary) -> list[str]:
     sentences = _against_reference(most, summary.reference)
     if len(comparison.budgets) > 1:
         sentences += [_best(least, summary.reference), *_against_reference(least, summary.reference)]
-        sentences += [saving_sentence(saving, summary.reference) for saving in summary.saved[:1]]
+        sentences += [saving_sentence(saving, summary.reference, summary.main) for saving in summary.saved[:1]]
     return [*sentences, _seconds(most, summary.reference)]
 
 
@@ -69,15 +78,17 @@ def cautions(comparison: Comparison, summary: Summary, budget: int | None) -> li
     """State what to know before the scores of a budget are trusted."""
     lines, reference = summary.at(budget), summary.reference
     return [f"{note}." for line in lines for note in line.notes] + [
-        f"{reference} and {line.method} gave every test post the same label, so their difference is exactly zero."
+        f"{reference} and {line.method} gave every test post the same answer, so their difference is exactly zero."
         for line in lines
         if line.method != reference and comparison.alike(reference, line.method, budget)
     ]
 
 
-def saving_sentence(saving: Saving, reference: str) -> str:
+def saving_sentence(saving: Saving, reference: str, main: str = "macro F1") -> str:
     """State how many posts the next-best method needs for a score of the reference."""
-    start = f"With {count(saving.budget)} training posts, {reference} reaches a macro F1 of {score(saving.score)}"
+    start = (
+        f"With {count(saving.budget)} training posts, {reference} reaches {with_article(main)} of {score(saving.score)}"
+    )
     needed, ratio = count(saving.needed), f"{saving.ratio:.1f}"
     if saving.relation == ">":
         more = f", more than {ratio} times as many" if saving.ratio > 1.05 else ""
@@ -91,21 +102,23 @@ def saving_sentence(saving: Saving, reference: str) -> str:
 
 
 def _highest(lines: Sequence[Line]) -> tuple[str, list[str]]:
-    """Return the highest macro F1, and the methods that have it at the precision that is shown."""
-    shown = {line.method: score(line.scores["macro_f1"].value) for line in lines}
-    highest = score(max(line.scores["macro_f1"].value for line in lines))
+    """Return the highest main score, and the methods that have it at the precision that is shown."""
+    shown = {line.method: score(line.score.value) for line in lines}
+    highest = score(max(line.score.value for line in lines))
     return highest, [method for method, value in shown.items() if value == highest]
 
 
 def _best(lines: Sequence[Line], reference: str) -> str:
     start = f"With {budget_name(lines[0].budget)},"
     highest, best = _highest(lines)
-    estimates = {line.method: line.scores["macro_f1"] for line in lines}
+    estimates = {line.method: line.score for line in lines}
     between = listed([interval(estimates[method].low, estimates[method].high) for method in best])
+    main = title(lines[0].main)
     if len(lines) == 1:
-        return f"{start} {best[0]} has a macro F1 of {highest} (95 % interval {between}); no other method was tested."
+        only = f"{best[0]} has {with_article(main)} of {highest} (95 % interval {between})"
+        return f"{start} {only}; no other method was tested."
     have, several = ("has", "interval") if len(best) == 1 else ("have", "intervals")
-    sentence = f"{start} {listed(best)} {have} the highest macro F1: {highest} (95 % {several} {between})."
+    sentence = f"{start} {listed(best)} {have} the highest {main}: {highest} (95 % {several} {between})."
     if reference in best or reference not in estimates:
         return sentence
     own = estimates[reference]
@@ -126,16 +139,13 @@ def _cheaper(comparison: Comparison, summary: Summary, lines: Sequence[Line]) ->
     rivals = [
         line
         for line in comparison.summary(quickest).at(lines[0].budget)
-        if line.verdict("macro_f1") == "not distinguishable" and times[line.method] < CHEAPER * times[quickest]
+        if line.verdict(line.main) == "not distinguishable" and times[line.method] < CHEAPER * times[quickest]
     ]
     if not rivals:
         return ""
-    near = [line for line in rivals if line.differences["macro_f1"].high <= MARGIN]
-    if near:
-        rival = min(near, key=lambda line: times[line.method])
-    else:
-        rival = max(rivals, key=lambda line: line.scores["macro_f1"].value)
-    difference = rival.differences["macro_f1"]
+    near = [line for line in rivals if line.differences[line.main].high <= MARGIN]
+    rival = min(near, key=lambda line: times[line.method]) if near else max(rivals, key=lambda line: line.score.value)
+    difference = rival.differences[rival.main]
     between = signed_interval(-difference.high, -difference.low)
     figures = f"difference {signed(-difference.value)}, 95 % interval {between}"
     if near:
@@ -153,7 +163,7 @@ def _against_reference(lines: Sequence[Line], reference: str) -> list[str]:
     if len(lines) > 1 and reference not in {line.method for line in lines}:
         sentences.append(f"{start} no training of {reference} finished, so no difference from it is known.")
     for verdict, words in _FROM_REFERENCE.items():
-        alike = [line for line in lines if line.verdict("macro_f1") == verdict]
+        alike = [line for line in lines if line.verdict(line.main) == verdict]
         if alike:
             named = listed([_difference(line) for line in alike]) if len(alike) < 3 else _range(alike)
             sentences.append(f"{start} {reference} is {words} {named}.")
@@ -161,14 +171,14 @@ def _against_reference(lines: Sequence[Line], reference: str) -> list[str]:
 
 
 def _difference(line: Line) -> str:
-    difference = line.differences["macro_f1"]
+    difference = line.differences[line.main]
     between = signed_interval(difference.low, difference.high)
     return f"{line.method} (difference {signed(difference.value)}, 95 % interval {between})"
 
 
 def _range(lines: Sequence[Line]) -> str:
-    lines = sorted(lines, key=lambda line: line.differences["macro_f1"].value)
-    ends = [f"{signed(line.differences['macro_f1'].value)} ({line.method})" for line in (lines[0], lines[-1])]
+    lines = sorted(lines, key=lambda line: line.differences[line.main].value)
+    ends = [f"{signed(line.differences[line.main].value)} ({line.method})" for line in (lines[0], lines[-1])]
     return f"{listed([line.method for line in lines])}: differences from {ends[0]} to {ends[1]}"
 
 

@@ -75,7 +75,7 @@ def _trainings(comparison: Comparison) -> list[str]:
 
 def _test_posts(comparison: Comparison, summary: Summary) -> list[str]:
     tested = len({int(index) for result in comparison.results for index in result.test})
-    differences = [line.differences.get("macro_f1") for line in summary.at(comparison.budgets[-1])]
+    differences = [line.difference for line in summary.at(comparison.budgets[-1])]
     reaches = [(difference.high - difference.low) / 2 for difference in differences if difference]
     sentences = []
     if tested < FEW:
@@ -83,8 +83,8 @@ def _test_posts(comparison: Comparison, summary: Summary) -> list[str]:
     if reaches:
         least, most = score(min(reaches)), score(max(reaches))
         sentences.append(
-            f"Differences in macro F1 smaller than about {least if least == most else f'{least} to {most}'} cannot be "
-            f"seen with these posts and trainings ({budget_name(comparison.budgets[-1])})."
+            f"Differences in {summary.main} smaller than about {least if least == most else f'{least} to {most}'} "
+            f"cannot be seen with these posts and trainings ({budget_name(comparison.budgets[-1])})."
         )
     if shared := sum(fold.shared for fold in comparison.folds):
         sentences.append(
@@ -134,7 +134,7 @@ def _missing_cells(comparison: Comparison) -> list[Cell]:
 
 def _comparisons(summary: Summary) -> list[str]:
     budgets = {line.budget for line in summary.lines}
-    most = max(sum("macro_f1" in line.differences for line in summary.at(budget)) for budget in budgets)
+    most = max(sum(line.difference is not None for line in summary.at(budget)) for budget in budgets)
     if most < 2:
         return []
     sentences = [

@@ -12,6 +12,7 @@ import numpy as np
 from jointune.comparison.figures import count, score
 from jointune.comparison.report.pooled import Pool
 from jointune.comparison.summary import Line
+from jointune.evaluation.score_table import title
 from jointune.utils.extras import require
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ _STYLED = {"axes", "xtick", "ytick", "lines", "font", "svg", "figure", "savefig"
 
 
 def learning_curve(curves: Mapping[str, Sequence[Line]], method: str, reference: str, name: str) -> str:
-    """Draw macro F1 of a method and the reference against training posts, with intervals; the others as thin lines.
+    """Draw the main score of a method and the reference by training posts, with intervals; the others as thin lines.
 
     Args:
         curves: the lines of each method, by ascending budget; all panels of a report get the same, for equal axes.
@@ -78,14 +79,14 @@ def learning_curve(curves: Mapping[str, Sequence[Line]], method: str, reference:
         _score_axis(axes, everything)
         for other, lines in curves.items():
             if other not in (method, reference):
-                values = [line.scores["macro_f1"].value for line in lines]
+                values = [line.score.value for line in lines]
                 axes.plot([line.train_size for line in lines], values, color=MUTE, alpha=0.45, linewidth=1)
         step = APART * np.log2(axes.get_xlim()[1] / axes.get_xlim()[0]) / (260 * 0.82)  # of a pixel, in powers of two
         drawn = [(reference, REFERENCE, "s", -step if method != reference else 0.0)]
         drawn += [(method, METHOD, "o", step)] if method != reference else []
         for one, colour, marker, moved in drawn:
             places = [line.train_size * 2**moved for line in curves.get(one, [])]
-            scores = [line.scores["macro_f1"] for line in curves.get(one, [])]
+            scores = [line.score for line in curves.get(one, [])]
             axes.vlines(places, [s.low for s in scores], [s.high for s in scores], color=colour, linewidth=1.4)
             axes.plot(
                 places,
@@ -98,7 +99,9 @@ def learning_curve(curves: Mapping[str, Sequence[Line]], method: str, reference:
                 zorder=3,
             )
         _size_axis(axes, sizes, apart=34)
-        return _inline_svg(figure, name, f"Macro F1 of {method} and {reference} against training posts")
+        return _inline_svg(
+            figure, name, f"{_capital(everything[0].main)} of {method} and {reference} against training posts"
+        )
 
 
 def reliability(pool: Pool, name: str) -> str:
@@ -122,11 +125,16 @@ def reliability(pool: Pool, name: str) -> str:
         return _inline_svg(figure, name, label)
 
 
+def _capital(name: str) -> str:
+    shown = title(name)
+    return shown[0].upper() + shown[1:]
+
+
 def _score_axis(axes: "Axes", lines: Sequence[Line]) -> None:
-    low = min(line.scores["macro_f1"].low for line in lines)
-    high = max(line.scores["macro_f1"].high for line in lines)
+    low = min(line.score.low for line in lines)
+    high = max(line.score.high for line in lines)
     spare = max(0.04 * (high - low), 0.01)
-    axes.set_ylim(max(low - spare, 0.0), min(high + spare, 1.0))
+    axes.set_ylim(max(low - spare, min(low, 0.0)), min(high + spare, 1.0))
     axes.locator_params(axis="y", nbins=5)
     places = [place for place in axes.get_yticks() if axes.get_ylim()[0] <= place <= axes.get_ylim()[1]]
     axes.set_yticks(places, [f"{place:.2f}" for place in places])

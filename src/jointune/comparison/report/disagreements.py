@@ -14,6 +14,7 @@ from jointune.comparison.report.pooled import Pool
 from jointune.data.image_file import ImageError
 from jointune.data.post import ImageSource
 from jointune.modalities.image.open import open_image
+from jointune.targets.target import Target
 
 SHOWN = 12
 EDGE = 160
@@ -31,45 +32,48 @@ def disagreements(comparison: Comparison, pools: Sequence[Pool]) -> list[dict[st
     scores = np.stack([pool.by_post(len(comparison.posts)) for pool in pools])
     methods = [pool.method for pool in pools]
     first_of_group: dict[int, int] = {}
-    for index in _ranked(scores):
+    for index in _ranked(scores, comparison.target):
         first_of_group.setdefault(comparison.groups[index], index)
     shown = list(first_of_group.values())[:SHOWN]
     return [_card(comparison, index, methods, scores[:, index]) for index in shown]
 
 
-def _ranked(scores: np.ndarray) -> list[int]:
-    """Return the indices of posts that are predicted differently, by the Jensen-Shannon divergence of all methods.
+def _ranked(scores: np.ndarray, target: Target) -> list[int]:
+    """Return the indices of posts that are predicted differently, by the divergence of all methods.
 
     Args:
-        scores: mean probabilities, float [methods, posts, C].
+        scores: mean answers, float [methods, posts, C].
+        target: what is asked of the posts.
     """
     tested = np.flatnonzero(np.isfinite(scores).all((0, 2)))
-    predicted = scores[:, tested].argmax(2)
-    divergence = _entropy(scores[:, tested].mean(0)) - _entropy(scores[:, tested]).mean(0)
-    differing = (predicted != predicted[0]).any(0)
+    answers = scores[:, tested]
+    divergence = target.divergence(answers)
+    differing = ~np.all([target.same(own, answers[0]) for own in answers], axis=0)
     order = np.argsort(-divergence.round(9), kind="stable")
     return [int(tested[place]) for place in order if differing[place]]
 
 
-def _entropy(probabilities: np.ndarray) -> np.ndarray:
-    return -(probabilities * np.log(np.maximum(probabilities, 1e-12))).sum(-1)
-
-
 def _card(comparison: Comparison, index: int, methods: Sequence[str], scores: np.ndarray) -> dict[str, Any]:
-    post, labels, truth = comparison.posts[index], comparison.labels, int(comparison.truth[index])
-    text = post.text
+    post, target, truth = comparison.posts[index], comparison.target, comparison.truth[index : index + 1]
+    text = post.whole_text
     if text is not None and len(text) > LONGEST_TEXT:
         text = f"{text[:LONGEST_TEXT].rstrip()} …"
     image, missing = _thumbnail(next(iter(post.images), None))
     return {
         "name": post.where if post.where != "post" else f"post {index + 1}",
-        "label": labels[truth],
+        "label": str(post.label),
         "text": text,
         "image": image,
         "missing": missing,
         "predictions": [
-            (method, labels[row.argmax()], score(float(row.max())), row.argmax() == truth)
+            (
+                method,
+                text,
+                "" if confidence is None else score(confidence),
+                bool(np.all(target.choose(row[None]) == truth)),
+            )
             for method, row in zip(methods, scores, strict=True)
+            for text, confidence in [target.answer(row)]
         ],
     }
 

@@ -6,7 +6,9 @@ from functools import cached_property
 import numpy as np
 
 from jointune.comparison.comparison import Comparison
-from jointune.evaluation.metrics import Metrics, compute_metrics, confidence_bins
+from jointune.evaluation.metrics import confidence_bins
+from jointune.evaluation.score_table import ScoreTable
+from jointune.targets.target import Target
 
 BINS = 15
 
@@ -18,32 +20,39 @@ class Pool:
     Attributes:
         method: its name.
         posts: indices of the posts, int [N].
-        truth: class numbers, int [N].
-        scores: probabilities, float [N, C].
-        labels: C label names.
+        truth: encoded labels, [N, ...].
+        scores: answers, float [N, C].
+        predicted: of the kind of ``truth``.
+        target: what is asked of the posts.
     """
 
     method: str
     posts: np.ndarray
     truth: np.ndarray
     scores: np.ndarray
-    labels: list[str]
+    predicted: np.ndarray
+    target: Target
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels, in the order of the answers."""
+        return self.target.labels
 
     @cached_property
-    def metrics(self) -> Metrics:
+    def metrics(self) -> ScoreTable:
         """The scores of all predictions together; their intervals count every post once."""
         repeats = len(self.posts) / len(np.unique(self.posts))
-        return compute_metrics(self.truth, self.scores, self.labels, repeats)
+        return self.target.metrics(self.truth, self.scores, repeats, self.predicted)
 
     @property
     def confidence(self) -> np.ndarray:
-        """The highest probability of each prediction, float [N]."""
-        return self.scores.max(1)
+        """The probability of each prediction, float [N]."""
+        return self.target.confidences(self.scores, self.predicted)
 
     @property
     def right(self) -> np.ndarray:
         """True for each right prediction, bool [N]."""
-        return self.scores.argmax(1) == self.truth
+        return np.asarray(self.predicted == self.truth)
 
     def bins(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return mean confidence, share of right ones and number of the predictions in each bin that has any."""
@@ -56,7 +65,7 @@ class Pool:
 
     def by_post(self, posts: int) -> np.ndarray:
         """Return mean probabilities of every post over the trainings, float [posts, C]; NaN if it was not tested."""
-        total = np.zeros((posts, len(self.labels)))
+        total = np.zeros((posts, self.scores.shape[1]))
         np.add.at(total, self.posts, self.scores)
         times = np.bincount(self.posts, minlength=posts)[:, None]
         return np.divide(total, times, out=np.full_like(total, np.nan), where=times > 0)
@@ -69,5 +78,6 @@ def pool_predictions(comparison: Comparison, budget: int | None) -> list[Pool]:
         if results := comparison.of(method, budget):
             posts = np.concatenate([result.test for result in results])
             scores = np.concatenate([result.test_scores for result in results]).astype(np.float64)
-            pools.append(Pool(method, posts, comparison.truth[posts], scores, comparison.labels))
+            predicted = np.concatenate([comparison.predicted(result) for result in results])
+            pools.append(Pool(method, posts, comparison.truth[posts], scores, predicted, comparison.target))
     return pools

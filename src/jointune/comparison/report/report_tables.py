@@ -19,11 +19,10 @@ from jointune.comparison.figures import (
 )
 from jointune.comparison.report.pooled import Pool
 from jointune.comparison.summary import Line, Summary
+from jointune.evaluation.score_table import title
 from jointune.evaluation.significance import Estimate
 from jointune.utils.wording import counted
 
-TITLES = {"accuracy": "accuracy", "macro_f1": "macro F1", "weighted_f1": "weighted F1"}
-COMPARED = ("macro_f1", "accuracy")
 _TONES = {"better": "good", "worse": "bad", "not distinguishable": "mute"}
 
 
@@ -94,9 +93,9 @@ METHOD = Column("method", "l")
 
 
 def answer_table(summary: Summary, budget: int | None) -> Table:
-    """List macro F1, the difference from the reference, and the training time, the best method first."""
-    lines = sorted(summary.at(budget), key=lambda line: -line.scores["macro_f1"].value)
-    scores = [line.scores["macro_f1"] for line in lines]
+    """List the main score, the difference from the reference, and the training time, the best method first."""
+    lines = sorted(summary.at(budget), key=lambda line: -line.score.value)
+    scores = [line.score for line in lines]
     low, high = min(one.low for one in scores), max(one.high for one in scores)
     own = next((line for line in lines if line.method == summary.reference), None)
     time = (own.cost[summary.clock] or 0.0) if own else 0.0
@@ -104,9 +103,9 @@ def answer_table(summary: Summary, budget: int | None) -> Table:
     rows = [
         [
             line.method,
-            shown := _score(line, "macro_f1"),
-            Value(f"{shown.text}, 95 % interval {shown.small}", estimate=line.scores["macro_f1"]),
-            *(_difference(line, "macro_f1", line is own) if compared else []),
+            shown := _score(line, line.main),
+            Value(f"{shown.text}, 95 % interval {shown.small}", estimate=line.score),
+            *(_difference(line, line.main, line is own) if compared else []),
             amount(line.cost["train_seconds"]),
             amount(line.cost["train_cpu_seconds"]),
             f"{(line.cost[summary.clock] or 0.0) / time:.2f}" if time else DASH,
@@ -117,7 +116,7 @@ def answer_table(summary: Summary, budget: int | None) -> Table:
     seconds = ("by the clock", "of CPU", f"{clock}, {summary.reference} = 1")
     columns = [
         METHOD,
-        "macro F1",
+        summary.main,
         Column(interval(low, high), "l", drawing=True),
         *([f"{summary.reference} {MINUS} it", Column("it is", "l")] if compared else []),
         *(Column(name, group="seconds of one training") for name in seconds),
@@ -134,14 +133,16 @@ def answer_table(summary: Summary, budget: int | None) -> Table:
 def score_table(summary: Summary, budget: int | None) -> Table:
     """List scores and differences from the reference at a budget."""
     lines = summary.at(budget)
-    compared = COMPARED if any(line.differences for line in lines) else ()
-    columns = [METHOD, *(Column(name, group="score (95 % interval)") for name in TITLES.values())]
+    names, main = summary.target.compared, summary.target.main
+    others = (main, next(name for name in names if name != main))
+    compared = others if any(line.differences for line in lines) else ()
+    columns = [METHOD, *(Column(title(name), group="score (95 % interval)") for name in names)]
     for name in compared:
-        group = f"difference in {TITLES[name]}"
+        group = f"difference in {title(name)}"
         columns += [Column(f"{summary.reference} {MINUS} it", group=group), Column("it is", "l", group)]
     rows = []
     for line in lines:
-        row = [Value(line.method), *(_score(line, name) for name in TITLES)]
+        row = [Value(line.method), *(_score(line, name) for name in names)]
         for name in compared:
             row += _difference(line, name, line.method == summary.reference)
         rows.append(row)
@@ -153,14 +154,14 @@ def score_table(summary: Summary, budget: int | None) -> Table:
 
 
 def curve_table(summary: Summary, comparison: Comparison) -> Table:
-    """List macro F1 of each method at each budget."""
+    """List the main score of each method at each budget."""
     lines = {(line.method, line.budget): line for line in summary.lines}
     rows = []
     for method in comparison.methods:
         of_method = [lines.get((method, budget)) for budget in comparison.budgets]
-        rows.append([Value(method), *(_score(line, "macro_f1") if line else Value(DASH) for line in of_method)])
+        rows.append([Value(method), *(_score(line, line.main) if line else Value(DASH) for line in of_method)])
     columns = [METHOD, *map(budget_name, comparison.budgets)]
-    caption = "Macro F1 (95 % interval) by number of training posts"
+    caption = f"{summary.main[0].upper()}{summary.main[1:]} (95 % interval) by number of training posts"
     return Table(caption, columns, rows, folded="The figures of these drawings")
 
 
@@ -173,25 +174,25 @@ def saved_table(summary: Summary) -> Table:
         rows.append([count(saving.budget), score(saving.score), saving.method or "none", needed, ratio])
     columns = [
         f"training posts of {summary.reference}",
-        "its macro F1",
+        f"its {summary.main}",
         Column("next-best method", "l"),
         "training posts it needs",
         "times as many",
     ]
     note = (
-        "Next-best: the method that reaches the same macro F1 with the fewest training posts, read off its learning "
-        "curve. ≤: it does so with its smallest budget already. >: none does with the largest budget that all were "
-        f"tried with. Below 1 {TIMES}, the other method needs fewer posts."
+        f"Next-best: the method that reaches the same {summary.main} with the fewest training posts, read off its "
+        "learning curve. ≤: it does so with its smallest budget already. >: none does with the largest budget that all "
+        f"were tried with. Below 1 {TIMES}, the other method needs fewer posts."
     )
-    return Table(f"Training posts for the same macro F1 as {summary.reference}", columns, rows, [note])
+    return Table(f"Training posts for the same {summary.main} as {summary.reference}", columns, rows, [note])
 
 
 def cost_table(lines: Sequence[Line]) -> Table:
-    """List the cost of each method beside its macro F1."""
+    """List the cost of each method beside its main score."""
     gpu = any(line.cost["peak_gpu_memory_mib"] is not None for line in lines)
     columns = [
         METHOD,
-        "macro F1",
+        title(lines[0].main),
         "trained parameters",
         "training, seconds",
         "training, CPU seconds",
@@ -202,7 +203,7 @@ def cost_table(lines: Sequence[Line]) -> Table:
     rows = [
         [
             Value(line.method),
-            _score(line, "macro_f1"),
+            _score(line, line.main),
             _known(line.cost["trained_parameters"]),
             amount(line.cost["train_seconds"]),
             amount(line.cost["train_cpu_seconds"]),

@@ -43,7 +43,7 @@ def _pairs(values: dict[str, Any] | None) -> str:
 
 def label_table(comparison: Comparison) -> Table:
     """List the number of posts of each label."""
-    counts, total = Counter(str(post.label) for post in comparison.posts), len(comparison.posts)
+    counts, total = comparison.target.counts(comparison.posts), len(comparison.posts)
     rows = [[label, count(counts[label]), f"{100 * counts[label] / total:.1f} %"] for label in comparison.labels]
     return Table("Posts by label", [Column("label", "l"), "posts", "share"], rows)
 

@@ -17,13 +17,12 @@ from jointune.comparison.report.charts import learning_curve, reliability
 from jointune.comparison.report.disagreements import disagreements
 from jointune.comparison.report.pooled import Pool, pool_predictions
 from jointune.comparison.report.report_tables import Table
-from jointune.comparison.summary import COSTS, SCORES, Line, Summary
-from jointune.data.post import encodable
+from jointune.comparison.summary import COSTS, Line, Summary
 from jointune.output.writers import safe_cell
 from jointune.utils.extras import require
 from jointune.utils.files import atomic_file
 from jointune.utils.markdown import literal, table
-from jointune.utils.wording import counted
+from jointune.utils.wording import counted, encodable
 
 REPORT = ("report.html", "report.md", "cells.csv", "summary.csv")
 """The files of a report."""
@@ -83,10 +82,17 @@ def _content(comparison: Comparison, summary: Summary) -> dict[str, Any]:
     budgets, reference = comparison.budgets, summary.reference
     lines = [summary.at(budget) for budget in budgets]
     pools = pool_predictions(comparison, budgets[-1]) if budgets else []
+    confused = pools if comparison.target.each_one_label else []
+    shown = {"confusion": comparison.labels, "calibration": comparison.target.each_one_label}
+    left_out = [key for key, any_shown in shown.items() if not any_shown]
     return {
-        "titles": TITLES,
+        "titles": {key: text for key, text in TITLES.items() if key not in left_out},
         "title": f"Comparison of methods on {comparison.posts.name}",
         "reference": reference,
+        "main": summary.main,
+        "explained": comparison.target.scores_explained,
+        "labelled": bool(comparison.labels),
+        "one_label": comparison.target.each_one_label,
         "methods": comparison.methods,
         "several_folds": len({result.cell.fold for result in comparison.results}) > 1,
         "largest": budget_name(budgets[-1] if budgets else None),
@@ -108,13 +114,13 @@ def _content(comparison: Comparison, summary: Summary) -> dict[str, Any]:
         "bases": _interval_bases(summary),
         "curve_panels": _curve_panels(comparison, summary) if len(budgets) > 1 else [],
         "curve_table": report_tables.curve_table(summary, comparison),
-        "savings": [answer.saving_sentence(saving, reference) for saving in summary.saved],
+        "savings": [answer.saving_sentence(saving, reference, summary.main) for saving in summary.saved],
         "saved_table": report_tables.saved_table(summary),
         "cost_tables": [report_tables.cost_table(of_budget) for of_budget in reversed(lines)],
-        "confusion_tables": [report_tables.confusion_table(pool) for pool in pools],
+        "confusion_tables": [report_tables.confusion_table(pool) for pool in confused],
         "class_tables": [report_tables.class_table(pool) for pool in pools],
-        "reliability_panels": [_reliability_panel(pool, number) for number, pool in enumerate(pools)],
-        "calibration_table": report_tables.calibration_table(pools),
+        "reliability_panels": [_reliability_panel(pool, number) for number, pool in enumerate(confused)],
+        "calibration_table": report_tables.calibration_table(confused),
         "disagreements": disagreements(comparison, pools),
         "limits": limits(comparison, summary),
         "facts": run_tables.facts(comparison),
@@ -131,7 +137,7 @@ def _curve_panels(comparison: Comparison, summary: Summary) -> list[tuple[str, s
     return [
         (
             method,
-            score(curves[method][-1].scores["macro_f1"].value),
+            score(curves[method][-1].score.value),
             learning_curve(curves, method, summary.reference, f"learning-{number}"),
         )
         for number, method in enumerate(comparison.methods)
@@ -147,7 +153,7 @@ def _interval_bases(summary: Summary) -> dict[str, list[str]]:
     """Return each variation that intervals include, and the methods and budgets whose intervals do."""
     bases: dict[str, list[str]] = {}
     for line in summary.lines:
-        of_line = [line.scores["macro_f1"].basis, *(difference.basis for difference in line.differences.values())]
+        of_line = [line.score.basis, *(difference.basis for difference in line.differences.values())]
         for basis in dict.fromkeys(of_line):
             bases.setdefault(basis, []).append(f"{line.method} with {budget_name(line.budget)}")
     return bases
@@ -199,10 +205,10 @@ def _summary_row(line: Line, summary: Summary) -> dict[str, Any]:
         "training_posts": line.train_size,
         "reference": summary.reference,
     }
-    for name in SCORES:
+    for name in summary.target.compared:
         estimate = line.scores[name]
         row |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
-    for name in SCORES:
+    for name in summary.target.compared:
         difference = line.differences.get(name)
         row |= {
             f"{name}_reference_minus_it": difference.value if difference else None,

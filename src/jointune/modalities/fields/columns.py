@@ -13,7 +13,7 @@ from jointune.data.post import Post
 from jointune.data.problems import Problem, raise_problems
 from jointune.data.read import label_text
 from jointune.errors import SettingsError
-from jointune.modalities.batch import Arrays, Preprocessor
+from jointune.modalities.batch import Arrays, Input, Preprocessor
 from jointune.utils.wording import counted, listed
 
 MOST_BINS = 16
@@ -111,28 +111,24 @@ class FieldsPreprocessor(Preprocessor):
         return {column: {name: code for code, name in enumerate(known, 2)} for column, known in self.categories.items()}
 
     @property
-    def columns(self) -> dict[str, Sequence[str] | None]:
-        """The columns, with their categories; None for numbers."""
-        return {**dict.fromkeys(self.numbers), **self.categories}
+    def reads(self) -> list[Input]:
+        """The columns, with their categories."""
+        numbers = [Input(name, "number") for name in self.numbers]
+        return numbers + [Input(name, "category", known) for name, known in self.categories.items()]
 
     def notes(self, posts: Iterable[Post], part: str) -> list[str]:
-        """Describe what is missing in posts, and which categories no training post has; one sentence a column.
-
-        Args:
-            posts: to look at.
-            part: what the notes call the posts, such as ``training``.
-        """
-        posts = list(posts)
+        """Describe what is missing in posts, and which categories no training post has; one sentence a column."""
+        posts, called = list(posts), f"{part} post".lstrip()
         notes = []
         for column in (*self.numbers, *self.categories):
             empty = sum(_text(post, column) is None for post in posts)
             if empty:
-                notes += [f"{column}: empty in {empty:,} of {counted(len(posts), f'{part} post')}; counts as missing"]
+                notes += [f"{column}: empty in {empty:,} of {counted(len(posts), called)}; counts as missing"]
         for column, known in self.categories.items():
             seen = Counter(category for post in posts if (category := _text(post, column)) is not None)
             if unseen := [name for name in seen if name not in set(known)]:
                 notes.append(
-                    f"{column}: {counted(sum(seen[name] for name in unseen), f'{part} post')} with categories that are "
+                    f"{column}: {counted(sum(seen[name] for name in unseen), called)} with categories that are "
                     f"not learned ({listed(unseen, 5)}); they count as one"
                 )
         return notes

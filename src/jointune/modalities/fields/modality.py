@@ -41,7 +41,7 @@ class Fields(Modality):
         from jointune.encoders.fields_encoder import FieldsEncoder
 
         made = FieldsPreprocessor.fitted(training, config.number_columns, config.category_columns)
-        return Loaded(made, FieldsEncoder(made), loaded.description, made.notes(training, "training"))
+        return Loaded(made, FieldsEncoder(made), loaded.description)
 
     def read(self, folder: Path, config: Any, whole: str) -> FieldsPreprocessor:
         """See ``Modality.read``."""

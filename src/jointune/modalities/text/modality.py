@@ -7,6 +7,8 @@ from typing import Any
 
 from jointune.config import Config
 from jointune.data.post import Posts
+from jointune.data.read import text_columns
+from jointune.errors import SettingsError, setting
 from jointune.modalities.modality import Loaded, Modality
 from jointune.modalities.text.normalise import KINDS, valid_kinds
 from jointune.modalities.text.tokens import TextPreprocessor, TextRows
@@ -21,7 +23,7 @@ PREPROCESSING = record(
         "fixed_length": boolean,
         "normalise": listed(one_of(*KINDS), 0, len(KINDS)),
     },
-    {"prompt": text, "lowercase": boolean, "with_image_text": boolean},
+    {"prompt": text, "lowercase": boolean, "with_image_text": boolean, "pair": listed(text, 2, 2)},
     closed=True,
 )
 
@@ -40,10 +42,26 @@ class Text(Modality):
 
         encoder, preprocessor, description = load_text_encoder(config.text_encoder, config.max_tokens)
         if config.read_image_text:
-            check_pairs(encoder, preprocessor, config.text_encoder)
+            check_pairs(encoder, preprocessor, config.text_encoder, "read_image_text")
         kinds = valid_kinds(config.normalise)
         made = replace(preprocessor, normalise=kinds, with_image_text=config.read_image_text)
         return Loaded(made, encoder, description, description.pop("notes"))
+
+    def fit(self, loaded: Loaded, config: Config, training: Posts) -> Loaded:
+        """See that the encoder takes two texts where the training posts have two."""
+        from jointune.encoders.checks import check_pairs
+
+        if all(post.second_text is None for post in training):
+            return loaded
+        pair = text_columns(config.text_column)
+        if len(pair) < 2:
+            raise SettingsError(
+                f"the posts have two texts, and {setting('text_column', config.text_column)} names one column",
+                "name both, such as text,aspect",
+                setting="text_column",
+            )
+        check_pairs(loaded.encoder, loaded.preprocessor, config.text_encoder, "text_column")
+        return replace(loaded, preprocessor=replace(loaded.preprocessor, pair=pair), notes=[])
 
     def rows(
         self, preprocessor: TextPreprocessor, posts: Posts, store: Any, places: Sequence[tuple[int, ...]]

@@ -87,7 +87,7 @@ class TextFitCounter:
                 self._texts += 1
                 self._longest = max(self._longest, len(row) + row.cut_off)
                 self._cut_off[row.cut_off] += 1
-        for text in (text for post in posts for text in (post.text, post.image_text) if text):
+        for text in (text for post in posts for text in (post.text, post.second_text, post.image_text) if text):
             if self._seen % self._distance == 0:
                 self._sample.append(text)
             self._seen += 1

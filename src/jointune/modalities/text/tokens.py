@@ -10,7 +10,8 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from jointune.data.post import Post, Posts
-from jointune.modalities.batch import Arrays, Preprocessor
+from jointune.errors import PostsError, setting
+from jointune.modalities.batch import Arrays, Input, Preprocessor
 from jointune.modalities.rows import Rows
 from jointune.modalities.text.normalise import Normaliser
 
@@ -50,6 +51,8 @@ class TextPreprocessor(Preprocessor):
         prompt: what the encoder was trained to read before each text.
         lowercase: whether texts are read in lower case.
         with_image_text: whether the text in an image is read too, as a second segment.
+        pair: the columns of two texts, of which the second one is a second segment, before the text in an image; empty
+            where posts have one text.
     """
 
     name: ClassVar[str] = "text"
@@ -63,6 +66,7 @@ class TextPreprocessor(Preprocessor):
     prompt: str = ""
     lowercase: bool = False
     with_image_text: bool = False
+    pair: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.tokenizer.no_padding()
@@ -77,24 +81,30 @@ class TextPreprocessor(Preprocessor):
             seconds: the second segment of each, as the tokenizer joins pairs; None where there is none.
         """
         prompt = self._worded(self.prompt)
-        firsts = (prompt + self.plain(text) for text in texts)
-        pairs = zip(firsts, seconds or [None] * len(texts), strict=True)
-        clipped = [first if second is None else (first, self._worded(self._clip(second))) for first, second in pairs]
+        pairs = list(zip(texts, seconds or [None] * len(texts), strict=True))
+        firsts = [prompt + self.plain(text) for text in texts]
+        clipped = [
+            first if second is None else (first, self._worded(self._clip(second)))
+            for first, (_, second) in zip(firsts, pairs, strict=True)
+        ]
+        lengths = [[len(text) for text in pair if text] for pair in pairs]
         return [
             Tokens(
                 np.array(encoded.ids, dtype=np.int32),
                 np.array(encoded.type_ids, dtype=np.int32) if isinstance(given, tuple) else None,
-                self._cut_off(encoded, given, text) if encoded.overflowing or len(text) > self._most_characters else 0,
+                self._cut_off(encoded, given, long)
+                if encoded.overflowing or any(length > self._most_characters for length in long)
+                else 0,
             )
-            for text, given, encoded in zip(texts, clipped, self.tokenizer.encode_batch(clipped), strict=True)
+            for long, given, encoded in zip(lengths, clipped, self.tokenizer.encode_batch(clipped), strict=True)
         ]
 
     def plain(self, text: str) -> str:
         """Return a first segment as the tokenizer is given it, but for the prompt."""
         return self._worded(self._normaliser(self._clip(text)))
 
-    def _cut_off(self, encoded: Encoding, given: str | tuple[str, str], text: str) -> int:
-        """Return the number of tokens that were too many for ``encoded``."""
+    def _cut_off(self, encoded: Encoding, given: str | tuple[str, str], lengths: Sequence[int]) -> int:
+        """Return the number of tokens that were too many for ``encoded``; ``lengths`` are those of the texts."""
         special = self.tokenizer.num_special_tokens_to_add(isinstance(given, tuple))
         if isinstance(given, str):
             # What overflows is the rest, in pieces that do not overlap, each with its own special tokens.
@@ -102,7 +112,8 @@ class TextPreprocessor(Preprocessor):
         else:
             wholes = self.tokenizer.encode_batch(list(given), add_special_tokens=False)
             counted = sum(len(piece.ids) for whole in wholes for piece in (whole, *whole.overflowing))
-        not_looked_at = max(0, counted * len(text) // self._most_characters - counted)
+        looked_at = sum(min(length, self._most_characters) for length in lengths)
+        not_looked_at = counted * (sum(lengths) - looked_at) // max(1, looked_at)
         return max(1, special + counted + not_looked_at - self.max_tokens)
 
     @cached_property
@@ -121,15 +132,32 @@ class TextPreprocessor(Preprocessor):
         """Return the text in the case that the tokenizer is given."""
         return text.lower() if self.lowercase else text
 
+    @property
+    def reads(self) -> list[Input]:
+        """The second of two texts."""
+        return [Input(name, "text") for name in self.pair[1:]]
+
     def rows(self, posts: Iterable[Post]) -> list[Tokens | None]:
         """Tokenize posts; None for a post that gives the text encoder nothing to read.
 
         The first segment is empty where a post has no text of its own, but one in its image.
         """
-        pairs = [(post.text, (post.image_text or None) if self.with_image_text else None) for post in posts]
+        pairs = [(post.text, self._second(post)) for post in posts]
         read = [(own or "", second) for own, second in pairs if own is not None or second is not None]
         encoded = iter(self.encode([own for own, _ in read], [second for _, second in read]))
         return [None if own is None and second is None else next(encoded) for own, second in pairs]
+
+    def _second(self, post: Post) -> str | None:
+        """Return the second segment of a post: its second text, as plain as the first, and the text in its image."""
+        if post.second_text is not None and not self.pair:
+            raise PostsError(
+                f"{post.where}: it has two texts, and the model was trained on posts with one",
+                f"name one column with {setting('text_column')}",
+                setting="text_column",
+            )
+        # What is never looked at stays as it is, to be counted as cut off.
+        second = self.plain(post.second_text) + post.second_text[self._most_characters :] if post.second_text else None
+        return " ".join(filter(None, (second, post.image_text if self.with_image_text else None))) or None
 
     def collate(self, rows: Sequence[Tokens]) -> Arrays:
         """Pad a batch: ``input_ids`` and ``attention_mask``, int64 [B, L], and what else the encoder takes."""
@@ -162,8 +190,9 @@ class TextPreprocessor(Preprocessor):
 
     def summary(self) -> str:
         """Describe the preparation in a sentence."""
+        pair = f" Two texts are read together, from the columns {' and '.join(self.pair)}." if self.pair else ""
         read = " The text in pictures is read too, by RapidOCR." if self.with_image_text else ""
-        return f"Texts are cut to {self.max_tokens} tokens.{read}"
+        return f"Texts are cut to {self.max_tokens} tokens.{pair}{read}"
 
     def trial_row(self) -> Tokens:
         """Make words, padding, and the last token of the vocabulary."""
@@ -184,13 +213,14 @@ class TextPreprocessor(Preprocessor):
             "prompt": self.prompt,
             "lowercase": self.lowercase,
             "with_image_text": self.with_image_text,
+            **({"pair": list(self.pair)} if self.pair else {}),
         }
 
     @classmethod
     def load(cls, tokenizer_file: Path, config: dict[str, Any]) -> "TextPreprocessor":
         """Read a ``tokenizer.json`` and what ``config`` returned."""
         tokenizer = Tokenizer.from_file(str(tokenizer_file))
-        lists = {name: tuple(config[name]) for name in ("inputs", "normalise")}
+        lists: dict[str, Any] = {n: tuple(config[n]) for n in ("inputs", "normalise", "pair") if n in config}
         return cls(tokenizer, **(config | lists))
 
 
