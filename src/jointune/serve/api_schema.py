@@ -45,7 +45,16 @@ Base64 = Annotated[
 
 Address = Annotated[str, Field(max_length=8192)]
 _Item = TypeVar("_Item")
-Several: TypeAlias = _Item | Annotated[list[_Item], Field(max_length=MAX_IMAGES)] | None
+TAGS = ONE, SEVERAL = "<one>", "<several>"
+"""Parts of the place of an error that are no part of the request."""
+
+Several: TypeAlias = (
+    Annotated[
+        Annotated[_Item, Tag(ONE)] | Annotated[list[_Item], Field(max_length=MAX_IMAGES), Tag(SEVERAL)],
+        Discriminator(lambda value: SEVERAL if isinstance(value, list) else ONE),
+    ]
+    | None
+)
 
 Cell = Annotated[str, Field(max_length=MAX_CELL)] | float | bool | None
 FIELDS: TypeAdapter[dict[str, Cell]] = TypeAdapter(

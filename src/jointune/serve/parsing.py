@@ -11,7 +11,7 @@ from python_multipart.multipart import parse_options_header
 
 from jointune.data.post import Post, RemoteImage
 from jointune.modalities.batch import post_parts
-from jointune.serve.api_schema import FIELDS, Bodies, RequestPost, RequestPosts
+from jointune.serve.api_schema import FIELDS, TAGS, Bodies, RequestPost, RequestPosts
 from jointune.serve.limits import MAX_CHARACTERS, MAX_IMAGES, MAX_POSTS
 from jointune.serve.refusal import Refused
 from jointune.utils.wording import listed
@@ -193,7 +193,9 @@ def _field_name(headers: bytes) -> str | None:
 def _refusal(error: ValidationError, is_form: bool, bodies: Bodies) -> Refused:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     path = first["loc"] if is_form else first["loc"][1:]  # without the tag of the union in JSON_BODY
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part[:80]}" for part in path).lstrip(".")
+    place = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part[:80]}" for part in path if part not in TAGS
+    ).lstrip(".")
     reason, kind = f"{place}: {first['msg']}" if place else first["msg"], first["type"]
     remedy = _REMEDIES.get(kind, "send what /openapi.json describes")
     if kind == "extra_forbidden":
