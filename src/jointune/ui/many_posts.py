@@ -12,6 +12,7 @@ from jointune.data.read import Columns, PostsFile
 from jointune.data.tables.delimited import DelimitedTable
 from jointune.errors import PostsError
 from jointune.inference.predictor import Predictor
+from jointune.modalities.image.first_images import FirstImages
 from jointune.output.writers import check_output, columns_of_earlier_scoring, make_layout, open_writer
 from jointune.ui.uploads import Archive
 from jointune.utils.wording import counted, listed
@@ -33,6 +34,7 @@ class ScoredTable:
         rows: how many rows the table had.
         problems: the rows that were left out, and why.
         without: ``text`` or ``image``, if no row could have any.
+        notes: what of the rows was not used.
     """
 
     path: Path
@@ -41,6 +43,7 @@ class ScoredTable:
     rows: int
     problems: list[Problem]
     without: str | None
+    notes: list[str]
 
     @property
     def sentences(self) -> list[str]:
@@ -52,7 +55,7 @@ class ScoredTable:
             sentences.append("No pictures: judged by the texts alone.")
         if self.without == TEXT:
             sentences.append("No texts: judged by the pictures alone.")
-        return sentences
+        return [*sentences, *(f"{note}." for note in self.notes)]
 
 
 def score_table(
@@ -77,6 +80,7 @@ def score_table(
     added = predictor.target.added_columns()
     earlier = frozenset(columns_of_earlier_scoring(file.table))
     check_output(out, [name for name in file.columns if name not in earlier], added)
+    first_images = FirstImages(predictor.image.max_images)
     problems: list[Problem] = []
     rows = 0
     answers = dict.fromkeys(predictor.labels, 0)
@@ -84,7 +88,7 @@ def score_table(
 
     def posts(archive: Archive | None) -> Iterator[Post]:
         nonlocal rows
-        for post in file:
+        for post in first_images.of(file):
             rows += 1
             on_row(rows)
             yield _with_image(post, archive) if archive else post
@@ -103,7 +107,7 @@ def score_table(
             writer.write(cells | dict(zip(added, predictor.cells(scored.probabilities), strict=True)))
         if not rows:
             raise PostsError(f"{table.name}: no posts: the file has a header but no rows")
-    return ScoredTable(out, answers, first, rows, problems, without)
+    return ScoredTable(out, answers, first, rows, problems, without, first_images.notes)
 
 
 def _columns(table: Path, with_images: bool, predictor: Predictor) -> tuple[Columns, str | None]:
@@ -128,7 +132,7 @@ def _with_image(post: Post, archive: Archive) -> Post:
     if post.problem or post.image is None:
         return post
     # The paths themselves are never opened: they are names to look up.
-    names = image_entries(post.fields[IMAGE], Path())
+    names = image_entries(post.fields[IMAGE], Path())[: len(post.images)]
     read = {number: archive.read(str(name), post.where) for number, name in enumerate(names, 1)}
     problems = {number: content for number, content in read.items() if isinstance(content, Problem)}
     images = [content for content in read.values() if not isinstance(content, Problem)]
