@@ -116,7 +116,7 @@ def partly_hidden(posts: Posts) -> Posts:
     both = Posts((post for post in posts if post.text is not None and post.image is not None), posts.name)
     step = max(1, len(both) // _HIDDEN)
     texts, images = both[::step][:_HIDDEN], both[step // 2 :: step][:_HIDDEN]
-    albums = [replace(one, image=(*one.images, *other.images)) for one, other in zip(texts, images, strict=False)]
+    albums = [replace(one, image=(one.images[0], other.images[0])) for one, other in zip(texts, images, strict=False)]
     return Posts([*texts.without("text"), *images.without("image"), *albums], posts.name)
 
 

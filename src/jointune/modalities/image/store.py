@@ -136,9 +136,13 @@ def store_images(
 def _find(store: ImageStore, digest: bytes, frames: int) -> tuple[int, ...] | None:
     """Return the places of an image, or of all of its frames; None where one is not there."""
     for count in range(1, frames + 1):  # how many it has is not known before it is opened
-        places = [store.find(frame) for frame in _frame_digests(digest, count, frames)]
-        if None not in places:
-            return tuple(place for place in places if place is not None)
+        places: list[int] = []
+        for frame in _frame_digests(digest, count, frames):
+            if (place := store.find(frame)) is None:
+                break
+            places.append(place)
+        if len(places) == count:
+            return tuple(places)
     return None
 
 
