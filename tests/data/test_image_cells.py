@@ -116,6 +116,16 @@ def test_parquet_holds_lists_of_images(tmp_path):
     assert [post.images for post in posts] == [(b"x", b"y"), (), ()]
 
 
+def test_a_dataset_holds_lists_of_images(tmp_path):
+    datasets = pytest.importorskip("datasets", reason="the extra datasets is not installed")
+    features = {"text": datasets.Value("string"), "image": datasets.Sequence(datasets.Image())}
+    cells = [[{"bytes": b"no picture", "path": None}] * 2, []]
+    made = datasets.Dataset.from_dict({"text": ["a", "b"], "image": cells}, features=datasets.Features(features))
+    made.save_to_disk(tmp_path / "saved")
+    for source in (made, tmp_path / "saved"):
+        assert [post.images for post in read_posts(source, label_column=None)] == [(b"no picture",) * 2, ()]
+
+
 def test_a_post_holds_one_image_or_several():
     assert Post("a", [b"x"]) == Post("a", b"x") == Post("a", (b"x",))
     assert Post("a", []) == Post("a", None) == Post("a")
