@@ -126,7 +126,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         cache_limit()
         if config.read_image_text:
             ocr.load_ocr()
-        data = divide(self._posts(posts, labels, labelled=True), validation, test, self.columns(), config.seed)
+        data = divide(self.read(posts, labels, labelled=True), validation, test, self.columns(), config.seed)
         check_parts(data.training, data.validation if data.fraction is None else None, data.test, data.asked)
         self.notes_: list[str] = []
         self._note(*notes_on_division(data))
@@ -145,6 +145,19 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         if own and config.track:
             accelerator.end_training()
         return self._adopt(prepared, trained)
+
+    def read(self, posts: Any, labels: Any = None, labelled: bool = False) -> Posts:
+        """Read posts by the settings that name columns, and their labels as the target has them.
+
+        Args:
+            posts: as for ``fit``.
+            labels: one entry a post, in place of the posts' own.
+            labelled: whether posts without a column of labels are refused.
+
+        Raises:
+            PostsError: the posts cannot be read.
+        """
+        return as_posts(posts, labels, self.columns(), labelled)
 
     def predict_proba(self, posts: Any) -> np.ndarray:
         """Probabilities, float32 [N, C], columns in the order of ``classes_``.
@@ -173,7 +186,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             PostsError: a post cannot be used. (With ``on_bad_image="missing"`` a bad picture counts as none; ``"skip"``
                 is for streams and stops here, since every post needs its row.)
         """
-        posts = self._fitted()._posts(posts)
+        posts = self._fitted().read(posts)
         policy: OnBadImage = "missing" if self.on_bad_image == "missing" else "error"
         self.problems_: list[Problem] = []
         rows = [scored.probabilities for scored in self.score_stream(posts, policy, self.problems_, posts.name)]
@@ -226,7 +239,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         Raises:
             PostsError: a post cannot be used, has no label, or has one that was not in training.
         """
-        return self._evaluate(self._fitted()._posts(posts, labels, labelled=True))
+        return self._evaluate(self._fitted().read(posts, labels, labelled=True))
 
     def score(self, posts: Any, labels: Any = None, sample_weight: None = None) -> float:
         """Return the accuracy, or the first score of another target, for scikit-learn's tools: more is better.
@@ -321,10 +334,6 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         tags.input_tags.dict = tags.input_tags.string = tags.input_tags.allow_nan = True
         tags.target_tags.required = False  # posts may hold their labels
         return tags
-
-    def _posts(self, posts: Any, labels: Any = None, labelled: bool = False) -> Posts:
-        """Read posts by the settings that name columns."""
-        return as_posts(posts, labels, self.columns(), labelled)
 
     def _name_classes(self, target: Target, dtype: str | None) -> None:
         """Set ``classes_``; scoring, bundles and messages know the classes by their texts."""

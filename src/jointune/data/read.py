@@ -320,7 +320,8 @@ def make_post(row: Row, use: Columns, base: Path | str) -> Post:
             read.append(convert(_cell(values, column, use)) if column else None)
         except TypeError as reason:
             read.append(None)
-            problem = Problem(where, f"column {column!r}", str(reason), "give a text or a number, or nothing")
+            remedy = use.labelling.wanted if column == use.label else "give a text or a number, or nothing"
+            problem = Problem(where, f"column {column!r}", str(reason), remedy)
     text, second_text, label, split, group = read
     time: Time | None = None
     try:

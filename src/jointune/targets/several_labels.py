@@ -11,6 +11,7 @@ from jointune.data.labels import absent, label_text
 from jointune.data.post import Post, Posts
 from jointune.errors import PostsError
 from jointune.evaluation.calibration import Calibration, at_temperature, calibrate
+from jointune.evaluation.intervals import Z
 from jointune.evaluation.measures import Measure, several_measures
 from jointune.evaluation.notes import notes_on_few_of_several
 from jointune.evaluation.score_table import ScoreTable
@@ -57,7 +58,7 @@ class SeveralLabels(Target):
     graph_output = "their logistic function is the calibrated probability of each label"
     several = True
     each_needed = False
-    wanted = "give a list of labels a post, or texts such as 'a|b'"
+    wanted = "give a list of labels a post, or texts such as 'a|b'"  # type: ignore[assignment]
 
     def __init__(self, labels: Sequence[str] = (), settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(labels, settings)
@@ -218,9 +219,12 @@ class SeveralLabels(Target):
         return several_measures(len(self.labels))[metric]
 
     def standard_error(self, metric: str, scores: ScoreTable, encoded: np.ndarray, answers: np.ndarray) -> float:
-        if metric in ("map", "log_loss"):  # no sums over posts
-            low, high = getattr(scores, f"{metric}_ci", (0.0, 0.0))
-            return float(high - low) / (2 * 1.96)
+        if metric == "map":  # no sum over posts
+            low, high = scores.map_ci
+            return float(high - low) / (2 * Z)
+        if metric == "log_loss":
+            each = [several_log_loss(row, right) for row, right in zip(answers, encoded > 0.5, strict=True)]
+            return float(np.std(each) / np.sqrt(len(each)))
         return several_measures(len(self.labels))[metric].standard_error(encoded > 0.5, self.choose(answers))
 
     def tuned(self, encoded: np.ndarray, answers: np.ndarray) -> "SeveralLabels":

@@ -147,7 +147,6 @@ class SingleLabel(Target):
         return scoring.log_loss(answers, encoded)
 
     def standard_error(self, metric: str, scores: ScoreTable, encoded: np.ndarray, answers: np.ndarray) -> float:
-        assert isinstance(scores, scoring.Metrics), "they are this target's"
         return scoring.standard_error(metric, scores, encoded, answers)
 
     def tuned(self, encoded: np.ndarray, answers: np.ndarray) -> "SingleLabel":
@@ -165,7 +164,6 @@ class SingleLabel(Target):
         return notes_on_few(part, counts, self.labels, rests)
 
     def notes_on_answers(self, scores: ScoreTable, part: str = "") -> list[str]:
-        assert isinstance(scores, scoring.Metrics), "they are this target's"
         return notes_on_answers(scores, part)
 
 
