@@ -19,13 +19,13 @@ def may_move(content: bytes) -> bool:
 
 def moving_frames(content: bytes, count: int, file: str, admit: Callable[[int], object]) -> Iterator[Image.Image]:
     """Decode frames of a file as 8-bit RGB, upright; takes and raises what ``open_frames`` does."""
-    if content.startswith(_GIF):
-        # Pillow counts frames by looking at each; a frame begins with these bytes, which are rare elsewhere.
-        refuse_long(max(content.count(b"\0,") - 2 * MAX_FRAMES, 0), 1, file)
+    # Pillow counts the frames of a GIF by looking at each; one begins with these bytes, which are rare elsewhere.
+    if content.startswith(_GIF) and (begun := content.count(b"\0,")) > 3 * MAX_FRAMES:
+        refuse_long(begun, 1, file)
     image = Image.open(io.BytesIO(content), formats=_FORMATS)
     refuse_bombs(image, file)
     pixels, total = image.width * image.height, getattr(image, "n_frames", 1)
-    refuse_long(total if total > 1 else 1, pixels if total > 1 else 1, file)
+    refuse_long(total, pixels, file)
     admit(pixels)
     turn = turn_of(image)
     for number in spaced(total, count):
