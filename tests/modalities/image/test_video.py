@@ -19,17 +19,17 @@ av = pytest.importorskip("av", reason="the extra video is not installed")
 KINDS = [("mp4", "mpeg4"), ("mov", "mpeg4"), ("webm", "libvpx")]
 
 
-def video(kind: str, codec: str, count: int = 37, gop: int = 12) -> bytes:
-    """A video whose frames become brighter, at 10 a second."""
-    file = BytesIO()
-    with av.open(file, "w", format=kind) as container:
+def video(kind: str, codec: str, count: int = 37, gop: int = 12, file=None, **options: str) -> bytes:
+    """A video whose frames become brighter, at 10 a second; in memory, if no ``file`` is named."""
+    memory = BytesIO()
+    with av.open(file or memory, "w", format=kind, options=options) as container:
         stream = container.add_stream(codec, rate=10)
         stream.width, stream.height, stream.pix_fmt, stream.codec_context.gop_size = 64, 48, "yuv420p", gop
         for number in range(count):
             pixels = np.full((48, 64, 3), number * 6 % 256, np.uint8)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         container.mux(stream.encode())
-    return file.getvalue()
+    return file.read_bytes() if file else memory.getvalue()
 
 
 def decoded(content: bytes) -> list[np.ndarray]:
@@ -75,12 +75,18 @@ def test_a_video_that_cannot_be_read_is_named(tmp_path, content, says):
     assert (post.problem.where, post.problem.what) == ("row 5", str(path))
 
 
-def test_a_video_that_ends_early_is_named(tmp_path):
-    content = video("webm", "libvpx", 60)
-    path = tmp_path / "short.webm"
-    path.write_bytes(content[: len(content) * 2 // 3])
-    frames = list(open_frames(path, 4))  # a live recording has no end either: what is there counts
-    assert 1 <= len(frames) <= 4
+def test_a_video_that_ends_early_is_named_where_its_index_tells(tmp_path):
+    content = video("mp4", "mpeg4", 60, file=tmp_path / "whole.mp4", movflags="faststart")
+    assert len(list(open_frames(content, 4))) == 4
+    with pytest.raises(ImageError, match=r"damaged or cut off \(\d+ of 60 frames are there\)"):
+        list(open_frames(content[: len(content) * 2 // 3], 4))
+    live = video("webm", "libvpx", 60)  # a live recording has no index: what is there counts
+    assert 1 <= len(list(open_frames(live[: len(live) * 2 // 3], 4))) <= 4
+
+
+def test_a_long_video_with_one_key_frame_is_decoded_once():
+    frames = list(open_frames(video("mp4", "mpeg4", 700, gop=600), 300))
+    assert len(frames) == 300
 
 
 def test_sound_alone_is_no_video(tmp_path):

@@ -22,6 +22,10 @@ _MOST_PACKETS = 1_000_000
 """Frames of a video that are counted: nine hours at 30 a second."""
 
 
+_WHOLE = 0.9
+"""Share of the frames that an index names of which a whole file has no less; some are only there to be skipped."""
+
+
 def video_container(content: bytes) -> str | None:
     """Return what ffmpeg calls the container of a video file, by its first bytes; None for all other files.
 
@@ -65,7 +69,7 @@ def video_frames(
 
 
 def _plan(video: Any, stream: Any, count: int, file: str) -> list[tuple[int, int, int]]:
-    """Return the time of each wanted frame, that of the frame to begin at, and how many are decoded from there on.
+    """Return the time of each wanted frame, that of the frame to begin at, and how many further ones are decoded.
 
     Times are in the units of the stream. The packets are looked at, and not decoded.
     """
@@ -75,14 +79,15 @@ def _plan(video: Any, stream: Any, count: int, file: str) -> list[tuple[int, int
             times[packet.pts] = packet.is_keyframe
         if len(times) > _MOST_PACKETS:
             raise ImageError(file, f"more than {_MOST_PACKETS:,} frames", "cut it or remove the row")
-    if not times:
-        raise ValueError("it has no frames")
+    if len(times) < _WHOLE * stream.frames or not times:
+        raise ValueError(f"{len(times):,} of {stream.frames:,} frames are there")
     ordered = sorted(times)
     keys = [place for place, time in enumerate(ordered) if times[time]]
-    plan = []
+    plan, last = [], -1
     for place in spaced(len(ordered), count):
         start = keys[max(bisect_right(keys, place) - 1, 0)] if keys else 0
-        plan.append((ordered[place], ordered[start], place - start + 1))
+        plan.append((ordered[place], ordered[start], place - max(start - 1, last)))
+        last = place
     return plan
 
 
