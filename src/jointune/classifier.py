@@ -31,6 +31,7 @@ from jointune.inference.evaluate import evaluate_predictor
 from jointune.inference.predictor import Predictor, Scored
 from jointune.inference.torch_backend import TorchBackend, usable_device
 from jointune.modalities.image import ocr
+from jointune.modalities.modality import with_further_columns
 from jointune.model import JointModel
 from jointune.persistence.bundle import Bundle, load_bundle, save_bundle
 from jointune.persistence.manifest import clear_build_errors
@@ -51,7 +52,7 @@ from jointune.utils.cache_dir import cache_limit
 from jointune.utils.run_folder import locking
 from jointune.utils.wording import listed
 
-_FOR_TRAINING = ("image_encoder", "lora", "track", "read_image_text")
+_FOR_TRAINING = ("image_encoder", "lora", "track", "read_image_text", "audio_column", "audio_encoder")
 """Settings that may need a package which a trained model, or one that gets no images, does without."""
 
 
@@ -315,9 +316,8 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
 
     def columns(self) -> Columns:
         """Return the columns of data frames, mappings and files, by use."""
-        asked = chosen_target(vars(self))
         columns = (self.text_column, self.image_column, self.label_column, "split")
-        return Columns(*columns, fields=self.field_columns, labelling=asked)
+        return with_further_columns(Columns(*columns, labelling=chosen_target(vars(self))), self.get_params())
 
     def _note(self, *notes: str) -> None:
         """Keep notes for the bundle and its card, and give each as a warning."""

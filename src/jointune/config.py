@@ -60,6 +60,11 @@ class Config:
         "Image encoder: efficientnet-lite0, efficientnet-lite2, a folder, a Hugging Face id, or timm:NAME.",
         panel=None,
     )
+    audio_encoder: str | None = _setting(
+        None,
+        "Audio encoder, for a column of sounds: a folder or a Hugging Face id (Wav2Vec2, HuBERT, Whisper, AST).",
+        panel=None,
+    )
     # The best of three on the validation posts of MVSA-Single, with one seed each; accuracy and macro F1: gated
     # 0.784 and 0.689, concat 0.769 and 0.676, cross-attention 0.758 and 0.650. One standard error is 0.02.
     fusion: str | FusionFactory = _setting(
@@ -178,6 +183,9 @@ class Config:
     max_tokens: int | None = _setting(
         None, "Cut texts to this many tokens; by default 128, or less where the encoder allows less.", 1
     )
+    audio_seconds: float | None = _setting(
+        None, "Seconds of a sound that are read; by default 10, or less where the encoder takes less.", 0.1, 600
+    )
     precision: str = _setting(
         "auto",
         "Of training: bf16, fp32, or auto for bf16 where the device has it. Prediction is fp32.",
@@ -189,13 +197,7 @@ class Config:
         panel=None,
     )
     max_images: int = _setting(4, "Images of a post that are used, the first ones.", 1, 1000, panel=None)
-    frames: int = _setting(
-        1,
-        "Frames of a moving image or a video that are used, evenly spaced, as images of their own.",
-        1,
-        1000,
-        panel=None,
-    )
+    frames: int = _setting(1, "Frames of a moving image or video that are used, evenly spaced.", 1, 1000, panel=None)
     on_bad_image: OnBadImage = _setting(
         "error",
         "An image that cannot be read: stop, leave its post out, or go on without that image.",
@@ -217,11 +219,14 @@ class Config:
     )
     image_column: str | None = _setting(
         "image",
-        "Column of the images: paths, bytes, or lists of these; several columns as a,b; '' (None in Python) for none.",
+        "Column of the images: paths, bytes, or lists; columns as a,b; '' (None in Python) for none.",
         panel="Columns",
     )
     label_column: str = _setting(
         "label", "Column of the labels; of the target multi also several columns of 0 and 1.", panel="Columns"
+    )
+    audio_column: str | None = _setting(
+        None, "Column of sounds: paths, or bytes; needs the extra audio and an audio encoder.", panel="Columns"
     )
     number_columns: Sequence[str] = _setting(
         (), "Columns of numbers to learn from, beside text and image.", panel="Columns", metavar="COLUMN,..."
@@ -310,6 +315,14 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     check_trackers(settings.get("track"))
     chosen_target(settings)
     _check_columns(settings)
+    if settings.get("audio_column"):
+        check_installed("soundfile", "audio", setting("audio_column"))
+        check_installed("soxr", "audio", setting("audio_column"))
+    if "audio_encoder" in settings and bool(settings.get("audio_column")) != bool(settings["audio_encoder"]):
+        given, lacking = ("audio_column", "audio_encoder")[:: 1 if settings.get("audio_column") else -1]
+        raise SettingsError(
+            f"{setting(given, settings[given])}: there is no {setting(lacking)} beside it", "give both", setting=lacking
+        )
     if settings.get("lora") is not None:
         check_installed("peft", "lora", setting("lora"))
     if settings.get("read_image_text"):
@@ -320,7 +333,11 @@ def check_settings(settings: Mapping[str, Any]) -> None:
 
 def _check_columns(settings: Mapping[str, Any]) -> None:
     taken = {settings.get(f"{kind}_column"): f"the column of the {kind}" for kind in ("text", "image", "label")}
-    taken |= dict.fromkeys(map(str.strip, (settings.get("text_column") or "").split(",")), "a column of the text")
+    taken |= dict.fromkeys(map(str.strip, (settings.get("text_column") or "").split(",")), "the column of the text")
+    audio = settings.get("audio_column")
+    if audio in taken and audio:
+        raise SettingsError(f"{setting('audio_column', audio)}: it is {taken[audio]} already", setting="audio_column")
+    taken[audio] = "the column of the sounds"
     for name in ("number_columns", "category_columns"):
         columns = settings.get(name, ())
         if isinstance(columns, str):

@@ -148,7 +148,7 @@ def test_posts_that_share_any_image_belong_together(tmp_path):
     posts = Posts([Post("1", [a, b]), Post("2", b.read_bytes()), Post("3", c), Post("4", [c, a])])
     assert len(set(identity_groups(posts))) == 1
     assert len(set(identity_groups(posts.take([0, 1, 2])))) == 2
-    learned = LearnedPosts.of([digests("1", [image_digest(a), image_digest(b)])], [])
+    learned = LearnedPosts.of([digests(Post("1"), [image_digest(a), image_digest(b)])], [])
     known = learned.known([Post("1", [b, a]), Post("1", [a, c]), Post("9", [c])])
     assert known.tolist() == [3, 1, 0]
     assert posts_digest(Posts([Post("1", [a, b])])) != posts_digest(Posts([Post("1", a)]))

@@ -56,7 +56,9 @@ def test_ordered_labels_and_numbers_are_scored_as_others_do(posts, seed):
     truth, predicted = random.integers(0, 4, (2, posts))
     truth[:2] = 0, 3
     found = ordered_metrics(truth, np.full((posts, 4), 0.25), predicted, list("abcd"))
-    assert found.quadratic_kappa == pytest.approx(cohen_kappa_score(truth, predicted, weights="quadratic"))
+    assert found.quadratic_kappa == pytest.approx(
+        cohen_kappa_score(truth, predicted, weights="quadratic", labels=range(4))
+    )
     assert found.mae == pytest.approx(mean_absolute_error(truth, predicted))
     numbers, guesses = truth + random.normal(size=posts), truth + random.normal(size=posts) * 0.5
     scored = number_metrics(numbers * 100 - 7, guesses * 100 - 7)

@@ -31,7 +31,7 @@ from jointune.utils.wording import counted
     ("text_encoder", "image_encoder", "fusion", "metric", "on_bad_image"),
     (
         *("target", "label_order", "threshold", "epochs", "read_image_text", "max_images", "frames"),
-        *("number_columns", "category_columns"),
+        *("number_columns", "category_columns", "audio_column", "audio_encoder", "audio_seconds"),
     ),
 )
 @takes_division

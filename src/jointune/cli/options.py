@@ -16,6 +16,7 @@ from jointune.data.read import Columns
 from jointune.errors import SettingsError
 from jointune.evaluation.notes import untested
 from jointune.evaluation.score_table import ScoreTable
+from jointune.modalities.modality import with_further_columns
 from jointune.modalities.text.normalise import valid_kinds
 from jointune.targets.choice import chosen_target
 from jointune.utils.wording import counted, visible_lines
@@ -134,8 +135,7 @@ out = Terminal()
 def columns_to_learn_from(use: Columns, settings: Mapping[str, Any]) -> Columns:
     """Check settings, also against the columns of the posts; return the columns with those of the settings' fields."""
     check_settings({**settings, **{f"{part}_column": getattr(use, part) for part in ("text", "image", "label")}})
-    use = replace(use, labelling=chosen_target(settings))
-    return replace(use, fields=(*settings.get("number_columns", ()), *settings.get("category_columns", ())))
+    return with_further_columns(replace(use, labelling=chosen_target(settings)), settings)
 
 
 def two_texts(use: Columns) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class Measure:
 
     @property
     def least_variance(self) -> float:
-        """The least variance of a post's contribution, in units of ``scale``: a share varies as one, others may less."""
+        """The least variance of a post's contribution, in units of ``scale``: 1 for a share; others may vary less."""
         return 1.0 if (self.low, self.high) == (0.0, 1.0) else 0.0
 
     @property

@@ -246,6 +246,9 @@ class Predictor:
         chunk: list[DecodedPost] = []
         size = 0
         for one in decoded:
+            if one.problem is None and policy == "skip" and one.post.files:
+                problems_of = (preprocessor.problem(one.post) for preprocessor in self.preprocessors.values())
+                one = one._replace(problem=next(filter(None, problems_of), None))
             chunk.append(one)
             size += one.post.nbytes + sum(pixels.nbytes for pixels in one.images)
             if len(chunk) >= most or size >= self.chunk_bytes:

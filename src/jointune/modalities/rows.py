@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -106,6 +106,15 @@ class Rows:
     def cacheable(self, augment: bool) -> bool:
         """Return whether the activations of a row are the same in each epoch."""
         return True
+
+    def own_parts(self, activations: np.ndarray, inputs: Mapping[str, Any]) -> Iterable[np.ndarray]:
+        """Return the activations of each post of a batch, [B, ...], without those of padding.
+
+        Args:
+            activations: of the frozen layers.
+            inputs: of the encoder, as tensors.
+        """
+        return activations
 
     def collate(self, indices: Sequence[int], rows: Sequence[Any]) -> tuple[Arrays | None, np.ndarray | None]:
         """Return the inputs, or the activations, of posts that have the modality, or both where both are needed."""

@@ -23,7 +23,7 @@ from jointune.encoders.weights import build_tower
 from jointune.errors import BundleError, first_line
 from jointune.fusion.registry import FusionFactory
 from jointune.modalities.batch import Preprocessors
-from jointune.modalities.modality import modality
+from jointune.modalities.modality import MODALITIES, modality
 from jointune.modalities.text.text_fit import TextFit
 from jointune.model import JointModel, make_model, to_inputs
 from jointune.persistence.manifest import (
@@ -255,7 +255,7 @@ def _verified_config(path: Path) -> dict[str, Any]:
     check(config, BUNDLE, path / "config.json", "bundle")
     if isinstance(config.get("text_preprocessing"), dict):  # before format 3, only the settings said it
         config["text_preprocessing"].setdefault("with_image_text", config["settings"].get("read_image_text", False))
-    for side in ("text_encoder", "image_encoder"):
+    for side in _pretrained(config):
         values = config[side]["config"]
         reason = forbidden(values) or ("_name_or_path names another model" if values.get("_name_or_path") else None)
         if reason:
@@ -263,6 +263,11 @@ def _verified_config(path: Path) -> dict[str, Any]:
         if values["model_type"].startswith("timm_"):
             require("timm", "timm", f"the encoder {config[side]['name']}")
     return config
+
+
+def _pretrained(config: Mapping[str, Any]) -> list[str]:
+    """Return the keys of the encoders that transformers or timm builds."""
+    return [key for key in map("{}_encoder".format, MODALITIES) if "config" in config.get(key, {})]
 
 
 def _checked(path: Path, name: str, rule: Rule, *default: Any) -> Any:
@@ -283,14 +288,14 @@ def _check_sizes(weights: Path, config: dict[str, Any], target: Target) -> None:
     if (rows := shapes.get("head.weight", [0])[0]) != target.outputs:
         raise ValueError(f"there are {len(target.labels):,} labels, and weights for {rows:,}")
     most = max(256, len(shapes))
-    for side in ("text_encoder", "image_encoder"):
+    for side in _pretrained(config):
         described = config[side]["config"]
         if counted := too_many(described, most):
             raise ValueError(f"{side}.config.{counted} is more than the weights have")
         if described["model_type"].startswith("timm_"):  # timm sizes its models by their names
             continue
         with torch.device("meta"):
-            tower = build_tower(described, "text" if side == "text_encoder" else "vision")
+            tower = build_tower(described, "vision" if side == "image_encoder" else side.removesuffix("_encoder"))
         wanted = sum(parameter.numel() for parameter in tower.parameters())
         held = sum(math.prod(shape) for name, shape in shapes.items() if name.startswith(_homes(side)))
         if wanted > held:

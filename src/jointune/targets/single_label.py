@@ -61,6 +61,13 @@ class SingleLabel(Target):
                 setting="threshold",
             )
 
+    def about(self, spelled: Callable[[str], str] = str) -> str:
+        if self.threshold is None:
+            return super().about(spelled)
+        label, least = self.threshold
+        rarer = f"{spelled(self.labels[label])} is the answer from a probability of {least:.2f} on"
+        return f"{super().about(spelled)} {rarer}, which suited the validation posts."
+
     def description(self) -> dict[str, Any]:
         return {} if self.threshold is None else {"threshold": list(self.threshold)}
 

@@ -87,7 +87,7 @@ class Prepared:
         for posts, data in zip(self.posts, (self.training, self.validation), strict=True):
             images = data.rows["image"]
             assert isinstance(images, ImageRows), "images have rows of their own"
-            parts.append([digests(post.whole_text, images.digests(index)) for index, post in enumerate(posts)])
+            parts.append([digests(post, images.digests(index)) for index, post in enumerate(posts)])
         return parts[0], parts[1]
 
 
@@ -172,6 +172,8 @@ def prepare(division: Division, config: Config, modalities: dict[str, Loaded], s
 
     target = chosen_target(vars(config)).fitted(Posts(posts, posts.name, label_dtype))
     fitted = {name: modality(name).fit(loaded, config, posts) for name, loaded in modalities.items()}
+    found = [one.preprocessor.problem(post) for post in tested if post.files for one in fitted.values()]
+    raise_problems([problem for problem in found if problem], tested.name)
 
     def encode(part: Posts, own_places: list[tuple[int, ...]]) -> TrainingSet:
         rows = {
@@ -313,7 +315,7 @@ def checkpoints_of(folder: Path, data: Prepared, settings: dict[str, Any], accel
     own = {name: value for name, value in loggable(settings).items() if name not in irrelevant}
     parts = zip(("training posts", "validation posts"), data.posts, strict=True)
     read = [one for loaded in data.modalities.values() for one in loaded.preprocessor.reads]
-    columns = [name for name, kind, _ in read if kind != "text"]
+    columns = [name for name, kind, _ in read if kind in ("number", "category")]
     contents = {name: posts_digest(part, columns) for name, part in parts}
     versions = {"jointune version": __version__, "torch version": str(torch.__version__)}
     return Checkpoints(folder, own | contents | versions | {"number of processes": accelerator.num_processes})

@@ -91,7 +91,7 @@ def score_table(
         for post in first_images.of(file):
             rows += 1
             on_row(rows)
-            yield _with_image(post, archive) if archive else post
+            yield _with_files(post, archive) if archive else post
 
     with (
         Archive(images) if images else nullcontext() as archive,
@@ -114,10 +114,12 @@ def _columns(table: Path, with_images: bool, predictor: Predictor) -> tuple[Colu
     """Return the columns to read, and the modality that no row can have."""
     text, second = predictor.text.pair or (TEXT, None)
     fields = tuple(predictor.columns)
+    files = tuple(name for name, kind, _ in predictor.reads if kind == "file") if with_images else ()
     names = DelimitedTable(table, "utf-8-sig", [text, IMAGE]).columns
     if text in names:
         image = IMAGE if with_images and IMAGE in names else None
-        return Columns(text, image, None, fields=fields, second_text=second), None if image else IMAGE
+        found = Columns(text, image, None, fields=fields, second_text=second, files=files)
+        return found, None if image else IMAGE
     if IMAGE not in names:
         raise PostsError(
             f"{table.name}: no column {text!r} and none {IMAGE!r} (there are: {listed(names, len(names))})",
@@ -125,15 +127,19 @@ def _columns(table: Path, with_images: bool, predictor: Predictor) -> tuple[Colu
         )
     if not with_images:
         raise PostsError(f"{table.name}: it has pictures only", "add the zip file that holds them")
-    return Columns(None, IMAGE, None, fields=fields), TEXT
+    return Columns(None, IMAGE, None, fields=fields, files=files), TEXT
 
 
-def _with_image(post: Post, archive: Archive) -> Post:
-    if post.problem or post.image is None:
+def _with_files(post: Post, archive: Archive) -> Post:
+    """Return a post with its files from the archive; its paths are never opened: they are names to look up."""
+    if post.problem:
         return post
-    # The paths themselves are never opened: they are names to look up.
-    names = image_entries(post.fields[IMAGE], Path())[: len(post.images)]
+    names = image_entries(post.fields[IMAGE], Path())[: len(post.images)] if post.images else []
     read = {number: archive.read(str(name), post.where) for number, name in enumerate(names, 1)}
     problems = {number: content for number, content in read.items() if isinstance(content, Problem)}
-    images = [content for content in read.values() if not isinstance(content, Problem)]
-    return replace(post, image=images, problem=joint_problem(post.where, problems, len(names)))
+    images = [content for content in read.values() if isinstance(content, bytes)]
+    files = {column: archive.read(str(post.fields[column]), post.where) for column in post.files}
+    bad_file = next((content for content in files.values() if isinstance(content, Problem)), None)
+    problem = joint_problem(post.where, problems, len(names)) or bad_file
+    kept = {column: content for column, content in files.items() if isinstance(content, bytes)}
+    return replace(post, image=images, files=kept, problem=problem)

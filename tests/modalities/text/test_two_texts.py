@@ -157,7 +157,7 @@ def test_columns_that_are_no_pair_are_refused(named, says, table, rows, refused,
 def test_other_bad_input(trained, rows, tiny_settings, refused, table, bundle, tmp_path):
     with pytest.raises(SettingsError, match="the posts have two texts, and text_column='text' names one column"):
         JointClassifier(**tiny_settings).fit(read_posts(table, **PAIR), validation=0.25)
-    with pytest.raises(SettingsError, match=r"number_columns.*a column of the text already"):
+    with pytest.raises(SettingsError, match=r"number_columns.*the column of the text already"):
         JointClassifier(**tiny_settings | PAIR | {"number_columns": ["aspect"]}).fit(rows)
     with pytest.raises(SettingsError, match=r"max_tokens=4.*with two texts .* needs 5 or more"):
         JointClassifier(**tiny_settings | PAIR | {"max_tokens": 4}).fit(rows, validation=0.25)
