@@ -53,7 +53,7 @@ from jointune.utils.files import (
     write_json,
     write_manifest,
 )
-from jointune.utils.json_rules import Rule, check, clear_build_errors, listed, record, whole
+from jointune.utils.json_rules import Rule, check, clear_build_errors, listed, number, record, whole
 from jointune.utils.run_folder import RunFolder, locking
 
 FORMAT = 3
@@ -131,6 +131,7 @@ class Bundle:
             self.metrics,
             self.calibration,
             self.notes,
+            self.log,
         )
 
 
@@ -162,8 +163,8 @@ def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
         try:
             save_model(bundle.model, str(folder / "model.safetensors"))
         except SafetensorError as reason:  # a full disk, most of all; its number is only in the text
-            number = re.search(r"os error (\d+)", str(reason))
-            raise OSError(int(number[1]) if number else errno.EIO, str(reason)) from reason
+            code = re.search(r"os error (\d+)", str(reason))
+            raise OSError(int(code[1]) if code else errno.EIO, str(reason)) from reason
         write_json(folder / "metrics.json", bundle.metrics)
         write_json(folder / "calibration.json", bundle.calibration)
         if bundle.learned is not None:
@@ -377,8 +378,12 @@ def _homes(side: str) -> tuple[str, str]:
     return f"{side}.", f"encoders.{side.removesuffix('_encoder')}."
 
 
+_LOG_ENTRY = record({}, {"epoch": number(), "probe_strength": number()})
+"""The values that the model card reads from the log; others are for people."""
+
+
 def _read_log(path: Path) -> list[dict[str, Any]]:
     with clear_read_errors(path, "bundle"):
         return check(
-            [json.loads(line) for line in read_text(path, "bundle").splitlines()], listed(record({})), path, "bundle"
+            [json.loads(line) for line in read_text(path, "bundle").splitlines()], listed(_LOG_ENTRY), path, "bundle"
         )

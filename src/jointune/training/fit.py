@@ -38,6 +38,7 @@ from jointune.model import JointModel, chosen_precision, make_model
 from jointune.targets.choice import chosen_target
 from jointune.targets.target import Target, rank
 from jointune.training.checkpoint import Checkpoints
+from jointune.training.embeddings import EmbeddingCache
 from jointune.training.frozen_cache import cache_frozen_layers
 from jointune.training.probe import start_from_probe
 from jointune.training.tracking import loggable
@@ -235,8 +236,14 @@ def train(
     weights = data.target.weights(data.training.labels, config.class_weight)
     device = accelerator.device
 
-    def start(untrained: JointModel) -> None:
-        start_from_probe(untrained, data.training, data.validation, config, device, data.target, weights)
+    def start(untrained: JointModel) -> dict[str, Any]:
+        cache = None
+        if not config.epochs and all(encoder.pretrained for encoder in encoders.values()):
+            cache = EmbeddingCache(data.modalities, chosen_precision(device, config.precision))
+        strength = start_from_probe(
+            untrained, data.training, data.validation, config, device, data.target, weights, cache
+        )
+        return {"probe_strength": strength}
 
     if config.train_layers is not None and config.epochs and model.uses_activations:
         with progress_bar("running the frozen layers", "posts", shown) as bar:

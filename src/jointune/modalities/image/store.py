@@ -214,6 +214,10 @@ class ImageRows(Rows):
         """Return whether images are never cropped at random."""
         return not augment or self.preprocessor.size == self.preprocessor.resize
 
+    def content(self, index: int) -> bytes:
+        """See ``Rows.content``: the SHA-256 of each image's file."""
+        return b"".join(self.digests(index))
+
     def digests(self, index: int) -> list[bytes]:
         """SHA-256 of each of a post's images; that of the whole for each frame."""
         return [self._store.digests[place] for place in self.rows[index] or ()]
