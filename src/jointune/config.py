@@ -200,9 +200,11 @@ class Config:
         "Read the text in images too (OCR), as a second segment of the text encoder; needs the extra ocr.",
         panel=None,
     )
+    max_images: int = _setting(4, "Images of a post that are used, the first ones.", 1, 1000, panel=None)
+    frames: int = _setting(1, "Frames of a moving image or video that are used, evenly spaced.", 1, 1000, panel=None)
     on_bad_image: OnBadImage = _setting(
         "error",
-        "An image that cannot be read: stop, leave its post out, or go on as if it were missing.",
+        "An image that cannot be read: stop, leave its post out, or go on without that image.",
         panel=None,
         metavar="error|skip|missing",
     )
@@ -220,7 +222,9 @@ class Config:
         panel="Columns",
     )
     image_column: str | None = _setting(
-        "image", "Column of the images: paths, or bytes; '' (None in Python) for none.", panel="Columns"
+        "image",
+        "Column of the images: paths, bytes, or lists; columns as a,b; '' (None in Python) for none.",
+        panel="Columns",
     )
     label_column: str = _setting(
         "label", "Column of the labels; of the target multi also several columns of 0 and 1.", panel="Columns"

@@ -89,6 +89,8 @@ Encoding = Annotated[
     str | None, typer.Option(help="Character encoding of the file; UTF-8 by default.", rich_help_panel="Columns")
 ]
 OnBad = Annotated[str, option("on_bad_image")]
+MaxImages = Annotated[int | None, option("max_images", optional=True)]
+Frames = Annotated[int | None, option("frames", optional=True)]
 Abstain = Annotated[
     float | None,
     typer.Option(

@@ -16,13 +16,16 @@ from jointune.cli.options import (
     Encoding,
     Engine,
     Force,
+    Frames,
     ImageColumn,
     ImageRoot,
+    MaxImages,
     OnBad,
     Quiet,
     TextColumn,
     out,
 )
+from jointune.config import check_settings
 from jointune.data.problems import OnBadImage, affected, valid_policy
 from jointune.data.read import Columns, PostsFile
 from jointune.data.remote import is_address
@@ -87,6 +90,8 @@ def predict(
         ),
     ] = False,
     on_bad_image: OnBad = "error",
+    max_images: MaxImages = None,
+    frames: Frames = None,
     abstain: Abstain = None,
     device: Device = None,
     engine: Engine = None,
@@ -106,6 +111,7 @@ def predict(
     if safe_csv and path.suffix.lower() not in (".csv", ".tsv"):
         raise SettingsError(f"--safe-csv is of .csv and .tsv files, and {path.name} is none: leave it out")
     check_options(bundle, device, abstain, engine)
+    check_settings({"max_images": max_images, "frames": frames})
     refuse_outputs(path, policy == "skip", resume, force, None if is_address(posts) else Path(posts))
     use = Columns(text_column or None, image_column or None, None, None, image_root, remote_images)
     file = PostsFile(posts, columns_of(bundle, use), encoding, not quiet)
@@ -117,7 +123,7 @@ def predict(
     if not total:
         raise PostsError(f"{file.path.name}: no posts: the file has a header but no rows")
 
-    predictor = load_predictor(bundle, device, abstain, engine)
+    predictor = load_predictor(bundle, device, abstain, engine).with_images(max_images, frames)
     added = [f"{prefix}{name}" for name in predictor.target.added_columns()]
     check_output(path, kept, added, remedy)
     if replaced:
@@ -136,6 +142,8 @@ def predict(
         "--remote-images": remote_images,
         "--encoding": encoding,
         "--on-bad-image": policy,
+        "--max-images": max_images,
+        "--frames": frames,
         "--abstain": predictor.least_confidence,  # comes from a file of the bundle that may be edited
         "--prefix": prefix,
         "--safe-csv": safe_csv or None,

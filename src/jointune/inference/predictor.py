@@ -1,7 +1,8 @@
 """The one way to score posts with a trained model, whatever runs it."""
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from threading import Event
 from typing import Any
@@ -11,9 +12,11 @@ import numpy as np
 from jointune.data.fingerprints import LearnedPosts
 from jointune.data.post import Post
 from jointune.data.problems import OnBadImage, Problem, raise_problems, stops
+from jointune.errors import JointuneWarning, SettingsError, setting
 from jointune.modalities.batch import Batch, Input, Preprocessors, collate
 from jointune.modalities.image import ocr
-from jointune.modalities.image.decode import decode_posts
+from jointune.modalities.image.decode import DecodedPost, decode_posts
+from jointune.modalities.image.first_images import FirstImages
 from jointune.modalities.image.image_text import read_with_bar
 from jointune.modalities.image.pixels import ImagePreprocessor
 from jointune.modalities.text.text_fit import TextFitCounter
@@ -123,6 +126,28 @@ class Predictor:
         """The columns of numbers and categories that the model reads, with their categories; None for numbers."""
         return {name: known for name, kind, known in self.reads if kind in ("number", "category")}
 
+    def with_images(self, most: int | None, frames: int | None) -> "Predictor":
+        """Return a predictor that uses other numbers of a post's images, and of a moving image's frames.
+
+        Args:
+            most: images of a post; as in training where it is None.
+            frames: of a moving image; likewise.
+
+        Raises:
+            SettingsError: the model takes a single image.
+        """
+        changed: dict[str, Any] = {"max_images": most, "frames": frames}
+        changed = {name: value for name, value in changed.items() if value is not None}
+        image = replace(self.image, **changed)
+        if not getattr(self.probabilities, "takes_several", True) and max(changed.values(), default=1) > 1:
+            name = next(name for name, value in changed.items() if value > 1)
+            raise SettingsError(
+                f"{setting(name, changed[name])}: an earlier version exported this model, for one image a post",
+                "export its bundle again",
+                setting=name,
+            )
+        return replace(self, preprocessors={**self.preprocessors, "image": image})
+
     def answer(self, probabilities: np.ndarray) -> tuple[str, float | None]:
         """Return the answer for one post, and its confidence; see ``Target.answer``."""
         return self.target.answer(probabilities, self.least_confidence)
@@ -158,6 +183,9 @@ class Predictor:
         Raises:
             PostsError: a post cannot be used and ``policy`` does not say how to go on.
             MissingExtraError: the model reads the text in images, and the OCR is not installed; raised at once.
+
+        Warns:
+            JointuneWarning: posts have more images than the model uses; at the end.
         """
         return _posts_of(self.chunks(posts, policy, name, batch_size, progress, fit), problems)
 
@@ -177,19 +205,28 @@ class Predictor:
         Yields:
             Chunks in order. All before the one with a post that cannot be used are given before the error is raised.
         """
+        first_images = FirstImages(self.image.max_images)
+        posts = first_images.of(posts)
         if self.read_image_text:
             ocr.load_ocr()  # what is missing is said now, not when the first result is asked for
             posts = read_with_bar(posts, progress)
-        return self._chunks(posts, policy, name, batch_size, fit)
+        return self._chunks(posts, first_images, policy, name, batch_size, fit)
 
     def _chunks(
-        self, posts: Iterable[Post], policy: OnBadImage, name: str, batch_size: int, fit: TextFitCounter | None
+        self,
+        posts: Iterable[Post],
+        first_images: FirstImages,
+        policy: OnBadImage,
+        name: str,
+        batch_size: int,
+        fit: TextFitCounter | None,
     ) -> Iterator[ScoredChunk]:
         closed = Event()
         image = self.image
         height, width = image.resize
         wanted = takewhile(lambda _: not closed.is_set(), posts)
-        decoded = decode_posts(wanted, lambda opened: image.crop(image.prepare(opened)), (width, height))
+        prepare = lambda opened: image.crop(image.prepare(opened))  # noqa: E731
+        decoded = decode_posts(wanted, prepare, (width, height), frames=image.frames)
 
         def make() -> _Chunk | None:
             return self._next_chunk(decoded, policy, batch_size, name, fit)
@@ -198,54 +235,53 @@ class Predictor:
             rows = self.probabilities(chunk.batches, len(chunk.kept)) if chunk.kept else ()
             scored = [Scored(post, row) for post, row in zip(chunk.kept, rows, strict=True)]
             yield ScoredChunk(chunk.read, scored, chunk.problems)
+        for note in first_images.notes:
+            warnings.warn(f"{name}: {note}", JointuneWarning, stacklevel=2)
 
     def _next_chunk(
-        self,
-        decoded: Iterator[tuple[Post, np.ndarray | None, Problem | None]],
-        policy: OnBadImage,
-        batch_size: int,
-        name: str,
-        fit: TextFitCounter | None,
+        self, decoded: Iterator[DecodedPost], policy: OnBadImage, batch_size: int, name: str, fit: TextFitCounter | None
     ) -> _Chunk | None:
         """Return the next posts as batches; None after the last one."""
         most = min(_SLOW_CHUNK, self.chunk_posts) if self.read_image_text else self.chunk_posts
-        chunk, size = [], 0
-        for post, pixels, problem in decoded:
-            if problem is None and policy == "skip" and post.files:
-                problem = next(filter(None, (one.problem(post) for one in self.preprocessors.values())), None)
-            chunk.append((post, pixels, problem))
-            size += post.nbytes + (0 if pixels is None else pixels.nbytes)
+        chunk: list[DecodedPost] = []
+        size = 0
+        for one in decoded:
+            if one.problem is None and policy == "skip" and one.post.files:
+                problems_of = (preprocessor.problem(one.post) for preprocessor in self.preprocessors.values())
+                one = one._replace(problem=next(filter(None, problems_of), None))
+            chunk.append(one)
+            size += one.post.nbytes + sum(pixels.nbytes for pixels in one.images)
             if len(chunk) >= most or size >= self.chunk_bytes:
                 break
         if not chunk:
             return None
-        problems = [(post, problem) for post, _, problem in chunk if problem]
-        fatal = [problem for post, problem in problems if stops(problem, post.text is not None, policy)]
+        problems = [(one.post, one.problem) for one in chunk if one.problem]
+        fatal = [problem for post, problem in problems if stops(problem, not post.empty, policy)]
         raise_problems(fatal, name, skippable=True)
-        kept = [(post, pixels) for post, pixels, problem in chunk if problem is None or policy == "missing"]
-        posts = [post for post, _ in kept]
-        batches, tokens = self._batches(posts, [pixels for _, pixels in kept], batch_size)
+        kept = [one for one in chunk if one.problem is None or policy == "missing"]
+        posts = [one.post for one in kept]
+        batches, tokens = self._batches(posts, [one.images for one in kept], batch_size)
         if fit:
             fit.add(tokens, posts)
         return _Chunk(len(chunk), posts, batches, [problem for _, problem in problems])
 
-    def rows(self, posts: Sequence[Post], pixels: Sequence[np.ndarray | None]) -> dict[str, Sequence[Any]]:
+    def rows(self, posts: Sequence[Post], images: Sequence[list[np.ndarray]]) -> dict[str, Sequence[Any]]:
         """Prepare posts: by modality, one row a post, as ``collate`` takes them.
 
         Args:
             posts: to score.
-            pixels: the image of each, prepared and cropped.
+            images: of each, prepared and cropped.
         """
         return {
-            name: pixels if name == "image" else preprocessor.rows(posts)
+            name: [own or None for own in images] if name == "image" else preprocessor.rows(posts)
             for name, preprocessor in self.preprocessors.items()
         }
 
     def _batches(
-        self, posts: list[Post], pixels: list[np.ndarray | None], batch_size: int
+        self, posts: list[Post], images: list[list[np.ndarray]], batch_size: int
     ) -> tuple[list[Batch], Sequence[Any]]:
         """Put posts into batches, shortest texts first; return the tokens of each post too."""
-        rows = self.rows(posts, pixels)
+        rows = self.rows(posts, images)
         tokens = rows["text"]
         order = sorted(range(len(posts)), key=[0 if row is None else len(row) for row in tokens].__getitem__)
         chosen = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

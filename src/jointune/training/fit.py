@@ -29,6 +29,7 @@ from jointune.evaluation.score_table import ScoreTable
 from jointune.inference.torch_backend import TorchBackend
 from jointune.modalities.check import check_posts
 from jointune.modalities.image.cache import open_store
+from jointune.modalities.image.first_images import FirstImages
 from jointune.modalities.image.image_text import read_with_bar
 from jointune.modalities.image.store import ImageRows, store_images
 from jointune.modalities.modality import Loaded, modality, wanted
@@ -82,12 +83,12 @@ class Prepared:
         return {name: self.target.counts(part) for name, part in parts.items() if part or name != "test"}
 
     def fingerprints(self) -> tuple[list[list[bytes]], list[list[bytes]]]:
-        """Digests of the text and the image of each post, of training and of validation posts."""
+        """Digests of the text and the images of each post, of training and of validation posts."""
         parts = []
         for posts, data in zip(self.posts, (self.training, self.validation), strict=True):
             images = data.rows["image"]
             assert isinstance(images, ImageRows), "images have rows of their own"
-            parts.append([digests(post, images.digest(index)) for index, post in enumerate(posts)])
+            parts.append([digests(post, images.digests(index)) for index, post in enumerate(posts)])
         return parts[0], parts[1]
 
 
@@ -152,8 +153,10 @@ def prepare(division: Division, config: Config, modalities: dict[str, Loaded], s
     """
     posts, held, tested = division.training, division.validation, division.test
     label_dtype = posts.label_dtype
+    first_images = FirstImages(config.max_images)
+    posts, held, tested = map(first_images.of, (posts, held, tested))
     # Images of test posts are opened again after training; one that cannot be would then cost all of it.
-    raise_problems(list(check_posts(tested, config.on_bad_image)), tested.name)
+    raise_problems(list(check_posts(tested, config.on_bad_image, frames=config.frames)), tested.name)
     image = modalities["image"].preprocessor
     store = open_store(image)
     with progress_bar("reading pictures", "pictures", shown) as bar:
@@ -173,7 +176,7 @@ def prepare(division: Division, config: Config, modalities: dict[str, Loaded], s
     found = [one.preprocessor.problem(post) for post in tested if post.files for one in fitted.values()]
     raise_problems([problem for problem in found if problem], tested.name)
 
-    def encode(part: Posts, own_places: list[int | None]) -> TrainingSet:
+    def encode(part: Posts, own_places: list[tuple[int, ...]]) -> TrainingSet:
         rows = {
             name: modality(name).rows(loaded.preprocessor, part, store, own_places) for name, loaded in fitted.items()
         }
@@ -197,6 +200,7 @@ def prepare(division: Division, config: Config, modalities: dict[str, Loaded], s
             for loaded in fitted.values()
             for note in loaded.preprocessor.notes(of_part, part)
         ),
+        *first_images.notes,
     ]
     return prepared
 
@@ -362,9 +366,10 @@ def _calibrate(
 def _trained_parameters(model: JointModel, training: TrainingSet, config: Config) -> int:
     """Count the weights that training can change: without epochs the probe's; not those of absent modalities."""
     trained = ("",) if config.epochs else ("probe.",)
-    absent = tuple(f"encoders.{name}." for name, rows in training.rows.items() if not rows.present.any())
+    absent = [f"encoders.{name}." for name, rows in training.rows.items() if not rows.present.any()]
+    absent += [] if training.several else ["attention."]
     return sum(
         parameter.numel()
         for name, parameter in model.named_parameters()
-        if parameter.requires_grad and name.startswith(trained) and not name.startswith(absent)
+        if parameter.requires_grad and name.startswith(trained) and not name.startswith(tuple(absent))
     )

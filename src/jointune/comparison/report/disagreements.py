@@ -58,7 +58,7 @@ def _card(comparison: Comparison, index: int, methods: Sequence[str], scores: np
     text = post.whole_text
     if text is not None and len(text) > LONGEST_TEXT:
         text = f"{text[:LONGEST_TEXT].rstrip()} …"
-    image, missing = _thumbnail(post.image)
+    image, missing = _thumbnail(next(iter(post.images), None))
     return {
         "name": post.where if post.where != "post" else f"post {index + 1}",
         "label": str(post.label),
