@@ -12,6 +12,7 @@ from jointune.evaluation.calibration import check_wanted, least_confidence
 from jointune.inference.onnx_backend import ENGINES
 from jointune.inference.predictor import Predictor
 from jointune.modalities.image.ocr import check_ocr
+from jointune.modalities.modality import with_further_columns
 from jointune.targets.choice import chosen_target
 from jointune.utils.files import EXPORT_MARK, check_bundle, read_json
 from jointune.utils.hub import is_hub_id, local_folder
@@ -120,9 +121,8 @@ def columns_of(path: str | Path, use: Columns) -> Columns:
     pair: tuple[str, ...] = ()
     with suppress(*_DAMAGED):
         description = _description(folder)
-        fields = description.get("fields_preprocessing") or {}
-        use = replace(use, fields=(*map(str, fields.get("numbers", ())), *map(str, fields.get("categories", ()))))
-        use = replace(use, labelling=chosen_target(description.get("about", description)["settings"]))
+        settings = (description.get("about") or description)["settings"]
+        use = with_further_columns(replace(use, labelling=chosen_target(settings)), settings)
         pair = tuple(map(str, description["text_preprocessing"].get("pair", ())))
     if not use.text or "," in use.text or len(pair) != 2:
         return use
@@ -133,6 +133,20 @@ def columns_of(path: str | Path, use: Columns) -> Columns:
             setting="text_column",
         )
     return replace(use, text=pair[0], second_text=pair[1])
+
+
+def bundle_settings(path: str | Path) -> dict[str, Any]:
+    """Return the settings that a bundle was trained with, without loading it.
+
+    Raises:
+        BundleError: it is an exported model, or the bundle is one of the hub, and is not to be had.
+    """
+    folder = local_folder(path)
+    if (folder / EXPORT_MARK).is_file():
+        raise BundleError(f"{path} is an exported model, which cannot be trained", "name the bundle it was made from")
+    with suppress(*_DAMAGED):
+        return dict(_description(folder)["settings"])
+    return {}
 
 
 _DAMAGED = (BundleError, SettingsError, AttributeError, KeyError, TypeError)

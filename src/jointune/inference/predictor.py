@@ -272,6 +272,8 @@ class Predictor:
         most = min(_SLOW_CHUNK, self.chunk_posts) if self.read_image_text else self.chunk_posts
         chunk, size = [], 0
         for post, pixels, problem in decoded:
+            if problem is None and policy == "skip" and post.files:
+                problem = next(filter(None, (one.problem(post) for one in self.preprocessors.values())), None)
             chunk.append((post, pixels, problem))
             size += post.nbytes + (0 if pixels is None else pixels.nbytes)
             if len(chunk) >= most or size >= self.chunk_bytes:

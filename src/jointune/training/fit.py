@@ -37,8 +37,10 @@ from jointune.model import JointModel, chosen_precision, make_model
 from jointune.targets.choice import chosen_target
 from jointune.targets.target import Target, rank
 from jointune.training.checkpoint import Checkpoints
+from jointune.training.embeddings import EmbeddingCache
 from jointune.training.frozen_cache import cache_frozen_layers
 from jointune.training.probe import start_from_probe
+from jointune.training.start import Start
 from jointune.training.tracking import loggable
 from jointune.training.trainer import Validation, fine_tune
 from jointune.training.training_set import TrainingSet
@@ -86,7 +88,7 @@ class Prepared:
         for posts, data in zip(self.posts, (self.training, self.validation), strict=True):
             images = data.rows["image"]
             assert isinstance(images, ImageRows), "images have rows of their own"
-            parts.append([digests(post.whole_text, images.digest(index)) for index, post in enumerate(posts)])
+            parts.append([digests(post, images.digest(index)) for index, post in enumerate(posts)])
         return parts[0], parts[1]
 
 
@@ -104,6 +106,7 @@ class Trained:
         learned: fingerprints of the posts.
         notes: what to know before the model is trusted.
         device: where the model is.
+        before: the scores of the model that training started from, on the same posts; None without one.
     """
 
     model: JointModel
@@ -115,6 +118,7 @@ class Trained:
     learned: LearnedPosts
     notes: list[str]
     device: torch.device
+    before: ScoreTable | None = None
 
 
 @contextmanager
@@ -125,19 +129,21 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def load_modalities(config: Config) -> dict[str, Loaded]:
-    """Load the encoders that the settings ask for, and choose which of their weights are trained.
+def load_modalities(config: Config, start: Start | None = None) -> dict[str, Loaded]:
+    """Load the encoders that the settings ask for, or take those of ``start``; choose which weights are trained.
 
     Raises:
         EncoderError: one cannot be loaded, or cannot be used with these settings.
         SettingsError: ``lora`` finds no layer.
     """
-    modalities = {one.name: one.load(config) for one in wanted(config)}
+    modalities = start.modalities() if start else {one.name: one.load(config) for one in wanted(config)}
     _choose_trained_weights(modalities, config)
     return modalities
 
 
-def prepare(division: Division, config: Config, modalities: dict[str, Loaded], shown: bool = False) -> Prepared:
+def prepare(
+    division: Division, config: Config, modalities: dict[str, Loaded], shown: bool = False, start: Start | None = None
+) -> Prepared:
     """Open images, hold out validation posts, and encode everything that the model reads.
 
     Args:
@@ -145,6 +151,7 @@ def prepare(division: Division, config: Config, modalities: dict[str, Loaded], s
         config: the settings.
         modalities: as loaded.
         shown: whether progress is shown.
+        start: a model whose labels are kept.
 
     Raises:
         PostsError: posts cannot be learned from.
@@ -168,7 +175,10 @@ def prepare(division: Division, config: Config, modalities: dict[str, Loaded], s
         posts, held = (posts.take(part) for part in divided)
 
     target = chosen_target(vars(config)).fitted(Posts(posts, posts.name, label_dtype))
+    target = start.extended(target) if start else target
     fitted = {name: modality(name).fit(loaded, config, posts) for name, loaded in modalities.items()}
+    found = [one.preprocessor.problem(post) for post in tested if post.files for one in fitted.values()]
+    raise_problems([problem for problem in found if problem], tested.name)
 
     def encode(part: Posts, own_places: list[int | None]) -> TrainingSet:
         rows = {
@@ -206,6 +216,7 @@ def train(
     resume: bool = False,
     shown: bool = False,
     began: float | None = None,
+    start: Start | None = None,
 ) -> Trained:
     """Build the model, fine-tune it, and calibrate it on the validation posts.
 
@@ -217,6 +228,7 @@ def train(
         resume: whether to go on from there.
         shown: whether progress is shown.
         began: the ``time.monotonic()`` from which the log counts seconds; by default, now.
+        start: a model to go on from, in place of the probe.
 
     Raises:
         InterruptedTraining: Ctrl-C; the state was saved first.
@@ -228,9 +240,18 @@ def train(
     model = make_model(encoders, config.fusion, data.target.outputs, config.probe)
     weights = data.target.weights(data.training.labels, config.class_weight)
     device = accelerator.device
+    before = start.scores(data.target, data.validation, config.batch_size, device) if start else None
 
-    def start(untrained: JointModel) -> None:
-        start_from_probe(untrained, data.training, data.validation, config, device, data.target, weights)
+    def give_weights(untrained: JointModel) -> dict[str, Any]:
+        if start:
+            return start.give_weights(untrained, data.target)
+        cache = None
+        if not config.epochs and all(encoder.pretrained for encoder in encoders.values()):
+            cache = EmbeddingCache(data.modalities, chosen_precision(device, config.precision))
+        strength = start_from_probe(
+            untrained, data.training, data.validation, config, device, data.target, weights, cache
+        )
+        return {"probe_strength": strength}
 
     if config.train_layers is not None and config.epochs and model.uses_activations:
         with progress_bar("running the frozen layers", "posts", shown) as bar:
@@ -247,7 +268,7 @@ def train(
             weights,
             checkpoints,
             resume,
-            start if config.probe else None,
+            give_weights if start or config.probe else None,
             bar,
             began or time.monotonic(),
         )
@@ -267,7 +288,7 @@ def train(
     known = LearnedPosts.of(seen, ()).known_digests(seen_held)
     notes = target.notes_on_answers(metrics, "validation")
     notes += notes_on_known(known, labels, scores, target.metrics, "validation")
-    return Trained(model, target, log, parameters, metrics, calibration, learned, notes, device)
+    return Trained(model, target, log, parameters, metrics, calibration, learned, notes, device, before)
 
 
 def _choose_trained_weights(modalities: dict[str, Loaded], config: Config) -> None:
@@ -278,7 +299,7 @@ def _choose_trained_weights(modalities: dict[str, Loaded], config: Config) -> No
     """
     for loaded in modalities.values():
         encoder = loaded.encoder
-        if encoder is None:
+        if not hasattr(encoder, "model"):  # that of fields, which is made later or is trained as a whole
             continue
         if config.train_layers is not None:
             encoder.freeze_lower(config.train_layers)
@@ -309,7 +330,7 @@ def checkpoints_of(folder: Path, data: Prepared, settings: dict[str, Any], accel
     own = {name: value for name, value in loggable(settings).items() if name not in irrelevant}
     parts = zip(("training posts", "validation posts"), data.posts, strict=True)
     read = [one for loaded in data.modalities.values() for one in loaded.preprocessor.reads]
-    columns = [name for name, kind, _ in read if kind != "text"]
+    columns = [name for name, kind, _ in read if kind in ("number", "category")]
     contents = {name: posts_digest(part, columns) for name, part in parts}
     versions = {"jointune version": __version__, "torch version": str(torch.__version__)}
     return Checkpoints(folder, own | contents | versions | {"number of processes": accelerator.num_processes})
