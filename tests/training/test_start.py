@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from jointune import BundleError, JointClassifier, Post, Posts, SettingsError, read_posts
+from jointune import BundleError, JointClassifier, OutputError, Post, Posts, SettingsError, read_posts
 
 ALIKE = {"epochs": 1, "epoch_steps": 1, "batch_size": 8, "precision": "fp32", "progress": False}
 STILL = ALIKE | {"encoder_lr": 1e-10, "head_lr": 1e-10, "average_epochs": 0.0, "prefer_last": 0.0}
@@ -121,5 +121,5 @@ def test_a_resumed_run_knows_its_start(tiny_bundle, posts, tmp_path, tiny_settin
     other = tmp_path / "other"
     JointClassifier(**tiny_settings | {"seed": 3, "epochs": 0}).fit(posts).save(other)
     JointClassifier(**ALIKE).fit(posts, start=tiny_bundle, checkpoint=tmp_path / "run")
-    with pytest.raises(BundleError, match="start"):
+    with pytest.raises(OutputError, match="unfinished run with other start"):
         JointClassifier(**ALIKE).fit(posts, start=other, checkpoint=tmp_path / "run", resume=True)
