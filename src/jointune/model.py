@@ -111,13 +111,27 @@ class JointModel(nn.Module):
 
     def forward(self, inputs: Inputs) -> Outputs:
         """Return logits, and the fusion's own loss where it has one."""
+        return self.run(inputs)[0]
+
+    def run(self, inputs: Inputs) -> tuple[Outputs, dict[str, Tensor]]:
+        """Return what ``forward`` does, and the vectors that it is made from.
+
+        These are ``joint`` [B, J], of the fusion, and by its name the pooled vector [B, D] of each modality, which is
+        the learned one where a post lacks the modality.
+        """
         outputs = {name: self.output_of(name, inputs) for name in self.encoders}
         fused = self.fusion(outputs, inputs.present)
         vectors, loss = fused if isinstance(fused, Fused) else (fused, None)
         logits = self.head(vectors)
         if self.probe is not None:
             logits = logits + self.probe(outputs.values())
-        return Outputs(logits / self.temperature, loss)
+        pooled = {name: output.pooled for name, output in outputs.items()}
+        return Outputs(logits / self.temperature, loss), {"joint": vectors, **pooled}
+
+    @property
+    def vector_names(self) -> tuple[str, ...]:
+        """The names of the vectors of ``run``."""
+        return ("joint", *self.encoders)
 
     def each_encoder(self) -> list[Any]:
         """Return the encoders in the order of the modalities."""
@@ -162,8 +176,13 @@ class SingleStreamModel(JointModel):
 
     uses_activations = False
 
-    def forward(self, inputs: Inputs) -> Outputs:
-        """Return logits; this fusion has no loss of its own."""
+    @property
+    def vector_names(self) -> tuple[str, ...]:
+        """See ``JointModel.vector_names``; texts have a vector of their own only with a probe."""
+        return ("joint", "image") if self.probe is None else super().vector_names
+
+    def run(self, inputs: Inputs) -> tuple[Outputs, dict[str, Tensor]]:
+        """See ``JointModel.run``; there is no loss."""
         encoder: Any = self.encoders["text"]
         texts = inputs.inputs.get("text")
         words = encoder.embed(texts) if texts is not None else None
@@ -171,10 +190,13 @@ class SingleStreamModel(JointModel):
         words = _fill_missing(words, inputs.present[:, 0], missing, len(missing))
         image = self.output_of("image", inputs)
         joined = encoder.forward_with_image(words, self.fusion.image_tokens(image), image.mask)
-        logits = self.head(self.fusion(joined))
+        vectors = {"joint": self.fusion(joined), "image": image.pooled}
+        logits = self.head(vectors["joint"])
         if self.probe is not None:
-            logits = logits + self.probe((self.output_of("text", inputs), image))
-        return Outputs(logits / self.temperature)
+            text = self.output_of("text", inputs)
+            vectors["text"] = text.pooled
+            logits = logits + self.probe((text, image))
+        return Outputs(logits / self.temperature), vectors
 
 
 def make_model(

@@ -21,6 +21,7 @@ from jointune.cli.cache import cache
 from jointune.cli.check import check
 from jointune.cli.compare import compare
 from jointune.cli.demo import demo
+from jointune.cli.embed import embed
 from jointune.cli.evaluate import evaluate
 from jointune.cli.export import export
 from jointune.cli.import_ import import_
@@ -41,6 +42,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "evaluate": evaluate,
     "predict": predict,
+    "embed": embed,
     "serve": serve,
     "ui": ui,
     "compare": compare,

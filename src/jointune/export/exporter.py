@@ -15,7 +15,7 @@ from jointune.errors import PostsError
 from jointune.evaluation.score_table import title, with_interval
 from jointune.export.agreement import compare_with_torch, refuse_difference
 from jointune.export.graph import quantize, write_graph
-from jointune.inference.onnx_backend import CARD, FORMAT, GRAPH, LABELS, VERIFIED, WEIGHTS, ExportedModel
+from jointune.inference.onnx_backend import CARD, FORMAT, GRAPH, LABELS, VERIFIED, WEIGHTS, ExportedModel, vector_output
 from jointune.modalities.batch import ITEMS, Preprocessors
 from jointune.persistence.manifest import write_preprocessors
 from jointune.utils.extras import install_command
@@ -96,6 +96,7 @@ def export(
             "export": {"precision": precisions[-1], "checked_on": checked.name, "check": report},
             "inputs": _inputs(predictor.preprocessors),
             "output": f"logits, float32 [posts, {predictor.target.outputs}]: {predictor.target.graph_output}",
+            "vectors": {vector_output(name): f"float32 [posts, any]: of {name}" for name in model.vector_names},
             "target": predictor.target.description(),
             "modalities": list(predictor.preprocessors),
             **preprocessing,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from jointune.errors import OutputError, first_line
+from jointune.inference.onnx_backend import vector_output
 from jointune.modalities.batch import ITEMS, Preprocessors, item_places
 from jointune.model import Inputs, JointModel
 from jointune.utils.extras import require
@@ -36,11 +37,13 @@ class FlatModel(nn.Module):
         super().__init__()
         self.model, self.names, self.several = model, names, several
 
-    def forward(self, present: Tensor, *arrays: Tensor) -> Tensor:
-        """Return logits [B, C] from ``present`` [B, M], all arrays and the items, as in ``Inputs``."""
+    def forward(self, present: Tensor, *arrays: Tensor) -> tuple[Tensor, ...]:
+        """Return logits [B, C] and all vectors, from ``present`` [B, M], all arrays and the items, as in ``Inputs``."""
         values = iter(arrays)
         inputs = {name: {key: next(values) for key in keys} for name, keys in self.names.items()}
-        return self.model(Inputs(present, inputs, items=dict(zip(self.several, values, strict=True)))).logits
+        items = dict(zip(self.several, values, strict=True))
+        outputs, vectors = self.model.run(Inputs(present, inputs, items=items))
+        return (outputs.logits, *(vectors[name] for name in self.model.vector_names))
 
 
 def write_graph(model: JointModel, preprocessors: Preprocessors, path: Path) -> None:
@@ -88,7 +91,7 @@ def write_graph(model: JointModel, preprocessors: Preprocessors, path: Path) -> 
                     *(key for keys in names.values() for key in keys),
                     *(f"{name}{ITEMS}" for name in items),
                 ],
-                output_names=["logits"],
+                output_names=["logits", *map(vector_output, model.vector_names)],
                 dynamic_shapes={"present": rows, "arrays": tuple(shapes)},
                 verbose=False,
             )

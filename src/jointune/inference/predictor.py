@@ -1,7 +1,7 @@
 """The one way to score posts with a trained model, whatever runs it."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from threading import Event
@@ -30,13 +30,22 @@ CHUNK = 512
 _SLOW_CHUNK = 64
 """The same where each image is read for its text, which takes long: results and progress come a chunk at a time."""
 
+JOINT = "joint"
+"""The name of the vector that fusion makes of all modalities."""
+
+Vectors = Callable[[Iterable[Batch], int, str], np.ndarray]
+"""Batches, the number of their posts, and ``joint`` or a modality to vectors, float32 [N, D], by the batches' indices.
+
+A post that lacks the modality has any numbers in its row.
+"""
+
 Probabilities = Callable[[Iterable[Batch], int], np.ndarray]
 """Batches and the number of their posts to probabilities, float32 [N, C], by the batches' indices."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A post and its probabilities, float32 [C]."""
+    """A post and its probabilities, float32 [C], or a vector of it, float32 [D]; see ``Predictor.chunks``."""
 
     post: Post
     probabilities: np.ndarray
@@ -82,6 +91,7 @@ class Predictor:
         card: the model card, Markdown.
         least_confidence: with less, the answer is that the model is unsure.
         learned: fingerprints of the posts that it was trained or validated on; None where these were not kept.
+        vectors: the vectors that the model computes on its way; None where it computes none.
         chunk_posts: the most posts of a chunk.
         chunk_bytes: a chunk ends earlier where its rows and pixels take so much: three are in memory at a time.
     """
@@ -93,6 +103,7 @@ class Predictor:
     card: str = ""
     least_confidence: float = 0.0
     learned: LearnedPosts | None = None
+    vectors: Vectors | None = None
     chunk_posts: int = CHUNK
     chunk_bytes: int = 128 * 2**20
 
@@ -197,20 +208,52 @@ class Predictor:
         batch_size: int = 32,
         progress: bool = False,
         fit: TextFitCounter | None = None,
+        of: str | None = None,
     ) -> Iterator[ScoredChunk]:
         """Score posts some hundred at a time; takes and raises what ``stream`` does.
 
         While the model works on a chunk, threads read, fetch, decode and tokenize the next one.
 
+        Args:
+            posts: see ``stream``, as for all others but ``of``.
+            policy: likewise.
+            name: likewise.
+            batch_size: likewise.
+            progress: likewise.
+            fit: likewise.
+            of: a vector to compute in place of probabilities: ``joint``, or a modality.
+
         Yields:
             Chunks in order. All before the one with a post that cannot be used are given before the error is raised.
+
+        Raises:
+            SettingsError: the model has no such vector.
         """
+        if of is not None:
+            check_vector(of, (JOINT, *self.preprocessors) if self.vectors else ())
         first_images = FirstImages(self.image.max_images)
         posts = first_images.of(posts)
         if self.read_image_text:
             ocr.load_ocr()  # what is missing is said now, not when the first result is asked for
             posts = read_with_bar(posts, progress)
-        return self._chunks(posts, first_images, policy, name, batch_size, fit)
+        return self._chunks(posts, first_images, policy, name, batch_size, fit, of)
+
+    def embed(
+        self,
+        posts: Iterable[Post],
+        of: str = JOINT,
+        policy: OnBadImage = "error",
+        batch_size: int = 32,
+        progress: bool = False,
+    ) -> np.ndarray:
+        """Return a vector of each post, float32 [N, D]; takes and raises what ``chunks`` does.
+
+        The joint vector exists for every post: a learned vector replaces what a post lacks. A modality's own vector is
+        its encoder's pooled one, and NaN where a post lacks the modality.
+        """
+        chunks = self.chunks(posts, policy, batch_size=batch_size, progress=progress, of=of)
+        rows = [scored.probabilities for scored in _posts_of(chunks, None)]
+        return np.stack(rows) if rows else np.zeros((0, 0), dtype=np.float32)
 
     def _chunks(
         self,
@@ -220,6 +263,7 @@ class Predictor:
         name: str,
         batch_size: int,
         fit: TextFitCounter | None,
+        of: str | None,
     ) -> Iterator[ScoredChunk]:
         closed = Event()
         image = self.image
@@ -232,11 +276,22 @@ class Predictor:
             return self._next_chunk(decoded, policy, batch_size, name, fit)
 
         for chunk in prefetch(iter(make, None), 1, closed):
-            rows = self.probabilities(chunk.batches, len(chunk.kept)) if chunk.kept else ()
+            rows = self._compute(chunk, of) if chunk.kept else ()
             scored = [Scored(post, row) for post, row in zip(chunk.kept, rows, strict=True)]
             yield ScoredChunk(chunk.read, scored, chunk.problems)
         for note in first_images.notes:
             warnings.warn(f"{name}: {note}", JointuneWarning, stacklevel=2)
+
+    def _compute(self, chunk: _Chunk, of: str | None) -> np.ndarray:
+        """Return probabilities, or vectors with NaN where a post lacks the modality."""
+        if of is None or self.vectors is None:
+            return self.probabilities(chunk.batches, len(chunk.kept))
+        rows = self.vectors(chunk.batches, len(chunk.kept), of)
+        if of != JOINT:
+            column = list(self.preprocessors).index(of)
+            for batch in chunk.batches:
+                rows[batch.indices[~batch.present[:, column]]] = np.nan
+        return rows
 
     def _next_chunk(
         self, decoded: Iterator[DecodedPost], policy: OnBadImage, batch_size: int, name: str, fit: TextFitCounter | None
@@ -295,6 +350,17 @@ class Predictor:
     def notes_on_texts(self, fit: TextFitCounter) -> list[str]:
         """Describe what the text encoder did not see of the texts that were counted, where that is much."""
         return fit.result().notes(self.about.get("text_encoder", {}).get("name", "of this model"))
+
+
+def check_vector(of: str, names: Collection[str]) -> None:
+    """Check that a model has a vector.
+
+    Raises:
+        SettingsError: it has none of this name; ``names`` are those it has.
+    """
+    if of not in names:
+        have = f"choose one of {', '.join(names)}" if names else "use a model that jointune trained"
+        raise SettingsError(f"{setting('of', of)}: the model has no such vector", have, setting="of")
 
 
 def _posts_of(chunks: Iterable[ScoredChunk], problems: list[Problem] | None) -> Iterator[Scored]:

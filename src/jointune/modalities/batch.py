@@ -175,6 +175,22 @@ def collate(
     return Batch(np.asarray(indices, dtype=np.int64), present, inputs, labels, items=items)
 
 
+def in_order(results: Iterable[tuple[Batch, np.ndarray]], count: int) -> np.ndarray:
+    """Return the rows of batches by their indices, float32 [count, D].
+
+    Args:
+        results: batches, one at least, with a row for each of their posts [B, D].
+        count: of posts in all of them.
+    """
+    rows: np.ndarray | None = None
+    for batch, values in results:
+        if rows is None:
+            rows = np.zeros((count, values.shape[1]), dtype=np.float32)
+        rows[batch.indices] = values
+    assert rows is not None, "there are batches"
+    return rows
+
+
 def presence(rows: Iterable[Sequence[Any]]) -> np.ndarray:
     """Return which of the modalities each post has, bool [B, M], from the rows of each modality."""
     return np.array([[row is not None for row in of_modality] for of_modality in rows], dtype=bool).T

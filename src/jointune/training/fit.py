@@ -41,6 +41,7 @@ from jointune.training.checkpoint import Checkpoints
 from jointune.training.embeddings import EmbeddingCache
 from jointune.training.frozen_cache import cache_frozen_layers
 from jointune.training.probe import start_from_probe
+from jointune.training.start import Start
 from jointune.training.tracking import loggable
 from jointune.training.trainer import Validation, fine_tune
 from jointune.training.training_set import TrainingSet
@@ -106,6 +107,7 @@ class Trained:
         learned: fingerprints of the posts.
         notes: what to know before the model is trusted.
         device: where the model is.
+        before: the scores of the model that training started from, on the same posts; None without one.
     """
 
     model: JointModel
@@ -117,6 +119,7 @@ class Trained:
     learned: LearnedPosts
     notes: list[str]
     device: torch.device
+    before: ScoreTable | None = None
 
 
 @contextmanager
@@ -127,19 +130,21 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def load_modalities(config: Config) -> dict[str, Loaded]:
-    """Load the encoders that the settings ask for, and choose which of their weights are trained.
+def load_modalities(config: Config, start: Start | None = None) -> dict[str, Loaded]:
+    """Load the encoders that the settings ask for, or take those of ``start``; choose which weights are trained.
 
     Raises:
         EncoderError: one cannot be loaded, or cannot be used with these settings.
         SettingsError: ``lora`` finds no layer.
     """
-    modalities = {one.name: one.load(config) for one in wanted(config)}
+    modalities = start.modalities() if start else {one.name: one.load(config) for one in wanted(config)}
     _choose_trained_weights(modalities, config)
     return modalities
 
 
-def prepare(division: Division, config: Config, modalities: dict[str, Loaded], shown: bool = False) -> Prepared:
+def prepare(
+    division: Division, config: Config, modalities: dict[str, Loaded], shown: bool = False, start: Start | None = None
+) -> Prepared:
     """Open images, hold out validation posts, and encode everything that the model reads.
 
     Args:
@@ -147,6 +152,7 @@ def prepare(division: Division, config: Config, modalities: dict[str, Loaded], s
         config: the settings.
         modalities: as loaded.
         shown: whether progress is shown.
+        start: a model whose labels are kept.
 
     Raises:
         PostsError: posts cannot be learned from.
@@ -172,6 +178,7 @@ def prepare(division: Division, config: Config, modalities: dict[str, Loaded], s
         posts, held = (posts.take(part) for part in divided)
 
     target = chosen_target(vars(config)).fitted(Posts(posts, posts.name, label_dtype))
+    target = start.extended(target) if start else target
     fitted = {name: modality(name).fit(loaded, config, posts) for name, loaded in modalities.items()}
     found = [one.preprocessor.problem(post) for post in tested if post.files for one in fitted.values()]
     raise_problems([problem for problem in found if problem], tested.name)
@@ -213,6 +220,7 @@ def train(
     resume: bool = False,
     shown: bool = False,
     began: float | None = None,
+    start: Start | None = None,
 ) -> Trained:
     """Build the model, fine-tune it, and calibrate it on the validation posts.
 
@@ -224,6 +232,7 @@ def train(
         resume: whether to go on from there.
         shown: whether progress is shown.
         began: the ``time.monotonic()`` from which the log counts seconds; by default, now.
+        start: a model to go on from, in place of the probe.
 
     Raises:
         InterruptedTraining: Ctrl-C; the state was saved first.
@@ -235,8 +244,11 @@ def train(
     model = make_model(encoders, config.fusion, data.target.outputs, config.probe)
     weights = data.target.weights(data.training.labels, config.class_weight)
     device = accelerator.device
+    before = start.scores(data.target, data.validation, config.batch_size, device) if start else None
 
-    def start(untrained: JointModel) -> dict[str, Any]:
+    def give_weights(untrained: JointModel) -> dict[str, Any]:
+        if start:
+            return start.give_weights(untrained, data.target)
         cache = None
         if not config.epochs and all(encoder.pretrained for encoder in encoders.values()):
             cache = EmbeddingCache(data.modalities, chosen_precision(device, config.precision))
@@ -260,7 +272,7 @@ def train(
             weights,
             checkpoints,
             resume,
-            start if config.probe else None,
+            give_weights if start or config.probe else None,
             bar,
             began or time.monotonic(),
         )
@@ -280,7 +292,7 @@ def train(
     known = LearnedPosts.of(seen, ()).known_digests(seen_held)
     notes = target.notes_on_answers(metrics, "validation")
     notes += notes_on_known(known, labels, scores, target.metrics, "validation")
-    return Trained(model, target, log, parameters, metrics, calibration, learned, notes, device)
+    return Trained(model, target, log, parameters, metrics, calibration, learned, notes, device, before)
 
 
 def _choose_trained_weights(modalities: dict[str, Loaded], config: Config) -> None:
@@ -291,7 +303,7 @@ def _choose_trained_weights(modalities: dict[str, Loaded], config: Config) -> No
     """
     for loaded in modalities.values():
         encoder = loaded.encoder
-        if encoder is None:
+        if not hasattr(encoder, "model"):  # that of fields, which is made later or is trained as a whole
             continue
         if config.train_layers is not None:
             encoder.freeze_lower(config.train_layers)

@@ -349,12 +349,7 @@ def test_the_templates_are_part_of_the_package():
     import jointune.comparison.report
 
     folder = Path(jointune.comparison.report.__file__).parent / "templates"
-    assert {path.name for path in folder.iterdir()} == {
-        "comparison.html.j2",
-        "comparison.md.j2",
-        "sections.j2",
-        "comparison.css",
-    }
+    assert {path.name for path in folder.iterdir()} == {"comparison.html.j2", "comparison.md.j2", "sections.j2"}
 
 
 def test_where_few_are_wrong_intervals_stay_narrow_and_each_label_has_its_own(tmp_path):
