@@ -102,8 +102,8 @@ Preset = Annotated[
     str,
     typer.Option(
         metavar="|".join(PRESETS),
-        help="Settings to start from; options that are given win. fast is the probe alone, in seconds once its "
-        "encoders have seen the posts: "
+        help="Settings to start from; options that are given win. fast is the probe alone, quicker still once "
+        "its encoders have seen the posts: "
         + "; ".join(
             f"{preset} sets {', '.join(f'--{name} {value}' for name, value in values.items())}"
             for preset, values in PRESETS.items()
