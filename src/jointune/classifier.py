@@ -150,13 +150,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
     def read(self, posts: Any, labels: Any = None, labelled: bool = False) -> Posts:
         """Read posts by the settings that name columns, and their labels as the target has them.
 
-        Args:
-            posts: as for ``fit``.
-            labels: one entry a post, in place of the posts' own.
-            labelled: whether posts without a column of labels are refused.
-
-        Raises:
-            PostsError: the posts cannot be read.
+        With ``labelled``, posts without a column of labels are refused, as are posts that cannot be read (PostsError).
         """
         return as_posts(posts, labels, self.columns(), labelled)
 
@@ -178,15 +172,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         return self.answers(posts)
 
     def answers(self, posts: Any) -> np.ndarray:
-        """Return the answers of the target: probabilities, or numbers, float32 [N, 1].
-
-        Args:
-            posts: as for ``fit``; labels are not needed.
-
-        Raises:
-            PostsError: a post cannot be used. (With ``on_bad_image="missing"`` a bad picture counts as none; ``"skip"``
-                is for streams and stops here, since every post needs its row.)
-        """
+        """Return the answers of the target: see ``predict_proba``; or numbers, float32 [N, 1]."""
         posts = self._fitted().read(posts)
         policy: OnBadImage = "missing" if self.on_bad_image == "missing" else "error"
         self.problems_: list[Problem] = []
@@ -205,8 +191,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             PostsError: a post cannot be used.
             SettingsError: no confidence reaches that accuracy.
         """
-        classes = self._fitted().classes_
-        target = self._target
+        classes, target = self._fitted().classes_, self._target
         if abstain is None:
             return target.python(target.choose(self.answers(posts)), classes)
         target.abstention()
@@ -399,13 +384,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             metrics = {part: scores.to_dict() for part, scores in parts.items() if scores is not None}
         else:
             metrics = self.loaded_metrics_
-        return Bundle(
-            self.model_,
-            self.preprocessors_,
-            self._target,
-            self.encoders_,
-            fusion,
-            settings,
+        facts: tuple[Any, ...] = (
             self.data_,
             metrics,
             self.log_,
@@ -413,8 +392,9 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             self.notes_,
             self._label_dtype,
             self.learned_,
-            self.text_fit_,
         )
+        built: tuple[Any, ...] = (self.model_, self.preprocessors_, self._target, self.encoders_, fusion, settings)
+        return Bundle(*built, *facts, self.text_fit_)
 
     def _evaluate(self, posts: Posts, part: str = "", notes: list[str] | None = None) -> ScoreTable:
         self.problems_ = []
