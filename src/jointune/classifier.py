@@ -384,17 +384,10 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             metrics = {part: scores.to_dict() for part, scores in parts.items() if scores is not None}
         else:
             metrics = self.loaded_metrics_
-        facts: tuple[Any, ...] = (
-            self.data_,
-            metrics,
-            self.log_,
-            self.calibration_,
-            self.notes_,
-            self._label_dtype,
-            self.learned_,
-        )
-        built: tuple[Any, ...] = (self.model_, self.preprocessors_, self._target, self.encoders_, fusion, settings)
-        return Bundle(*built, *facts, self.text_fit_)
+        model = (self.model_, self.preprocessors_, self._target, self.encoders_, fusion, settings)
+        facts = (self.data_, metrics, self.log_, self.calibration_, self.notes_, self._label_dtype, self.learned_)
+        values: tuple[Any, ...] = (*model, *facts, self.text_fit_)
+        return Bundle(*values)
 
     def _evaluate(self, posts: Posts, part: str = "", notes: list[str] | None = None) -> ScoreTable:
         self.problems_ = []
