@@ -128,7 +128,7 @@ def test_a_training_that_was_of_no_use_is_named_in_every_form(tmp_path):
     for content in (found["report.html"], found["report.md"]):
         answer = content.split("The answer")[-1].split("Each table shows")[0]
         assert said in answer
-        assert "joint and frozen gave every test post the same label" in answer
+        assert "joint and frozen gave every test post the same answer" in answer
         assert "frozen kept" not in content, "it has nothing but its start"
     assert said in " ".join(comparison.summary().text(80).split())
     assert said in rows(found["summary.csv"])[0]["notes"]
