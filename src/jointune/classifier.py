@@ -2,7 +2,6 @@
 
 import time
 import warnings
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,36 +9,25 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.exceptions import NotFittedError
 
-from jointune import __version__
-from jointune.config import SETTINGS, Config, check_settings, check_types, document_settings, plain
+from jointune.config import document_settings
 from jointune.data.divide import divide
 from jointune.data.fingerprints import LearnedPosts
 from jointune.data.label_checks import check_parts
-from jointune.data.labels import UNSURE, typed_label
-from jointune.data.post import Post, Posts
-from jointune.data.problems import OnBadImage, Problem
-from jointune.data.read import Columns
-from jointune.data.records import as_posts
-from jointune.errors import BundleError, JointuneWarning, SettingsError, setting
-from jointune.evaluation.calibration import least_confidence
+from jointune.data.labels import typed_label
+from jointune.errors import JointuneWarning
 from jointune.evaluation.conformal import Conformity
-from jointune.evaluation.score_table import ScoreTable
-from jointune.evaluation.unlike import TrainingVectors, Unlikeness
+from jointune.evaluation.unlike import TrainingVectors
 from jointune.fusion.registry import FusionFactory
-from jointune.inference.evaluate import evaluate_predictor
+from jointune.inference.post_classifier import PostClassifier
 from jointune.inference.predictor import Predictor
-from jointune.inference.scored import Scored
 from jointune.inference.torch_backend import TorchBackend, usable_device
 from jointune.modalities.image import ocr
-from jointune.modalities.modality import with_further_columns
 from jointune.model import JointModel
 from jointune.persistence.bundle import Bundle, load_bundle, save_bundle
 from jointune.persistence.manifest import clear_build_errors
-from jointune.targets.choice import chosen_target
-from jointune.targets.target import Target, rank
+from jointune.persistence.stored_settings import checked_settings, stored_settings
+from jointune.targets.target import Target
 from jointune.training.fit import (
     Prepared,
     Trained,
@@ -50,17 +38,16 @@ from jointune.training.fit import (
     seeded,
     train,
 )
+from jointune.training.start import Start
+from jointune.training.start_settings import settings_of_start
 from jointune.training.tracking import loggable
 from jointune.utils.cache_dir import cache_limit
+from jointune.utils.hub import local_folder
 from jointune.utils.run_folder import locking
-from jointune.utils.wording import listed
-
-_FOR_TRAINING = ("image_encoder", "lora", "track", "read_image_text", "audio_column", "audio_encoder")
-"""Settings that may need a package which a trained model, or one that gets no images, does without."""
 
 
 @document_settings
-class JointClassifier(ClassifierMixin, Config, BaseEstimator):
+class JointClassifier(PostClassifier):
     """A classifier of posts: a text encoder and an image encoder, fine-tuned jointly with a fusion and a head.
 
     After de Toledo and Marcacini (2022), arXiv 2210.05790. In scikit-learn's manner: arguments are kept as given,
@@ -75,6 +62,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         model_: the trained ``JointModel``.
         log_: the training log, one entry a validation, with the ``seconds`` since ``fit`` was called.
         metrics_: ``Metrics`` on the validation posts.
+        start_metrics_: those of the model that training started from, on the same posts; None without one.
         calibration_: ``Calibration`` on the validation posts, as a dictionary.
         test_metrics_: ``Metrics`` on the test posts, where ``fit`` was given some.
         trained_parameters_: number of weights that training could change.
@@ -100,6 +88,8 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         checkpoint: str | Path | None = None,
         resume: bool = False,
         accelerator: Accelerator | None = None,
+        start: str | Path | None = None,
+        replay: Any = None,
     ) -> "JointClassifier":
         """Fine-tune on labelled posts.
 
@@ -116,6 +106,10 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             checkpoint: folder for the state of the run, kept up to date so that it can be resumed.
             resume: go on from ``checkpoint``; the result is that of an uninterrupted run.
             accelerator: places the model on devices; by default one is made, with the tracker of ``track``.
+            start: a bundle to go on from. Its architecture is kept: encoders, fusion, probe and the settings that
+                belong to them become those of this classifier, unless one is set that contradicts them. So are the
+                rows of its labels; posts may have new labels besides.
+            replay: older posts, to be learned from beside ``posts``; of posts that carry a split, those for training.
 
         Returns:
             Itself.
@@ -129,11 +123,16 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             InterruptedTraining: Ctrl-C; with ``checkpoint``, the state was saved first.
         """
         began = time.monotonic()
+        origin = Start.load(start, self.fusion) if start is not None else None
+        if origin:
+            self.set_params(**settings_of_start(self.get_params(), origin.settings, str(start)))
         config = self.validated()
         cache_limit()
         if config.read_image_text:
             ocr.load_ocr()
         data = divide(self.read(posts, labels, labelled=True), validation, test, self.columns(), config.seed)
+        if replay is not None:
+            data = data.with_older(self.read(replay, labelled=True), config.seed)
         check_parts(data.training, data.validation if data.fraction is None else None, data.test, data.asked)
         self.notes_: list[str] = []
         self._note(*notes_on_division(data))
@@ -143,181 +142,16 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         self.is_main_process_ = accelerator.is_main_process
         shown = config.progress and accelerator.is_main_process
         with seeded(config.seed):
-            modalities = load_modalities(config)
+            modalities = load_modalities(config, origin)
             self.notes_ += [note for loaded in modalities.values() for note in loaded.notes]
-            prepared = prepare(data, config, modalities, shown)
+            prepared = prepare(data, config, modalities, shown, origin)
             self._note(*prepared.notes)
-            state = checkpoints_of(Path(checkpoint), prepared, self.get_params(), accelerator) if checkpoint else None
-            trained = train(prepared, config, accelerator, state, resume, shown, began)
+            run = self.get_params() | ({"start": origin.digest} if origin else {})
+            state = checkpoints_of(Path(checkpoint), prepared, run, accelerator) if checkpoint else None
+            trained = train(prepared, config, accelerator, state, resume, shown, began, origin)
         if own and config.track:
             accelerator.end_training()
         return self._adopt(prepared, trained)
-
-    def read(self, posts: Any, labels: Any = None, labelled: bool = False) -> Posts:
-        """Read posts by the settings that name columns, and their labels as the target has them.
-
-        Args:
-            posts: as for ``fit``.
-            labels: one entry a post, in place of the posts' own.
-            labelled: whether posts without a column of labels are refused.
-
-        Raises:
-            PostsError: the posts cannot be read.
-        """
-        return as_posts(posts, labels, self.columns(), labelled)
-
-    def predict_proba(self, posts: Any) -> np.ndarray:
-        """Probabilities, float32 [N, C], columns in the order of ``classes_``.
-
-        Nothing in the model is changed, so that several threads may predict at once.
-
-        Args:
-            posts: as for ``fit``; labels are not needed.
-
-        Raises:
-            PostsError: a post cannot be used. (With ``on_bad_image="missing"`` a bad picture counts as none; ``"skip"``
-                is for streams and stops here, since every post needs its row.)
-            SettingsError: the target is a number, which has no probabilities.
-        """
-        if not self._fitted()._target.named:
-            raise SettingsError(f"{setting('target', self.target)}: a number has no probabilities", "use predict")
-        return self.answers(posts)
-
-    def answers(self, posts: Any) -> np.ndarray:
-        """Return the answers of the target: probabilities, or numbers, float32 [N, 1].
-
-        Args:
-            posts: as for ``fit``; labels are not needed.
-
-        Raises:
-            PostsError: a post cannot be used. (With ``on_bad_image="missing"`` a bad picture counts as none; ``"skip"``
-                is for streams and stops here, since every post needs its row.)
-        """
-        return self._answers([entry.probabilities for entry in self._scored(posts)])
-
-    def _scored(self, posts: Any) -> list[Scored]:
-        """Score posts of which every one needs its row."""
-        posts = self._fitted().read(posts)
-        self.problems_: list[Problem] = []
-        return list(self.score_stream(posts, self._policy(), self.problems_, posts.name))
-
-    def _answers(self, rows: list[np.ndarray]) -> np.ndarray:
-        return np.stack(rows) if rows else self._target.activate(np.zeros((0, self._target.outputs), np.float32))
-
-    def predict(self, posts: Any, abstain: float | None = None) -> np.ndarray:
-        """Return the most probable label of each post, of the type of ``classes_`` [N].
-
-        Args:
-            posts: as for ``predict_proba``.
-            abstain: the accuracy wanted of the answers: posts whose confidence was too low for that on the validation
-                posts are answered ``unsure``, and the answers are objects.
-
-        Raises:
-            PostsError: a post cannot be used.
-            SettingsError: no confidence reaches that accuracy.
-        """
-        classes = self._fitted().classes_
-        target = self._target
-        if abstain is None:
-            return target.python(target.choose(self.answers(posts)), classes)
-        target.abstention()
-        if isinstance(abstain, bool) or not isinstance(abstain, int | float | np.number):
-            raise SettingsError(f"{setting('abstain', abstain)}: give a number", setting="abstain")
-        least = least_confidence(self.calibration_, abstain, target.labels)
-        scores = self.answers(posts)
-        chosen = target.choose(scores)
-        return np.where(target.confidences(scores, chosen) >= least, classes.astype(object)[chosen], UNSURE)
-
-    def predict_set(self, posts: Any, coverage: float = 0.9, sets: str | None = None) -> np.ndarray:
-        """Return a set of labels for each post that holds its true label with a probability of ``coverage``.
-
-        That is so for posts like the validation posts, by split conformal prediction (Vovk et al., 2005).
-
-        Args:
-            posts: as for ``predict_proba``.
-            coverage: between 0 and 1.
-            sets: ``lac`` for small sets on average, the default, or ``adaptive`` for large sets of hard posts; see
-                ``conformal.label_scores``. With several labels a post, ``lac`` alone.
-
-        Returns:
-            A tuple of labels a post, in the order of ``classes_``, object [N]; with several labels a post, it holds all
-            true ones. For numbers, the ends of an interval, float [N, 2].
-
-        Raises:
-            PostsError: a post cannot be used.
-            SettingsError: the coverage is not between 0 and 1, or more than the validation posts can tell.
-        """
-        covering = self.predictor().covering(coverage, sets)
-        scored = self._scored(posts)
-        answers = self._answers([entry.probabilities for entry in scored])
-        return self._target.python_sets(covering.sets(answers, [entry.held for entry in scored]), self.classes_)
-
-    def unlike(self, posts: Any) -> list[Unlikeness]:
-        """Say of each post how unlike the training posts it is.
-
-        Args:
-            posts: as for ``predict_proba``.
-
-        Raises:
-            PostsError: a post cannot be used.
-            SettingsError: the model keeps no vectors of training posts.
-        """
-        comparing, posts = self.predictor().comparing(), self._fitted().read(posts)
-        stream = comparing.stream(posts, self._policy(), [], posts.name, self.batch_size, self.progress)
-        return [scored.unlike for scored in stream if scored.unlike]
-
-    def embed(self, posts: Any, of: str = "joint") -> np.ndarray:
-        """Return a vector of each post, float32 [N, D]; see ``Predictor.embed``.
-
-        Args:
-            posts: as for ``predict_proba``.
-            of: ``joint``, or a modality, such as ``text`` or ``image``.
-
-        Raises:
-            PostsError: a post cannot be used.
-            SettingsError: the model has no such vector.
-        """
-        return self.predictor().embed(self._fitted().read(posts), of, self._policy(), self.batch_size, self.progress)
-
-    def _policy(self) -> OnBadImage:
-        """Return what to do about bad images where every post needs its row."""
-        return "missing" if self.on_bad_image == "missing" else "error"
-
-    def score_stream(
-        self,
-        posts: Iterable[Post],
-        on_bad_image: OnBadImage = "error",
-        problems: list[Problem] | None = None,
-        name: str = "posts",
-    ) -> Iterator[Scored]:
-        """Score any number of posts in bounded memory; see ``Predictor.stream``."""
-        return self.predictor().stream(posts, on_bad_image, problems, name, self.batch_size, self.progress)
-
-    def predictor(self) -> Predictor:
-        """Return the trained model with its preprocessing, as batch scoring and the service use it."""
-        return self._fitted().predictor_
-
-    def evaluate(self, posts: Any, labels: Any = None) -> ScoreTable:
-        """Score the classifier on labelled posts.
-
-        A ``JointuneWarning`` says how many of them it was trained or validated on, and whether one label gets the
-        answers that others should.
-
-        Raises:
-            PostsError: a post cannot be used, has no label, or has one that was not in training.
-        """
-        return self._evaluate(self._fitted().read(posts, labels, labelled=True))
-
-    def score(self, posts: Any, labels: Any = None, sample_weight: None = None) -> float:
-        """Return the accuracy, or the first score of another target, for scikit-learn's tools: more is better.
-
-        Raises:
-            SettingsError: there is a ``sample_weight``, of which nothing is made.
-        """
-        if sample_weight is not None:
-            raise SettingsError("sample_weight: posts are not weighted", "leave it out", setting="sample_weight")
-        metric = chosen_target(vars(self)).check_metric(None)
-        return rank(metric, getattr(self.evaluate(posts, labels), metric))
 
     def save(self, path: str | Path, force: bool = False) -> None:
         """Write a bundle.
@@ -346,20 +180,10 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             BundleError: the bundle is incomplete, altered, or written by a newer jointune.
             SettingsError: there is no such device here.
         """
-        from jointune.utils.hub import local_folder
-
         target = usable_device(device)
         bundle = load_bundle(local_folder(path), fusion)
         with clear_build_errors(Path(path), "bundle"):
-            # What only training needs may not be installed here.
-            settings = bundle.settings | {"fusion": fusion or bundle.fusion, "device": device, "track": None}
-            if unknown := [name for name in settings if name not in SETTINGS]:
-                raise BundleError(
-                    f"{path} has settings that jointune {__version__} does not know: {listed(unknown, len(unknown))}",
-                    "it was written by another version: use that one, or train it anew",
-                )
-            check_types(settings)
-            check_settings({name: value for name, value in settings.items() if name not in _FOR_TRAINING})
+            settings = checked_settings(path, bundle, fusion, device)
             made = cls(**settings)
             made._name_classes(bundle.target, bundle.label_dtype)
         made.data_, made.log_, made.notes_ = bundle.data, bundle.log, bundle.notes
@@ -381,36 +205,16 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
 
         return upload(lambda folder: save_bundle(self._bundle(), folder), repository, private, message)
 
-    def columns(self) -> Columns:
-        """Return the columns of data frames, mappings and files, by use."""
-        columns = (self.text_column, self.image_column, self.label_column, "split")
-        return with_further_columns(Columns(*columns, labelling=chosen_target(vars(self))), self.get_params())
-
     def _note(self, *notes: str) -> None:
         """Keep notes for the bundle and its card, and give each as a warning."""
         self.notes_ += notes
         for note in notes:
             warnings.warn(note, JointuneWarning, stacklevel=4)  # fit is decorated
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "model_")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False  # posts are no matrix of numbers
-        tags.input_tags.dict = tags.input_tags.string = tags.input_tags.allow_nan = True
-        tags.target_tags.required = False  # posts may hold their labels
-        return tags
-
     def _name_classes(self, target: Target, dtype: str | None) -> None:
         """Set ``classes_``; scoring, bundles and messages know the classes by their texts."""
         self._target, self._label_dtype = target, dtype
         self.classes_ = np.array([typed_label(name, dtype) for name in target.labels], dtype=dtype or object)
-
-    def _fitted(self) -> "JointClassifier":
-        if not self.__sklearn_is_fitted__():
-            raise NotFittedError("this JointClassifier is not trained: call fit, or JointClassifier.load")
-        return self
 
     def _accelerator(self) -> Accelerator:
         # In a post that lacks a modality its encoder gets no gradient, so that processes differ in what they use.
@@ -425,7 +229,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         self._name_classes(trained.target, data.label_dtype)
         self.data_, self.problems_, self.text_fit_ = data.counts, data.problems, data.text_fit
         self.log_, self.trained_parameters_ = trained.log, trained.trained_parameters
-        self.metrics_, self.test_metrics_ = trained.metrics, None
+        self.metrics_, self.start_metrics_, self.test_metrics_ = trained.metrics, trained.before, None
         self.calibration_: dict[str, Any] | None = trained.calibration.to_dict() if trained.calibration else None
         self.learned_: LearnedPosts | None = trained.learned
         self.conformity_: Conformity | None = trained.conformity
@@ -462,42 +266,13 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
 
     def _bundle(self) -> Bundle:
         self._fitted()
-        settings = self.get_params()
-        fusion = settings["fusion"]
-        if not isinstance(fusion, str):
-            # A factory that only gives a fusion of jointune's own another start is not needed to read the bundle.
-            built_in = getattr(fusion, "built_in", None)
-            name = getattr(fusion, "__name__", type(fusion).__name__)
-            fusion = built_in(self.model_.fusion) if built_in else f"custom:{name}"
-        # Where a bundle was trained is no concern of whoever loads it.
-        settings |= {"fusion": fusion, "device": None, "track": None}
-        settings = {name: plain(value) for name, value in settings.items()}
+        fusion, settings = stored_settings(self.get_params(), self.model_.fusion)
         if hasattr(self, "metrics_"):
-            parts = {"validation": self.metrics_, "test": self.test_metrics_}
+            parts = {"validation": self.metrics_, "validation_before": self.start_metrics_, "test": self.test_metrics_}
             metrics = {part: scores.to_dict() for part, scores in parts.items() if scores is not None}
         else:
             metrics = self.loaded_metrics_
-        return Bundle(
-            self.model_,
-            self.preprocessors_,
-            self._target,
-            self.encoders_,
-            fusion,
-            settings,
-            self.data_,
-            metrics,
-            self.log_,
-            self.calibration_,
-            self.notes_,
-            self._label_dtype,
-            self.learned_,
-            self.text_fit_,
-            self.conformity_,
-            self.training_vectors_,
-        )
-
-    def _evaluate(self, posts: Posts, part: str = "", notes: list[str] | None = None) -> ScoreTable:
-        self.problems_ = []
-        return evaluate_predictor(
-            self.predictor(), posts, self.on_bad_image, self.problems_, self.batch_size, self.progress, part, notes
-        )
+        model = (self.model_, self.preprocessors_, self._target, self.encoders_, fusion, settings)
+        facts = (self.data_, metrics, self.log_, self.calibration_, self.notes_, self._label_dtype, self.learned_)
+        values: tuple[Any, ...] = (*model, *facts, self.text_fit_, self.conformity_, self.training_vectors_)
+        return Bundle(*values)

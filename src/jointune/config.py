@@ -4,11 +4,9 @@ From here come the constructor of ``JointClassifier`` and its description, valid
 what a bundle may hold, and the reference pages. To add a setting, add a field to ``Config`` and use it.
 """
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields
-from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, TypeVar, get_type_hints
 
 import numpy as np
 
@@ -20,6 +18,7 @@ from jointune.modalities.text.normalise import KINDS, valid_kinds
 from jointune.targets.choice import TARGETS, chosen_target
 from jointune.training.tracking import TRACKERS, check_trackers
 from jointune.utils.extras import check_installed
+from jointune.utils.value_types import fits, spoken
 
 RECIPE = "Recipe"
 """The panel of the help that holds what most users leave as it is."""
@@ -54,7 +53,9 @@ def _setting(default: Any, help: str, low: float | None = None, high: float | No
 class Config:
     """The settings of training and their defaults; see ``SETTINGS`` for what each means and may be."""
 
-    text_encoder: str = _setting("minilm-l6", "Text encoder: minilm-l6, a folder, or a Hugging Face id.", panel=None)
+    text_encoder: str = _setting(
+        "minilm-l6", "Text encoder: minilm-l6, mpnet-base, a folder, or a Hugging Face id.", panel=None
+    )
     image_encoder: str = _setting(
         "efficientnet-lite0",
         "Image encoder: efficientnet-lite0, efficientnet-lite2, a folder, a Hugging Face id, or timm:NAME.",
@@ -143,8 +144,11 @@ class Config:
     final_rate: float = _setting(0.5, "Share of the peak rates that a cosine ends with.", 0, 1)
     max_grad_norm: float = _setting(1.0, "Gradients are clipped to this norm.", 1e-12)
     label_smoothing: float = _setting(0.0, "Share of the target that is spread over all labels.", 0, 1)
-    class_weight: Literal["balanced"] | dict[Any, float] | None = _setting(
-        None, "Weigh labels by their rarity in the loss (balanced in Python, which also takes a weight a label)."
+    class_weight: Literal["auto", "root", "balanced"] | dict[Any, float] | None = _setting(
+        "auto",
+        "Weigh labels in the loss: balanced by their rarity, root by its root, auto by its root with fewer than 2,000 "
+        "training posts, or none. In Python also a weight a label, and None for none.",
+        metavar="auto|root|balanced|none",
     )
     modality_dropout: float = _setting(
         0.2, "Chance that a training post with both modalities loses one of them for a step.", 0, 1
@@ -196,9 +200,11 @@ class Config:
         "Read the text in images too (OCR), as a second segment of the text encoder; needs the extra ocr.",
         panel=None,
     )
+    max_images: int = _setting(4, "Images of a post that are used, the first ones.", 1, 1000, panel=None)
+    frames: int = _setting(1, "Frames of a moving image or video that are used, evenly spaced.", 1, 1000, panel=None)
     on_bad_image: OnBadImage = _setting(
         "error",
-        "An image that cannot be read: stop, leave its post out, or go on as if it were missing.",
+        "An image that cannot be read: stop, leave its post out, or go on without that image.",
         panel=None,
         metavar="error|skip|missing",
     )
@@ -216,7 +222,9 @@ class Config:
         panel="Columns",
     )
     image_column: str | None = _setting(
-        "image", "Column of the images: paths, or bytes; '' (None in Python) for none.", panel="Columns"
+        "image",
+        "Column of the images: paths, bytes, or lists; columns as a,b; '' (None in Python) for none.",
+        panel="Columns",
     )
     label_column: str = _setting(
         "label", "Column of the labels; of the target multi also several columns of 0 and 1.", panel="Columns"
@@ -235,6 +243,19 @@ class Config:
     def field_columns(self) -> tuple[str, ...]:
         """The columns of numbers and categories."""
         return (*self.number_columns, *self.category_columns)
+
+    @classmethod
+    def from_preset(cls, preset: str, **settings: Any) -> Self:
+        """Make it with the settings of a preset.
+
+        Args:
+            preset: ``fast``, the probe alone; or ``default``.
+            settings: further arguments; they win over those of the preset.
+
+        Raises:
+            SettingsError: there is no such preset.
+        """
+        return cls(**preset_settings(preset) | settings)
 
     def validated(self) -> "Config":
         """Return a plain copy of the settings, NumPy's numbers as Python's, once all of them are possible.
@@ -255,6 +276,9 @@ SETTINGS: dict[str, Setting] = {row.name: row.metadata["setting"] for row in fie
 DEFAULTS: dict[str, Any] = {row.name: row.default for row in fields(Config)}
 
 TYPES: dict[str, Any] = get_type_hints(Config)
+
+PRESETS: dict[str, dict[str, Any]] = {"fast": {"epochs": 0}, "default": {}}
+"""Settings by the name under which they are chosen together."""
 
 _Class = TypeVar("_Class")
 
@@ -277,8 +301,8 @@ def check_types(settings: Mapping[str, Any]) -> None:
         SettingsError: one is not.
     """
     for name, value in settings.items():
-        if not _fits(value, TYPES[name]):
-            raise SettingsError(f"{setting(name, value)}: give {_spoken(TYPES[name])}", setting=name)
+        if not fits(value, TYPES[name]):
+            raise SettingsError(f"{setting(name, value)}: give {spoken(TYPES[name])}", setting=name)
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
@@ -344,6 +368,17 @@ def _check_columns(settings: Mapping[str, Any]) -> None:
             taken[column] = "a column of fields"
 
 
+def preset_settings(preset: str) -> dict[str, Any]:
+    """Return the settings of a preset.
+
+    Raises:
+        SettingsError: there is no such preset.
+    """
+    if preset not in PRESETS:
+        raise SettingsError(f"{setting('preset', preset)}: choose one of {', '.join(PRESETS)}", setting="preset")
+    return dict(PRESETS[preset])
+
+
 def check_names(names: Iterable[str]) -> None:
     """Check that there are settings of these names.
 
@@ -362,33 +397,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {label_text(key): plain(entry) for key, entry in value.items()}
     return value.item() if isinstance(value, np.generic) else value
-
-
-_SPOKEN = {int: "a whole number", float: "a number", bool: "True or False", str: "a text", type(None): "None"}
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    kind = get_origin(hint) or hint
-    if kind in (Union, UnionType):
-        return any(_fits(value, one) for one in get_args(hint))
-    if kind is Literal:
-        return isinstance(value, str) and value in get_args(hint)
-    if kind is bool:
-        return isinstance(value, bool | np.bool_)
-    if kind is int:
-        return isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if kind is float:
-        number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-        return number and math.isfinite(value)
-    if hint == Sequence[str]:
-        return isinstance(value, Iterable) and all(isinstance(part, str) for part in value)
-    return callable(value) if kind is Callable else isinstance(value, kind)
-
-
-def _spoken(hint: Any) -> str:
-    kind = get_origin(hint) or hint
-    if kind in (Union, UnionType):
-        return " or ".join(map(_spoken, get_args(hint)))
-    if kind is Literal:
-        return " or ".join(map(repr, get_args(hint)))
-    return _SPOKEN.get(kind) or {dict: "a dictionary", Callable: "a function"}.get(kind, "texts")

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from helpers.made_predictor import make_predictor
-from jointune import BundleError, JointClassifier, SettingsError, read_posts
+from jointune import BundleError, JointClassifier, Post, SettingsError, read_posts
 from jointune.evaluation.conformal import CONFORMITY, Conformity
 from jointune.inference.load import load_predictor
+from jointune.inference.scored import Scored
 
 COVERAGE = 0.8  # the tiny bundle has eight validation posts, and all differ
 
@@ -125,8 +126,12 @@ def test_posts_without_a_modality_get_the_bounds_of_their_kind():
     conformity = Conformity({"lac": np.repeat([0.9999, 0.0], 100)}, held)
     predictor = replace(make_predictor(), conformity=conformity).covering(0.9)
     row = np.array([0.2, 0.5, 0.3])
-    assert predictor.response(row, "text")["prediction_set"] == ["negative", "neutral", "positive"]
-    assert predictor.response(row, "text+image")["prediction_set"] == ["neutral"]
+    assert predictor.response(Scored(Post("good"), row, "text"))["prediction_set"] == [
+        "negative",
+        "neutral",
+        "positive",
+    ]
+    assert predictor.response(Scored(Post("good"), row, "text+image"))["prediction_set"] == ["neutral"]
 
 
 def test_the_service_gives_sets():

@@ -86,7 +86,7 @@ def test_the_service_and_the_page_say_it(tiny_bundle, posts_csv):
 
 def test_a_bundle_without_vectors_says_so(refused, posts_csv, tmp_path):
     old = Path(__file__).parents[1] / "persistence" / "old_bundle"
-    with pytest.raises(SettingsError, match="keeps no vectors"):
+    with pytest.raises(SettingsError, match="keeps no training vectors"):
         load_predictor(old, ood=True)
     refused("predict", old, posts_csv, "--out", tmp_path / "out.csv", "--ood", says=["--ood", "train it anew"])
 

@@ -14,7 +14,6 @@ import pytest
 from conftest import SumFusion
 from helpers.full_disk import files_up_to
 from jointune import JointClassifier, read_posts, tune
-from jointune.config import METRICS
 from jointune.errors import (
     EncoderError,
     InterruptedTraining,
@@ -25,6 +24,7 @@ from jointune.errors import (
     SettingsError,
     TooLittleMemoryError,
 )
+from jointune.targets.single_label import SingleLabel
 from jointune.tuning.result import write_report
 from jointune.tuning.study import FUSIONS as USUAL_FUSIONS
 from jointune.tuning.study import SPACE, Budget, finished_trials, importance, make_space, open_study
@@ -111,7 +111,7 @@ def test_there_is_a_row_for_each_trial(searched):
     tuned, _ = searched
     assert [row["trial"] for row in tuned.trials] == list(range(12))
     for row in tuned.trials:
-        assert set(row) == {"trial", *SEARCHED, *METRICS, "seconds", "error"}
+        assert set(row) == {"trial", *SEARCHED, *SingleLabel.metric_names, "seconds", "error"}
         assert 0 <= row["accuracy"] <= 1
         assert row["fusion"] in FUSIONS
     assert len({row["weight_decay"] for row in tuned.trials}) == 12
@@ -199,7 +199,15 @@ def test_the_files_hold_what_the_result_does(searched):
 def test_the_options_are_those_that_differ_from_the_defaults(parts, settings):
     given = {"augment": False, "read_image_text": False, "class_weight": "balanced", "train_layers": None}
     options = tune(parts[0], trials=1, weight_decay=0.01, **settings | given).options
-    assert {"--no-augment", "--balanced", "--train-layers", "all", "--modality-dropout", "--fusion"} <= set(options)
+    assert {
+        "--no-augment",
+        "--class-weight",
+        "balanced",
+        "--train-layers",
+        "all",
+        "--modality-dropout",
+        "--fusion",
+    } <= set(options)
     assert not {"--seed", "--metric", "--weight-decay", "--on-bad-image", "--no-read-image-text"} & set(options)
 
 

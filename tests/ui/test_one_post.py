@@ -79,3 +79,20 @@ def test_a_picture_that_is_none_is_said_plainly(tmp_path):
     assert verdict.sentences[0].startswith("This picture cannot be used: not a picture in a known format")
     assert str(tmp_path) not in verdict.sentences[0]
     assert not verdict.probabilities
+
+
+def test_several_pictures_are_judged_together(picture, tmp_path):
+    seen = []
+    predictor = make_predictor()
+
+    def probabilities(batches, count):
+        batches = list(batches)
+        seen.extend(len(batch.inputs["image"]["pixels"]) for batch in batches)
+        return np.full((count, 3), 1 / 3, dtype=np.float32)
+
+    predictor = replace(predictor, probabilities=probabilities)
+    assert "Of 6 pictures, 4 were looked at." in judge(predictor, "x", picture, None, [picture] * 5).sentences
+    assert seen == [4]
+    (tmp_path / "broken.png").write_bytes(b"broken")
+    (refused,) = judge(predictor, "x", picture, None, [tmp_path / "broken.png"]).sentences
+    assert refused.startswith("This picture cannot be used (picture 2 of 2, ")

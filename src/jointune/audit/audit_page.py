@@ -7,12 +7,18 @@ import numpy as np
 
 from jointune import __version__
 from jointune.audit.out_of_fold import FOLDS
-from jointune.comparison.report.disagreements import thumbnail
-from jointune.utils.extras import require
-from jointune.utils.wording import counted
+from jointune.output.pages.post_cards import thumbnail
+from jointune.output.pages.render import render
 
 if TYPE_CHECKING:
     from jointune.audit.audit import Audit
+
+_TITLES = {
+    "labels": "Labels that are likely to be wrong",
+    "twice": "Posts that are there twice",
+    "conflicts": "Text against image",
+    "slices": "Weak slices",
+}
 
 _SHOWN = 50
 """Posts or pairs of a section."""
@@ -22,17 +28,7 @@ _LONGEST = 400  # characters of a text
 
 def audit_page(found: "Audit") -> str:
     """Return the page of an audit, HTML."""
-    jinja2 = require("jinja2", "train", "the page of an audit")
-    loaders = [jinja2.PackageLoader("jointune.audit"), jinja2.PackageLoader("jointune.comparison.report")]
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(loaders),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["counted"] = counted
-    return str(environment.get_template("audit.html.j2").render(_content(found)))
+    return render("audit.html.j2", _content(found), True, "jointune.audit")
 
 
 def _content(found: "Audit") -> dict[str, Any]:
@@ -40,9 +36,10 @@ def _content(found: "Audit") -> dict[str, Any]:
     suspicious = np.argsort(-found.suspicion, kind="stable")[:_SHOWN].tolist()
     right = int((judged.answers.argmax(1) == judged.labels).sum())
     return {
+        "title": f"Audit of {posts.name}",
+        "titles": _TITLES,
         "version": __version__,
         "folds": FOLDS,
-        "name": posts.name,
         "posts": len(posts),
         "errors": found.likely_errors,
         "right": f"{right / len(posts):.1%}",
@@ -88,7 +85,7 @@ def _content(found: "Audit") -> dict[str, Any]:
 def _card(found: "Audit", number: int, facts: Sequence[tuple[str, str]]) -> dict[str, Any]:
     post = found.judged.posts[number]
     text = " ".join((post.whole_text or "").split())
-    image, missing = thumbnail(post.image)
+    image, missing = thumbnail(post.images[0] if post.images else None)
     return {
         "name": post.where,
         "text": text if len(text) <= _LONGEST else f"{text[:_LONGEST].rstrip()} …",

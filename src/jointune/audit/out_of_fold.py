@@ -49,9 +49,9 @@ class Judged:
     problems: list[Problem]
 
     def image(self, post: int) -> np.ndarray | None:
-        """Return the pixels of a post's image, cropped at the centre, uint8 [H, W, 3]; None if it has none."""
+        """Return the pixels of a post's first image, cropped at the centre, uint8 [H, W, 3]; None if it has none."""
         row: Any = self.rows.rows["image"].row(post)
-        return None if row is None else row.pixels
+        return None if row is None else row[0].pixels
 
 
 def judge_out_of_fold(posts: Posts, classifier: JointClassifier) -> Judged:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
-from jointune.config import DEFAULTS, SETTINGS, TYPES, check_settings
+from jointune.config import DEFAULTS, PRESETS, SETTINGS, TYPES, check_settings, preset_settings
 from jointune.data.problems import Problem, affected, valid_policy
 from jointune.data.read import Columns
 from jointune.errors import SettingsError
@@ -32,7 +32,7 @@ def option(name: str, *, optional: bool = False, panel: str | None = None) -> An
     """
     row, default = SETTINGS[name], DEFAULTS[name]
     # A switch that is on by default has a counterpart that turns it off.
-    spelled = "--balanced" if name == "class_weight" else f"--{name.replace('_', '-')}"
+    spelled = f"--{name.replace('_', '-')}"
     return typer.Option(
         *([] if default is True else [spelled]),
         help=row.help,
@@ -89,6 +89,8 @@ Encoding = Annotated[
     str | None, typer.Option(help="Character encoding of the file; UTF-8 by default.", rich_help_panel="Columns")
 ]
 OnBad = Annotated[str, option("on_bad_image")]
+MaxImages = Annotated[int | None, option("max_images", optional=True)]
+Frames = Annotated[int | None, option("frames", optional=True)]
 Abstain = Annotated[
     float | None,
     typer.Option(
@@ -116,6 +118,20 @@ Ood = Annotated[
     typer.Option(
         "--ood",
         help="Say how unlike the training posts each post is, and whether its text, its image or their pairing.",
+    ),
+]
+Preset = Annotated[
+    str,
+    typer.Option(
+        metavar="|".join(PRESETS),
+        help="Settings to start from; options that are given win. fast is the probe alone, quicker still once "
+        "its encoders have seen the posts: "
+        + "; ".join(
+            f"{preset} sets {', '.join(f'--{name} {value}' for name, value in values.items())}"
+            for preset, values in PRESETS.items()
+            if values
+        )
+        + ".",
     ),
 ]
 ReadImageText = Annotated[bool, option("read_image_text")]
@@ -163,6 +179,17 @@ def two_texts(use: Columns) -> dict[str, Any]:
     return {"text_column": use.text} if "," in (use.text or "") else {}
 
 
+def with_preset(context: typer.Context, preset: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings with those of a preset in place of options that were not given.
+
+    Raises:
+        SettingsError: there is no such preset.
+    """
+    chosen = preset_settings(preset)
+    sources = {name: context.get_parameter_source(name) for name in chosen}
+    return {**settings, **{name: chosen[name] for name, source in sources.items() if _is_default(source)}}
+
+
 def say_affected(problems: list[Problem], policy: str) -> None:
     """List and count the posts that --on-bad-image skipped or left without their picture."""
     if problems:
@@ -175,6 +202,10 @@ def sentence(scores: ScoreTable) -> str:
     """Return the main scores in one line."""
     without_posts = untested(scores)
     return f"{scores} on {counted(scores.n, 'post')}" + (f", {without_posts}" if without_posts else "")
+
+
+def _is_default(source: Any) -> bool:
+    return source is None or source.name in ("DEFAULT", "DEFAULT_MAP")
 
 
 def _layers(value: str) -> float | None:
@@ -196,7 +227,7 @@ _FORMS: dict[str, tuple[type, Any, Callable[[Any], Any]]] = {
     "number_columns": (str, "", _names),
     "category_columns": (str, "", _names),
     "label_order": (str, "", _names),
-    "class_weight": (bool, False, lambda balanced: "balanced" if balanced else None),
+    "class_weight": (str, DEFAULTS["class_weight"], lambda value: None if value == "none" else value),
 }
 """Settings whose options differ from Python's arguments: the option's type, its default, and the conversion."""
 

@@ -17,8 +17,10 @@ from jointune.cli.options import (
     Encoding,
     Engine,
     Force,
+    Frames,
     ImageColumn,
     ImageRoot,
+    MaxImages,
     OnBad,
     Ood,
     Quiet,
@@ -26,6 +28,7 @@ from jointune.cli.options import (
     TextColumn,
     out,
 )
+from jointune.config import check_settings
 from jointune.data.problems import valid_policy
 from jointune.data.read import Columns, PostsFile
 from jointune.data.remote import is_address
@@ -86,6 +89,8 @@ def predict(
         ),
     ] = False,
     on_bad_image: OnBad = "error",
+    max_images: MaxImages = None,
+    frames: Frames = None,
     abstain: Abstain = None,
     coverage: Coverage = None,
     sets: Sets = None,
@@ -110,6 +115,7 @@ def predict(
     if sets is not None and coverage is None:
         raise SettingsError("--sets is of prediction sets", "say how much they are to cover, such as --coverage 0.9")
     check_options(bundle, device, abstain, engine, coverage)
+    check_settings({"max_images": max_images, "frames": frames})
     refuse_outputs(path, policy == "skip", resume, force, None if is_address(posts) else Path(posts))
     use = Columns(text_column or None, image_column or None, None, None, image_root, remote_images)
     file = PostsFile(posts, columns_of(bundle, use), encoding, not quiet)
@@ -121,7 +127,7 @@ def predict(
     if not total:
         raise PostsError(f"{file.path.name}: no posts: the file has a header but no rows")
 
-    predictor = load_predictor(bundle, device, abstain, engine, coverage, sets, ood)
+    predictor = load_predictor(bundle, device, abstain, engine, coverage, sets, ood).with_images(max_images, frames)
     added = [f"{prefix}{name}" for name in predictor.added_columns]
     check_output(path, kept, added, remedy)
     if replaced:
@@ -140,6 +146,8 @@ def predict(
         "--remote-images": remote_images,
         "--encoding": encoding,
         "--on-bad-image": policy,
+        "--max-images": max_images,
+        "--frames": frames,
         "--abstain": predictor.least_confidence,  # comes from a file of the bundle that may be edited
         "--coverage": coverage,
         "--sets": sets,

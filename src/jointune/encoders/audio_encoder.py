@@ -33,7 +33,7 @@ class Samples(nn.Module):
         if not self.normalise:
             return waveform
         real = mask.to(waveform.dtype)
-        count = real.sum(1, keepdim=True)
+        count = real.sum(1, keepdim=True).clamp(min=1)
         centred = (waveform - waveform.sum(1, keepdim=True) / count) * real
         return centred / (centred.square().sum(1, keepdim=True) / count + 1e-7).sqrt()
 
@@ -232,7 +232,7 @@ def load_audio_encoder(
         EncoderError: as for a text encoder; or its feature extractor is of another kind.
         SettingsError: the encoder takes fewer ``seconds``.
     """
-    source = source_of(name, {}, "")
+    source = source_of(name, {})
     with loading_errors(name, "audio"):
         model, notes = load_tower(source, "audio")
         extractor = AutoFeatureExtractor.from_pretrained(source.path, trust_remote_code=False, **source.options)

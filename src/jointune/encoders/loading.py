@@ -64,7 +64,7 @@ def load_text_encoder(name: str, max_tokens: int | None = None) -> tuple[TextEnc
             trusted.
         SettingsError: ``max_tokens`` is more than the encoder allows.
     """
-    source = source_of(name, packaged.TEXT, "model")
+    source = source_of(name, packaged.TEXT)
     with loading_errors(name, "text"):
         settings = SentenceSettings() if name in packaged.TEXT else sentence_settings(source)
         if settings.folder:
@@ -111,7 +111,7 @@ def load_image_encoder(name: str) -> tuple[ImageEncoder, ImagePreprocessor, dict
     elif name.startswith("timm:") and not Path(name.removeprefix("timm:")).expanduser().is_dir():
         model, preprocessor, licence, notes = _timm(name.removeprefix("timm:"))
     else:
-        source = source_of(name.removeprefix("timm:"), {}, "")
+        source = source_of(name.removeprefix("timm:"), {})
         licence = source.licence
         with loading_errors(name, "image"):
             if "architecture" in read_json(source, "config.json"):  # as timm's own files have it, and no other
@@ -133,7 +133,7 @@ def load_projections(name: str) -> Projections:
     Raises:
         EncoderError: it cannot be located or loaded, or is not a dual encoder of these families.
     """
-    source = source_of(name, {}, "")
+    source = source_of(name, {})
     with loading_errors(name, "dual"):
         model, _ = load_tower(source, "whole")
     if not (hasattr(model, "text_model") and hasattr(model, "vision_model") and _pools(model)):
@@ -165,19 +165,18 @@ def build_image_encoder(description: dict[str, Any], preprocessor: ImagePreproce
     return _image_encoder(build_tower(description["config"], "vision"), preprocessor, description.get("dim"))
 
 
-def source_of(name: str, built_in: Mapping[str, packaged.BuiltIn], inside: str) -> Source:
+def source_of(name: str, built_in: Mapping[str, packaged.BuiltIn]) -> Source:
     """Return the origin of an encoder: one built in, a folder, or a Hugging Face id.
 
     Args:
         name: what the user called it.
         built_in: encoders of this modality.
-        inside: the folder of the encoder in that of its package.
 
     Raises:
         EncoderError: there is none.
     """
     if name in built_in:
-        return Source(name, str(built_in[name].locate() / inside), built_in[name].licence)
+        return Source(name, str(built_in[name].locate() / built_in[name].inside), built_in[name].licence)
     folder = Path(name).expanduser()
     if folder.is_dir():
         return Source(name, str(folder), _stated_licence(folder))

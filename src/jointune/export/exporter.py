@@ -18,7 +18,7 @@ from jointune.evaluation.unlike import TRAINING_VECTORS
 from jointune.export.agreement import compare_with_torch, refuse_difference
 from jointune.export.graph import quantize, write_graph
 from jointune.inference.onnx_backend import CARD, FORMAT, GRAPH, LABELS, VERIFIED, WEIGHTS, ExportedModel, vector_output
-from jointune.modalities.batch import Preprocessors
+from jointune.modalities.batch import ITEMS, Preprocessors
 from jointune.persistence.manifest import write_preprocessors
 from jointune.utils.extras import install_command
 from jointune.utils.files import EXPORT_MARK, atomic_folder, write_json, write_manifest
@@ -126,6 +126,12 @@ def _inputs(preprocessors: Preprocessors) -> dict[str, str]:
             sizes = ("any" if axis in one.open_axes() else str(size) for axis, size in enumerate(array.shape))
             rows = f"a row for each post that has {name}; one row if none has"
             inputs[key] = f"{array.dtype} [{', '.join(sizes)}]: {rows}"
+        if one.several:
+            inputs[key] = inputs[key].replace(rows, f"a row for each {name} of all posts; one row if there is none")
+            inputs[f"{name}{ITEMS}"] = (
+                f"int64 [any, any]: a row for each post that has {name}, with the rows of its own in {key}, -1 behind "
+                "the last one; [[0]] if none has"
+            )
     return inputs
 
 

@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,9 +12,10 @@ import numpy as np
 from jointune.data.fingerprints import read_learned
 from jointune.errors import BundleError, SettingsError, setting
 from jointune.evaluation.conformal import read_conformity
-from jointune.evaluation.unlike import read_training_vectors
-from jointune.inference.predictor import ANSWERS, JOINT, Predictor, check_vector
-from jointune.modalities.batch import Batch, Preprocessors, in_order, split_batch
+from jointune.evaluation.unlike import JOINT, read_training_vectors
+from jointune.inference.predictor import Predictor
+from jointune.inference.scored import ANSWERS, check_vector
+from jointune.modalities.batch import ITEMS, Batch, Preprocessors, in_order, split_batch
 from jointune.modalities.image.modality import PREPROCESSOR
 from jointune.modalities.text.modality import TOKENIZER
 from jointune.persistence.manifest import EXPORT, check_trial, read_preprocessors, read_target, trial_batch
@@ -174,6 +176,12 @@ class ExportedModel:
             for one in preprocessors.values()
             for name, array in one.collate(one.examples()[:1]).items()
         }
+        self._several = [name for name in preprocessors if f"{name}{ITEMS}" in self._graph.inputs]
+
+    @property
+    def takes_several(self) -> bool:
+        """Whether a post may have several images; those that earlier versions exported take one."""
+        return bool(self._several)
 
     def __reduce__(self) -> tuple[Any, ...]:  # the session of a graph cannot be pickled
         return type(self), self._arguments
@@ -190,6 +198,9 @@ class ExportedModel:
         feeds = self._blank | {"present": batch.present}
         for arrays in batch.inputs.values():
             feeds |= arrays
+        for name in self._several:
+            having = int(batch.present[:, list(self._preprocessors).index(name)].sum())
+            feeds[f"{name}{ITEMS}"] = batch.items.get(name, np.arange(max(having, 1))[:, None])
         with clear_build_errors(self._arguments[0].parent, "folder"):
             found = self._graph.run({name: feeds[name] for name in self._graph.inputs}, names)
             if not all(np.isfinite(rows).all() for rows in found):
@@ -216,7 +227,8 @@ class ExportedModel:
             )
         known = [name for name in (JOINT, *self._preprocessors) if vector_output(name) in self._graph.outputs]
         for name in names:
-            check_vector(name, (ANSWERS, *known))
+            if name != ANSWERS:
+                check_vector(name, known)
         outputs = ["logits" if name == ANSWERS else vector_output(name) for name in names]
 
         def vectors(batch: Batch) -> dict[str, np.ndarray]:
@@ -247,6 +259,8 @@ def load_exported(folder: Path, engine: str | None = None, threads: int | None =
         if labels != description["about"]["labels"]:
             raise ValueError(f"{LABELS} and {EXPORT_MARK} name other labels")
         model = ExportedModel(folder / GRAPH, target, preprocessors, engine, threads)
+        if not model.takes_several:
+            preprocessors["image"] = replace(preprocessors["image"], max_images=1)  # type: ignore[type-var]
         check_trial(model.logits(trial_batch(preprocessors)), target)
     about = description["about"] | {"export": description["export"]}
     return Predictor(

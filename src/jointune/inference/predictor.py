@@ -1,6 +1,7 @@
 """The one way to score posts with a trained model, whatever runs it."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import compress, takewhile
 from threading import Event
@@ -11,14 +12,15 @@ import numpy as np
 from jointune.data.fingerprints import LearnedPosts
 from jointune.data.post import Post
 from jointune.data.problems import OnBadImage, Problem, raise_problems, stops
-from jointune.errors import SettingsError, setting
+from jointune.errors import JointuneWarning, SettingsError, setting
 from jointune.evaluation.calibration import presence
 from jointune.evaluation.conformal import Bounds, Conformity, check_coverage
-from jointune.evaluation.unlike import TrainingVectors, Unlikeness
-from jointune.inference.scored import Scored, ScoredChunk
+from jointune.evaluation.unlike import JOINT, TrainingVectors, Unlikeness
+from jointune.inference.scored import ANSWERS, Probabilities, Scored, ScoredChunk, Vectors, check_vector
 from jointune.modalities.batch import Batch, Input, Preprocessors, collate
 from jointune.modalities.image import ocr
-from jointune.modalities.image.decode import decode_posts
+from jointune.modalities.image.decode import DecodedPost, decode_posts
+from jointune.modalities.image.first_images import FirstImages
 from jointune.modalities.image.image_text import read_with_bar
 from jointune.modalities.image.pixels import ImagePreprocessor
 from jointune.modalities.text.text_fit import TextFitCounter
@@ -31,21 +33,6 @@ CHUNK = 512
 
 _SLOW_CHUNK = 64
 """The same where each image is read for its text, which takes long: results and progress come a chunk at a time."""
-
-JOINT = "joint"
-"""The name of the vector that fusion makes of all modalities."""
-
-ANSWERS = "answers"
-"""The name of what ``Probabilities`` gives, beside vectors."""
-
-Vectors = Callable[[Iterable[Batch], int, Collection[str]], dict[str, np.ndarray]]
-"""Batches, the number of their posts, and names of vectors to these, float32 [N, D], by the batches' indices.
-
-The names are ``joint``, modalities, and ``answers``. A post that lacks a modality has any numbers in its row.
-"""
-
-Probabilities = Callable[[Iterable[Batch], int], np.ndarray]
-"""Batches and the number of their posts to probabilities, float32 [N, C], by the batches' indices."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +111,28 @@ class Predictor:
         """The columns of numbers and categories that the model reads, with their categories; None for numbers."""
         return {name: known for name, kind, known in self.reads if kind in ("number", "category")}
 
+    def with_images(self, most: int | None, frames: int | None) -> "Predictor":
+        """Return a predictor that uses other numbers of a post's images, and of a moving image's frames.
+
+        Args:
+            most: images of a post; as in training where it is None.
+            frames: of a moving image; likewise.
+
+        Raises:
+            SettingsError: the model takes a single image.
+        """
+        changed: dict[str, Any] = {"max_images": most, "frames": frames}
+        changed = {name: value for name, value in changed.items() if value is not None}
+        image = replace(self.image, **changed)
+        if not getattr(self.probabilities, "takes_several", True) and max(changed.values(), default=1) > 1:
+            name = next(name for name, value in changed.items() if value > 1)
+            raise SettingsError(
+                f"{setting(name, changed[name])}: an earlier version exported this model, for one image a post",
+                "export its bundle again",
+                setting=name,
+            )
+        return replace(self, preprocessors={**self.preprocessors, "image": image})
+
     def answer(self, probabilities: np.ndarray) -> tuple[str, float | None]:
         """Return the answer for one post, and its confidence; see ``Target.answer``."""
         return self.target.answer(probabilities, self.least_confidence)
@@ -141,20 +150,11 @@ class Predictor:
         check_coverage(coverage)
         rule = self.target.check_sets(sets)
         if self.conformity is None or rule not in self.conformity.scores:
-            raise SettingsError(
-                "coverage: this model keeps no scores of validation posts to make sets by",
-                "train it anew",
-                setting="coverage",
-            )
+            raise SettingsError("coverage: this model keeps no validation scores", "train it anew", setting="coverage")
         return replace(self, bounds=self.conformity.bounds(coverage, rule))
 
     def sets(self, answers: np.ndarray, held: Sequence[str]) -> np.ndarray:
-        """Return the prediction sets of answers, float [N, C]; see ``Target.prediction_sets``.
-
-        Args:
-            answers: of N posts.
-            held: the modalities of each, as ``presence`` names them.
-        """
+        """Return the prediction sets of answers, float [N, C]; ``held`` is as that of ``Scored``."""
         assert self.bounds is not None, "a coverage was asked for"
         return self.target.prediction_sets(answers, self.bounds.of(held), self.bounds.rule)
 
@@ -165,19 +165,14 @@ class Predictor:
             SettingsError: the model keeps no vectors of training posts.
         """
         if self.training_vectors is None or self.vectors is None:
-            raise SettingsError(
-                "ood: this model keeps no vectors of training posts to compare with", "train it anew", setting="ood"
-            )
+            raise SettingsError("ood: this model keeps no training vectors", "train it anew", setting="ood")
         return replace(self, ood=True)
 
     @property
     def added_columns(self) -> list[str]:
         """The columns that scoring adds to a table, the prediction first."""
-        return [
-            *self.target.added_columns(),
-            *(self.target.set_columns if self.bounds else ()),
-            *(Unlikeness.columns if self.ood else ()),
-        ]
+        added = [*self.target.added_columns(), *(self.target.set_columns if self.bounds else ())]
+        return [*added, *(Unlikeness.columns if self.ood else ())]
 
     @property
     def text_columns(self) -> set[str]:
@@ -195,10 +190,8 @@ class Predictor:
     def response(self, scored: Scored) -> dict[str, Any]:
         """Return the service's answer for one post, as JSON values."""
         row = scored.probabilities
-        response = self.target.response(row, self.least_confidence)
-        if self.bounds is not None:
-            response |= self.target.set_response(self.sets(row[None], [scored.held])[0])
-        return response | (vars(scored.unlike) if scored.unlike else {})
+        said = self.target.response(row, self.least_confidence) | (vars(scored.unlike) if scored.unlike else {})
+        return said | (self.target.set_response(self.sets(row[None], [scored.held])[0]) if self.bounds else {})
 
     def stream(
         self,
@@ -227,6 +220,9 @@ class Predictor:
         Raises:
             PostsError: a post cannot be used and ``policy`` does not say how to go on.
             MissingExtraError: the model reads the text in images, and the OCR is not installed; raised at once.
+
+        Warns:
+            JointuneWarning: posts have more images than the model uses; at the end.
         """
         return _posts_of(self.chunks(posts, policy, name, batch_size, progress, fit), problems)
 
@@ -261,10 +257,12 @@ class Predictor:
         """
         if of is not None:
             check_vector(of, (JOINT, *self.preprocessors) if self.vectors else ())
+        first_images = FirstImages(self.image.max_images)
+        posts = first_images.of(posts)
         if self.read_image_text:
             ocr.load_ocr()  # what is missing is said now, not when the first result is asked for
             posts = read_with_bar(posts, progress)
-        return self._chunks(posts, policy, name, batch_size, fit, of)
+        return self._chunks(posts, first_images, policy, name, batch_size, fit, of)
 
     def embed(
         self,
@@ -286,6 +284,7 @@ class Predictor:
     def _chunks(
         self,
         posts: Iterable[Post],
+        first_images: FirstImages,
         policy: OnBadImage,
         name: str,
         batch_size: int,
@@ -296,7 +295,8 @@ class Predictor:
         image = self.image
         height, width = image.resize
         wanted = takewhile(lambda _: not closed.is_set(), posts)
-        decoded = decode_posts(wanted, lambda opened: image.crop(image.prepare(opened)), (width, height))
+        prepare = lambda opened: image.crop(image.prepare(opened))  # noqa: E731
+        decoded = decode_posts(wanted, prepare, (width, height), frames=image.frames)
 
         def make() -> _Chunk | None:
             return self._next_chunk(decoded, policy, batch_size, name, fit)
@@ -304,6 +304,8 @@ class Predictor:
         for chunk in prefetch(iter(make, None), 1, closed):
             scored = self.score(chunk.kept, chunk.batches, of) if chunk.kept else []
             yield ScoredChunk(chunk.read, scored, chunk.problems)
+        for note in first_images.notes:
+            warnings.warn(f"{name}: {note}", JointuneWarning, stacklevel=2)
 
     def score(self, posts: Sequence[Post], batches: Sequence[Batch], of: str | None = None) -> list[Scored]:
         """Score posts that are in batches; ``of`` is a vector to compute in place of probabilities."""
@@ -332,52 +334,49 @@ class Predictor:
         return vectors
 
     def _next_chunk(
-        self,
-        decoded: Iterator[tuple[Post, np.ndarray | None, Problem | None]],
-        policy: OnBadImage,
-        batch_size: int,
-        name: str,
-        fit: TextFitCounter | None,
+        self, decoded: Iterator[DecodedPost], policy: OnBadImage, batch_size: int, name: str, fit: TextFitCounter | None
     ) -> _Chunk | None:
         """Return the next posts as batches; None after the last one."""
         most = min(_SLOW_CHUNK, self.chunk_posts) if self.read_image_text else self.chunk_posts
-        chunk, size = [], 0
-        for post, pixels, problem in decoded:
-            if problem is None and policy == "skip" and post.files:
-                problem = next(filter(None, (one.problem(post) for one in self.preprocessors.values())), None)
-            chunk.append((post, pixels, problem))
-            size += post.nbytes + (0 if pixels is None else pixels.nbytes)
+        chunk: list[DecodedPost] = []
+        size = 0
+        for one in decoded:
+            if one.problem is None and policy == "skip" and one.post.files:
+                problems_of = (preprocessor.problem(one.post) for preprocessor in self.preprocessors.values())
+                one = one._replace(problem=next(filter(None, problems_of), None))
+            chunk.append(one)
+            size += one.post.nbytes + sum(pixels.nbytes for pixels in one.images)
             if len(chunk) >= most or size >= self.chunk_bytes:
                 break
         if not chunk:
             return None
-        problems = [(post, problem) for post, _, problem in chunk if problem]
-        fatal = [problem for post, problem in problems if stops(problem, post.text is not None, policy)]
+        problems = [(one.post, one.problem) for one in chunk if one.problem]
+        fatal = [problem for post, problem in problems if stops(problem, not post.empty, policy)]
         raise_problems(fatal, name, skippable=True)
-        kept = [(post, pixels) for post, pixels, problem in chunk if problem is None or policy == "missing"]
-        posts = [post for post, _ in kept]
-        batches, tokens = self._batches(posts, [pixels for _, pixels in kept], batch_size)
+        kept = [one for one in chunk if one.problem is None or policy == "missing"]
+        posts = [one.post for one in kept]
+        batches, tokens = self._batches(posts, [one.images for one in kept], batch_size)
         if fit:
             fit.add(tokens, posts)
         return _Chunk(len(chunk), posts, batches, [problem for _, problem in problems])
 
-    def rows(self, posts: Sequence[Post], pixels: Sequence[np.ndarray | None]) -> dict[str, Sequence[Any]]:
+    def rows(self, posts: Sequence[Post], images: Sequence[list[np.ndarray]]) -> dict[str, Sequence[Any]]:
         """Prepare posts: by modality, one row a post, as ``collate`` takes them.
 
         Args:
             posts: to score.
-            pixels: the image of each, prepared and cropped.
+            images: of each, prepared and cropped.
         """
         return {
-            name: pixels if name == "image" else preprocessor.rows(posts)
+            name: [own or None for own in images] if name == "image" else preprocessor.rows(posts)
             for name, preprocessor in self.preprocessors.items()
         }
 
     def _batches(
-        self, posts: list[Post], pixels: list[np.ndarray | None], batch_size: int
+        self, posts: list[Post], images: list[list[np.ndarray]], batch_size: int
     ) -> tuple[list[Batch], Sequence[Any]]:
         """Put posts into batches, shortest texts first; return the tokens of each post too."""
-        rows = self.rows(posts, pixels)
+        rows = self.rows(posts, images)
         tokens = rows["text"]
         order = sorted(range(len(posts)), key=[0 if row is None else len(row) for row in tokens].__getitem__)
         chosen = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
@@ -391,17 +390,6 @@ class Predictor:
     def notes_on_texts(self, fit: TextFitCounter) -> list[str]:
         """Describe what the text encoder did not see of the texts that were counted, where that is much."""
         return fit.result().notes(self.about.get("text_encoder", {}).get("name", "of this model"))
-
-
-def check_vector(of: str, names: Collection[str]) -> None:
-    """Check that a model has a vector.
-
-    Raises:
-        SettingsError: it has none of this name; ``names`` are those it has.
-    """
-    if of not in names:
-        have = f"choose one of {', '.join(names)}" if names else "use a model that jointune trained"
-        raise SettingsError(f"{setting('of', of)}: the model has no such vector", have, setting="of")
 
 
 def _posts_of(chunks: Iterable[ScoredChunk], problems: list[Problem] | None) -> Iterator[Scored]:

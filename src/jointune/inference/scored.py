@@ -1,12 +1,27 @@
-"""Posts that were scored."""
+"""Posts that were scored, and what scores them."""
 
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from jointune.data.post import Post
 from jointune.data.problems import Problem
+from jointune.errors import SettingsError, setting
 from jointune.evaluation.unlike import Unlikeness
+from jointune.modalities.batch import Batch
+
+ANSWERS = "answers"
+"""The name of what ``Probabilities`` gives, beside vectors."""
+
+Vectors = Callable[[Iterable[Batch], int, Collection[str]], dict[str, np.ndarray]]
+"""Batches, the number of their posts, and names of vectors to these, float32 [N, D], by the batches' indices.
+
+The names are ``joint``, modalities, and ``answers``. A post that lacks a modality has any numbers in its row.
+"""
+
+Probabilities = Callable[[Iterable[Batch], int], np.ndarray]
+"""Batches and the number of their posts to probabilities, float32 [N, C], by the batches' indices."""
 
 
 @dataclass(frozen=True)
@@ -43,3 +58,14 @@ class ScoredChunk:
     read: int
     scored: list[Scored]
     problems: list[Problem]
+
+
+def check_vector(of: str, names: Collection[str]) -> None:
+    """Check that a model has a vector.
+
+    Raises:
+        SettingsError: it has none of this name; ``names`` are those it has.
+    """
+    if of not in names:
+        have = f"choose one of {', '.join(names)}" if names else "use a model that jointune trained"
+        raise SettingsError(f"{setting('of', of)}: the model has no such vector", have, setting="of")

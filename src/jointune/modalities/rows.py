@@ -1,5 +1,6 @@
 """The prepared content of the posts of a training run, by modality."""
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -45,7 +46,7 @@ class ActivationStore:
         self._end += len(content)
 
     def put_all(self, numbers: Iterable[int], activations: Iterable[np.ndarray]) -> None:
-        """Keep the activations of several posts; see ``put``."""
+        """Keep the activations of several posts, one array each; see ``put``."""
         for number, row in zip(numbers, activations, strict=True):
             self.put(number, row)
 
@@ -94,6 +95,10 @@ class Rows:
     def lengths(self) -> np.ndarray:
         """The length of each row, int [N], by which batches are put together; 0 where all rows are alike."""
         return np.zeros(len(self.rows), dtype=np.int64)
+
+    def content(self, index: int) -> bytes:
+        """Return what tells the row of a post from any other that the same preprocessor makes."""
+        return hashlib.sha256(self.row(index).tobytes()).digest()
 
     def row(self, index: int, random: np.random.Generator | None = None) -> Any:
         """Return the row of a post, augmented by ``random`` draws where there are some."""

@@ -6,7 +6,7 @@ import math
 import os
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -55,7 +55,7 @@ from jointune.utils.files import (
     write_json,
     write_manifest,
 )
-from jointune.utils.json_rules import Rule, check, clear_build_errors, listed, record, whole
+from jointune.utils.json_rules import Rule, check, clear_build_errors, listed, number, record, whole
 from jointune.utils.run_folder import RunFolder, locking
 
 FORMAT = 3
@@ -137,6 +137,7 @@ class Bundle:
             self.metrics,
             self.calibration,
             self.notes,
+            self.log,
             self.conformity,
         )
 
@@ -169,23 +170,19 @@ def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
         try:
             save_model(bundle.model, str(folder / "model.safetensors"))
         except SafetensorError as reason:  # a full disk, most of all; its number is only in the text
-            number = re.search(r"os error (\d+)", str(reason))
-            raise OSError(int(number[1]) if number else errno.EIO, str(reason)) from reason
+            code = re.search(r"os error (\d+)", str(reason))
+            raise OSError(int(code[1]) if code else errno.EIO, str(reason)) from reason
         write_json(folder / "metrics.json", bundle.metrics)
         write_json(folder / "calibration.json", bundle.calibration)
-        if bundle.learned is not None:
-            write_json(folder / LEARNED, bundle.learned.to_dict())
-        write_json(folder / "versions.json", versions())
-        lines = [json.dumps(entry) + "\n" for entry in bundle.log]
-        (folder / BUNDLE_MARK).write_text("".join(lines), encoding="utf-8")
-        (folder / "README.md").write_text(bundle.card(path.name), encoding="utf-8")
-        verified = [*_VERIFIED, "calibration.json"]
-        if bundle.conformity is not None:
-            write_json(folder / CONFORMITY, bundle.conformity.to_dict())
-            verified.append(CONFORMITY)
+        for name, kept in ((LEARNED, bundle.learned), (CONFORMITY, bundle.conformity)):
+            if kept is not None:
+                write_json(folder / name, kept.to_dict())
         if bundle.training_vectors is not None:
             bundle.training_vectors.save(folder / TRAINING_VECTORS)
-        write_manifest(folder, verified)
+        write_json(folder / "versions.json", versions())
+        (folder / BUNDLE_MARK).write_text("".join(json.dumps(entry) + "\n" for entry in bundle.log), encoding="utf-8")
+        (folder / "README.md").write_text(bundle.card(path.name), encoding="utf-8")
+        write_manifest(folder, [*_VERIFIED, "calibration.json", *([CONFORMITY] if bundle.conformity else [])])
 
 
 def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
@@ -336,6 +333,9 @@ def _try(model: JointModel, preprocessors: Preprocessors, target: Target, calibr
     check_trial(logits, target)
 
 
+_ADDED = "attention."
+"""The beginning of weights that bundles of posts with one image each lack; without them all images count alike."""
+
 _BEFORE_3 = [(r"(text|image)_encoder\.", r"encoders.\1."), (r"missing_(text|image)$", r"missing.\1")]
 """Names of weights in bundles of format 1 and 2, and the present ones."""
 
@@ -359,7 +359,8 @@ _FUSIONS_BEFORE_3["mual"] = [
 def _load_weights(model: JointModel, path: Path, config: Mapping[str, Any]) -> None:
     """Load weights, under their present names where an older version wrote them."""
     if config["format"] >= 3:
-        load_model(model, str(path))
+        absent, unknown = load_model(model, str(path), strict=False)
+        _refuse_others([name for name in absent if not name.startswith(_ADDED)], unknown)
         return
     renamed = _BEFORE_3 + [
         (rf"fusion\.{old}", f"fusion.{new}") for old, new in _FUSIONS_BEFORE_3.get(config["fusion"].split(":")[0], [])
@@ -373,8 +374,14 @@ def _load_weights(model: JointModel, path: Path, config: Mapping[str, Any]) -> N
     # Of weights that several modules share, a file holds one.
     own = model.state_dict()
     shared = {own[name].data_ptr() for name in loaded if name in own}
-    if unexpected or any(own[name].data_ptr() not in shared for name in missing):
-        raise RuntimeError(f"weights are missing or unknown: {', '.join([*missing, *unexpected][:5])}")
+    absent = [name for name in missing if own[name].data_ptr() not in shared and not name.startswith(_ADDED)]
+    _refuse_others(absent, unexpected)
+
+
+def _refuse_others(missing: Iterable[str], unknown: Iterable[str]) -> None:
+    """Raise a ``RuntimeError`` where a file lacks weights, or has others."""
+    if names := [*missing, *unknown]:
+        raise RuntimeError(f"weights are missing or unknown: {', '.join(names[:5])}")
 
 
 def _homes(side: str) -> tuple[str, str]:
@@ -382,8 +389,12 @@ def _homes(side: str) -> tuple[str, str]:
     return f"{side}.", f"encoders.{side.removesuffix('_encoder')}."
 
 
+_LOG_ENTRY = record({}, {"epoch": number(), "probe_strength": number()})
+"""The values that the model card reads from the log; others are for people."""
+
+
 def _read_log(path: Path) -> list[dict[str, Any]]:
     with clear_read_errors(path, "bundle"):
         return check(
-            [json.loads(line) for line in read_text(path, "bundle").splitlines()], listed(record({})), path, "bundle"
+            [json.loads(line) for line in read_text(path, "bundle").splitlines()], listed(_LOG_ENTRY), path, "bundle"
         )

@@ -22,6 +22,7 @@ def model_card(
     metrics: Mapping[str, Mapping[str, Any]],
     calibration: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
+    log: Sequence[Mapping[str, Any]] = (),
     conformity: Conformity | None = None,
 ) -> str:
     """Return a bundle's README.md, in Markdown: data, encoders and licences, scores with intervals, use and limits.
@@ -36,6 +37,7 @@ def model_card(
         metrics: part, such as ``validation``, to its ``Metrics`` as a dictionary.
         calibration: ``Calibration`` as a dictionary.
         notes: what to know before the model is trusted, one sentence each.
+        log: the training log.
         conformity: by which prediction sets are made.
     """
     lines = [
@@ -61,7 +63,7 @@ def model_card(
             ],
         ),
         "",
-        f"Fusion: {literal(fusion)}. {preprocessing}",
+        f"Fusion: {literal(fusion)}. {preprocessing}{_chosen(log)}",
         "",
         *(["## Know this first", "", *(f"- {literal(note)}" for note in notes), ""] if notes else []),
         *(["## Data", "", *_data_table(target, data), ""] if target.labels else []),
@@ -90,6 +92,17 @@ def model_card(
         "",
     ]
     return "\n".join(lines)
+
+
+def _chosen(log: Sequence[Mapping[str, Any]]) -> str:
+    """Say which weights training kept, and the penalty of the probe that it began with; nothing for old bundles."""
+    if not log or "probe_strength" not in log[0]:
+        return ""
+    penalty = f"a penalty of inverse strength {log[0]['probe_strength']:.3g}"
+    epoch = next((entry.get("epoch") for entry in log if entry.get("kept") is True), 0)
+    if not epoch:
+        return f" Training chose the linear probe alone, with {penalty}."
+    return f" Training chose the weights after {epoch:.3g} epochs; the linear probe that it began with has {penalty}."
 
 
 def _data_table(target: Target, data: Mapping[str, Mapping[str, int]]) -> list[str]:
@@ -195,8 +208,9 @@ def _scores(part: str, scores: Mapping[str, Any]) -> list[str]:
         for label, row in scores.get("per_class", {}).items()
     ]
     lacking = untested(scores)
+    name, when = part.removesuffix("_before"), ", before training" if part.endswith("_before") else ""
     return [
-        f"On the {counted(scores['n'], f'{literal(part)} post')}{f', {literal(lacking)}' if lacking else ''}:",
+        f"On the {counted(scores['n'], f'{literal(name)} post')}{when}{f', {literal(lacking)}' if lacking else ''}:",
         "",
         *table(["measure", "value", "95 % interval"], "lrl", measures),
         *(["", *table(["label", "precision", "recall", "F1", "posts"], "lrrrr", classes)] if classes else []),

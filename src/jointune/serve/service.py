@@ -7,14 +7,16 @@ from dataclasses import replace
 from io import BytesIO
 from typing import Any, TypeVar
 
+import numpy as np
 from PIL import Image
 
 from jointune.data.post import Post, RemoteImage
 from jointune.errors import setting
 from jointune.inference.predictor import Predictor
+from jointune.modalities.image.first_images import FirstImages
 from jointune.serve.batcher import Batcher
 from jointune.serve.limits import Budget, Limits
-from jointune.serve.preparation import Preparation, PreparedPost, check_image
+from jointune.serve.preparation import Preparation, check_image
 from jointune.serve.refusal import Refused, busy
 from jointune.serve.service_metrics import ServiceMetrics
 
@@ -103,32 +105,44 @@ class Service:
     async def _answer_one(
         self, post: Post, place: str, turns: asyncio.Semaphore, predictor: Predictor
     ) -> dict[str, Any]:
+        first_images = FirstImages(self._predictor.image.max_images)
+        (post,) = first_images.of([post])
         with self.bodies.hold() as take:
-            field = "image"
+            frames: list[np.ndarray] = []
+            texts: list[str] = []
+            for number, image in enumerate(post.images):
+                field = "image_url" if isinstance(image, RemoteImage) else "image"
+                try:
+                    content = await self._fetched(image.address) if isinstance(image, RemoteImage) else image
+                    assert isinstance(content, bytes), "requests hold files and addresses"
+                    take(len(content) if content is not image else 0)
+                    decoded, text = await self._decoded(content, turns)
+                    frames += decoded
+                    texts += [] if text is None else [text]
+                except Refused as refused:
+                    several = f"[{number}]" if len(post.images) > 1 else ""
+                    raise (refused if refused.status == 503 else refused.at(place + field + several)) from None
+            if texts:
+                post = replace(post, image_text="\n".join(filter(None, texts)))
             try:
-                if isinstance(post.image, RemoteImage):
-                    field = "image_url"
-                    post = replace(post, image=await self._fetched(post.image.address))
-                    take(len(post.image))  # type: ignore[arg-type]  # bytes
-                prepared = await self._prepared(post, turns)
+                prepared = await self.in_thread(self._preparation.prepare, post, frames)
             except Refused as refused:
-                raise (refused if refused.status == 503 else refused.at(place + field)) from None
+                raise (refused.at(place.removesuffix(".")) if place else refused) from None
         return {
             **predictor.response(await self._batcher.score(prepared)),
             # Not by its row: a text that was read in an image is no text of the post's own.
             "missing": [n for n, row in prepared.rows.items() if (post.text if n == "text" else row) is None],
+            **({"notes": first_images.notes} if first_images.cut else {}),
         }
 
-    async def _prepared(self, post: Post, turns: asyncio.Semaphore) -> PreparedPost:
+    async def _decoded(self, content: bytes, turns: asyncio.Semaphore) -> tuple[list[np.ndarray], str | None]:
+        """Return an image as the model takes it, one array a frame, and the text in it, if the model reads that."""
         steps = self._preparation
-        if not isinstance(post.image, bytes):
-            return await self.in_thread(steps.prepare, post, None)
         async with turns:
-            large = await self.in_thread(check_image, post.image, self._limits)
-            image = await _run(self._large if large else self._decoders, steps.decode, post.image)
-            if image.for_ocr:
-                post = replace(post, image_text=await _run(self._decoders, steps.read_text, image))
-        return await self.in_thread(steps.prepare, post, image)
+            large = await self.in_thread(check_image, content, self._limits, self._predictor.image.frames)
+            image = await _run(self._large if large else self._decoders, steps.decode, content)
+            text = await _run(self._decoders, steps.read_text, image) if image.for_ocr else None
+            return image.frames, text
 
     async def _fetched(self, url: str) -> bytes:
         if self._fetch is None:

@@ -18,7 +18,7 @@ from jointune.evaluation.score_table import ScoreTable
 from jointune.evaluation.target_metrics import ordered_metrics
 from jointune.targets.numbers import as_number, spelled
 from jointune.targets.several_labels import binary_fits, sigmoid
-from jointune.targets.single_label import named_weights
+from jointune.targets.single_label import label_weights
 from jointune.targets.target import LinearFit, Target
 
 if TYPE_CHECKING:
@@ -121,10 +121,7 @@ class OrderedLabels(Target):
         return class_numbers(posts, self.labels)
 
     def weights(self, encoded: np.ndarray, class_weight: str | Mapping[Any, float] | None) -> np.ndarray | None:
-        if class_weight is None or class_weight != "balanced":
-            return None if class_weight is None else named_weights(self.labels, class_weight)
-        counts = np.bincount(encoded, minlength=len(self.labels))
-        return len(encoded) / (len(self.labels) * np.maximum(counts, 1))
+        return label_weights(self.labels, encoded, class_weight)
 
     def loss(self, weights: "Tensor | None", label_smoothing: float) -> Callable[["Tensor", "Tensor"], "Tensor"]:
         """Return the negative log-likelihood of the labels, added up over posts."""

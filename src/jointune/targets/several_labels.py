@@ -150,10 +150,13 @@ class SeveralLabels(Target):
 
         That is at most a hundredfold.
         """
-        if class_weight is None or class_weight != "balanced":
-            return None if class_weight is None else named_weights(self.labels, class_weight)
+        if class_weight in (None, "auto"):
+            return None
+        if class_weight not in ("root", "balanced"):
+            return named_weights(self.labels, class_weight)
         having = encoded.sum(0)
-        return np.clip((len(encoded) - having) / np.maximum(having, 1), 1 / _MOST_WEIGHT, _MOST_WEIGHT)
+        rarity = (len(encoded) - having) / np.maximum(having, 1)
+        return np.clip(rarity ** (0.5 if class_weight == "root" else 1), 1 / _MOST_WEIGHT, _MOST_WEIGHT)
 
     def loss(self, weights: "Tensor | None", label_smoothing: float) -> Callable[["Tensor", "Tensor"], "Tensor"]:
         """Return the cross-entropy of the decisions on all labels, added up over posts and divided by L."""

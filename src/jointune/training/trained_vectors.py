@@ -11,7 +11,7 @@ from jointune.data.post import Posts
 from jointune.data.split import joined
 from jointune.evaluation.calibration import presence
 from jointune.evaluation.unlike import JOINT, MOST
-from jointune.inference.predictor import ANSWERS
+from jointune.inference.scored import ANSWERS
 from jointune.inference.torch_backend import TorchBackend
 from jointune.training.training_set import TrainingSet
 

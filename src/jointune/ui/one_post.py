@@ -1,6 +1,6 @@
 """Score one post, and say the answer in plain words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from jointune.evaluation.calibration import presence
 from jointune.inference.predictor import Predictor
 from jointune.inference.scored import Scored
 from jointune.modalities.batch import post_parts
+from jointune.modalities.image.first_images import FirstImages
 
 _MIN_MEASURED = 30  # validation posts on which a stated frequency rests, at least
 
@@ -34,7 +35,11 @@ class Verdict:
 
 
 def judge(
-    predictor: Predictor, text: str | None, image: str | Path | None, more: Mapping[str, object] | None = None
+    predictor: Predictor,
+    text: str | None,
+    image: str | Path | None,
+    more: Mapping[str, object] | None = None,
+    further: Sequence[str | Path] = (),
 ) -> Verdict:
     """Score the page's inputs as one post.
 
@@ -43,23 +48,29 @@ def judge(
         text: may be None or blank.
         image: the path of a file.
         more: the values of ``predictor.reads``, by name.
+        further: the paths of further images.
 
     Raises:
         JointuneError: something is missing that the model needs, such as the OCR.
     """
     parts = post_parts(predictor.reads, more or {})
-    post = Post(text=text if text and text.strip() else None, image=Path(image) if image else None, **parts)
+    images = [Path(path) for path in (image, *further) if path]
+    post = Post(text=text if text and text.strip() else None, image=images, **parts)
     if post.empty and not post.fields:
         return Verdict(["Type a text, choose a picture, or do both: there is nothing to judge yet."])
     problems: list[Problem] = []
-    scored = list(predictor.stream([post], "skip", problems))
+    first_images = FirstImages(predictor.image.max_images)
+    scored = list(predictor.stream(first_images.of([post]), "skip", problems))
     if not scored:
         what = "picture" if problems[0].about_image else "file"
-        return Verdict([f"This {what} cannot be used: {problems[0].reason}. Choose another one."])
+        which = f" ({problems[0].what})" if problems[0].about_image and len(images) > 1 else ""
+        return Verdict([f"This {what} cannot be used{which}: {problems[0].reason}. Choose another one."])
     row = scored[0].probabilities
+    cut = [f"Of {len(images)} pictures, {predictor.image.max_images} were looked at."] if first_images.cut else []
     confidence = predictor.target.answer(row)[1]
     sentences = [
         *_answer(predictor, row),
+        *cut,
         *_missing(post, predictor),
         *_measured(predictor, post, confidence),
         *_unlike(scored[0]),

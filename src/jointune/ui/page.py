@@ -92,7 +92,7 @@ def _while_working(
 
 
 def _one_post(predictor: Predictor, folder: Path, examples: Sequence[Example]) -> None:
-    def answer(text: str, image: str | None, *cells: object) -> tuple[str, gr.Label]:
+    def answer(text: str, image: str | None, further: list[str] | None, *cells: object) -> tuple[str, gr.Label]:
         try:
             verdict = judge(
                 predictor,
@@ -102,6 +102,7 @@ def _one_post(predictor: Predictor, folder: Path, examples: Sequence[Example]) -
                     one.name: uploaded(str(cell), folder) if cell and one.kind == "file" else cell
                     for one, cell in zip(predictor.reads, cells, strict=True)
                 },
+                [uploaded(path, folder) for path in further or ()],
             )
         except JointuneError as error:
             verdict = Verdict([str(error)])
@@ -115,12 +116,19 @@ def _one_post(predictor: Predictor, folder: Path, examples: Sequence[Example]) -
             # The file as it is, so that it is opened as everywhere else, with the same messages. Not by a subclass, for
             # which gradio would write a file beside this one.
             image.preprocess = lambda payload: payload.path if payload else None
+            further = gr.File(
+                label="Further pictures, if there are any",
+                file_count="multiple",
+                file_types=["image"],
+                height=140,
+                visible=predictor.image.max_images > 1,
+            )
             fields = [_component(one) for one in predictor.reads]
             button = gr.Button("Judge this post", variant="primary")
         with gr.Column():
             sentences = gr.HTML(elem_classes="sentences")
             bars = gr.Label(label="Confidence in each label", show_heading=False, visible=False, elem_classes="bars")
-            inputs, outputs = [text, image, *fields], [sentences, bars]
+            inputs, outputs = [text, image, further, *fields], [sentences, bars]
             if examples:
                 gr.Markdown("Or try one of these:")
             for example in examples:
@@ -175,7 +183,8 @@ def _many_posts(predictor: Predictor, folder: Path) -> None:
 
     gr.Markdown(
         "A CSV file with a column `text`, a column `image`, or both, as for `jointune predict`; and a zip file with "
-        "the pictures, under the paths in the column `image`. Rows that cannot be used are left out and listed."
+        "the pictures, under the paths in the column `image`, several of a post with semicolons between them. Rows "
+        "that cannot be used are left out and listed."
     )
     with gr.Row():
         table = gr.File(label="Table (CSV)", file_types=[".csv"], height=140)

@@ -2,6 +2,9 @@
 
 import io
 import math
+import threading
+from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +22,16 @@ _BLOCK = 2**20
 """Samples that are decoded at once, of all channels together."""
 
 
+_LOADING = threading.Lock()
+"""Held while the packages are imported, which several threads may not do at once."""
+
+
+@cache
+def _libraries() -> tuple[Any, Any]:
+    purpose = "a column of sounds"
+    return require("soundfile", "audio", purpose), require("soxr", "audio", purpose)
+
+
 def read_sound(source: FileSource, rate: int, seconds: float) -> tuple[np.ndarray, float]:
     """Decode the beginning of a sound, average its channels, and resample it.
 
@@ -34,8 +47,8 @@ def read_sound(source: FileSource, rate: int, seconds: float) -> tuple[np.ndarra
         ImageError: the file cannot be used.
         MissingExtraError: the packages that decode sounds are not installed.
     """
-    soundfile = require("soundfile", "audio", "a column of sounds")
-    soxr = require("soxr", "audio", "a column of sounds")
+    with _LOADING:
+        soundfile, soxr = _libraries()
     name, content = image_name(source, "sound"), image_bytes(source, "sound")
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:

@@ -23,9 +23,12 @@ class ImagePreprocessor(Preprocessor):
         std: per channel, of pixel values between 0 and 1.
         bgr: whether the encoder takes blue first. What ``prepare`` and ``crop`` give is red first all the same; mean
             and deviation are in the encoder's order.
+        max_images: images of a post that are used, the first ones.
+        frames: of a moving image or a video that are used, evenly spaced.
     """
 
     name: ClassVar[str] = "image"
+    several: ClassVar[bool] = True
 
     size: tuple[int, int]
     resize: tuple[int, int]
@@ -34,6 +37,8 @@ class ImagePreprocessor(Preprocessor):
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
     bgr: bool = False
+    max_images: int = 4
+    frames: int = 1
 
     def without_margin(self) -> "ImagePreprocessor":
         """One that cuts off nothing after resizing, so that it shows more of each picture, a little smaller."""
@@ -60,13 +65,13 @@ class ImagePreprocessor(Preprocessor):
         left = round((pixels.shape[1] - width) * offset[1])
         return pixels[top : top + height, left : left + width]
 
-    def collate(self, rows: Sequence[np.ndarray]) -> Arrays:
-        """Stack images as ``pixels``, uint8 [B, H, W, 3]."""
-        return {"pixels": np.stack(rows)}
+    def collate(self, rows: Sequence[Sequence[np.ndarray]]) -> Arrays:
+        """Stack the images of all posts as ``pixels``, uint8 [I, H, W, 3]."""
+        return {"pixels": np.stack([image for row in rows for image in row])}
 
-    def examples(self) -> list[np.ndarray]:
-        """Make two black images."""
-        return [np.zeros((*self.size, 3), dtype=np.uint8)] * 2
+    def examples(self) -> list[list[np.ndarray]]:
+        """Make the black images of two posts."""
+        return [[np.zeros((*self.size, 3), dtype=np.uint8)] * count for count in (2, 1)]
 
     def summary(self) -> str:
         """Describe the preparation in a sentence."""

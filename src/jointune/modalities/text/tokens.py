@@ -246,6 +246,11 @@ class TextRows(Rows):
         """The number of tokens of each text, int [N]."""
         return np.array([0 if row is None else len(row) for row in self.rows])
 
+    def content(self, index: int) -> bytes:
+        """See ``Rows.content``: the token ids, and where segments begin."""
+        row = self.rows[index]
+        return row.ids.tobytes() if row.types is None else b"2" + row.ids.tobytes() + row.types.tobytes()
+
     def row_without(self, index: int, row: Any, hidden: Set[str]) -> Any:
         """Return what remains of a text: the text in an image is hidden with the image."""
         if "text" in hidden:
