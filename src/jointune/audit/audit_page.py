@@ -32,7 +32,7 @@ def audit_page(found: "Audit") -> str:
 
 
 def _content(found: "Audit") -> dict[str, Any]:
-    posts, judged = found.judged.posts, found.judged
+    posts, judged, leaks = found.judged.posts, found.judged, set(found.leaks)
     suspicious = np.argsort(-found.suspicion, kind="stable")[:_SHOWN].tolist()
     right = int((judged.answers.argmax(1) == judged.labels).sum())
     return {
@@ -40,11 +40,11 @@ def _content(found: "Audit") -> dict[str, Any]:
         "titles": _TITLES,
         "version": __version__,
         "folds": FOLDS,
-        "posts": len(posts),
+        "audited": len(posts),
         "errors": found.likely_errors,
         "right": f"{right / len(posts):.1%}",
-        "leaks": len(found.leaks),
-        "duplicates": len(found.pairs) - len(found.leaks),
+        "leaks": len(leaks),
+        "duplicates": len(found.pairs) - len(leaks),
         "splits": len({post.split for post in posts}) > 1,
         "suspicious": [
             _card(
@@ -64,7 +64,7 @@ def _content(found: "Audit") -> dict[str, Any]:
                 for post in (pair.first, pair.second)
             ]
             + [pair.shared.replace("+", " and "), f"{pair.likeness:.2f}"]
-            for pair in [*found.leaks, *(pair for pair in found.pairs if pair not in set(found.leaks))][:_SHOWN]
+            for pair in sorted(found.pairs, key=lambda pair: pair not in leaks)[:_SHOWN]
         ],
         "conflicts": [
             _card(
