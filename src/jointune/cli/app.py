@@ -22,6 +22,7 @@ from jointune.cli.check import check
 from jointune.cli.compare import compare
 from jointune.cli.demo import demo
 from jointune.cli.evaluate import evaluate
+from jointune.cli.explain import explain
 from jointune.cli.export import export
 from jointune.cli.import_ import import_
 from jointune.cli.options import Terminal
@@ -41,6 +42,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "evaluate": evaluate,
     "predict": predict,
+    "explain": explain,
     "serve": serve,
     "ui": ui,
     "compare": compare,

@@ -177,19 +177,30 @@ class Predictor:
         Yields:
             Chunks in order. All before the one with a post that cannot be used are given before the error is raised.
         """
-        if self.read_image_text:
-            ocr.load_ocr()  # what is missing is said now, not when the first result is asked for
-            posts = read_with_bar(posts, progress)
-        return self._chunks(posts, policy, name, batch_size, fit)
+        return self._chunks(self._with_image_text(posts, progress), policy, name, batch_size, fit)
+
+    def decoded(
+        self, posts: Iterable[Post], progress: bool = False
+    ) -> Iterator[tuple[Post, np.ndarray | None, Problem | None]]:
+        """Yield each post with its image as ``rows`` takes it, and its problem, if any; see ``decode_posts``."""
+        return self._decode(self._with_image_text(posts, progress))
+
+    def _with_image_text(self, posts: Iterable[Post], progress: bool) -> Iterable[Post]:
+        if not self.read_image_text:
+            return posts
+        ocr.load_ocr()  # what is missing is said now, not when the first result is asked for
+        return read_with_bar(posts, progress)
+
+    def _decode(self, posts: Iterable[Post]) -> Iterator[tuple[Post, np.ndarray | None, Problem | None]]:
+        image = self.image
+        height, width = image.resize
+        return decode_posts(posts, lambda opened: image.crop(image.prepare(opened)), (width, height))
 
     def _chunks(
         self, posts: Iterable[Post], policy: OnBadImage, name: str, batch_size: int, fit: TextFitCounter | None
     ) -> Iterator[ScoredChunk]:
         closed = Event()
-        image = self.image
-        height, width = image.resize
-        wanted = takewhile(lambda _: not closed.is_set(), posts)
-        decoded = decode_posts(wanted, lambda opened: image.crop(image.prepare(opened)), (width, height))
+        decoded = self._decode(takewhile(lambda _: not closed.is_set(), posts))
 
         def make() -> _Chunk | None:
             return self._next_chunk(decoded, policy, batch_size, name, fit)
@@ -222,9 +233,10 @@ class Predictor:
         raise_problems(fatal, name, skippable=True)
         kept = [(post, pixels) for post, pixels, problem in chunk if problem is None or policy == "missing"]
         posts = [post for post, _ in kept]
-        batches, tokens = self._batches(posts, [pixels for _, pixels in kept], batch_size)
+        rows = self.rows(posts, [pixels for _, pixels in kept])
+        batches = self._batches(rows, batch_size)
         if fit:
-            fit.add(tokens, posts)
+            fit.add(rows["text"], posts)
         return _Chunk(len(chunk), posts, batches, [problem for _, problem in problems])
 
     def rows(self, posts: Sequence[Post], pixels: Sequence[np.ndarray | None]) -> dict[str, Sequence[Any]]:
@@ -239,20 +251,26 @@ class Predictor:
             for name, preprocessor in self.preprocessors.items()
         }
 
-    def _batches(
-        self, posts: list[Post], pixels: list[np.ndarray | None], batch_size: int
-    ) -> tuple[list[Batch], Sequence[Any]]:
-        """Put posts into batches, shortest texts first; return the tokens of each post too."""
-        rows = self.rows(posts, pixels)
-        tokens = rows["text"]
-        order = sorted(range(len(posts)), key=[0 if row is None else len(row) for row in tokens].__getitem__)
+    def score_rows(self, rows: Mapping[str, Sequence[Any]], batch_size: int = 32) -> np.ndarray:
+        """Score posts that are prepared, float32 [N, C].
+
+        Args:
+            rows: what ``rows`` returns, of one post at least.
+            batch_size: posts a batch.
+        """
+        return self.probabilities(self._batches(rows, batch_size), len(rows["text"]))
+
+    def _batches(self, rows: Mapping[str, Sequence[Any]], batch_size: int) -> list[Batch]:
+        """Put posts into batches, shortest texts first."""
+        lengths = [0 if row is None else len(row) for row in rows["text"]]
+        order = sorted(range(len(lengths)), key=lengths.__getitem__)
         chosen = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
         return [
             collate(
                 part, {name: [of_modality[i] for i in part] for name, of_modality in rows.items()}, self.preprocessors
             )
             for part in chosen
-        ], tokens
+        ]
 
     def notes_on_texts(self, fit: TextFitCounter) -> list[str]:
         """Describe what the text encoder did not see of the texts that were counted, where that is much."""

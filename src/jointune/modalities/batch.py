@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from jointune.data.post import Post
+from jointune.modalities.parts import Parts, whole
 
 Arrays = dict[str, np.ndarray]
 """The inputs of one encoder by name, such as ``input_ids``: [Bm, ...] for the Bm posts that have the modality."""
@@ -59,6 +60,14 @@ class Preprocessor:
 
     def rows(self, posts: Sequence[Post]) -> Sequence[Any]:
         """Prepare posts; images are prepared while they are decoded instead."""
+        raise NotImplementedError
+
+    def parts(self, post: Post, row: Any) -> Parts:
+        """Divide the row of a post into parts that can be removed; by default, it is one."""
+        return whole(self.name)
+
+    def without(self, post: Post) -> Post:
+        """Return a post without the modality; the same one where it lacks it."""
         raise NotImplementedError
 
     def collate(self, rows: Sequence[Any]) -> Arrays:

@@ -7,7 +7,12 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from PIL import Image
 
+from jointune.data.post import Post
 from jointune.modalities.batch import Arrays, Preprocessor
+from jointune.modalities.parts import Parts
+
+GRID = 7
+"""Regions across and down an image, whose parts in an answer are told apart."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,28 @@ class ImagePreprocessor(Preprocessor):
         top = round((pixels.shape[0] - height) * offset[0])
         left = round((pixels.shape[1] - width) * offset[1])
         return pixels[top : top + height, left : left + width]
+
+    @property
+    def mean_colour(self) -> np.ndarray:
+        """The colour that is zero to the encoder, red first, uint8 [3]."""
+        return np.rint(255 * np.array(self.mean[::-1] if self.bgr else self.mean)).astype(np.uint8)
+
+    def parts(self, post: Post, row: np.ndarray) -> Parts:
+        """Divide an image into a grid of regions, which are removed by painting them in the mean colour."""
+        edges = [np.linspace(0, size, GRID + 1).round().astype(int) for size in row.shape[:2]]
+        down, right = (np.digitize(np.arange(size), cuts[1:-1]) for size, cuts in zip(row.shape, edges, strict=False))
+        index = down[:, None] * GRID + right
+        boxes = [(edges[0][y], edges[1][x], edges[0][y + 1], edges[1][x + 1]) for y in range(GRID) for x in range(GRID)]
+
+        def remove(hidden: np.ndarray) -> np.ndarray | None:
+            return None if hidden.all() else np.where(hidden[index][..., None], self.mean_colour, row)
+
+        names = [f"row {y}, column {x}" for y in range(1, GRID + 1) for x in range(1, GRID + 1)]
+        return Parts("region", names, index, remove, boxes)
+
+    def without(self, post: Post) -> Post:
+        """Return a post without its image, and without the text in it."""
+        return post if post.image is None else replace(post, image=None, image_text=None)
 
     def collate(self, rows: Sequence[np.ndarray]) -> Arrays:
         """Stack images as ``pixels``, uint8 [B, H, W, 3]."""

@@ -1,0 +1,190 @@
+"""Explain the answers of a model, through its ``Predictor`` alone."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from jointune.data.post import Post
+from jointune.data.problems import OnBadImage, Problem, raise_problems, stops
+from jointune.errors import SettingsError, setting
+from jointune.explain.changes import fewest_removed
+from jointune.explain.explanation import Attribution, Explanation, Removal
+from jointune.explain.neighbours import Neighbours
+from jointune.explain.shares import Coalition, Shares, coalitions
+from jointune.inference.predictor import Predictor
+from jointune.modalities.parts import Parts
+from jointune.utils.wording import listed
+
+METHODS = ("occlusion", "gradients")
+"""How parts are weighed: by removing each, with any model; or by integrated gradients, which need torch."""
+
+Row = Mapping[str, Any]
+"""A prepared post: the row of each modality."""
+
+
+class Explainer:
+    """Explains the answers of a model.
+
+    Args:
+        predictor: the model.
+        label: to explain beside those of each answer.
+        method: one of ``METHODS``.
+        neighbours: the training posts, to name the nearest ones.
+
+    Raises:
+        SettingsError: the model has no such label, there is no such method, or the model is none of torch.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        label: Sequence[str] = (),
+        method: str = "occlusion",
+        neighbours: Neighbours | None = None,
+    ) -> None:
+        if method not in METHODS:
+            raise SettingsError(f"{setting('method', method)}: choose one of {', '.join(METHODS)}", setting="method")
+        if unknown := [one for one in label if one not in predictor.labels]:
+            known = listed(predictor.labels, len(predictor.labels)) or "none: it gives a number"
+            raise SettingsError(
+                f"{setting('label', unknown[0])}: the model has no such label", f"it has {known}", setting="label"
+            )
+        self._predictor, self._neighbours = predictor, neighbours
+        self._asked = [predictor.labels.index(one) for one in label]
+        self._gradients: Callable[..., Attribution] | None = None
+
+    def explain(
+        self,
+        posts: Iterable[Post],
+        policy: OnBadImage = "error",
+        problems: list[Problem] | None = None,
+        name: str = "posts",
+        progress: bool = False,
+    ) -> Iterator[Explanation]:
+        """Explain any number of posts, one after the other; takes and raises what ``Predictor.stream`` does."""
+        for post, pixels, problem in self._predictor.decoded(posts, progress):
+            if problem:
+                fatal = [problem] if stops(problem, post.text is not None, policy) else []
+                raise_problems(fatal, name, skippable=True)
+                if problems is not None:
+                    problems.append(problem)
+                if policy != "missing":
+                    continue
+            yield self.explain_one(post, pixels)
+
+    def explain_one(self, post: Post, pixels: np.ndarray | None) -> Explanation:
+        """Explain a post.
+
+        Args:
+            post: the post.
+            pixels: its image, prepared and cropped; None where it has none.
+        """
+        predictor, target = self._predictor, self._predictor.target
+        row = self._row(post, pixels)
+        parts = {
+            name: predictor.preprocessors[name].parts(post, content)
+            for name, content in row.items()
+            if content is not None
+        }
+        whole = _without(row, parts, _masks(parts, np.zeros(_count(parts), dtype=bool)))
+        hidden = self._coalitions(post, pixels, row)
+        masks = [_masks(parts, mask) for mask in np.eye(_count(parts), dtype=bool)]
+        variants = [row, *hidden.values(), *(_without(row, parts, mask) for mask in masks)]
+        answers = self._score(variants)
+        answer = answers[0]
+        shares = self._shares(dict(zip(hidden, answers[1:], strict=False)), answer, row)
+        left = answers[1 + len(hidden) :]
+        columns = list(dict.fromkeys([*target.decided(answer), *self._asked]))
+        attributions = [
+            Attribution(column, float(answer[column]), _by_modality(parts, answer[column] - left[:, column]))
+            for column in columns
+        ]
+        return Explanation(
+            post,
+            target,
+            answer,
+            shares,
+            parts,
+            attributions,
+            self._removal(row, parts, answer, attributions[: len(target.decided(answer))]),
+            pixels,
+            None,
+            self._notes(shares),
+        )
+
+    def _row(self, post: Post, pixels: np.ndarray | None) -> Row:
+        return {name: of_modality[0] for name, of_modality in self._predictor.rows([post], [pixels]).items()}
+
+    def _coalitions(self, post: Post, pixels: np.ndarray | None, row: Row) -> dict[Coalition, Row]:
+        """Return the post with only the modalities of each coalition, but for the one of all."""
+        preprocessors = self._predictor.preprocessors
+        names = [name for name, one in preprocessors.items() if one.without(post) is not post]
+        shown = {}
+        for coalition in coalitions(names)[:-1]:
+            hidden = [preprocessors[name] for name in names if name not in coalition]
+            left = reduce(lambda rest, one: one.without(rest), hidden, post)
+            shown[coalition] = self._row(left, None if left.image is None else pixels)
+        return shown
+
+    def _shares(self, answers: dict[Coalition, np.ndarray], answer: np.ndarray, row: Row) -> Shares:
+        names = sorted({name for coalition in answers for name in coalition}, key=list(row).index)
+        names = names or [name for name, content in row.items() if content is not None]
+        counts = self._predictor.about.get("data", {}).get("training", {})
+        base = self._predictor.target.without_posts(counts)
+        from_training = base is not None
+        if base is None:
+            base = self._score([dict.fromkeys(row)])[0]
+        return Shares(tuple(names), {**answers, frozenset(names): answer, frozenset(): base}, from_training)
+
+    def _removal(
+        self, row: Row, parts: Mapping[str, Parts], answer: np.ndarray, attributions: Sequence[Attribution]
+    ) -> Removal | None:
+        importance = np.sum([np.concatenate([*one.parts.values(), []]) for one in attributions], axis=0)
+
+        def score(masks: Sequence[np.ndarray]) -> np.ndarray:
+            return self._score([_without(row, parts, _masks(parts, mask)) for mask in masks])
+
+        change = fewest_removed(importance, answer, score, self._predictor.target)
+        if change is None:
+            return None
+        masks = _masks(parts, np.isin(np.arange(len(importance)), change.removed))
+        return Removal(
+            {name: np.flatnonzero(mask).tolist() for name, mask in masks.items() if mask.any()}, change.answer
+        )
+
+    def _score(self, rows: Sequence[Row]) -> np.ndarray:
+        """Return answers, float64 [N, C]."""
+        by_modality = {name: [row[name] for row in rows] for name in self._predictor.preprocessors}
+        return self._predictor.score_rows(by_modality).astype(np.float64)
+
+    def _notes(self, shares: Shares) -> list[str]:
+        notes = []
+        if self._predictor.about.get("settings", {}).get("modality_dropout") == 0 and len(shares.names) > 1:
+            notes.append(
+                f"The model was trained with {setting('modality_dropout', 0)}: it never learned to do without a "
+                "modality, so that its answers to one alone may mean little."
+            )
+        return notes
+
+
+def _count(parts: Mapping[str, Parts]) -> int:
+    return sum(map(len, parts.values()))
+
+
+def _by_modality(parts: Mapping[str, Parts], values: np.ndarray) -> dict[str, np.ndarray]:
+    """Divide values of all parts, [P], by modality."""
+    ends = np.cumsum([len(one) for one in parts.values()])
+    return dict(zip(parts, np.split(values, ends[:-1]), strict=True)) if parts else {}
+
+
+_masks = _by_modality
+
+
+def _without(row: Row, parts: Mapping[str, Parts], masks: Mapping[str, np.ndarray]) -> Row:
+    """Return a row without the parts of each modality's mask."""
+    return {
+        name: parts[name].remove(masks[name]) if name in masks and masks[name].any() else content
+        for name, content in row.items()
+    }
