@@ -1,12 +1,24 @@
 """jointune explain."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from jointune.cli.options import BundleArgument, Device, Engine, Force, OnBad, Quiet, out, say_affected, takes_columns
+from jointune.cli.options import (
+    COLUMNS_READ,
+    BundleArgument,
+    Device,
+    Engine,
+    Force,
+    OnBad,
+    Quiet,
+    out,
+    say_affected,
+    takes_columns,
+)
 from jointune.data.post import Post, Posts
 from jointune.data.problems import Problem, valid_policy
 from jointune.data.read import Columns, PostsFile
@@ -65,7 +77,7 @@ def explain(
     refuse_existing(path, force, source=posts)
     policy = valid_policy(on_bad_image)
     check_options(bundle, device, engine=engine)
-    chosen = _posts(posts, text, image, columns_of(bundle, use), encoding)
+    chosen = _posts(posts, text, image, columns_of(bundle, replace(use, label=None)), encoding)
     explainer = Explainer(load_predictor(bundle, device, engine=engine), label or (), method)
     problems: list[Problem] = []
     explained = []

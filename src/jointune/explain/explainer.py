@@ -83,12 +83,8 @@ class Explainer:
         """
         predictor, target = self._predictor, self._predictor.target
         row = self._row(post, pixels)
-        parts = {
-            name: predictor.preprocessors[name].parts(post, content)
-            for name, content in row.items()
-            if content is not None
-        }
-        whole = _without(row, parts, _masks(parts, np.zeros(_count(parts), dtype=bool)))
+        shown = {name: content for name, content in row.items() if content is not None}
+        parts = {name: predictor.preprocessors[name].parts(post, content) for name, content in shown.items()}
         hidden = self._coalitions(post, pixels, row)
         masks = [_masks(parts, mask) for mask in np.eye(_count(parts), dtype=bool)]
         variants = [row, *hidden.values(), *(_without(row, parts, mask) for mask in masks)]

@@ -29,9 +29,9 @@ _EDGE = 144
 """Pixels of the longer side of a training post's image."""
 
 _LEAD = {
-    "occlusion": "Each word and each region of a picture was removed alone: the colours show how much the score of the "
-    "label fell or rose.",
-    "gradients": "The colours show integrated gradients (Sundararajan et al., 2017): what each word and each pixel adds "
+    "occlusion": "Each word and each region of a picture was removed alone: the colours show how the score of the "
+    "label changed.",
+    "gradients": "The colours show integrated gradients (Sundararajan et al., 2017): what each word and pixel adds "
     "to the score of the label, from a post without content on.",
 }
 
