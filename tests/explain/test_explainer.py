@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers.planted import patch, planted
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 
+from helpers.planted import patch, planted
 from jointune import Post, PostsError, SettingsError
 from jointune.explain.explainer import Explainer
 
@@ -71,7 +71,9 @@ def test_modalities_that_disagree_are_named():
     assert "image alone negative" in one.sentence
 
 
-@pytest.mark.parametrize(("post", "pixels", "said"), [(Post("good"), None, "only a text"), (Post(image=b"x"), patch(0, 0), "only an image")])
+@pytest.mark.parametrize(
+    ("post", "pixels", "said"), [(Post("good"), None, "only a text"), (Post(image=b"x"), patch(0, 0), "only an image")]
+)
 def test_a_post_of_one_modality(post, pixels, said):
     one = explained(post, pixels)
     assert said in one.sentence

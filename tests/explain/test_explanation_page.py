@@ -4,8 +4,8 @@ import re
 from dataclasses import replace
 
 import numpy as np
-from helpers.planted import patch, planted
 
+from helpers.planted import patch, planted
 from jointune import Post
 from jointune.explain.explainer import Explainer
 from jointune.explain.explanation_page import render, write_page
@@ -13,7 +13,9 @@ from jointune.explain.neighbours import Neighbours
 
 
 def page_of(text, **arguments):
-    return render([Explainer(planted(), **arguments).explain_one(Post(text, b"x"), patch(1, 2))], "occlusion", "a model")
+    return render(
+        [Explainer(planted(), **arguments).explain_one(Post(text, b"x"), patch(1, 2))], "occlusion", "a model"
+    )
 
 
 def test_the_page_needs_nothing_else_and_escapes_texts():

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+
 from helpers.made_predictor import make_predictor
 
 RED = np.array([255, 0, 0])

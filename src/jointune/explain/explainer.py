@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import reduce
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,11 @@ class Explainer:
             )
         self._predictor, self._neighbours = predictor, neighbours
         self._asked = [predictor.labels.index(one) for one in label]
-        self._gradients: Callable[..., Attribution] | None = None
+        self._integrate: Callable[..., list[Attribution]] = lambda *given: given[-1]
+        if method == "gradients":
+            gradients = import_module("jointune.explain.gradients")  # with torch
+            gradients.check_gradients(predictor)
+            self._integrate = gradients.integrated_gradients
 
     def explain(
         self,
@@ -97,6 +102,7 @@ class Explainer:
             Attribution(column, float(answer[column]), _by_modality(parts, answer[column] - left[:, column]))
             for column in columns
         ]
+        attributions = self._integrate(predictor, row, parts, attributions)
         return Explanation(
             post,
             target,

@@ -25,6 +25,9 @@ _FOR, _AGAINST = (232, 89, 12), (28, 109, 208)
 _STRONGEST = 6
 """Parts that are listed with their numbers."""
 
+_HEAT = 28
+"""Pixels of the longer side of a heat map of gradients."""
+
 _EDGE = 144
 """Pixels of the longer side of a training post's image."""
 
@@ -122,8 +125,16 @@ def _attribution(one: Explanation, attribution: Attribution) -> dict[str, Any]:
         "heat": _heat(one.parts.get("image"), attribution),
         "regions": ", ".join(regions) or "no region counts much",
         "strongest": strongest,
-        "check": "",
+        "check": _check(attribution),
     }
+
+
+def _check(attribution: Attribution) -> str:
+    """Say from where on words and pixels add up, and how well they do."""
+    if attribution.base is None:
+        return ""
+    rest = f"; {attribution.missing:+.3f} of it is left over" if abs(attribution.missing) > 1e-3 else ""
+    return f"Words and pixels lead from {attribution.base:.3f}, without content, to {attribution.score:.3f}{rest}."
 
 
 def _pieces(parts: Parts, values: np.ndarray) -> list[list[dict[str, Any]]]:
@@ -149,7 +160,10 @@ def _heat(parts: Parts | None, attribution: Attribution) -> str | None:
     if parts is None or "image" not in attribution.parts:
         return None
     values = attribution.heat
-    if values is None:
+    if values is not None:  # single pixels are too fine to be seen
+        small = Image.fromarray(values.astype(np.float32)).resize((_HEAT, _HEAT), Image.Resampling.BOX)
+        values = np.asarray(small)
+    else:
         side = round(len(parts) ** 0.5)
         values = attribution.parts["image"].reshape(side, side)
     most = float(np.abs(values).max()) or 1.0

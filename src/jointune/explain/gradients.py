@@ -1,0 +1,206 @@
+"""Integrated gradients of a model that torch runs (Sundararajan, Taly and Yan, 2017, arXiv 1703.01365).
+
+They are our own, since Captum wants NumPy below 2.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from jointune.encoders.layers import Substitute, names_in, replace_modules
+from jointune.errors import EncoderError, SettingsError, foreign_errors, setting
+from jointune.explain.explanation import Attribution
+from jointune.inference.predictor import Predictor
+from jointune.inference.torch_backend import TorchBackend
+from jointune.modalities.batch import collate
+from jointune.modalities.parts import Parts
+from jointune.model import Inputs, evaluating, to_inputs
+from jointune.targets.target import Target
+
+TOLERANCE = 1e-3
+"""How far the parts may be from adding up to the difference of the scores; steps are doubled until they are not."""
+
+_STEPS = (8, 16, 32, 64, 128, 256)
+_AT_ONCE = 8
+_MASKS = ("[MASK]", "<mask>")
+_STEP = 1e-4  # of logits, for the slope of answers: errors of 1e-8 in float64
+
+_REMEDY = f"explain by {setting('method', 'occlusion')}"
+
+
+def check_gradients(predictor: Predictor) -> None:
+    """Check that a model has gradients.
+
+    Raises:
+        SettingsError: torch does not run it.
+    """
+    if not isinstance(predictor.probabilities, TorchBackend):
+        raise SettingsError(
+            f"{setting('method', 'gradients')}: an exported model has no gradients",
+            "explain the bundle, or explain by occlusion",
+            setting="method",
+        )
+
+
+def integrated_gradients(
+    predictor: Predictor, row: Mapping[str, Any], parts: Mapping[str, Parts], attributions: Sequence[Attribution]
+) -> list[Attribution]:
+    """Return attributions in which words and pixels have integrated gradients; other parts stay as they are.
+
+    The path leads from a post whose words are the tokenizer's mask, or padding, and whose image has the mean colour, in
+    a straight line of embeddings and pixels. Words and pixels add up to the difference of the scores.
+
+    Args:
+        predictor: of a bundle.
+        row: of each modality of the post.
+        parts: of each modality of the post.
+        attributions: by occlusion.
+
+    Raises:
+        EncoderError: the text encoder has no embeddings of tokens.
+    """
+    if not {"text", "image"} & parts.keys():
+        return list(attributions)
+    path = _Path(predictor, row, parts)
+    columns = [one.column for one in attributions]
+    start, end = path.answers(np.array([0.0, 1.0]))
+    for steps in _STEPS:
+        nodes, weights = np.polynomial.legendre.leggauss(steps)
+        totals = path.integral((nodes + 1) / 2, weights / 2, columns)
+        sums = [sum(float(values.sum()) for values in of_column.values()) for of_column in totals]
+        missing = [end[column] - start[column] - total for column, total in zip(columns, sums, strict=True)]
+        if max(map(abs, missing)) <= TOLERANCE:
+            break
+    return [
+        replace(
+            one,
+            parts={name: parts[name].totals(values[name]) if name in values else one.parts[name] for name in parts},
+            heat=values.get("image"),
+            base=float(start[one.column]),
+            missing=float(rest),
+        )
+        for one, values, rest in zip(attributions, totals, missing, strict=True)
+    ]
+
+
+class _Path:
+    """The straight line from a post without content to a post."""
+
+    def __init__(self, predictor: Predictor, row: Mapping[str, Any], parts: Mapping[str, Parts]) -> None:
+        backend = predictor.probabilities
+        assert isinstance(backend, TorchBackend), "check_gradients was called"
+        model: Any = backend.model
+        self._model = model
+        self._device, self._target, self._parts = backend.device, predictor.target, parts
+        batch = collate([0], {name: [content] for name, content in row.items()}, predictor.preprocessors)
+        self._inputs = to_inputs(batch, backend.device)
+        colour = predictor.image.mean_colour
+        self._colour = torch.tensor(colour, dtype=torch.float32, device=backend.device)
+        vocabulary = predictor.text.tokenizer
+        masks = [number for name in _MASKS if (number := vocabulary.token_to_id(name)) is not None]
+        self._blank = masks[0] if masks else predictor.text.pad_id
+        self._names: list[str] = []
+        if "text" in parts and len(parts["text"]):
+            encoder: Any = model.encoders["text"]
+            failed = f"the text encoder {type(encoder.model).__name__} has no embeddings of tokens"
+            with foreign_errors(failed, _REMEDY):
+                self._names = names_in(self._model, encoder.model.get_input_embeddings())
+
+    def answers(self, places: np.ndarray) -> np.ndarray:
+        """Return the answers at places between 0 and 1, float64 [S, C]."""
+        with torch.no_grad(), evaluating(self._model, self._device):
+            return self._target.activate(self._run(places)[0].double().cpu().numpy())
+
+    def integral(self, places: np.ndarray, weights: np.ndarray, columns: Sequence[int]) -> list[dict[str, np.ndarray]]:
+        """Return for each column the weighted sum of what tokens [L] and pixels [H, W] add, by modality."""
+        totals: list[dict[str, np.ndarray]] = [{} for _ in columns]
+        with torch.enable_grad(), evaluating(self._model, self._device):
+            for first in range(0, len(places), _AT_ONCE):
+                chosen = slice(first, first + _AT_ONCE)
+                for of_column, adds in zip(totals, self._added(places[chosen], weights[chosen], columns), strict=True):
+                    for name, values in adds.items():
+                        of_column[name] = of_column.get(name, 0) + values
+        return totals
+
+    def _added(
+        self, places: np.ndarray, weights: np.ndarray, columns: Sequence[int]
+    ) -> Iterator[dict[str, np.ndarray]]:
+        logits, leaves = self._run(places)
+        exact = logits.detach().double().cpu().numpy()
+        weight = torch.as_tensor(weights, dtype=torch.float32, device=self._device)
+        for column in columns:
+            slope = torch.as_tensor(_slope(self._target, exact, column)).to(logits)
+            found = torch.autograd.grad(logits, [leaf for _, leaf, _ in leaves], slope, retain_graph=True)
+            adds: dict[str, np.ndarray] = {}
+            for (name, _, difference), gradient in zip(leaves, found, strict=True):
+                mean = torch.einsum("s,s...->...", weight.to(gradient), gradient)
+                values = (mean * difference).sum(-1).double().cpu().numpy()
+                adds[name] = adds.get(name, 0) + values[: len(self._parts[name].index)]
+            yield adds
+
+    def _run(self, places: np.ndarray) -> tuple[Tensor, list[tuple[str, Tensor, Tensor]]]:
+        """Return logits [S, O], and by modality what was between start and end [S, ...] with their difference."""
+        share = torch.as_tensor(places, dtype=torch.float32, device=self._device)
+        leaves: list[tuple[str, Tensor, Tensor]] = []
+        model, inputs = self._model, dict(self._inputs.inputs)
+        if "image" in self._parts:
+            pixels = inputs["image"]["pixels"][0].float()
+            inputs["image"] = {**inputs["image"], "pixels": _between(self._colour, pixels, share, leaves, "image")}
+        for name, arrays in inputs.items():
+            inputs[name] = {
+                key: array.expand(len(places), *array.shape[1:]) if len(array) == 1 else array
+                for key, array in arrays.items()
+            }
+        if self._names:
+            index = torch.as_tensor(self._parts["text"].index, device=self._device)
+            module = self._model.get_submodule(self._names[0])
+            moving = _Moving(module, self._blank, index >= 0, share, leaves)
+            model = replace_modules(model, dict.fromkeys(self._names, moving))
+        present = self._inputs.present.expand(len(places), -1)
+        logits = model(Inputs(present, inputs)).logits
+        if self._names and all(name != "text" for name, _, _ in leaves):
+            raise EncoderError("the text encoder does not read its embeddings of tokens", _REMEDY)
+        return logits, leaves
+
+
+class _Moving(Substitute):
+    """Embeds tokens, those of words on the way from the mask to themselves."""
+
+    def __init__(
+        self, module: Any, blank: int, moved: Tensor, share: Tensor, leaves: list[tuple[str, Tensor, Tensor]]
+    ) -> None:
+        super().__init__(module)
+        self.blank, self.moved, self.share, self.leaves = blank, moved, share, leaves
+
+    def forward(self, input_ids: Tensor, *others: Any, **named: Any) -> Tensor:
+        ids = input_ids[:1]
+        blank = ids.clone()
+        blank[0, : len(self.moved)] = torch.where(self.moved, self.blank, ids[0, : len(self.moved)])
+        with torch.no_grad():
+            start, end = (self.module(one, *others, **named)[0] for one in (blank, ids))
+        return _between(start, end, self.share, self.leaves, "text")
+
+
+def _between(start: Tensor, end: Tensor, share: Tensor, leaves: list[tuple[str, Tensor, Tensor]], name: str) -> Tensor:
+    """Return the places [S, ...] between two tensors, and enter them where gradients are wanted."""
+    difference = (end - start).detach()
+    places = start + share.view(-1, *[1] * end.dim()) * difference
+    if torch.is_grad_enabled():
+        places.requires_grad_()
+    leaves.append((name, places, difference))
+    return places
+
+
+def _slope(target: Target, logits: np.ndarray, column: int) -> np.ndarray:
+    """Return the derivative of a column of the answers by each logit, float64 [S, O]."""
+    slopes = np.zeros_like(logits)
+    for output in range(logits.shape[1]):
+        shifted = np.zeros_like(logits)
+        shifted[:, output] = _STEP
+        higher, lower = target.activate(logits + shifted), target.activate(logits - shifted)
+        slopes[:, output] = (higher - lower)[:, column] / (2 * _STEP)
+    return slopes
