@@ -71,10 +71,10 @@ def test_dual_encoders(tiny_settings, parts, dual):
     check_complete(explained(JointClassifier(**settings).fit(parts[0], validation=parts[1]), parts[2][1]))
 
 
-@pytest.mark.parametrize("target", ["several", "ordered", "number"])
+@pytest.mark.parametrize("target", ["multi", "ordered", "number"])
 def test_other_targets(tiny_settings, parts, target):
     def labelled(posts):
-        labels = {"several": ["a", "a|b"], "ordered": ["1", "2", "3"], "number": ["0.5", "2", "7", "1.25"]}[target]
+        labels = {"multi": ["a", "a|b"], "ordered": ["1", "2", "3"], "number": ["0.5", "2", "7", "1.25"]}[target]
         return Posts(replace(post, label=labels[number % len(labels)]) for number, post in enumerate(posts))
 
     settings = tiny_settings | {"epochs": 1, "target": target}

@@ -3,8 +3,8 @@
 They are our own, since Captum wants NumPy below 2.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,12 @@ from jointune.model import Inputs, evaluating, to_inputs
 from jointune.targets.target import Target
 
 TOLERANCE = 1e-3
-"""How far the parts may be from adding up to the difference of the scores; steps are doubled until they are not."""
+"""How far the parts may be from adding up to the difference of the scores; steps are added until they do."""
 
-_STEPS = (8, 16, 32, 64, 128, 256)
-_AT_ONCE = 8
+_PIECES, _MOST_PIECES = 8, 128
+"""Of the path, at the beginning and at most; each takes two gradients."""
+
+_AT_ONCE = 4
 _MASKS = ("[MASK]", "<mask>")
 _STEP = 1e-4  # of logits, for the slope of answers: errors of 1e-8 in float64
 
@@ -63,28 +65,50 @@ def integrated_gradients(
     Raises:
         EncoderError: the text encoder has no embeddings of tokens.
     """
-    if not {"text", "image"} & parts.keys():
-        return list(attributions)
     path = _Path(predictor, row, parts)
+    if not path.moved:
+        return list(attributions)
     columns = [one.column for one in attributions]
-    start, end = path.answers(np.array([0.0, 1.0]))
-    for steps in _STEPS:
-        nodes, weights = np.polynomial.legendre.leggauss(steps)
-        totals = path.integral((nodes + 1) / 2, weights / 2, columns)
-        sums = [sum(float(values.sum()) for values in of_column.values()) for of_column in totals]
-        missing = [end[column] - start[column] - total for column, total in zip(columns, sums, strict=True)]
-        if max(map(abs, missing)) <= TOLERANCE:
-            break
+    pieces = path.pieces(np.linspace(0, 1, _PIECES + 1), columns)
+    while len(pieces) < _MOST_PIECES and np.abs(sum(piece.missing for piece in pieces)).max() > TOLERANCE:
+        # Shorter pieces are needed only where gradients and scores differ, since the score bends there.
+        pieces.sort(key=lambda piece: -np.abs(piece.missing).max())
+        worst = max(2, len(pieces) // 4)
+        halves = [path.pieces(np.linspace(piece.start, piece.end, 3), columns) for piece in pieces[:worst]]
+        pieces = [half for both in halves for half in both] + pieces[worst:]
+    totals = [
+        {name: np.sum([piece.adds[k][name] for piece in pieces], axis=0) for name in path.moved}
+        for k in range(len(columns))
+    ]
+    missing = np.sum([piece.missing for piece in pieces], axis=0)
+    base = path.answers(np.array([0.0]))[0]
     return [
         replace(
             one,
             parts={name: parts[name].totals(values[name]) if name in values else one.parts[name] for name in parts},
             heat=values.get("image"),
-            base=float(start[one.column]),
+            base=float(base[one.column]),
             missing=float(rest),
         )
         for one, values, rest in zip(attributions, totals, missing, strict=True)
     ]
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A piece of the path.
+
+    Attributes:
+        start: place between 0 and 1.
+        end: likewise.
+        adds: for each column, by modality, what tokens [L] and pixels [H, W] add on it.
+        missing: for each column, how much of the difference of the scores that leaves, float [K].
+    """
+
+    start: float
+    end: float
+    adds: list[dict[str, np.ndarray]]
+    missing: np.ndarray
 
 
 class _Path:
@@ -104,7 +128,8 @@ class _Path:
         masks = [number for name in _MASKS if (number := vocabulary.token_to_id(name)) is not None]
         self._blank = masks[0] if masks else predictor.text.pad_id
         self._names: list[str] = []
-        if "text" in parts and len(parts["text"]):
+        self.moved = [name for name in ("text", "image") if len(parts.get(name, ()))]
+        if "text" in self.moved:
             encoder: Any = model.encoders["text"]
             failed = f"the text encoder {type(encoder.model).__name__} has no embeddings of tokens"
             with foreign_errors(failed, _REMEDY):
@@ -115,39 +140,46 @@ class _Path:
         with torch.no_grad(), evaluating(self._model, self._device):
             return self._target.activate(self._run(places)[0].double().cpu().numpy())
 
-    def integral(self, places: np.ndarray, weights: np.ndarray, columns: Sequence[int]) -> list[dict[str, np.ndarray]]:
-        """Return for each column the weighted sum of what tokens [L] and pixels [H, W] add, by modality."""
-        totals: list[dict[str, np.ndarray]] = [{} for _ in columns]
-        with torch.enable_grad(), evaluating(self._model, self._device):
-            for first in range(0, len(places), _AT_ONCE):
-                chosen = slice(first, first + _AT_ONCE)
-                for of_column, adds in zip(totals, self._added(places[chosen], weights[chosen], columns), strict=True):
-                    for name, values in adds.items():
-                        of_column[name] = of_column.get(name, 0) + values
-        return totals
+    def pieces(self, edges: np.ndarray, columns: Sequence[int]) -> list["_Piece"]:
+        """Integrate from each edge to the next, by Gauss and Legendre's rule of two nodes."""
+        scores = self.answers(edges)[:, list(columns)]
+        middles, halves = (edges[1:] + edges[:-1]) / 2, (edges[1:] - edges[:-1]) / 2
+        found = []
+        for first in range(0, len(middles), _AT_ONCE):
+            chosen = slice(first, first + _AT_ONCE)
+            found += self._integrated(middles[chosen], halves[chosen], columns)
+        pieces = []
+        for number, adds in enumerate(found):
+            sums = np.array([sum(values.sum() for values in of_column.values()) for of_column in adds])
+            missing = scores[number + 1] - scores[number] - sums
+            pieces.append(_Piece(edges[number], edges[number + 1], adds, missing))
+        return pieces
 
-    def _added(
-        self, places: np.ndarray, weights: np.ndarray, columns: Sequence[int]
-    ) -> Iterator[dict[str, np.ndarray]]:
-        logits, leaves = self._run(places)
-        exact = logits.detach().double().cpu().numpy()
-        weight = torch.as_tensor(weights, dtype=torch.float32, device=self._device)
-        for column in columns:
-            slope = torch.as_tensor(_slope(self._target, exact, column)).to(logits)
-            found = torch.autograd.grad(logits, [leaf for _, leaf, _ in leaves], slope, retain_graph=True)
-            adds: dict[str, np.ndarray] = {}
-            for (name, _, difference), gradient in zip(leaves, found, strict=True):
-                mean = torch.einsum("s,s...->...", weight.to(gradient), gradient)
-                values = (mean * difference).sum(-1).double().cpu().numpy()
-                adds[name] = adds.get(name, 0) + values[: len(self._parts[name].index)]
-            yield adds
+    def _integrated(
+        self, middles: np.ndarray, halves: np.ndarray, columns: Sequence[int]
+    ) -> list[list[dict[str, np.ndarray]]]:
+        """Return for each piece and each column what tokens [L] and pixels [H, W] add, by modality."""
+        nodes = np.concatenate([middles - halves / 3**0.5, middles + halves / 3**0.5])
+        with torch.enable_grad(), evaluating(self._model, self._device):
+            logits, leaves = self._run(nodes)
+            exact = logits.detach().double().cpu().numpy()
+            adds: list[list[dict[str, np.ndarray]]] = [[{} for _ in columns] for _ in middles]
+            for k, column in enumerate(columns):
+                slope = torch.as_tensor(_slope(self._target, exact, column)).to(logits)
+                gradients = torch.autograd.grad(logits, [leaf for _, leaf, _ in leaves], slope, retain_graph=True)
+                for (name, _, difference), gradient in zip(leaves, gradients, strict=True):
+                    values = (gradient * difference).sum(-1).double().cpu().numpy()[:, : len(self._parts[name].index)]
+                    for piece, half in enumerate(halves):
+                        added = half * (values[piece] + values[piece + len(middles)])
+                        adds[piece][k][name] = adds[piece][k].get(name, 0) + added
+        return adds
 
     def _run(self, places: np.ndarray) -> tuple[Tensor, list[tuple[str, Tensor, Tensor]]]:
         """Return logits [S, O], and by modality what was between start and end [S, ...] with their difference."""
         share = torch.as_tensor(places, dtype=torch.float32, device=self._device)
         leaves: list[tuple[str, Tensor, Tensor]] = []
         model, inputs = self._model, dict(self._inputs.inputs)
-        if "image" in self._parts:
+        if "image" in self.moved:
             pixels = inputs["image"]["pixels"][0].float()
             inputs["image"] = {**inputs["image"], "pixels": _between(self._colour, pixels, share, leaves, "image")}
         for name, arrays in inputs.items():
