@@ -120,6 +120,14 @@ def python_names() -> str:
         "",
         *_class(jointune.Metrics),
         "",
+        "## Metrics of other targets",
+        "",
+        *_class(jointune.SeveralMetrics),
+        "",
+        *_class(jointune.OrderedMetrics),
+        "",
+        *_class(jointune.NumberMetrics),
+        "",
         "Each value of `per_class` is a `ClassScores`:",
         "",
         *_function("ClassScores", ClassScores),
@@ -137,7 +145,8 @@ def python_names() -> str:
 
 def _class(kind: type) -> Iterator[str]:
     yield from _function(kind.__name__, kind)
-    for name, member in vars(kind).items():
+    own = [base for base in reversed(kind.__mro__) if base.__module__.startswith("jointune")]
+    for name, member in (entry for base in own for entry in vars(base).items()):
         if name.startswith("_") or not inspect.getdoc(member):
             continue
         if isinstance(member, property):

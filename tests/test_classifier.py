@@ -260,6 +260,7 @@ def test_the_hub_is_asked_for_ids_and_given_whole_bundles(tiny_bundle, monkeypat
         shutil.copytree(folder_path, tmp_path / "uploaded")
         uploaded.update(repo_id=repo_id, message=commit_message)
 
+    # The hub cannot be reached here, and its client takes no transport.
     monkeypatch.setattr(huggingface_hub, "create_repo", lambda repository, **_: f"hub/{repository}")
     monkeypatch.setattr(huggingface_hub, "upload_folder", upload_folder)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda repository, **_: str(tmp_path / "uploaded"))

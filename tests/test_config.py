@@ -25,8 +25,8 @@ WRONG = [
     ("augment", None, "augment=None: give True or False"),
     ("text_encoder", None, "text_encoder=None: give a text"),
     ("fusion", 3, "fusion=3: give a text or a function"),
-    ("class_weight", "even", "class_weight='even': give 'balanced' or a dictionary or None"),
-    ("class_weight", [1, 2], "class_weight=[1, 2]: give 'balanced' or a dictionary or None"),
+    ("class_weight", "even", "class_weight='even': give 'auto' or 'root' or 'balanced' or a dictionary or None"),
+    ("class_weight", [1, 2], "class_weight=[1, 2]: give 'auto' or 'root' or 'balanced' or a dictionary or None"),
     ("normalise", 3, "normalise=3: give texts"),
     ("normalise", ["link"], "normalise=['link']: choose among"),
     ("on_bad_image", "ignore", "on_bad_image='ignore': give 'error' or 'skip' or 'missing'"),
@@ -80,3 +80,11 @@ def test_arguments_of_methods(tiny_bundle):
     for device in ("gpu", 1.5):
         with pytest.raises(SettingsError, match="device="):
             JointClassifier.load(tiny_bundle, device=device)
+
+
+def test_explicit_settings_win_over_a_preset():
+    assert JointClassifier.from_preset("fast", seed=3).get_params() == JointClassifier(epochs=0, seed=3).get_params()
+    assert JointClassifier.from_preset("fast", epochs=1).epochs == 1
+    assert JointClassifier.from_preset("default").get_params() == JointClassifier().get_params()
+    with pytest.raises(SettingsError, match="preset='quick': choose one of fast, default"):
+        JointClassifier.from_preset("quick")

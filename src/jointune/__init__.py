@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         TooLittleMemoryError,
     )
     from jointune.evaluation.metrics import Metrics
+    from jointune.evaluation.target_metrics import NumberMetrics, OrderedMetrics, SeveralMetrics
     from jointune.tuning.search import tune
 
 _HOME = {
@@ -38,6 +39,9 @@ _HOME = {
     "compare": "jointune.comparison.grid",
     "tune": "jointune.tuning.search",
     "Metrics": "jointune.evaluation.metrics",
+    "NumberMetrics": "jointune.evaluation.target_metrics",
+    "OrderedMetrics": "jointune.evaluation.target_metrics",
+    "SeveralMetrics": "jointune.evaluation.target_metrics",
     "Post": "jointune.data.post",
     "Posts": "jointune.data.post",
     "read_posts": "jointune.data.read",
@@ -62,11 +66,14 @@ __all__ = [
     "JointuneWarning",
     "Metrics",
     "MissingExtraError",
+    "NumberMetrics",
+    "OrderedMetrics",
     "OutputError",
     "Post",
     "Posts",
     "PostsError",
     "SettingsError",
+    "SeveralMetrics",
     "TooLittleMemoryError",
     "__version__",
     "compare",

@@ -31,6 +31,7 @@ from jointune.inference.evaluate import evaluate_predictor
 from jointune.inference.predictor import Predictor, Scored
 from jointune.inference.torch_backend import TorchBackend, usable_device
 from jointune.modalities.image import ocr
+from jointune.modalities.modality import with_further_columns
 from jointune.model import JointModel
 from jointune.persistence.bundle import Bundle, load_bundle, save_bundle
 from jointune.persistence.manifest import clear_build_errors
@@ -51,7 +52,7 @@ from jointune.utils.cache_dir import cache_limit
 from jointune.utils.run_folder import locking
 from jointune.utils.wording import listed
 
-_FOR_TRAINING = ("image_encoder", "lora", "track", "read_image_text")
+_FOR_TRAINING = ("image_encoder", "lora", "track", "read_image_text", "audio_column", "audio_encoder")
 """Settings that may need a package which a trained model, or one that gets no images, does without."""
 
 
@@ -126,7 +127,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         cache_limit()
         if config.read_image_text:
             ocr.load_ocr()
-        data = divide(self._posts(posts, labels, labelled=True), validation, test, self.columns(), config.seed)
+        data = divide(self.read(posts, labels, labelled=True), validation, test, self.columns(), config.seed)
         check_parts(data.training, data.validation if data.fraction is None else None, data.test, data.asked)
         self.notes_: list[str] = []
         self._note(*notes_on_division(data))
@@ -145,6 +146,19 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         if own and config.track:
             accelerator.end_training()
         return self._adopt(prepared, trained)
+
+    def read(self, posts: Any, labels: Any = None, labelled: bool = False) -> Posts:
+        """Read posts by the settings that name columns, and their labels as the target has them.
+
+        Args:
+            posts: as for ``fit``.
+            labels: one entry a post, in place of the posts' own.
+            labelled: whether posts without a column of labels are refused.
+
+        Raises:
+            PostsError: the posts cannot be read.
+        """
+        return as_posts(posts, labels, self.columns(), labelled)
 
     def predict_proba(self, posts: Any) -> np.ndarray:
         """Probabilities, float32 [N, C], columns in the order of ``classes_``.
@@ -173,7 +187,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             PostsError: a post cannot be used. (With ``on_bad_image="missing"`` a bad picture counts as none; ``"skip"``
                 is for streams and stops here, since every post needs its row.)
         """
-        posts = self._fitted()._posts(posts)
+        posts = self._fitted().read(posts)
         policy: OnBadImage = "missing" if self.on_bad_image == "missing" else "error"
         self.problems_: list[Problem] = []
         rows = [scored.probabilities for scored in self.score_stream(posts, policy, self.problems_, posts.name)]
@@ -226,7 +240,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         Raises:
             PostsError: a post cannot be used, has no label, or has one that was not in training.
         """
-        return self._evaluate(self._fitted()._posts(posts, labels, labelled=True))
+        return self._evaluate(self._fitted().read(posts, labels, labelled=True))
 
     def score(self, posts: Any, labels: Any = None, sample_weight: None = None) -> float:
         """Return the accuracy, or the first score of another target, for scikit-learn's tools: more is better.
@@ -302,9 +316,8 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
 
     def columns(self) -> Columns:
         """Return the columns of data frames, mappings and files, by use."""
-        asked = chosen_target(vars(self))
         columns = (self.text_column, self.image_column, self.label_column, "split")
-        return Columns(*columns, fields=self.field_columns, labelling=asked)
+        return with_further_columns(Columns(*columns, labelling=chosen_target(vars(self))), self.get_params())
 
     def _note(self, *notes: str) -> None:
         """Keep notes for the bundle and its card, and give each as a warning."""
@@ -321,10 +334,6 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         tags.input_tags.dict = tags.input_tags.string = tags.input_tags.allow_nan = True
         tags.target_tags.required = False  # posts may hold their labels
         return tags
-
-    def _posts(self, posts: Any, labels: Any = None, labelled: bool = False) -> Posts:
-        """Read posts by the settings that name columns."""
-        return as_posts(posts, labels, self.columns(), labelled)
 
     def _name_classes(self, target: Target, dtype: str | None) -> None:
         """Set ``classes_``; scoring, bundles and messages know the classes by their texts."""

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields
 from types import UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -54,10 +54,17 @@ def _setting(default: Any, help: str, low: float | None = None, high: float | No
 class Config:
     """The settings of training and their defaults; see ``SETTINGS`` for what each means and may be."""
 
-    text_encoder: str = _setting("minilm-l6", "Text encoder: minilm-l6, a folder, or a Hugging Face id.", panel=None)
+    text_encoder: str = _setting(
+        "minilm-l6", "Text encoder: minilm-l6, mpnet-base, a folder, or a Hugging Face id.", panel=None
+    )
     image_encoder: str = _setting(
         "efficientnet-lite0",
         "Image encoder: efficientnet-lite0, efficientnet-lite2, a folder, a Hugging Face id, or timm:NAME.",
+        panel=None,
+    )
+    audio_encoder: str | None = _setting(
+        None,
+        "Audio encoder, for a column of sounds: a folder or a Hugging Face id (Wav2Vec2, HuBERT, Whisper, AST).",
         panel=None,
     )
     # The best of three on the validation posts of MVSA-Single, with one seed each; accuracy and macro F1: gated
@@ -138,8 +145,11 @@ class Config:
     final_rate: float = _setting(0.5, "Share of the peak rates that a cosine ends with.", 0, 1)
     max_grad_norm: float = _setting(1.0, "Gradients are clipped to this norm.", 1e-12)
     label_smoothing: float = _setting(0.0, "Share of the target that is spread over all labels.", 0, 1)
-    class_weight: Literal["balanced"] | dict[Any, float] | None = _setting(
-        None, "Weigh labels by their rarity in the loss (balanced in Python, which also takes a weight a label)."
+    class_weight: Literal["auto", "root", "balanced"] | dict[Any, float] | None = _setting(
+        "auto",
+        "Weigh labels in the loss: balanced by their rarity, root by its root, auto by its root with fewer than 2,000 "
+        "training posts, or none. In Python also a weight a label, and None for none.",
+        metavar="auto|root|balanced|none",
     )
     modality_dropout: float = _setting(
         0.2, "Chance that a training post with both modalities loses one of them for a step.", 0, 1
@@ -178,6 +188,9 @@ class Config:
     max_tokens: int | None = _setting(
         None, "Cut texts to this many tokens; by default 128, or less where the encoder allows less.", 1
     )
+    audio_seconds: float | None = _setting(
+        None, "Seconds of a sound that are read; by default 10, or less where the encoder takes less.", 0.1, 600
+    )
     precision: str = _setting(
         "auto",
         "Of training: bf16, fp32, or auto for bf16 where the device has it. Prediction is fp32.",
@@ -213,6 +226,9 @@ class Config:
     label_column: str = _setting(
         "label", "Column of the labels; of the target multi also several columns of 0 and 1.", panel="Columns"
     )
+    audio_column: str | None = _setting(
+        None, "Column of sounds: paths, or bytes; needs the extra audio and an audio encoder.", panel="Columns"
+    )
     number_columns: Sequence[str] = _setting(
         (), "Columns of numbers to learn from, beside text and image.", panel="Columns", metavar="COLUMN,..."
     )
@@ -224,6 +240,19 @@ class Config:
     def field_columns(self) -> tuple[str, ...]:
         """The columns of numbers and categories."""
         return (*self.number_columns, *self.category_columns)
+
+    @classmethod
+    def from_preset(cls, preset: str, **settings: Any) -> Self:
+        """Make it with the settings of a preset.
+
+        Args:
+            preset: ``fast``, the probe alone; or ``default``.
+            settings: further arguments; they win over those of the preset.
+
+        Raises:
+            SettingsError: there is no such preset.
+        """
+        return cls(**preset_settings(preset) | settings)
 
     def validated(self) -> "Config":
         """Return a plain copy of the settings, NumPy's numbers as Python's, once all of them are possible.
@@ -244,6 +273,9 @@ SETTINGS: dict[str, Setting] = {row.name: row.metadata["setting"] for row in fie
 DEFAULTS: dict[str, Any] = {row.name: row.default for row in fields(Config)}
 
 TYPES: dict[str, Any] = get_type_hints(Config)
+
+PRESETS: dict[str, dict[str, Any]] = {"fast": {"epochs": 0}, "default": {}}
+"""Settings by the name under which they are chosen together."""
 
 _Class = TypeVar("_Class")
 
@@ -300,6 +332,14 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     check_trackers(settings.get("track"))
     chosen_target(settings)
     _check_columns(settings)
+    if settings.get("audio_column"):
+        check_installed("soundfile", "audio", setting("audio_column"))
+        check_installed("soxr", "audio", setting("audio_column"))
+    if "audio_encoder" in settings and bool(settings.get("audio_column")) != bool(settings["audio_encoder"]):
+        given, lacking = ("audio_column", "audio_encoder")[:: 1 if settings.get("audio_column") else -1]
+        raise SettingsError(
+            f"{setting(given, settings[given])}: there is no {setting(lacking)} beside it", "give both", setting=lacking
+        )
     if settings.get("lora") is not None:
         check_installed("peft", "lora", setting("lora"))
     if settings.get("read_image_text"):
@@ -310,7 +350,11 @@ def check_settings(settings: Mapping[str, Any]) -> None:
 
 def _check_columns(settings: Mapping[str, Any]) -> None:
     taken = {settings.get(f"{kind}_column"): f"the column of the {kind}" for kind in ("text", "image", "label")}
-    taken |= dict.fromkeys(map(str.strip, (settings.get("text_column") or "").split(",")), "a column of the text")
+    taken |= dict.fromkeys(map(str.strip, (settings.get("text_column") or "").split(",")), "the column of the text")
+    audio = settings.get("audio_column")
+    if audio in taken and audio:
+        raise SettingsError(f"{setting('audio_column', audio)}: it is {taken[audio]} already", setting="audio_column")
+    taken[audio] = "the column of the sounds"
     for name in ("number_columns", "category_columns"):
         columns = settings.get(name, ())
         if isinstance(columns, str):
@@ -319,6 +363,17 @@ def _check_columns(settings: Mapping[str, Any]) -> None:
             if column in taken:
                 raise SettingsError(f"{setting(name, column)}: it is {taken[column]} already", setting=name)
             taken[column] = "a column of fields"
+
+
+def preset_settings(preset: str) -> dict[str, Any]:
+    """Return the settings of a preset.
+
+    Raises:
+        SettingsError: there is no such preset.
+    """
+    if preset not in PRESETS:
+        raise SettingsError(f"{setting('preset', preset)}: choose one of {', '.join(PRESETS)}", setting="preset")
+    return dict(PRESETS[preset])
 
 
 def check_names(names: Iterable[str]) -> None:

@@ -215,3 +215,16 @@ def test_duplicates_do_not_straddle_the_validation_fraction(jointune, tiny, tmp_
     assert code == 0, said
     held = JointClassifier.load(tmp_path / "bundle").data_["validation"]
     assert all(count % 6 == 0 for count in held.values()), held
+
+
+@pytest.mark.parametrize(("options", "epochs"), [((), 0), (("--epochs=2",), 2)])
+def test_options_win_over_a_preset(jointune, tiny, posts_csv, tmp_path, options, epochs):
+    others = [option for option in tiny if not option.startswith("--epochs")]
+    out = tmp_path / "bundle"
+    code, said = jointune("train", posts_csv, "--out", out, "--preset=fast", *others, *options)
+    assert code == 0, said
+    assert JointClassifier.load(out).epochs == epochs
+
+
+def test_a_preset_that_there_is_not(refused, posts_csv, tmp_path):
+    refused("train", posts_csv, "--out", tmp_path / "out", "--preset=quick", says=["--preset quick", "fast, default"])

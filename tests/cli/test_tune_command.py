@@ -23,7 +23,19 @@ def tiny(tiny_text, tiny_image):
 
 def test_its_last_words_train_the_best_trial(jointune, posts_csv, tmp_path, tiny):
     out = tmp_path / "tuning"
-    command = ["tune", posts_csv, "--split-column", "split", "--trials", "2", "--out", out, "--balanced", *tiny]
+    command = [
+        "tune",
+        posts_csv,
+        "--split-column",
+        "split",
+        "--trials",
+        "2",
+        "--out",
+        out,
+        "--class-weight",
+        "balanced",
+        *tiny,
+    ]
     code, said = jointune(*command)
     assert code == 0, said
     assert "All 2 trials are done." in said

@@ -34,6 +34,7 @@ def install(monkeypatch, cache, read: Callable[[Image.Image], str], version: str
     package = ModuleType("rapidocr_onnxruntime")  # settings are refused where it is not installed
     package.__spec__ = ModuleSpec(package.__name__, None)
     monkeypatch.setitem(sys.modules, package.__name__, package)
+    # The OCR is an extra with weights of its own.
     monkeypatch.setattr(ocr, "load_ocr", fake.load)
     monkeypatch.setenv("JOINTUNE_CACHE", str(cache))
     return fake

@@ -85,6 +85,7 @@ def test_nothing_in_it_is_a_pickle(tiny_bundle, monkeypatch):
         raise AssertionError("something was unpickled")
 
     for module, name in ((pickle, "load"), (pickle, "loads"), (pickle, "Unpickler"), (torch, "load")):
+        # Only so is it seen that nothing is unpickled.
         monkeypatch.setattr(module, name, forbidden)
     load_bundle(tiny_bundle)
     assert {path.suffix for path in tiny_bundle.rglob("*") if path.is_file()} == {

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from jointune import JointClassifier, read_posts
+from jointune import BundleError, JointClassifier, read_posts
 from jointune.persistence.model_card import model_card
 from jointune.targets.single_label import SingleLabel
 
@@ -20,6 +20,19 @@ def test_the_card_holds_data_encoders_scores_use_and_limits(tiny_bundle, tiny_se
     assert "| expected calibration error |" in card
     low, high = metrics["accuracy_ci"]
     assert f"| accuracy | {metrics['accuracy']:.3f} | {low:.3f} to {high:.3f} |" in card
+
+
+def test_the_card_says_what_training_chose(parts, tiny_settings, tmp_path):
+    said = {0: "chose the linear probe alone", 1: "chose the weights after 1 epochs"}
+    for epochs, says in said.items():
+        settings = {"epochs": epochs, "probe": True, "prefer_last": 1e9}
+        classifier = JointClassifier(**tiny_settings | settings).fit(parts[0], validation=parts[1])
+        classifier.save(tmp_path / str(epochs))
+        assert says in (tmp_path / str(epochs) / "README.md").read_text(encoding="utf-8")
+        assert f"inverse strength {classifier.log_[0]['probe_strength']:.3g}" in classifier.predictor().card
+    (tmp_path / "0" / "training_log.jsonl").write_text('{"probe_strength": "strong"}\n')
+    with pytest.raises(BundleError, match="probe_strength must be"):
+        JointClassifier.load(tmp_path / "0")
 
 
 def test_the_card_gives_intervals_of_single_labels_where_the_metrics_have_them(tiny_bundle):

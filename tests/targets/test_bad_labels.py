@@ -45,7 +45,11 @@ WORDS = ["bad", "fair", "good", "fair"] * 4
         (["a|b", "b"] * 8 + ["[1, [2]]"], ["--target", "multi"], ["row 17", "is no list of labels"]),
         (STARS, ["--target", "stars"], ["--target stars", "single, multi, ordered, number"]),
         (STARS, ["--label-order", "1,2,3"], ["--label-order 1,2,3", "means nothing to --target single"]),
-        (STARS, ["--target", "number", "--balanced"], ["--balanced", "means nothing to --target number"]),
+        (
+            STARS,
+            ["--target", "number", "--class-weight", "balanced"],
+            ["--class-weight balanced", "means nothing to --target number"],
+        ),
         (STARS, ["--target", "number", "--label-smoothing", "0.1"], ["means nothing to --target number"]),
         (STARS, ["--target", "ordered", "--threshold", "f1"], ["means nothing to --target ordered"]),
         (STARS, ["--threshold", "f1"], ["--threshold f1", "of two labels, and there are 3"]),

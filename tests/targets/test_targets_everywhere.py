@@ -107,6 +107,12 @@ def test_a_loaded_bundle_predicts_the_same_in_python(trained, table, target):
     assert load_predictor(trained[target]).target.description() == model.predictor_.target.description()
 
 
+def test_posts_that_were_read_for_one_label_are_read_again(trained, table):
+    model = JointClassifier.load(trained["multi"])
+    posts = model.read(read_posts(table, image_column=None, label_column="multi"))
+    assert [post.label for post in posts][:4] == ["happy", "sad|wet", "", "happy|wet"]
+
+
 def test_what_is_linear_is_learned(trained, table):
     """Random encoders tell the words apart, so that far better than chance is to be expected."""
     found = {}

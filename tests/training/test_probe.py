@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from jointune import JointClassifier, SettingsError, read_posts
 from jointune.targets.single_label import SingleLabel
 from jointune.training import probe as probe_module
-from jointune.training.probe import fit_probe, sample
+from jointune.training.probe import FEW_TO_CHOOSE, STRENGTHS, fit_probe, sample
 
 WIDTHS = {"text": (3,), "image": (12,)}
 THREE = SingleLabel(["a", "b", "c"])
@@ -148,8 +148,24 @@ def test_a_probe_of_some_posts_is_a_good_start_too(posts_csv, tiny_settings, mon
     learn, held = posts.in_split("train"), posts.in_split("validation")
     frozen = tiny_settings | {"epochs": 0, "probe": True}
     every = JointClassifier(**frozen).fit(learn, validation=held)
+    # 10,000 posts would take minutes.
     monkeypatch.setattr(probe_module, "MOST_POSTS", len(learn) // 2)
     half = JointClassifier(**frozen).fit(learn, validation=held)
     assert half.metrics_.log_loss != every.metrics_.log_loss
     assert half.metrics_.accuracy >= every.metrics_.accuracy - 0.35
     assert half.metrics_.accuracy > 1 / 3
+
+
+def test_training_posts_help_few_validation_posts_to_choose():
+    (x, y), (held, _) = features(90), features(FEW_TO_CHOOSE, 1)
+    wrong = (np.arange(FEW_TO_CHOOSE) + 1) % 3  # they would choose the probe that says the least
+    assert fit_probe(x, y, held, wrong, WIDTHS, THREE).strength == STRENGTHS[0]
+    assert fit_probe(x, y, held[:3], wrong[:3], WIDTHS, THREE).strength > STRENGTHS[0]
+
+
+def test_the_only_post_of_a_label_is_learned_from_in_every_fold():
+    (x, _), (held, _) = features(60), features(3, 1)
+    labels = np.where(np.arange(60) == 7, 2, np.arange(60) % 2)
+    probe = fit_probe(x, labels, held, np.arange(3), WIDTHS, THREE)
+    assert probe.weight.shape == (3, 15)
+    assert np.isfinite(probe.weight).all()

@@ -199,7 +199,15 @@ def test_the_files_hold_what_the_result_does(searched):
 def test_the_options_are_those_that_differ_from_the_defaults(parts, settings):
     given = {"augment": False, "read_image_text": False, "class_weight": "balanced", "train_layers": None}
     options = tune(parts[0], trials=1, weight_decay=0.01, **settings | given).options
-    assert {"--no-augment", "--balanced", "--train-layers", "all", "--modality-dropout", "--fusion"} <= set(options)
+    assert {
+        "--no-augment",
+        "--class-weight",
+        "balanced",
+        "--train-layers",
+        "all",
+        "--modality-dropout",
+        "--fusion",
+    } <= set(options)
     assert not {"--seed", "--metric", "--weight-decay", "--on-bad-image", "--no-read-image-text"} & set(options)
 
 

@@ -174,7 +174,7 @@ def _message(error: JointuneError, command_name: list[str]) -> str:
     """Return an error's message, with the option at fault if the message names the argument or nothing."""
     message, command, name = str(error), COMMANDS.get("".join(command_name)), error.setting
     if name and command and name in inspect.signature(command).parameters:
-        flag = option({"class_weight": "balanced"}.get(name, name))
+        flag = option(name)
         if flag not in message:
             value, text = re.fullmatch(rf"(?:{name}(?:=(\S+))?: )?(.*)", message, re.DOTALL).groups()  # type: ignore[union-attr]
             return f"{flag}{f' {value}' if value else ''}: {text}"

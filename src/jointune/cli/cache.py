@@ -11,7 +11,7 @@ from jointune.utils.wording import counted
 
 
 def cache(clear: Annotated[bool, typer.Option("--clear", help="Delete all of it.")] = False) -> None:
-    """Show the caches between runs and their size: prepared pictures, and texts read in pictures.
+    """Show the caches between runs and their size: pictures, texts read in them, embeddings, joined encoders.
 
     JOINTUNE_CACHE names their folder, or is `off` for none. At most JOINTUNE_CACHE_GIB of prepared pictures are kept,
     20 by default.

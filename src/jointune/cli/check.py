@@ -33,6 +33,7 @@ from jointune.data.problems import OnBadImage, Problem, valid_policy
 from jointune.data.read import Columns, PostsFile
 from jointune.data.split import group_notes
 from jointune.errors import EncoderError, PostsError, SettingsError
+from jointune.modalities.audio.waveform import DEFAULT_SECONDS, AudioPreprocessor
 from jointune.modalities.check import check_posts
 from jointune.modalities.fields.columns import FieldsPreprocessor
 from jointune.modalities.image.image_text import read_image_text as with_image_text
@@ -46,11 +47,14 @@ from jointune.utils.wording import counted, listed, shortened, visible
 _SHOWN = 5
 """Problems of a kind that are listed one by one."""
 
+_RATE = 16_000
+"""Samples a second at which sounds are decoded, as most audio encoders take them."""
+
 _KINDS = 50
 """Kinds of problems that are counted one by one."""
 
 
-@takes_settings(("target", "label_order", "number_columns", "category_columns"))
+@takes_settings(("target", "label_order", "number_columns", "category_columns", "audio_column", "audio_seconds"))
 @takes_division
 def check(
     posts: PostsArgument,
@@ -100,6 +104,7 @@ def check(
         for refusal in refusals:
             findings.add(refusal)
         field_notes = _check_fields(parts, bool(use.split), settings)
+        field_notes += _check_sounds(parts, bool(use.split), settings, findings)
     except (PostsError, SettingsError) as error:
         out.print(f"error: {error}", style="red")
         raise typer.Exit(1) from error
@@ -140,6 +145,19 @@ def _check_fields(parts: Sequence[Posts], by_split: bool, settings: Mapping[str,
     ]
 
 
+def _check_sounds(
+    parts: Sequence[Posts], by_split: bool, settings: Mapping[str, Any], findings: "_Findings"
+) -> list[str]:
+    """Decode the sounds of all posts; return what training would note."""
+    if not settings["audio_column"]:
+        return []
+    preprocessor = AudioPreprocessor(settings["audio_column"], _RATE, settings["audio_seconds"] or DEFAULT_SECONDS)
+    for part in parts:
+        for problem in filter(None, map(preprocessor.problem, part)):
+            findings.add(problem)
+    return preprocessor.notes(parts[0].in_split("train") if by_split else parts[0], "training")
+
+
 def _count(file: PostsFile) -> int:
     count = file.count()
     if not count:
@@ -157,7 +175,7 @@ def _read(
         for post in file:
             findings.count(post)
             if post.problem is None or post.problem.about_image:
-                readable.append(replace(post, image=None, problem=None, fields={}))
+                readable.append(replace(post, image=None, problem=None, fields={}, files={}))
             yield post
             bar.advance()
 

@@ -10,12 +10,13 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 
-from jointune.config import DEFAULTS, SETTINGS, TYPES, check_settings
+from jointune.config import DEFAULTS, PRESETS, SETTINGS, TYPES, check_settings, preset_settings
 from jointune.data.problems import Problem, affected, valid_policy
 from jointune.data.read import Columns
 from jointune.errors import SettingsError
 from jointune.evaluation.notes import untested
 from jointune.evaluation.score_table import ScoreTable
+from jointune.modalities.modality import with_further_columns
 from jointune.modalities.text.normalise import valid_kinds
 from jointune.targets.choice import chosen_target
 from jointune.utils.wording import counted, visible_lines
@@ -31,7 +32,7 @@ def option(name: str, *, optional: bool = False, panel: str | None = None) -> An
     """
     row, default = SETTINGS[name], DEFAULTS[name]
     # A switch that is on by default has a counterpart that turns it off.
-    spelled = "--balanced" if name == "class_weight" else f"--{name.replace('_', '-')}"
+    spelled = f"--{name.replace('_', '-')}"
     return typer.Option(
         *([] if default is True else [spelled]),
         help=row.help,
@@ -95,6 +96,20 @@ Abstain = Annotated[
         help="Answer 'unsure' below the confidence that it took on the validation posts to be right so often.",
     ),
 ]
+Preset = Annotated[
+    str,
+    typer.Option(
+        metavar="|".join(PRESETS),
+        help="Settings to start from; options that are given win. fast is the probe alone, in seconds once its "
+        "encoders have seen the posts: "
+        + "; ".join(
+            f"{preset} sets {', '.join(f'--{name} {value}' for name, value in values.items())}"
+            for preset, values in PRESETS.items()
+            if values
+        )
+        + ".",
+    ),
+]
 ReadImageText = Annotated[bool, option("read_image_text")]
 Normalise = Annotated[str, option("normalise")]
 ALL_KINDS = ",".join(DEFAULTS["normalise"])
@@ -132,13 +147,23 @@ out = Terminal()
 def columns_to_learn_from(use: Columns, settings: Mapping[str, Any]) -> Columns:
     """Check settings, also against the columns of the posts; return the columns with those of the settings' fields."""
     check_settings({**settings, **{f"{part}_column": getattr(use, part) for part in ("text", "image", "label")}})
-    use = replace(use, labelling=chosen_target(settings))
-    return replace(use, fields=(*settings.get("number_columns", ()), *settings.get("category_columns", ())))
+    return with_further_columns(replace(use, labelling=chosen_target(settings)), settings)
 
 
 def two_texts(use: Columns) -> dict[str, Any]:
     """Return the setting that names two columns of texts, which have no usual names; nothing for one column."""
     return {"text_column": use.text} if "," in (use.text or "") else {}
+
+
+def with_preset(context: typer.Context, preset: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings with those of a preset in place of options that were not given.
+
+    Raises:
+        SettingsError: there is no such preset.
+    """
+    chosen = preset_settings(preset)
+    sources = {name: context.get_parameter_source(name) for name in chosen}
+    return {**settings, **{name: chosen[name] for name, source in sources.items() if _is_default(source)}}
 
 
 def say_affected(problems: list[Problem], policy: str) -> None:
@@ -153,6 +178,10 @@ def sentence(scores: ScoreTable) -> str:
     """Return the main scores in one line."""
     without_posts = untested(scores)
     return f"{scores} on {counted(scores.n, 'post')}" + (f", {without_posts}" if without_posts else "")
+
+
+def _is_default(source: Any) -> bool:
+    return source is None or source.name in ("DEFAULT", "DEFAULT_MAP")
 
 
 def _layers(value: str) -> float | None:
@@ -174,7 +203,7 @@ _FORMS: dict[str, tuple[type, Any, Callable[[Any], Any]]] = {
     "number_columns": (str, "", _names),
     "category_columns": (str, "", _names),
     "label_order": (str, "", _names),
-    "class_weight": (bool, False, lambda balanced: "balanced" if balanced else None),
+    "class_weight": (str, DEFAULTS["class_weight"], lambda value: None if value == "none" else value),
 }
 """Settings whose options differ from Python's arguments: the option's type, its default, and the conversion."""
 

@@ -8,6 +8,7 @@ import typer
 from jointune.cli.options import (
     Force,
     PostsArgument,
+    Preset,
     Quiet,
     Validation,
     columns_to_learn_from,
@@ -17,6 +18,7 @@ from jointune.cli.options import (
     takes_division,
     takes_settings,
     two_texts,
+    with_preset,
 )
 from jointune.cli.posts_options import fraction_or_file, read_if_file, read_training_posts
 from jointune.config import SETTINGS
@@ -31,8 +33,10 @@ _NOT_HERE = {"device", "progress", "text_column", "image_column", "label_column"
 @takes_settings(name for name in SETTINGS if name not in _NOT_HERE)
 @takes_division
 def train(
+    context: typer.Context,
     posts: PostsArgument,
     bundle: Annotated[Path, typer.Option("--out", metavar="BUNDLE", help="Folder to write.", show_default=False)],
+    preset: Preset = "default",
     validation: Validation = "0.1",
     test: Annotated[
         str | None,
@@ -50,6 +54,7 @@ def train(
     The state of an unfinished run is kept beside BUNDLE, as BUNDLE.partial: --resume goes on from it, --force discards
     it.
     """
+    settings = with_preset(context, preset, settings)
     use = columns_to_learn_from(use, settings)
     RunFolder(bundle, BUNDLE_MARK, force=force, source=posts).refuse()
     contents = (TRAINING_STATE, f".{TRAINING_STATE}.*")

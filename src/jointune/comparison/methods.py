@@ -84,6 +84,7 @@ PAPER: dict[str, Any] = {
     "prefer_last": 0.0,
     "metric": "log_loss",
     "max_grad_norm": 1e9,
+    "class_weight": None,
 }
 """The settings of arXiv 2210.05790: AdamW at 3e-5, decay by 0.9 an epoch, batches of 32, 30 epochs at most, patience 2,
 pictures resized to 256 and cropped to 224 at the centre, as the default image encoder does. From the authors' code: the

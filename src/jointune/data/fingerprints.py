@@ -85,7 +85,7 @@ class LearnedPosts:
             if post.image is not None and not isinstance(post.image, RemoteImage):
                 with suppress(ImageError):  # reported when images are opened
                     image = image_digest(post.image)
-            return digests(post.whole_text, image)
+            return digests(post, image)
 
         with ThreadPoolExecutor(available_cores()) as pool:
             rows = list(pool.map(digests_of, posts))
@@ -121,10 +121,20 @@ def read_learned(folder: Path, whole: str) -> LearnedPosts | None:
         return LearnedPosts.from_dict(read_json(path, whole))
 
 
-def digests(text: str | None, image: bytes | None) -> list[bytes]:
-    """Return the SHA-256 of a text, whose case and white space do not count, and the digest of an image, if any."""
+def digests(post: Post, image: bytes | None) -> list[bytes]:
+    """Return the SHA-256 of a post's text, whose case and white space do not count, and of its files.
+
+    Args:
+        post: the post.
+        image: the digest of its image, if it has one.
+    """
+    text = post.whole_text
     own = [] if text is None else [hashlib.sha256(plain_text(text).encode("utf-8", "replace")).digest()]
-    return own if image is None else [*own, image]
+    own += [] if image is None else [image]
+    for source in post.files.values():
+        with suppress(ImageError):  # reported when it is opened
+            own += [] if isinstance(source, RemoteImage) else [image_digest(source)]
+    return own
 
 
 def _packed(rows: Iterable[bytes]) -> np.ndarray:
@@ -145,7 +155,8 @@ def posts_digest(posts: Posts, columns: Sequence[str] = ()) -> str:
         content = (post.text, post.image_text, _identity(post.image), post.label, post.split)
         second = () if post.second_text is None else (post.second_text,)
         division = [str(value) for value in (post.group, post.time) if value is not None]
-        digest.update(repr((*content, *second, *division, *(str(post.fields.get(name)) for name in columns))).encode())
+        more = (*second, *map(_identity, post.files.values()), *division)
+        digest.update(repr((*content, *more, *(str(post.fields.get(name)) for name in columns))).encode())
     return digest.hexdigest()
 
 

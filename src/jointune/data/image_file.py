@@ -33,11 +33,11 @@ class ImageError(Exception):
         self.remedy = remedy
 
 
-def image_name(source: ImageSource) -> str:
-    """Return the name of an image in messages."""
+def image_name(source: ImageSource, what: str = "picture") -> str:
+    """Return the name of an image, or of ``what`` a file holds, in messages."""
     if isinstance(source, Path | RemoteImage):
         return str(source)
-    return "picture bytes" if isinstance(source, bytes) else getattr(source, "filename", "") or "opened picture"
+    return f"{what} bytes" if isinstance(source, bytes) else getattr(source, "filename", "") or "opened picture"
 
 
 def damaged(file: str, reason: Exception) -> ImageError:
@@ -85,14 +85,14 @@ def orientation(image: Image.Image) -> int:
         return 1
 
 
-def image_bytes(source: Path | bytes | RemoteImage) -> bytes:
-    """Read an image's file.
+def image_bytes(source: Path | bytes | RemoteImage, what: str = "picture") -> bytes:
+    """Read the file of an image, or of ``what`` else it holds.
 
     Raises:
         ImageError: it is missing, empty, too large or not readable.
         MissingExtraError: the package that fetches it is not installed.
     """
-    file = image_name(source)
+    file = image_name(source, what)
     try:
         if isinstance(source, RemoteImage):
             content = fetch(source.address, source.redirects)
@@ -101,12 +101,12 @@ def image_bytes(source: Path | bytes | RemoteImage) -> bytes:
     except FetchError as error:
         raise ImageError(file, error.reason, error.remedy) from error
     except FileNotFoundError as reason:
-        remedy = "correct the path or leave the picture empty"
+        remedy = f"correct the path or leave the {what} empty"
         if isinstance(source, Path) and (other := _in_another_case(source)) is not None:
             remedy = f"there is {other} in its folder, which differs in case: correct the path"
         raise ImageError(file, "no such file", remedy) from reason
     except IsADirectoryError as reason:
-        raise ImageError(file, "a folder, not a picture", "name a file or leave the picture empty") from reason
+        raise ImageError(file, f"a folder, not a {what}", f"name a file or leave the {what} empty") from reason
     except (OSError, ValueError) as reason:
         why = getattr(reason, "strerror", None) or reason
         raise ImageError(file, f"not readable: {why}", "correct the path or its permissions") from reason

@@ -6,6 +6,7 @@ from typing import Any
 
 from jointune.data.labels import label_dtype, label_text, number_labels, order_labels, several_labels
 from jointune.data.post import Post, Posts
+from jointune.errors import setting
 from jointune.utils.wording import listed
 
 
@@ -16,13 +17,16 @@ class Labelling:
         named: whether labels are names; numbers are not.
         several: whether a post may have several labels.
         each_needed: whether training needs two posts of each label.
-        wanted: the remedy for labels of another type.
     """
 
     named = True
     several = False
     each_needed = True
-    wanted = "give one text, number or boolean a post"
+
+    @property
+    def wanted(self) -> str:
+        """The remedy for labels of another type."""
+        return f"give one text, number or boolean a post; {setting('target', 'multi')} takes lists of labels"
 
     def label_columns(self, column: str) -> tuple[str, ...]:
         """Return the columns that hold the labels, from the setting ``label_column``."""

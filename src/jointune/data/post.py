@@ -32,6 +32,7 @@ class RemoteImage:
 
 
 ImageSource = Path | bytes | Image.Image | RemoteImage
+FileSource = Path | bytes | RemoteImage
 Modality = Literal["text", "image"]
 
 SPLITS = ("train", "validation", "test")
@@ -71,6 +72,7 @@ class Post:
         time: when it was posted: a number, or a date in UTC; None if that is not known.
         second_text: what is read together with the text, such as the aspect that is asked about. Where there is no
             first text, it becomes the text.
+        files: of further modalities, by the name of their column.
     """
 
     text: str | None = None
@@ -84,6 +86,7 @@ class Post:
     group: str | None = None
     time: Time | None = None
     second_text: str | None = None
+    files: Mapping[str, FileSource] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if self.text is None and self.second_text is not None:
@@ -118,13 +121,14 @@ class Post:
 
     @property
     def empty(self) -> bool:
-        """Whether the post has neither text nor image."""
-        return self.text is None and self.image is None
+        """Whether the post has neither text, image nor another file."""
+        return self.text is None and self.image is None and not self.files
 
     @property
     def nbytes(self) -> int:
         """Approximate size in memory: the characters and bytes of its row, or of its text and image."""
-        return max(_size(self.fields), _size(self.text) + _size(self.second_text) + _size(self.image))
+        own = (self.text, self.second_text, self.image, self.files)
+        return max(_size(self.fields), sum(map(_size, own)))
 
 
 def _size(value: object) -> int:

@@ -12,13 +12,14 @@ from PIL import Image
 
 from jointune.data.labelling import ONE_LABEL, Labelling
 from jointune.data.labels import absent, label_text
-from jointune.data.post import ImageSource, Post, Posts, RemoteImage
+from jointune.data.post import FileSource, ImageSource, Post, Posts, RemoteImage
 from jointune.data.problems import Problem, raise_problems
 from jointune.data.remote import SCHEMES, beside, can_fetch, download, is_address
 from jointune.data.tables.encoding import known_encoding
 from jointune.data.tables.open_table import FolderTable, open_table
 from jointune.data.tables.saved_dataset import SavedDataset
 from jointune.data.tables.table import Row, table_errors
+from jointune.data.text_columns import text_columns
 from jointune.data.times import Time, read_time
 from jointune.errors import PostsError, SettingsError, setting
 from jointune.utils.files import sha256
@@ -40,6 +41,7 @@ class Columns:
         group: names the group of a post, which is never divided, such as an author or a thread.
         time: when it was posted.
         fields: further columns that are read; a post with a value in any of them needs neither text nor image.
+        files: likewise columns that name files, as the column of the image does.
         labelling: how labels are read.
     """
 
@@ -53,6 +55,7 @@ class Columns:
     time: str | None = None
     fields: tuple[str, ...] = ()
     second_text: str | None = None
+    files: tuple[str, ...] = ()
     labelling: Labelling = ONE_LABEL
 
     @property
@@ -88,29 +91,6 @@ class Columns:
         return replace(self, text=texts[0], second_text=texts[1])
 
 
-def text_columns(named: str | None, columns: Collection[str] = ()) -> tuple[str, ...]:
-    """Return the columns of texts that ``text_column`` names: none, one, or two that are read together.
-
-    Args:
-        named: such as ``text`` or ``text,aspect``.
-        columns: of the table; if one of them has this very name, it is the one that is meant.
-
-    Raises:
-        SettingsError: there are more than two, or one of them twice.
-    """
-    if not named or named in columns or "," not in named:
-        return (named,) if named else ()
-    names = tuple(name.strip() for name in named.split(","))
-    if len(names) > 2 or "" in names or names[0] == names[1]:
-        wrong = f"{len(names)} columns" if len(names) > 2 else "an empty name" if "" in names else "one column twice"
-        raise SettingsError(
-            f"{setting('text_column', named)}: {wrong}, and a post has one text or two",
-            "name one column, or two, such as title,body",
-            setting="text_column",
-        )
-    return names
-
-
 class PostsFile:
     """A table of posts that is read as a stream, as often as asked; see ``read_posts`` for its kinds.
 
@@ -144,7 +124,7 @@ class PostsFile:
                 remedy = f"name the right one with {setting(argument)}"
                 remedy += f", or {setting(argument, '')} for none" if part in ("text", "image", "label") else ""
                 raise no_column(self.path.name, name, self.columns, remedy, argument)
-        check_fields(self.use.fields, self.columns, self.path.name)
+        check_fields((*self.use.fields, *self.use.files), self.columns, self.path.name)
 
     def __iter__(self) -> Iterator[Post]:
         for row in self.table.rows():
@@ -242,6 +222,7 @@ def read_posts(
     image_root: str | Path | None = None,
     encoding: str | None = None,
     field_columns: Sequence[str] = (),
+    file_columns: Sequence[str] = (),
     group_column: str | None = None,
     time_column: str | None = None,
 ) -> Posts:
@@ -258,6 +239,7 @@ def read_posts(
         image_root: folder that image paths are relative to and may not leave.
         encoding: character encoding of text files; UTF-8 by default.
         field_columns: columns of numbers and categories; a row with a value in any needs neither text nor image.
+        file_columns: likewise columns of the paths or bytes of other files, such as sounds.
         group_column: column of authors, threads or the like; posts of a group are never divided between learning,
             validation and test.
         time_column: column of dates or numbers; the latest posts validate and test.
@@ -278,6 +260,7 @@ def read_posts(
         group=group_column,
         time=time_column,
         fields=tuple(field_columns),
+        files=tuple(file_columns),
     )
     if isinstance(posts, str | Path):
         return PostsFile(posts, columns, encoding).read()
@@ -306,7 +289,8 @@ def make_post(row: Row, use: Columns, base: Path | str) -> Post:
             read.append(convert(_cell(values, column, use)) if column else None)
         except TypeError as reason:
             read.append(None)
-            problem = Problem(where, f"column {column!r}", str(reason), "give a text or a number, or nothing")
+            remedy = use.labelling.wanted if column == use.label else "give a text or a number, or nothing"
+            problem = Problem(where, f"column {column!r}", str(reason), remedy)
     text, second_text, label, split, group = read
     time: Time | None = None
     try:
@@ -322,10 +306,21 @@ def make_post(row: Row, use: Columns, base: Path | str) -> Post:
         what = shortened(str(values.get(use.image or "")))
         # An earlier problem comes first: the post is of no use whatever on_bad_image does about the image.
         problem = problem or Problem(where, what, str(reason), remedy, about_image=True)
-    nothing = text is None and second_text is None and image is None
-    if problem is None and nothing and all(absent(values.get(name)) for name in use.fields):
+    files: dict[str, FileSource] = {}
+    for column in use.files:
+        try:
+            source = _image(values.get(column), use, base)
+            if isinstance(source, Image.Image):
+                raise TypeError("a picture where the path of another file is needed")
+            files |= {} if source is None else {column: source}
+        except (TypeError, ValueError, OSError) as reason:
+            what = shortened(str(values.get(column)))
+            problem = problem or Problem(where, what, str(reason), f"give {column} the path of a file, or nothing")
+    post = Post(text, image, label, split, problem, where, values, None, group, time, second_text, files)
+    if problem is None and post.empty and all(absent(values.get(name)) for name in use.fields):
         problem = Problem(where, "the post", "has neither text nor picture", "give it one of them or remove the row")
-    return Post(text, image, label, split, problem, where, values, group=group, time=time, second_text=second_text)
+        return replace(post, problem=problem)
+    return post
 
 
 def _cell(values: Mapping[str, Any], column: str, use: Columns) -> Any:

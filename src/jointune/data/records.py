@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from jointune.data.labelling import Labelling
 from jointune.data.post import Post, Posts
 from jointune.data.read import Columns, PostsFile, make_post
 from jointune.data.remote import is_address
@@ -41,7 +42,7 @@ def as_posts(posts: Any, labels: Any = None, use: Columns = USUAL, labelled: boo
     elif not isinstance(posts, Posts):
         posts = _from_python(posts, use, labelled)
     if labels is None:
-        return posts
+        return _read_again(posts, use)
     values = _label_list(labels, use)
     if len(values) != len(posts):
         raise PostsError(f"{len(values)} labels for {len(posts)} posts")
@@ -51,6 +52,22 @@ def as_posts(posts: Any, labels: Any = None, use: Columns = USUAL, labelled: boo
         raise PostsError(f"labels: {reason}", use.labelling.wanted) from reason
     labelled_posts = (replace(post, label=text) for post, text in zip(posts, texts, strict=True))
     return Posts(labelled_posts, posts.name, use.labelling.dtype(values))
+
+
+def _read_again(posts: Posts, use: Columns) -> Posts:
+    """Read labels that are texts as ``use`` has them, for posts that were read for another target."""
+    if type(use.labelling).read is Labelling.read:
+        return posts
+    read: list[str | None] = []
+    for post in posts:
+        try:
+            read.append(use.labelling.read(post.label) if post.label else post.label)
+        except TypeError as reason:
+            raise PostsError(f"{post.where}: {reason}", use.labelling.wanted) from reason
+    if read == [post.label for post in posts]:
+        return posts
+    again = (replace(post, label=label) for post, label in zip(posts, read, strict=True))
+    return Posts(again, posts.name, posts.label_dtype)
 
 
 def _from_path(path: str | Path, use: Columns, labelled: bool) -> Posts:

@@ -3,6 +3,7 @@
 import random
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,9 @@ def identity_groups(posts: Posts) -> list[int]:
                 except ImageError:
                     digests[source] = repr(source).encode()  # reported when images are opened
             keys.append(("image", digests[source]))
+        for column, source in post.files.items():
+            with suppress(ImageError):  # reported when it is opened
+                keys.append((column, image_digest(source)))
         if post.group is not None:
             keys.append(("group", post.group))
         for key in keys:

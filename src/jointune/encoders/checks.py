@@ -41,7 +41,7 @@ def check_text(encoder: TextEncoder, text: TextPreprocessor, name: str) -> bool:
             )
         return output
 
-    return _is_steady(f"the text encoder {name!r}", "text", encoder, lambda: run(short), lambda: run([*short, *long]))
+    return is_steady(f"the text encoder {name!r}", "text", encoder, lambda: run(short), lambda: run([*short, *long]))
 
 
 def check_image(encoder: ImageEncoder, image: ImagePreprocessor, name: str) -> None:
@@ -55,7 +55,7 @@ def check_image(encoder: ImageEncoder, image: ImagePreprocessor, name: str) -> N
     slopes = np.stack([right * 255 // width, down * 255 // height, (down + right) % 256], 2).astype(np.uint8)
     pixels = torch.from_numpy(np.stack([slopes, 255 - slopes]))
     encoder_name = f"the image encoder {name!r}"
-    if not _is_steady(
+    if not is_steady(
         encoder_name, "picture", encoder, lambda: encoder({"pixels": pixels[:1]}), lambda: encoder({"pixels": pixels})
     ):
         raise EncoderError(f"{encoder_name} gives a picture other states when others are in its batch: it mixes them")
@@ -103,7 +103,7 @@ def _run(encoder: TextEncoder, batch: dict[str, np.ndarray]) -> EncoderOutput:
     return output
 
 
-def _is_steady(
+def is_steady(
     name: str, kind: str, encoder: Encoder, alone: Callable[[], EncoderOutput], batch: Callable[[], EncoderOutput]
 ) -> bool:
     """Return whether one input has the same states alone and as the first of a batch."""

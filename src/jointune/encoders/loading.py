@@ -4,7 +4,7 @@ Only this module, ``weights``, ``text_preprocessing`` and ``image_preprocessing`
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -64,8 +64,8 @@ def load_text_encoder(name: str, max_tokens: int | None = None) -> tuple[TextEnc
             trusted.
         SettingsError: ``max_tokens`` is more than the encoder allows.
     """
-    source = _source(name, packaged.TEXT, "model")
-    with _loading(name, "text"):
+    source = source_of(name, packaged.TEXT)
+    with loading_errors(name, "text"):
         settings = SentenceSettings() if name in packaged.TEXT else sentence_settings(source)
         if settings.folder:
             source = replace(source, options=source.options | {"subfolder": settings.folder})
@@ -73,7 +73,7 @@ def load_text_encoder(name: str, max_tokens: int | None = None) -> tuple[TextEnc
         preprocessor = load_text_preprocessor(source, settings, model, max_tokens)
     notes += settings.notes
     pooling = "own" if hasattr(model, "whole_config") and _pools(model) else settings.pooling or "mean"
-    with _running(name, "text"):
+    with running_errors(name, "text"):
         encoder = TextEncoder(model, preprocessor.inputs, _text_dim(model, preprocessor), pooling)
         if name not in packaged.TEXT and not check_text(encoder, preprocessor, name):
             # FNet mixes padding in as it does words, and was trained on texts of one length.
@@ -91,7 +91,7 @@ def load_text_encoder(name: str, max_tokens: int | None = None) -> tuple[TextEnc
         "dim": encoder.dim,
         "pooling": pooling,
     }
-    return encoder, preprocessor, description | _noted(notes)
+    return encoder, preprocessor, description | noted(notes)
 
 
 def load_image_encoder(name: str) -> tuple[ImageEncoder, ImagePreprocessor, dict[str, Any]]:
@@ -111,20 +111,20 @@ def load_image_encoder(name: str) -> tuple[ImageEncoder, ImagePreprocessor, dict
     elif name.startswith("timm:") and not Path(name.removeprefix("timm:")).expanduser().is_dir():
         model, preprocessor, licence, notes = _timm(name.removeprefix("timm:"))
     else:
-        source = _source(name.removeprefix("timm:"), {}, "")
+        source = source_of(name.removeprefix("timm:"), {})
         licence = source.licence
-        with _loading(name, "image"):
+        with loading_errors(name, "image"):
             if "architecture" in read_json(source, "config.json"):  # as timm's own files have it, and no other
                 require("timm", "timm", f"the encoder {name}")
             model, notes = load_tower(source, "vision")
             preprocessor, more = load_image_preprocessor(source, model.config)
             notes += more
-    with _running(name, "image"):
+    with running_errors(name, "image"):
         encoder = _image_encoder(model, preprocessor)
         if name not in packaged.IMAGE:
             check_image(encoder, preprocessor, name)
     description = {"name": name, "licence": licence, "config": describe(model, name), "dim": encoder.dim}
-    return encoder, preprocessor, description | _noted(notes)
+    return encoder, preprocessor, description | noted(notes)
 
 
 def load_projections(name: str) -> Projections:
@@ -133,8 +133,8 @@ def load_projections(name: str) -> Projections:
     Raises:
         EncoderError: it cannot be located or loaded, or is not a dual encoder of these families.
     """
-    source = _source(name, {}, "")
-    with _loading(name, "dual"):
+    source = source_of(name, {})
+    with loading_errors(name, "dual"):
         model, _ = load_tower(source, "whole")
     if not (hasattr(model, "text_model") and hasattr(model, "vision_model") and _pools(model)):
         raise EncoderError(
@@ -165,9 +165,18 @@ def build_image_encoder(description: dict[str, Any], preprocessor: ImagePreproce
     return _image_encoder(build_tower(description["config"], "vision"), preprocessor, description.get("dim"))
 
 
-def _source(name: str, built_in: dict[str, packaged.BuiltIn], inside: str) -> Source:
+def source_of(name: str, built_in: Mapping[str, packaged.BuiltIn]) -> Source:
+    """Return the origin of an encoder: one built in, a folder, or a Hugging Face id.
+
+    Args:
+        name: what the user called it.
+        built_in: encoders of this modality.
+
+    Raises:
+        EncoderError: there is none.
+    """
     if name in built_in:
-        return Source(name, str(built_in[name].locate() / inside), built_in[name].licence)
+        return Source(name, str(built_in[name].locate() / built_in[name].inside), built_in[name].licence)
     folder = Path(name).expanduser()
     if folder.is_dir():
         return Source(name, str(folder), _stated_licence(folder))
@@ -198,7 +207,7 @@ def _stated_licence(folder: Path) -> str:
 
 
 @contextmanager
-def _loading(name: str, modality: str) -> Iterator[None]:
+def loading_errors(name: str, modality: str) -> Iterator[None]:
     """Turn whatever transformers raises into one clear error, and silence its bars and reports; see ``quiet``."""
     with (
         foreign_errors(
@@ -211,12 +220,14 @@ def _loading(name: str, modality: str) -> Iterator[None]:
 
 
 @contextmanager
-def _running(name: str, modality: str) -> Iterator[None]:
+def running_errors(name: str, modality: str) -> Iterator[None]:
+    """Turn whatever a first run raises into one clear error."""
     with foreign_errors(f"the {modality} encoder {name!r} cannot be run on a small input"), quiet():
         yield
 
 
-def _noted(notes: list[str]) -> dict[str, list[str]]:
+def noted(notes: list[str]) -> dict[str, list[str]]:
+    """Give notes on a checkpoint as warnings, and return them for its description."""
     for note in notes:
         warnings.warn(note, JointuneWarning, stacklevel=3)
     return {"notes": notes}
@@ -274,7 +285,7 @@ def _timm(architecture: str) -> tuple[nn.Module, ImagePreprocessor, str, list[st
     name = f"timm:{architecture}"
     if reason := forbidden({"architecture": architecture}):
         raise EncoderError(f"{name}: {reason}", "give the name of an architecture alone, or the hub id without timm:")
-    with _loading(name, "image"):
+    with loading_errors(name, "image"):
         timm = require("timm", "timm", f"the encoder {name}")
         pretrained = timm.create_model(architecture, pretrained=True, num_classes=0)
         from transformers import TimmWrapperConfig  # transformers then imports timm, and timm torchvision

@@ -50,7 +50,7 @@ def check_length(name: str, max_tokens: int | None, limit: int) -> None:
 
 def _tokenizer_file(name: str) -> Path:
     if name in packaged.TEXT:
-        return packaged.TEXT[name].locate() / "model" / "tokenizer.json"
+        return packaged.TEXT[name].locate() / packaged.TEXT[name].inside / "tokenizer.json"
     folder = Path(name).expanduser()
     if folder.is_dir():
         if (folder / "tokenizer.json").is_file():

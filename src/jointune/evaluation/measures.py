@@ -9,6 +9,9 @@ import numpy as np
 from jointune.evaluation.intervals import PSEUDO_POSTS, Z, effective_posts, score_interval, smooth_influence
 from jointune.evaluation.scores import Metric, scores_of
 
+_LEAST = 1e-12
+"""Of a scale, by which is divided: where one label alone occurs, nothing varies at all."""
+
 _CHUNK = 256
 """Statistics whose derivatives are taken at once."""
 
@@ -33,6 +36,11 @@ class Measure:
     low: float = 0.0
     high: float = 1.0
     rises: bool = True
+
+    @property
+    def least_variance(self) -> float:
+        """The least variance of a post's contribution, in units of ``scale``: 1 for a share; others may vary less."""
+        return 1.0 if (self.low, self.high) == (0.0, 1.0) else 0.0
 
     @property
     def width(self) -> float:
@@ -75,9 +83,10 @@ class Measure:
 
         That of a share if both ends are finite, and otherwise the square of the distance from the one that is.
         """
+        below, above = value - self.low, self.high - value
         if np.isfinite(self.width):
-            return (value - self.low) * (self.high - value)
-        return (value - self.low) ** 2 if np.isfinite(self.low) else (self.high - value) ** 2
+            return max(below * above, _LEAST)
+        return max(below**2 if np.isfinite(self.low) else above**2, _LEAST)
 
     def interval(self, value: float, reach: float, scale: float) -> tuple[float, float]:
         """Return a 95 % interval: that of a share, or one of the logarithm of the distance from the only finite end.
@@ -88,6 +97,8 @@ class Measure:
             scale: see ``scale``, of the score with pseudo-posts.
         """
         if np.isfinite(self.width):
+            if reach <= 0:  # a single post
+                return self.low, self.high
             low, high = score_interval((value - self.low) / self.width, (Z / reach) ** 2)
             return self.low + low * self.width, self.low + high * self.width
         near, far = np.exp(-reach), np.exp(reach)
@@ -108,12 +119,10 @@ class Measure:
         rows = self.statistics(truth, predicted)
         sums, posts = rows.sum(0) / repeats, len(rows) / repeats
         value = float(self.of(sums[None])[0])
-        if not np.isfinite(value):
-            return value, (self.low, self.high)
         smooth, by_share, pseudo, total = self.smooth(sums, posts, PSEUDO_POSTS)
         scale = self.scale(smooth)
         variance = (float(((rows @ by_share) ** 2).sum()) / repeats + pseudo) / (posts * total)
-        return value, self.interval(value, Z * max(variance / scale, 1 / posts) ** 0.5, scale)
+        return value, self.interval(value, Z * max(variance / scale, self.least_variance / posts) ** 0.5, scale)
 
     def standard_error(self, truth: np.ndarray, predicted: np.ndarray) -> float:
         """Return the standard error of a score due to the choice of posts."""
@@ -135,6 +144,7 @@ class ConfusionMeasure:
     metric: Metric
     labels: int
     width: float = 1.0
+    least_variance: float = 1.0
 
     def by_group(self, truth: np.ndarray, predicted: np.ndarray, group: np.ndarray, groups: int) -> np.ndarray:
         """Return the confusion matrix of each group's posts, flat: float [groups, labels²]."""
@@ -181,6 +191,8 @@ def ordered_measures(classes: int) -> dict[str, Measure]:
     def pseudo(sums: np.ndarray) -> np.ndarray:
         table = sums.reshape(classes, classes)
         occurs = table.sum(0) + table.sum(1) > 0
+        if occurs.sum() < 2:  # within one label, nothing could go wrong
+            occurs[:] = True
         return np.eye(classes**2)[np.outer(occurs, occurs).ravel()]
 
     def kappa(sums: np.ndarray) -> np.ndarray:

@@ -137,7 +137,7 @@ def log_loss(probabilities: np.ndarray, truth: np.ndarray) -> float:
     return float(_losses(probabilities, truth).mean())
 
 
-def standard_error(metric: str, metrics: Metrics, truth: np.ndarray, probabilities: np.ndarray) -> float:
+def standard_error(metric: str, metrics: ScoreTable, truth: np.ndarray, probabilities: np.ndarray) -> float:
     """Return the standard error of a score due to the choice of posts, by the bootstrap.
 
     Training chooses weights by it. It is zero if all posts are right or all are wrong, so it makes no interval.

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from jointune.data.fingerprints import Known
-from jointune.evaluation.metrics import Metrics
 from jointune.evaluation.score_table import ScoreTable, title, with_interval
 from jointune.utils.wording import counted
 
@@ -77,7 +76,7 @@ def notes_on_few_numbers(part: str, posts: int, rests: str = "") -> list[str]:
     return [f"only {counted(posts, f'{part} post')}: scores on so few say little{rests}"] * (posts < _FEW_POSTS)
 
 
-def notes_on_answers(metrics: Metrics, part: str = "") -> list[str]:
+def notes_on_answers(metrics: ScoreTable, part: str = "") -> list[str]:
     """Note a label that gets most of the answers that others should, or a label that gets none.
 
     Args:

@@ -170,7 +170,7 @@ def spread_of_score(runs: dict[Key, Run], measure: Measured, groups: np.ndarray 
     value = float((plan.mean @ smooth).mean())
     scale = measure.scale(value)
     predictions = sum(len(run.posts) for run in plan.runs)
-    of_mean = np.inf if plan.groups == 1 < tested else max(of_mean, scale / predictions)
+    of_mean = np.inf if plan.groups == 1 < tested else max(of_mean, measure.least_variance * scale / predictions)
     return plan.spread(score, of_mean, of_each, scale=scale, effective=scale / of_mean)
 
 

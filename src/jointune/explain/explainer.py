@@ -69,7 +69,7 @@ class Explainer:
         progress: bool = False,
     ) -> Iterator[Explanation]:
         """Explain any number of posts, one after the other; takes and raises what ``Predictor.stream`` does."""
-        for post, pixels, problem in self._predictor.decoded(posts, progress):
+        for post, pixels, problem in self._predictor.decoded(posts, policy, progress):
             if problem:
                 fatal = [problem] if stops(problem, post.text is not None, policy) else []
                 raise_problems(fatal, name, skippable=True)
@@ -90,7 +90,7 @@ class Explainer:
         row = self._row(post, pixels)
         shown = {name: content for name, content in row.items() if content is not None}
         parts = {name: predictor.preprocessors[name].parts(post, content) for name, content in shown.items()}
-        hidden = self._coalitions(post, pixels, row)
+        hidden = self._coalitions(post, row)
         masks = [_masks(parts, mask) for mask in np.eye(_count(parts), dtype=bool)]
         variants = [row, *hidden.values(), *(_without(row, parts, mask) for mask in masks)]
         answers = self._score(variants)
@@ -119,15 +119,18 @@ class Explainer:
     def _row(self, post: Post, pixels: np.ndarray | None) -> Row:
         return {name: of_modality[0] for name, of_modality in self._predictor.rows([post], [pixels]).items()}
 
-    def _coalitions(self, post: Post, pixels: np.ndarray | None, row: Row) -> dict[Coalition, Row]:
+    def _coalitions(self, post: Post, row: Row) -> dict[Coalition, Row]:
         """Return the post with only the modalities of each coalition, but for the one of all."""
         preprocessors = self._predictor.preprocessors
         names = [name for name, one in preprocessors.items() if one.without(post) is not post]
-        shown = {}
+        shown: dict[Coalition, Row] = {}
         for coalition in coalitions(names)[:-1]:
-            hidden = [preprocessors[name] for name in names if name not in coalition]
-            left = reduce(lambda rest, one: one.without(rest), hidden, post)
-            shown[coalition] = self._row(left, None if left.image is None else pixels)
+            hidden = [name for name in names if name not in coalition]
+            left = reduce(lambda rest, name: preprocessors[name].without(rest), hidden, post)
+            # The text in an image is read as text, and stays with the image.
+            text = self._predictor.text.rows([left])[0]
+            shown[coalition] = {name: None if name in hidden else content for name, content in row.items()}
+            shown[coalition] = {**shown[coalition], "text": text}
         return shown
 
     def _shares(self, answers: dict[Coalition, np.ndarray], answer: np.ndarray, row: Row) -> Shares:

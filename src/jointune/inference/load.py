@@ -12,6 +12,7 @@ from jointune.evaluation.calibration import check_wanted, least_confidence
 from jointune.inference.onnx_backend import ENGINES
 from jointune.inference.predictor import Predictor
 from jointune.modalities.image.ocr import check_ocr
+from jointune.modalities.modality import with_further_columns
 from jointune.targets.choice import chosen_target
 from jointune.utils.files import EXPORT_MARK, check_bundle, read_json
 from jointune.utils.hub import is_hub_id, local_folder
@@ -120,9 +121,8 @@ def columns_of(path: str | Path, use: Columns) -> Columns:
     pair: tuple[str, ...] = ()
     with suppress(*_DAMAGED):
         description = _description(folder)
-        fields = description.get("fields_preprocessing") or {}
-        use = replace(use, fields=(*map(str, fields.get("numbers", ())), *map(str, fields.get("categories", ()))))
-        use = replace(use, labelling=chosen_target(description.get("about", description)["settings"]))
+        settings = (description.get("about") or description)["settings"]
+        use = with_further_columns(replace(use, labelling=chosen_target(settings)), settings)
         pair = tuple(map(str, description["text_preprocessing"].get("pair", ())))
     if not use.text or "," in use.text or len(pair) != 2:
         return use

@@ -180,10 +180,10 @@ class Predictor:
         return self._chunks(self._with_image_text(posts, progress), policy, name, batch_size, fit)
 
     def decoded(
-        self, posts: Iterable[Post], progress: bool = False
+        self, posts: Iterable[Post], policy: OnBadImage = "error", progress: bool = False
     ) -> Iterator[tuple[Post, np.ndarray | None, Problem | None]]:
         """Yield each post with its image as ``rows`` takes it, and its problem, if any; see ``decode_posts``."""
-        return self._decode(self._with_image_text(posts, progress))
+        return self._decode(self._with_image_text(posts, progress), policy)
 
     def _with_image_text(self, posts: Iterable[Post], progress: bool) -> Iterable[Post]:
         if not self.read_image_text:
@@ -191,16 +191,23 @@ class Predictor:
         ocr.load_ocr()  # what is missing is said now, not when the first result is asked for
         return read_with_bar(posts, progress)
 
-    def _decode(self, posts: Iterable[Post]) -> Iterator[tuple[Post, np.ndarray | None, Problem | None]]:
+    def _decode(
+        self, posts: Iterable[Post], policy: OnBadImage
+    ) -> Iterator[tuple[Post, np.ndarray | None, Problem | None]]:
         image = self.image
         height, width = image.resize
-        return decode_posts(posts, lambda opened: image.crop(image.prepare(opened)), (width, height))
+        for post, pixels, problem in decode_posts(
+            posts, lambda opened: image.crop(image.prepare(opened)), (width, height)
+        ):
+            if problem is None and policy == "skip" and post.files:
+                problem = next(filter(None, (one.problem(post) for one in self.preprocessors.values())), None)
+            yield post, pixels, problem
 
     def _chunks(
         self, posts: Iterable[Post], policy: OnBadImage, name: str, batch_size: int, fit: TextFitCounter | None
     ) -> Iterator[ScoredChunk]:
         closed = Event()
-        decoded = self._decode(takewhile(lambda _: not closed.is_set(), posts))
+        decoded = self._decode(takewhile(lambda _: not closed.is_set(), posts), policy)
 
         def make() -> _Chunk | None:
             return self._next_chunk(decoded, policy, batch_size, name, fit)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from jointune.data.post import Post
+from jointune.data.problems import Problem
 from jointune.modalities.parts import Parts, whole
 
 Arrays = dict[str, np.ndarray]
@@ -23,21 +24,21 @@ class Input(NamedTuple):
     """
 
     name: str
-    kind: Literal["text", "number", "category"]
+    kind: Literal["text", "number", "category", "file"]
     choices: Sequence[str] | None = None
 
 
 def post_parts(inputs: Iterable[Input], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments with which ``Post`` takes values by the names of inputs; empty ones are left out."""
-    parts: dict[str, Any] = {"fields": {}}
+    parts: dict[str, Any] = {"fields": {}, "files": {}}
     for name, kind, _ in inputs:
         value = values.get(name)
-        if value is None or (isinstance(value, str) and not value.strip()):
+        if value is None or value == b"" or (isinstance(value, str) and not value.strip()):
             continue
         if kind == "text":
             parts["second_text"] = value
         else:
-            parts["fields"][name] = value
+            parts["files" if kind == "file" else "fields"][name] = value
     return parts
 
 
@@ -69,6 +70,10 @@ class Preprocessor:
     def without(self, post: Post) -> Post:
         """Return a post without the modality; the same one where it lacks it."""
         raise NotImplementedError
+
+    def problem(self, post: Post) -> Problem | None:
+        """Return why the modality's file of a post cannot be used; None if it can be, or if there is none."""
+        return None
 
     def collate(self, rows: Sequence[Any]) -> Arrays:
         """Put the rows of Bm posts into arrays [Bm, ...]."""

@@ -1,13 +1,15 @@
 """The contract of a modality, and the modalities that there are: adding one is adding a folder and a line here."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from jointune.config import Config
 from jointune.data.post import Posts
+from jointune.data.read import Columns
+from jointune.modalities.batch import Input
 from jointune.modalities.rows import Rows
 
 
@@ -42,6 +44,10 @@ class Modality:
     def wanted(self, config: Config) -> bool:
         """Return whether the settings ask for it."""
         return True
+
+    def reads(self, settings: Mapping[str, Any]) -> Sequence[Input]:
+        """Return what of a post it reads by the names of columns, as far as the settings tell."""
+        return ()
 
     def load(self, config: Config) -> Loaded:
         """Load what does not depend on posts: pre-trained encoders, before any post is opened."""
@@ -84,7 +90,7 @@ class Modality:
         raise NotImplementedError
 
 
-MODALITIES = ("text", "image", "fields")
+MODALITIES = ("text", "image", "fields", "audio")
 """Each is the name of a folder here."""
 
 
@@ -92,6 +98,13 @@ def modality(name: str) -> Modality:
     """Return a modality by name."""
     found: Modality = import_module(f"jointune.modalities.{name}.modality").MODALITY
     return found
+
+
+def with_further_columns(use: Columns, settings: Mapping[str, Any]) -> Columns:
+    """Return the columns of texts and images with those that other modalities read by these settings."""
+    read = [one for name in MODALITIES for one in modality(name).reads(settings)]
+    fields = tuple(name for name, kind, _ in read if kind in ("number", "category"))
+    return replace(use, fields=fields, files=tuple(name for name, kind, _ in read if kind == "file"))
 
 
 def wanted(config: Config) -> Sequence[Modality]:

@@ -1,10 +1,11 @@
 """The prepared content of the posts of a training run, by modality."""
 
+import hashlib
 import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,8 +45,8 @@ class ActivationStore:
         self._places[number] = _Place(self._end, activations.shape, activations.dtype)
         self._end += len(content)
 
-    def put_all(self, numbers: Iterable[int], activations: np.ndarray) -> None:
-        """Keep the activations of several posts, [B, ...]; see ``put``."""
+    def put_all(self, numbers: Iterable[int], activations: Iterable[np.ndarray]) -> None:
+        """Keep the activations of several posts; see ``put``."""
         for number, row in zip(numbers, activations, strict=True):
             self.put(number, row)
 
@@ -95,6 +96,10 @@ class Rows:
         """The length of each row, int [N], by which batches are put together; 0 where all rows are alike."""
         return np.zeros(len(self.rows), dtype=np.int64)
 
+    def content(self, index: int) -> bytes:
+        """Return what tells the row of a post from any other that the same preprocessor makes."""
+        return hashlib.sha256(self.row(index).tobytes()).digest()
+
     def row(self, index: int, random: np.random.Generator | None = None) -> Any:
         """Return the row of a post, augmented by ``random`` draws where there are some."""
         return self.rows[index]
@@ -106,6 +111,15 @@ class Rows:
     def cacheable(self, augment: bool) -> bool:
         """Return whether the activations of a row are the same in each epoch."""
         return True
+
+    def own_parts(self, activations: np.ndarray, inputs: Mapping[str, Any]) -> Iterable[np.ndarray]:
+        """Return the activations of each post of a batch, [B, ...], without those of padding.
+
+        Args:
+            activations: of the frozen layers.
+            inputs: of the encoder, as tensors.
+        """
+        return activations
 
     def collate(self, indices: Sequence[int], rows: Sequence[Any]) -> tuple[Arrays | None, np.ndarray | None]:
         """Return the inputs, or the activations, of posts that have the modality, or both where both are needed."""

@@ -23,7 +23,7 @@ from jointune.encoders.weights import build_tower
 from jointune.errors import BundleError, first_line
 from jointune.fusion.registry import FusionFactory
 from jointune.modalities.batch import Preprocessors
-from jointune.modalities.modality import modality
+from jointune.modalities.modality import MODALITIES, modality
 from jointune.modalities.text.text_fit import TextFit
 from jointune.model import JointModel, make_model, to_inputs
 from jointune.persistence.manifest import (
@@ -53,7 +53,7 @@ from jointune.utils.files import (
     write_json,
     write_manifest,
 )
-from jointune.utils.json_rules import Rule, check, clear_build_errors, listed, record, whole
+from jointune.utils.json_rules import Rule, check, clear_build_errors, listed, number, record, whole
 from jointune.utils.run_folder import RunFolder, locking
 
 FORMAT = 3
@@ -131,6 +131,7 @@ class Bundle:
             self.metrics,
             self.calibration,
             self.notes,
+            self.log,
         )
 
 
@@ -162,8 +163,8 @@ def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
         try:
             save_model(bundle.model, str(folder / "model.safetensors"))
         except SafetensorError as reason:  # a full disk, most of all; its number is only in the text
-            number = re.search(r"os error (\d+)", str(reason))
-            raise OSError(int(number[1]) if number else errno.EIO, str(reason)) from reason
+            code = re.search(r"os error (\d+)", str(reason))
+            raise OSError(int(code[1]) if code else errno.EIO, str(reason)) from reason
         write_json(folder / "metrics.json", bundle.metrics)
         write_json(folder / "calibration.json", bundle.calibration)
         if bundle.learned is not None:
@@ -255,7 +256,7 @@ def _verified_config(path: Path) -> dict[str, Any]:
     check(config, BUNDLE, path / "config.json", "bundle")
     if isinstance(config.get("text_preprocessing"), dict):  # before format 3, only the settings said it
         config["text_preprocessing"].setdefault("with_image_text", config["settings"].get("read_image_text", False))
-    for side in ("text_encoder", "image_encoder"):
+    for side in _pretrained(config):
         values = config[side]["config"]
         reason = forbidden(values) or ("_name_or_path names another model" if values.get("_name_or_path") else None)
         if reason:
@@ -263,6 +264,11 @@ def _verified_config(path: Path) -> dict[str, Any]:
         if values["model_type"].startswith("timm_"):
             require("timm", "timm", f"the encoder {config[side]['name']}")
     return config
+
+
+def _pretrained(config: Mapping[str, Any]) -> list[str]:
+    """Return the keys of the encoders that transformers or timm builds."""
+    return [key for key in map("{}_encoder".format, MODALITIES) if "config" in config.get(key, {})]
 
 
 def _checked(path: Path, name: str, rule: Rule, *default: Any) -> Any:
@@ -283,14 +289,14 @@ def _check_sizes(weights: Path, config: dict[str, Any], target: Target) -> None:
     if (rows := shapes.get("head.weight", [0])[0]) != target.outputs:
         raise ValueError(f"there are {len(target.labels):,} labels, and weights for {rows:,}")
     most = max(256, len(shapes))
-    for side in ("text_encoder", "image_encoder"):
+    for side in _pretrained(config):
         described = config[side]["config"]
         if counted := too_many(described, most):
             raise ValueError(f"{side}.config.{counted} is more than the weights have")
         if described["model_type"].startswith("timm_"):  # timm sizes its models by their names
             continue
         with torch.device("meta"):
-            tower = build_tower(described, "text" if side == "text_encoder" else "vision")
+            tower = build_tower(described, "vision" if side == "image_encoder" else side.removesuffix("_encoder"))
         wanted = sum(parameter.numel() for parameter in tower.parameters())
         held = sum(math.prod(shape) for name, shape in shapes.items() if name.startswith(_homes(side)))
         if wanted > held:
@@ -362,8 +368,12 @@ def _homes(side: str) -> tuple[str, str]:
     return f"{side}.", f"encoders.{side.removesuffix('_encoder')}."
 
 
+_LOG_ENTRY = record({}, {"epoch": number(), "probe_strength": number()})
+"""The values that the model card reads from the log; others are for people."""
+
+
 def _read_log(path: Path) -> list[dict[str, Any]]:
     with clear_read_errors(path, "bundle"):
         return check(
-            [json.loads(line) for line in read_text(path, "bundle").splitlines()], listed(record({})), path, "bundle"
+            [json.loads(line) for line in read_text(path, "bundle").splitlines()], listed(_LOG_ENTRY), path, "bundle"
         )

@@ -153,7 +153,7 @@ PRETRAINED = record(
 )
 BUNDLE = record(
     {**_VERSION, "text_encoder": PRETRAINED, "image_encoder": PRETRAINED, "fusion": text, **_ABOUT},
-    _MORE_ABOUT | {"label_dtype": optional(one_of(*_DTYPES)), "modalities": _MODALITIES},
+    _MORE_ABOUT | {"audio_encoder": PRETRAINED, "label_dtype": optional(one_of(*_DTYPES)), "modalities": _MODALITIES},
 )
 EXPORT = record(
     {

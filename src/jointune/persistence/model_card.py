@@ -21,6 +21,7 @@ def model_card(
     metrics: Mapping[str, Mapping[str, Any]],
     calibration: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
+    log: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Return a bundle's README.md, in Markdown: data, encoders and licences, scores with intervals, use and limits.
 
@@ -34,6 +35,7 @@ def model_card(
         metrics: part, such as ``validation``, to its ``Metrics`` as a dictionary.
         calibration: ``Calibration`` as a dictionary.
         notes: what to know before the model is trusted, one sentence each.
+        log: the training log.
     """
     lines = [
         "---",
@@ -58,7 +60,7 @@ def model_card(
             ],
         ),
         "",
-        f"Fusion: {literal(fusion)}. {preprocessing}",
+        f"Fusion: {literal(fusion)}. {preprocessing}{_chosen(log)}",
         "",
         *(["## Know this first", "", *(f"- {literal(note)}" for note in notes), ""] if notes else []),
         *(["## Data", "", *_data_table(target, data), ""] if target.labels else []),
@@ -85,6 +87,17 @@ def model_card(
         "",
     ]
     return "\n".join(lines)
+
+
+def _chosen(log: Sequence[Mapping[str, Any]]) -> str:
+    """Say which weights training kept, and the penalty of the probe that it began with; nothing for old bundles."""
+    if not log or "probe_strength" not in log[0]:
+        return ""
+    penalty = f"a penalty of inverse strength {log[0]['probe_strength']:.3g}"
+    epoch = next((entry.get("epoch") for entry in log if entry.get("kept") is True), 0)
+    if not epoch:
+        return f" Training chose the linear probe alone, with {penalty}."
+    return f" Training chose the weights after {epoch:.3g} epochs; the linear probe that it began with has {penalty}."
 
 
 def _data_table(target: Target, data: Mapping[str, Mapping[str, int]]) -> list[str]:

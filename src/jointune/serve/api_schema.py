@@ -98,6 +98,11 @@ class Bodies:
     json: TypeAdapter[RequestPost | RequestPosts]
 
     @property
+    def files(self) -> list[str]:
+        """The names of the parts that are files."""
+        return ["image", *(name for name, kind, _ in self.inputs if kind == "file")]
+
+    @property
     def names(self) -> list[str]:
         """The names of all parts of a post."""
         return [field.alias or name for name, field in self.post.model_fields.items()]
@@ -115,13 +120,16 @@ def make_bodies(inputs: Sequence[Input]) -> Bodies:
     """
     own: dict[str, Any] = {}
     for number, (name, kind, _) in enumerate(inputs):
-        if kind != "text":
+        if kind not in ("text", "file"):
             continue
         if name in (*RequestPost.model_fields, "posts"):
             raise SettingsError(
                 f"the model reads a {kind} from the column {name!r}, and requests name something else so",
                 "train it with another name of the column",
             )
+        if kind == "file":
+            own[f"input_{number}"] = (Base64 | None, Field(None, alias=name, description="A file, in base64."))
+            continue
         described = "A second text, read together with the first; a blank one counts as missing."
         field = Field(None, alias=name, max_length=MAX_CHARACTERS, description=described)
         own[f"input_{number}"] = (str | None, field)
@@ -225,7 +233,9 @@ def predict_route(bodies: Bodies) -> dict[str, Any]:
         field.alias or name: {"type": "string", "description": field.description}
         for name, field in bodies.post.model_fields.items()
     }
-    fields["image"] |= {"format": "binary", "description": "A picture's file: JPEG, PNG, WebP or GIF."}
+    for name in bodies.files:
+        fields[name] |= {"format": "binary", "description": "A file."}
+    fields["image"] |= {"description": "A picture's file: JPEG, PNG, WebP or GIF."}
     form = {"type": "object", "additionalProperties": False, "properties": fields}
     _not_empty(form)
     content = {

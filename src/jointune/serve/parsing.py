@@ -121,10 +121,10 @@ def _structure(body: bytearray) -> bytes:
 def _parse_form(fields: dict[str, bytes], bodies: Bodies) -> RequestPost:
     values: dict[str, Any] = {}
     for name, content in fields.items():
-        if name != "image" and len(content) > 4 * MAX_CHARACTERS:
+        if name not in bodies.files and len(content) > 4 * MAX_CHARACTERS:
             raise Refused(422, f"{name[:80]}: more than {MAX_CHARACTERS:,} characters", "send less of it")
         try:
-            values[name] = content if name == "image" else content.decode("utf-8")
+            values[name] = content if name in bodies.files else content.decode("utf-8")
         except UnicodeDecodeError as error:
             raise Refused(422, f"{name[:80]}: not UTF-8", "encode the form as UTF-8") from error
     if "fields" in values:

@@ -67,8 +67,8 @@ class Preparation:
         MissingExtraError: the model reads the text in images, and the OCR is not installed.
     """
 
-    def __init__(self, predictor: Predictor) -> None:
-        self._predictor = predictor
+    def __init__(self, predictor: Predictor, limits: Limits) -> None:
+        self._predictor, self._limits = predictor, limits
         self._ocr = ocr.load_ocr() if predictor.read_image_text else None
         self._thread = threading.local()
 
@@ -99,11 +99,13 @@ class Preparation:
         """Prepare a post with its decoded image.
 
         Raises:
-            Refused: 422, a field is unknown, or no number.
+            Refused: 413 or 422, a field is unknown or no number, or a file is too large or damaged.
         """
         if unknown := sorted(post.fields.keys() - self._predictor.columns.keys()):
             known = ", ".join(self._predictor.columns) or "none"
             raise Refused(422, f"fields: the model reads no {unknown[0][:80]!r}", f"leave it out; it reads {known}")
+        if any(len(source) > self._limits.image_bytes for source in post.files.values() if isinstance(source, bytes)):
+            raise Refused(413, f"a file larger than {self._limits.image_bytes:,} bytes", "save it smaller")
         try:
             rows = self._predictor.rows([post], [image.pixels if image else None])
         except PostsError as error:

@@ -45,7 +45,7 @@ class Service:
         self._fetchers = ThreadPoolExecutor(_FETCHERS, thread_name_prefix="fetch")
         self.queue = Budget(limits.queue, lambda: busy("the queue is full"))
         self.bodies = Budget(limits.bodies_bytes, lambda: busy("too many large requests at a time"))
-        self._preparation = Preparation(predictor)
+        self._preparation = Preparation(predictor, limits)
         self._batcher = Batcher(self._preparation.score, limits, metrics.count_batch)
         self._warm = False
 
@@ -127,7 +127,7 @@ class Service:
         return {
             **self._predictor.target.response(row, self._predictor.least_confidence),
             # Not by its row: a text that was read in an image is no text of the post's own.
-            "missing": [name for name, row in prepared.rows.items() if getattr(post, name, row) in (None, {})],
+            "missing": [n for n, row in prepared.rows.items() if (post.text if n == "text" else row) is None],
         }
 
 

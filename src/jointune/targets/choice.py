@@ -26,11 +26,10 @@ def chosen_target(settings: Mapping[str, Any]) -> Target:
         raise SettingsError(f"{setting('target', name)}: choose one of {', '.join(TARGETS)}", setting="target")
     kind = TARGETS[name]
     for other in (*OWN_SETTINGS, *kind.refused_settings):
-        if settings.get(other) and other not in kind.own_settings:
+        value = settings.get(other)
+        if value and value != "auto" and other not in kind.own_settings:
             raise SettingsError(
-                f"{setting(other, settings[other])}: it means nothing to {setting('target', name)}",
-                "leave it out",
-                setting=other,
+                f"{setting(other, value)}: it means nothing to {setting('target', name)}", "leave it out", setting=other
             )
     kind.check_metric(settings.get("metric"))
     return kind((), settings)

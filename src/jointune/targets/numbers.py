@@ -49,7 +49,7 @@ class Number(Target):
     abstains = False
     graph_output = "the number, less the mean and divided by the scale that are under target"
     named = False
-    wanted = "give a number a post"
+    wanted = "give a number a post"  # type: ignore[assignment]
 
     def __init__(self, labels: Sequence[str] = (), settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(labels, settings)

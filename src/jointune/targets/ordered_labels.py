@@ -12,13 +12,13 @@ from jointune.data.post import Post, Posts
 from jointune.errors import PostsError, SettingsError, setting
 from jointune.evaluation.calibration import Calibration, calibrate
 from jointune.evaluation.measures import Measure, ordered_measures
-from jointune.evaluation.metrics import log_loss
-from jointune.evaluation.notes import notes_on_few
+from jointune.evaluation.metrics import log_loss, standard_error
+from jointune.evaluation.notes import notes_on_answers, notes_on_few
 from jointune.evaluation.score_table import ScoreTable
 from jointune.evaluation.target_metrics import ordered_metrics
 from jointune.targets.numbers import as_number, spelled
 from jointune.targets.several_labels import binary_fits, sigmoid
-from jointune.targets.single_label import named_weights
+from jointune.targets.single_label import label_weights
 from jointune.targets.target import LinearFit, Target
 
 if TYPE_CHECKING:
@@ -121,10 +121,7 @@ class OrderedLabels(Target):
         return class_numbers(posts, self.labels)
 
     def weights(self, encoded: np.ndarray, class_weight: str | Mapping[Any, float] | None) -> np.ndarray | None:
-        if class_weight is None or class_weight != "balanced":
-            return None if class_weight is None else named_weights(self.labels, class_weight)
-        counts = np.bincount(encoded, minlength=len(self.labels))
-        return len(encoded) / (len(self.labels) * np.maximum(counts, 1))
+        return label_weights(self.labels, encoded, class_weight)
 
     def loss(self, weights: "Tensor | None", label_smoothing: float) -> Callable[["Tensor", "Tensor"], "Tensor"]:
         """Return the negative log-likelihood of the labels, added up over posts."""
@@ -193,11 +190,13 @@ class OrderedLabels(Target):
     def standard_error(self, metric: str, scores: ScoreTable, encoded: np.ndarray, answers: np.ndarray) -> float:
         if (measure := ordered_measures(len(self.labels)).get(metric)) is not None:
             return measure.standard_error(encoded, self.choose(answers))
-        low, high = getattr(scores, f"{metric}_ci", (0.0, 0.0))
-        return float(high - low) / (2 * 1.96)
+        return standard_error(metric, scores, encoded, answers)
 
     def calibrate(self, encoded: np.ndarray, answers: np.ndarray, held: Sequence[str]) -> Calibration | None:
         return calibrate(answers, encoded, held, self.at_temperature, self.choose)
+
+    def notes_on_answers(self, scores: ScoreTable, part: str = "") -> list[str]:
+        return notes_on_answers(scores, part)
 
     def notes_on_few(self, part: str, counts: Mapping[str, int], posts: int, rests: str = "") -> list[str]:
         return notes_on_few(part, counts, self.labels, rests)

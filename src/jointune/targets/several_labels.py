@@ -11,6 +11,7 @@ from jointune.data.labels import absent, label_text
 from jointune.data.post import Post, Posts
 from jointune.errors import PostsError
 from jointune.evaluation.calibration import Calibration, at_temperature, calibrate
+from jointune.evaluation.intervals import Z
 from jointune.evaluation.measures import Measure, several_measures
 from jointune.evaluation.notes import notes_on_few_of_several
 from jointune.evaluation.score_table import ScoreTable
@@ -57,7 +58,7 @@ class SeveralLabels(Target):
     graph_output = "their logistic function is the calibrated probability of each label"
     several = True
     each_needed = False
-    wanted = "give a list of labels a post, or texts such as 'a|b'"
+    wanted = "give a list of labels a post, or texts such as 'a|b'"  # type: ignore[assignment]
 
     def __init__(self, labels: Sequence[str] = (), settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(labels, settings)
@@ -149,10 +150,13 @@ class SeveralLabels(Target):
 
         That is at most a hundredfold.
         """
-        if class_weight is None or class_weight != "balanced":
-            return None if class_weight is None else named_weights(self.labels, class_weight)
+        if class_weight in (None, "auto"):
+            return None
+        if class_weight not in ("root", "balanced"):
+            return named_weights(self.labels, class_weight)
         having = encoded.sum(0)
-        return np.clip((len(encoded) - having) / np.maximum(having, 1), 1 / _MOST_WEIGHT, _MOST_WEIGHT)
+        rarity = (len(encoded) - having) / np.maximum(having, 1)
+        return np.clip(rarity ** (0.5 if class_weight == "root" else 1), 1 / _MOST_WEIGHT, _MOST_WEIGHT)
 
     def loss(self, weights: "Tensor | None", label_smoothing: float) -> Callable[["Tensor", "Tensor"], "Tensor"]:
         """Return the cross-entropy of the decisions on all labels, added up over posts and divided by L."""
@@ -225,9 +229,12 @@ class SeveralLabels(Target):
         return several_measures(len(self.labels))[metric]
 
     def standard_error(self, metric: str, scores: ScoreTable, encoded: np.ndarray, answers: np.ndarray) -> float:
-        if metric in ("map", "log_loss"):  # no sums over posts
-            low, high = getattr(scores, f"{metric}_ci", (0.0, 0.0))
-            return float(high - low) / (2 * 1.96)
+        if metric == "map":  # no sum over posts
+            low, high = scores.map_ci
+            return float(high - low) / (2 * Z)
+        if metric == "log_loss":
+            each = [several_log_loss(row, right) for row, right in zip(answers, encoded > 0.5, strict=True)]
+            return float(np.std(each) / np.sqrt(len(each)))
         return several_measures(len(self.labels))[metric].standard_error(encoded > 0.5, self.choose(answers))
 
     def tuned(self, encoded: np.ndarray, answers: np.ndarray) -> "SeveralLabels":

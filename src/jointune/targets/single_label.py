@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+FEW_TO_LEARN = 2000
+"""With fewer training posts, ``class_weight="auto"`` weighs labels: they gain much macro F1, and lose no accuracy."""
+
+
 class SingleLabel(Target):
     """A target with exactly one of C labels a post.
 
@@ -61,6 +65,13 @@ class SingleLabel(Target):
                 setting="threshold",
             )
 
+    def about(self, spelled: Callable[[str], str] = str) -> str:
+        if self.threshold is None:
+            return super().about(spelled)
+        label, least = self.threshold
+        rarer = f"{spelled(self.labels[label])} is the answer from a probability of {least:.2f} on"
+        return f"{super().about(spelled)} {rarer}, which suited the validation posts."
+
     def description(self) -> dict[str, Any]:
         return {} if self.threshold is None else {"threshold": list(self.threshold)}
 
@@ -80,17 +91,16 @@ class SingleLabel(Target):
 
         Args:
             encoded: of the training posts, int64 [N].
-            class_weight: ``balanced`` for weights by rarity, or a weight for some labels; the others weigh 1.
+            class_weight: ``balanced`` for weights by rarity, ``root`` for their roots, both with a mean of 1 over the
+                posts; ``auto`` for ``root`` with fewer than ``FEW_TO_LEARN`` posts; or a weight for some labels, where
+                the others weigh 1.
 
         Raises:
             SettingsError: there is no such label, or a weight is negative or not finite.
         """
-        if class_weight is None:
-            return None
-        if class_weight == "balanced":
-            counts = np.bincount(encoded, minlength=len(self.labels))
-            return len(encoded) / (len(self.labels) * np.maximum(counts, 1))
-        return named_weights(self.labels, class_weight)
+        if class_weight == "auto":
+            class_weight = "root" if len(encoded) < FEW_TO_LEARN else None
+        return label_weights(self.labels, encoded, class_weight)
 
     def loss(self, weights: "Tensor | None", label_smoothing: float) -> Callable[["Tensor", "Tensor"], "Tensor"]:
         """Return the cross-entropy of logits [B, C] and encoded labels [B], added up over posts."""
@@ -147,7 +157,6 @@ class SingleLabel(Target):
         return scoring.log_loss(answers, encoded)
 
     def standard_error(self, metric: str, scores: ScoreTable, encoded: np.ndarray, answers: np.ndarray) -> float:
-        assert isinstance(scores, scoring.Metrics), "they are this target's"
         return scoring.standard_error(metric, scores, encoded, answers)
 
     def tuned(self, encoded: np.ndarray, answers: np.ndarray) -> "SingleLabel":
@@ -165,8 +174,20 @@ class SingleLabel(Target):
         return notes_on_few(part, counts, self.labels, rests)
 
     def notes_on_answers(self, scores: ScoreTable, part: str = "") -> list[str]:
-        assert isinstance(scores, scoring.Metrics), "they are this target's"
         return notes_on_answers(scores, part)
+
+
+def label_weights(
+    labels: Sequence[str], encoded: np.ndarray, class_weight: str | Mapping[Any, float] | None
+) -> np.ndarray | None:
+    """Return the weight of each label where posts have one, float [C]; see ``SingleLabel.weights``."""
+    if class_weight in (None, "auto"):
+        return None
+    if class_weight in ("root", "balanced"):
+        counts = np.bincount(encoded, minlength=len(labels))
+        rarity = (len(encoded) / (len(labels) * np.maximum(counts, 1))) ** (0.5 if class_weight == "root" else 1)
+        return rarity / np.average(rarity, weights=counts)
+    return named_weights(labels, class_weight)
 
 
 def named_weights(labels: Sequence[str], class_weight: str | Mapping[Any, float]) -> np.ndarray:
@@ -179,8 +200,8 @@ def named_weights(labels: Sequence[str], class_weight: str | Mapping[Any, float]
     unknown = set(weights) - set(labels)
     if unknown or not all(isinstance(weight, int | float) and 0 <= weight < np.inf for weight in weights.values()):
         raise SettingsError(
-            f"class_weight={class_weight!r}: give 'balanced', or a weight for labels of the posts "
-            f"({', '.join(labels)})",
+            f"class_weight={class_weight!r}: give 'auto', 'root' or 'balanced', or a weight for labels of the "
+            f"posts ({', '.join(labels)})",
             setting="class_weight",
         )
     return np.array([weights.get(label, 1.0) for label in labels])

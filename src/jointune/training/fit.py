@@ -37,6 +37,7 @@ from jointune.model import JointModel, chosen_precision, make_model
 from jointune.targets.choice import chosen_target
 from jointune.targets.target import Target, rank
 from jointune.training.checkpoint import Checkpoints
+from jointune.training.embeddings import EmbeddingCache
 from jointune.training.frozen_cache import cache_frozen_layers
 from jointune.training.probe import start_from_probe
 from jointune.training.tracking import loggable
@@ -86,7 +87,7 @@ class Prepared:
         for posts, data in zip(self.posts, (self.training, self.validation), strict=True):
             images = data.rows["image"]
             assert isinstance(images, ImageRows), "images have rows of their own"
-            parts.append([digests(post.whole_text, images.digest(index)) for index, post in enumerate(posts)])
+            parts.append([digests(post, images.digest(index)) for index, post in enumerate(posts)])
         return parts[0], parts[1]
 
 
@@ -169,6 +170,8 @@ def prepare(division: Division, config: Config, modalities: dict[str, Loaded], s
 
     target = chosen_target(vars(config)).fitted(Posts(posts, posts.name, label_dtype))
     fitted = {name: modality(name).fit(loaded, config, posts) for name, loaded in modalities.items()}
+    found = [one.preprocessor.problem(post) for post in tested if post.files for one in fitted.values()]
+    raise_problems([problem for problem in found if problem], tested.name)
 
     def encode(part: Posts, own_places: list[int | None]) -> TrainingSet:
         rows = {
@@ -229,8 +232,14 @@ def train(
     weights = data.target.weights(data.training.labels, config.class_weight)
     device = accelerator.device
 
-    def start(untrained: JointModel) -> None:
-        start_from_probe(untrained, data.training, data.validation, config, device, data.target, weights)
+    def start(untrained: JointModel) -> dict[str, Any]:
+        cache = None
+        if not config.epochs and all(encoder.pretrained for encoder in encoders.values()):
+            cache = EmbeddingCache(data.modalities, chosen_precision(device, config.precision))
+        strength = start_from_probe(
+            untrained, data.training, data.validation, config, device, data.target, weights, cache
+        )
+        return {"probe_strength": strength}
 
     if config.train_layers is not None and config.epochs and model.uses_activations:
         with progress_bar("running the frozen layers", "posts", shown) as bar:
@@ -309,7 +318,7 @@ def checkpoints_of(folder: Path, data: Prepared, settings: dict[str, Any], accel
     own = {name: value for name, value in loggable(settings).items() if name not in irrelevant}
     parts = zip(("training posts", "validation posts"), data.posts, strict=True)
     read = [one for loaded in data.modalities.values() for one in loaded.preprocessor.reads]
-    columns = [name for name, kind, _ in read if kind != "text"]
+    columns = [name for name, kind, _ in read if kind in ("number", "category")]
     contents = {name: posts_digest(part, columns) for name, part in parts}
     versions = {"jointune version": __version__, "torch version": str(torch.__version__)}
     return Checkpoints(folder, own | contents | versions | {"number of processes": accelerator.num_processes})

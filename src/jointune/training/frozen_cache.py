@@ -10,7 +10,6 @@ from torch import Tensor
 from jointune.config import Config
 from jointune.modalities.image.store import ImageRows
 from jointune.modalities.rows import ActivationStore, Rows, room_for
-from jointune.modalities.text.tokens import TextRows
 from jointune.model import JointModel, autocast, evaluating, to_inputs
 from jointune.training.training_set import TrainingSet
 from jointune.utils.progress import Bar
@@ -97,12 +96,7 @@ class _Cache:
             if self.mirrored is not None:
                 flipped = {"pixels": inputs["pixels"].flip(2)}
                 self.mirrored.put_all(numbers, _as_array(self._encoder.activations(flipped)))
-        if isinstance(self._rows, TextRows) and not self._rows.preprocessor.fixed_length:
-            # Where all texts are padded to one length, the encoder attends to the padding too.
-            for number, row, length in zip(numbers, activations, inputs["attention_mask"].sum(1).tolist(), strict=True):
-                self.store.put(number, row[:length])
-            return
-        self.store.put_all(numbers, activations)
+        self.store.put_all(numbers, self._rows.own_parts(activations, inputs))
 
 
 def _as_array(activations: Tensor) -> np.ndarray[Any, Any]:

@@ -1,6 +1,6 @@
 """The linear probe: a linear model of the outputs of the frozen encoders."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +10,18 @@ from jointune.config import Config
 from jointune.modalities.batch import Batch
 from jointune.model import JointModel, autocast, evaluating, to_inputs
 from jointune.targets.target import Target
+from jointune.training.embeddings import EmbeddingCache
 from jointune.training.training_set import TrainingSet
 
 STRENGTHS = tuple(float(10**power) for power in np.arange(-1.5, 2.1, 0.5))
 """Inverse strengths of the L2 penalty (scikit-learn's C) to choose from."""
 
+
+FEW_TO_CHOOSE = 300
+"""With fewer validation posts, the training posts help to choose the penalty."""
+
+FOLDS = 5
+"""Of the training posts, where they help to choose."""
 
 MOST_POSTS = 10_000
 """To fit a probe to; more of them take memory and time, and change it little."""
@@ -53,7 +60,8 @@ def start_from_probe(
     device: torch.device,
     target: Target,
     class_weights: np.ndarray | None = None,
-) -> None:
+    cache: EmbeddingCache | None = None,
+) -> float:
     """Fit a probe to at most ``MOST_POSTS`` training posts, and give the untrained model its logits.
 
     Args:
@@ -64,12 +72,23 @@ def start_from_probe(
         device: where the model is.
         target: of the posts.
         class_weights: float [C].
+        cache: knows vectors of earlier runs.
+
+    Returns:
+        ``Probe.strength``.
     """
     assert model.probe is not None, "the model was made with a probe"
+    width = model.probe.linear.in_features
     learned = sample(target.rarest(training.labels), MOST_POSTS, config.seed)
 
     def features(part: TrainingSet, chosen: np.ndarray) -> np.ndarray:
-        return pooled_features(model, part.in_order(config.batch_size, chosen), chosen, device, config.precision)
+        vectors = np.full((len(part), width), np.nan, dtype=np.float32)
+        missing = chosen if cache is None else cache.fill(vectors, chosen, part.rows)
+        batches = part.in_order(config.batch_size, missing)
+        vectors[missing] = pooled_features(model, batches, missing, device, config.precision)
+        if cache is not None:
+            cache.keep(vectors, missing, part.rows)
+        return vectors[chosen]
 
     probe = fit_probe(
         features(training, learned),
@@ -82,6 +101,7 @@ def start_from_probe(
         config.modality_dropout,
     )
     start_from(model, probe)
+    return probe.strength
 
 
 def sample(labels: np.ndarray, most: int, seed: int) -> np.ndarray:
@@ -141,6 +161,9 @@ def fit_probe(
 ) -> Probe:
     """Fit the linear model of a target; the penalty is the one with the least loss on held-out posts.
 
+    These are the validation posts and, if there are fewer than ``FEW_TO_CHOOSE``, also the training posts, each scored
+    by a probe of the other folds: a handful of posts chooses penalties that give all posts one label.
+
     A missing modality counts as an average one. What ``modality_dropout`` does to fine-tuning by chance is done here
     by weight: each post that has several modalities counts for that share with a single one of them.
 
@@ -154,35 +177,29 @@ def fit_probe(
         class_weights: float [C].
         modality_dropout: share of the posts with several modalities to be seen with one, each equally often.
     """
-    present = ~np.isnan(features)
-    count = np.maximum(present.sum(0), 1)
-    mean = np.where(present, features, 0).sum(0) / count
-    std = np.sqrt(np.where(present, (features - mean) ** 2, 0).sum(0) / count)
-    share = np.concatenate([np.full(width, width * len(vectors)) for vectors in widths.values() for width in vectors])
-    scale = np.where(std > 1e-6, std, 1.0) * np.sqrt(share)
-    mean, scale = mean.astype(np.float32), scale.astype(np.float32)
-    learned = _standardise(features, mean, scale)
-    weights = target.post_weights(labels, class_weights)
+    mean, scale = _statistics(features, widths)
     owner = np.repeat(np.arange(len(widths)), [sum(vectors) for vectors in widths.values()])
-    has = np.stack([present[:, owner == modality].any(1) for modality in range(len(widths))])
-    count = has.sum(0)
-    alone = [np.flatnonzero(own & (count > 1)) for own in has]
-    if modality_dropout and any(map(len, alone)):
-        shares = [weights[posts] * modality_dropout / count[posts] for posts in alone]
-        weights[count > 1] *= 1 - modality_dropout
-        hidden = [np.where(owner == modality, learned[posts], 0) for modality, posts in enumerate(alone)]
-        learned = np.concatenate([learned, *hidden])
-        labels = np.concatenate([labels, *(labels[posts] for posts in alone)])
-        weights = np.concatenate([weights, *shares])
+    present = np.stack([~np.isnan(features[:, owner == modality]).any(1) for modality in range(len(widths))])
+    weights = target.post_weights(labels, class_weights)
 
-    best: tuple[float, Probe] | None = None
-    for fit in target.linear_fits(learned, labels, weights, STRENGTHS):
-        probe = Probe(mean, scale, fit.weight, fit.bias, fit.strength)
-        loss = target.log_loss(held_labels, target.activate(probe.logits(held_features)))
-        if best is None or loss < best[0]:
-            best = loss, probe
-    assert best is not None, "there are strengths"
-    return best[1]
+    def fit(posts: np.ndarray) -> Iterator[Probe]:
+        """Yield a probe of these posts for each strength."""
+        rows = _standardise(features[posts], mean, scale)
+        rows, of, shares = _with_one_modality(rows, present[:, posts], owner, modality_dropout)
+        for fit in target.linear_fits(rows, labels[posts][of], weights[posts][of] * shares, STRENGTHS):
+            yield Probe(mean, scale, fit.weight, fit.bias, fit.strength)
+
+    probes = list(fit(np.arange(len(labels))))
+    answers = [[target.activate(probe.logits(held_features))] for probe in probes]
+    truth = [held_labels]
+    fold = _folds(target.rarest(labels) if target.named else np.zeros(len(labels)))
+    for number in range(FOLDS if len(held_labels) < FEW_TO_CHOOSE else 0):
+        held = np.flatnonzero(fold == number)
+        truth.append(labels[held])
+        for part, probe in zip(answers, fit(np.flatnonzero(fold != number)), strict=True):
+            part.append(target.activate(probe.logits(features[held])))
+    losses = [target.log_loss(np.concatenate(truth), np.concatenate(part)) for part in answers]
+    return probes[int(np.argmin(losses))]
 
 
 def start_from(model: JointModel, probe: Probe) -> None:
@@ -199,6 +216,46 @@ def start_from(model: JointModel, probe: Probe) -> None:
         model.probe.linear.bias.copy_(torch.from_numpy(probe.bias))
         model.head.weight.zero_()
         model.head.bias.zero_()
+
+
+def _statistics(features: np.ndarray, widths: Mapping[str, Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``Probe.mean`` and ``Probe.scale`` of features [N, D]."""
+    present = ~np.isnan(features)
+    count = np.maximum(present.sum(0), 1)
+    mean = np.where(present, features, 0).sum(0) / count
+    std = np.sqrt(np.where(present, (features - mean) ** 2, 0).sum(0) / count)
+    share = np.concatenate([np.full(width, width * len(vectors)) for vectors in widths.values() for width in vectors])
+    return mean.astype(np.float32), (np.where(std > 1e-6, std, 1.0) * np.sqrt(share)).astype(np.float32)
+
+
+def _folds(labels: np.ndarray) -> np.ndarray:
+    """Return a fold for each post, stratified, int [N]; -1 for the only post of a label, which all must learn."""
+    fold = np.empty(len(labels), dtype=np.int64)
+    for label in np.unique(labels):
+        own = np.flatnonzero(labels == label)
+        fold[own] = np.arange(len(own)) % FOLDS if len(own) > 1 else -1
+    return fold
+
+
+def _with_one_modality(
+    rows: np.ndarray, present: np.ndarray, owner: np.ndarray, share: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Add rows with a single modality to standardised ``rows``; return them, the post of each, and its weight.
+
+    Args:
+        rows: float [N, D].
+        present: which modalities there are, bool [M, N].
+        owner: the modality of each column, int [D].
+        share: of a post with several modalities, for its rows with one.
+    """
+    count = present.sum(0)
+    parts, of, weights = [rows], [np.arange(len(rows))], [np.where(count > 1, 1 - share, 1.0)]
+    for modality, own in enumerate(present if share else ()):
+        posts = np.flatnonzero(own & (count > 1))
+        parts.append(np.where(owner == modality, rows[posts], 0))
+        of.append(posts)
+        weights.append(share / count[posts])
+    return np.concatenate(parts), np.concatenate(of), np.concatenate(weights)
 
 
 def _standardise(features: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:

@@ -4,9 +4,9 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import FrameType, TracebackType
+from types import FrameType, MappingProxyType, TracebackType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -66,7 +66,7 @@ def fine_tune(
     class_weights: np.ndarray | None = None,
     checkpoints: Checkpoints | None = None,
     resume: bool = False,
-    start: Callable[[JointModel], None] | None = None,
+    start: Callable[[JointModel], dict[str, Any]] | None = None,
     bar: Bar = QuietBar(),  # noqa: B008 - it has no state
     began: float | None = None,
 ) -> list[dict[str, Any]]:
@@ -92,7 +92,8 @@ def fine_tune(
         class_weights: weight of each class in the loss, float [C].
         checkpoints: where the state is kept after every validation and on an interrupt.
         resume: whether to go on from there.
-        start: gives an untrained model weights that are worth validating before the first step.
+        start: gives an untrained model weights that are worth validating before the first step; returns JSON values
+            for their entry in the log.
         bar: shows steps, loss and the best score.
         began: the ``time.monotonic()`` from which the log counts seconds; by default, now.
 
@@ -109,8 +110,9 @@ def fine_tune(
     device = accelerator.device
     model.to(device)
     saved = checkpoints.load() if checkpoints and resume else None
+    chosen: dict[str, Any] = {}
     if start and not saved and accelerator.is_main_process:
-        start(model)  # the other processes are given these weights when the model is wrapped
+        chosen = start(model)  # the other processes are given these weights when the model is wrapped
     optimizer = torch.optim.AdamW(_parameter_groups(model, config, len(training)), fused=device.type in ("cuda", "cpu"))
     wrapped, optimizer = accelerator.prepare(model, optimizer)
     weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32, device=device)
@@ -135,12 +137,13 @@ def fine_tune(
             states = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "averages": average.averages}
             checkpoints.save(vars(run) | states)
 
-    def check() -> None:
+    def check(more: Mapping[str, Any] = MappingProxyType({})) -> None:
         with average.applied():
             found = _on_main(lambda: validate(model), accelerator)
             run.seconds = time.monotonic() - began
             slack = config.prefer_last if run.step == total else 0.0
             verdict = run.validated(found, model, run.step / steps_per_epoch, optimizer.param_groups[0]["lr"], slack)
+            run.log[-1] |= more
             run.stopped = run.step - run.kept_step >= max(1, config.patience * steps_per_epoch)
         accelerator.log({k: v for k, v in run.log[-1].items() if isinstance(v, int | float)}, step=run.step)
         bar.line(_sentence(run.log[-1], verdict, found.shown))
@@ -149,7 +152,7 @@ def fine_tune(
     wrapped.train()
     with Interrupt() as interrupt:
         if start and not saved:
-            check()
+            check(chosen)
         # A run that died after its stop, such as while its bundle was saved, has no step left.
         last = run.step if run.stopped else total
         for loss in gradients(wrapped, training, objective, config, run.step, last, accelerator, bar):

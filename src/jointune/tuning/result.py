@@ -157,9 +157,9 @@ def _score_name(score: str) -> str:
 
 
 def _option(name: str, value: Any) -> list[str]:
-    if name == "class_weight":
-        return [option("balanced")] if value == "balanced" else []
-    if name == "device" or (value is None and name != "train_layers"):
+    if name == "class_weight" and value is None:
+        value = "none"
+    if name == "device" or isinstance(value, dict) or (value is None and name != "train_layers"):
         return []
     return shlex.split(option(name, value))
 

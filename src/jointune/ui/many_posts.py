@@ -86,7 +86,7 @@ def score_table(
         for post in file:
             rows += 1
             on_row(rows)
-            yield _with_image(post, archive) if archive else post
+            yield _with_files(post, archive) if archive else post
 
     with (
         Archive(images) if images else nullcontext() as archive,
@@ -109,10 +109,12 @@ def _columns(table: Path, with_images: bool, predictor: Predictor) -> tuple[Colu
     """Return the columns to read, and the modality that no row can have."""
     text, second = predictor.text.pair or (TEXT, None)
     fields = tuple(predictor.columns)
+    files = tuple(name for name, kind, _ in predictor.reads if kind == "file") if with_images else ()
     names = DelimitedTable(table, "utf-8-sig", [text, IMAGE]).columns
     if text in names:
         image = IMAGE if with_images and IMAGE in names else None
-        return Columns(text, image, None, fields=fields, second_text=second), None if image else IMAGE
+        found = Columns(text, image, None, fields=fields, second_text=second, files=files)
+        return found, None if image else IMAGE
     if IMAGE not in names:
         raise PostsError(
             f"{table.name}: no column {text!r} and none {IMAGE!r} (there are: {listed(names, len(names))})",
@@ -120,12 +122,16 @@ def _columns(table: Path, with_images: bool, predictor: Predictor) -> tuple[Colu
         )
     if not with_images:
         raise PostsError(f"{table.name}: it has pictures only", "add the zip file that holds them")
-    return Columns(None, IMAGE, None, fields=fields), TEXT
+    return Columns(None, IMAGE, None, fields=fields, files=files), TEXT
 
 
-def _with_image(post: Post, archive: Archive) -> Post:
-    if post.problem or post.image is None:
+def _with_files(post: Post, archive: Archive) -> Post:
+    """Return a post with its files from the archive; its paths are never opened: they are names to look up."""
+    if post.problem:
         return post
-    # The path itself is never opened: it is a name to look up.
-    image = archive.read(str(post.fields[IMAGE]), post.where)
-    return replace(post, problem=image) if isinstance(image, Problem) else replace(post, image=image)
+    named = [*([IMAGE] if post.image is not None else []), *post.files]
+    found = {column: archive.read(str(post.fields[column]), post.where) for column in named}
+    if problem := next((one for one in found.values() if isinstance(one, Problem)), None):
+        return replace(post, problem=problem)
+    files = {column: content for column, content in found.items() if isinstance(content, bytes)}
+    return replace(post, image=files.pop(IMAGE, None), files=files)

@@ -15,7 +15,8 @@ from jointune.modalities.batch import post_parts
 
 _MIN_MEASURED = 30  # validation posts on which a stated frequency rests, at least
 
-_NAMES = {"text": "text", "image": "picture", "fields": "fields"}
+_NAMES = {"image": "picture", "audio": "sound"}
+"""Modalities that the page calls otherwise."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,11 @@ def judge(
     problems: list[Problem] = []
     scored = list(predictor.stream([post], "skip", problems))
     if not scored:
-        return Verdict([f"This picture cannot be used: {problems[0].reason}. Choose another one."])
+        what = "picture" if problems[0].about_image else "file"
+        return Verdict([f"This {what} cannot be used: {problems[0].reason}. Choose another one."])
     row = scored[0].probabilities
     confidence = predictor.target.answer(row)[1]
-    sentences = [*_answer(predictor, row), *_missing(post), *_measured(predictor, post, confidence)]
+    sentences = [*_answer(predictor, row), *_missing(post, predictor), *_measured(predictor, post, confidence)]
     return Verdict(sentences, predictor.target.bars(row))
 
 
@@ -71,22 +73,23 @@ def _answer(predictor: Predictor, row: np.ndarray) -> list[str]:
     return [predictor.target.sentence(row)]
 
 
-def _missing(post: Post) -> list[str]:
-    given = [_NAMES[name] for name in _modalities(post)]
-    absent = [_NAMES[name] for name in ("text", "image") if getattr(post, name) is None]
+def _missing(post: Post, predictor: Predictor) -> list[str]:
+    given = [_NAMES.get(name, name) for name in _modalities(post, predictor)]
+    absent = [_NAMES.get(name, name) for name in ("text", "image") if getattr(post, name) is None]
     return [f"No {' and no '.join(absent)}: judged by the {' and the '.join(given)} alone."] if absent else []
 
 
-def _modalities(post: Post) -> list[str]:
-    """Return the names of what a post has."""
-    return [name for name in _NAMES if getattr(post, name) not in (None, {})]
+def _modalities(post: Post, predictor: Predictor) -> list[str]:
+    """Return the names of the modalities that a post has."""
+    own = {"text": post.text, "image": post.image, "fields": post.fields}
+    return [name for name in predictor.preprocessors if own.get(name, post.files) not in (None, {})]
 
 
 def _measured(predictor: Predictor, post: Post, confidence: float | None) -> list[str]:
     """Say how often answers of like confidence were right, if that was measured on enough posts like this one."""
     calibration = predictor.about.get("calibration") or {}
-    names = _modalities(post)
-    pattern, content = presence(names), " and ".join(_NAMES[name] for name in names)
+    names = _modalities(post, predictor)
+    pattern, content = presence(names), " and ".join(_NAMES.get(name, name) for name in names)
     for low, high, right, posts in calibration.get("by_presence", {}).get(pattern, []):
         if confidence is not None and low < confidence <= high and posts >= _MIN_MEASURED:
             alone = " alone" * (len(names) == 1)

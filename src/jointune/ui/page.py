@@ -98,7 +98,10 @@ def _one_post(predictor: Predictor, folder: Path, examples: Sequence[Example]) -
                 predictor,
                 text,
                 uploaded(image, folder) if image else None,
-                {one.name: cell for one, cell in zip(predictor.reads, cells, strict=True)},
+                {
+                    one.name: uploaded(str(cell), folder) if cell and one.kind == "file" else cell
+                    for one, cell in zip(predictor.reads, cells, strict=True)
+                },
             )
         except JointuneError as error:
             verdict = Verdict([str(error)])
@@ -136,6 +139,8 @@ def _component(wanted: Input) -> Component:
     name, kind, categories = wanted
     if kind == "text":
         return gr.Textbox(label=name, lines=2, placeholder="Read together with the text; may stay empty")
+    if kind == "file":
+        return gr.File(label=name, height=100)
     if kind == "number":
         return gr.Textbox(label=f"{name} (a number)")  # a number input would show 0 where nothing is given
     return gr.Dropdown(list(categories or ()), label=name, value=None, allow_custom_value=True)

@@ -61,6 +61,8 @@ def cached_files() -> dict[str, tuple[int, int]]:
     kinds = {
         "prepared pictures": folder.glob("pictures/*"),
         "texts read in pictures": folder.glob("image-text.sqlite*"),
+        "encoders": folder.glob("encoders/*/*"),
+        "embeddings": folder.glob("embeddings.sqlite*"),
     }
     sizes = {kind: [path.stat().st_size for path in paths if path.is_file()] for kind, paths in kinds.items()}
     return {kind: (len(each), sum(each)) for kind, each in sizes.items()}
@@ -72,8 +74,9 @@ def clear_caches() -> None:
         folder = cache_folder()
     except RuntimeError:
         return
-    shutil.rmtree(folder / "pictures", ignore_errors=True)
-    for path in folder.glob("image-text.sqlite*"):
+    for kind in ("pictures", "encoders"):
+        shutil.rmtree(folder / kind, ignore_errors=True)
+    for path in (*folder.glob("image-text.sqlite*"), *folder.glob("embeddings.sqlite*")):
         path.unlink(missing_ok=True)
 
 

@@ -161,6 +161,7 @@ def test_a_cheaper_method_that_is_as_good_is_named_with_its_numbers(tmp_path, te
     assert says in answer
     assert re.search(r"difference \u22120\.\d{3}, 95 % interval \u22120\.\d{3} to [+\u2212]?\d\.\d{3}", answer)
     assert "35 % of the CPU time of joint" in answer
+    assert ("frozen is the one to take (preset='fast'), unless a gain of 0.0" in answer) == (tested == 600)
 
 
 def test_cells_without_cpu_seconds_are_compared_by_the_clock(tmp_path):

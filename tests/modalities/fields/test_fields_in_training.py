@@ -55,9 +55,9 @@ def test_a_bundle_and_an_export_give_the_same(trained, posts, tmp_path):
     loaded = JointClassifier.load(tmp_path / "bundle", device="cpu")
     np.testing.assert_array_equal(loaded.predict_proba(tried), expected)
     assert loaded.preprocessors_["fields"] == trained.preprocessors_["fields"]
-    export(loaded, tmp_path / "export", posts=loaded._posts(posts[:12]))
+    export(loaded, tmp_path / "export", posts=loaded.read(posts[:12]))
     predictor = load_predictor(tmp_path / "export")
-    rows = [one.probabilities for one in predictor.stream(loaded._posts(tried))]
+    rows = [one.probabilities for one in predictor.stream(loaded.read(tried))]
     np.testing.assert_allclose(rows, expected, atol=1e-5)
     assert predictor.columns.keys() == {"likes", "place"}
 

@@ -217,6 +217,7 @@ def test_a_name_in_another_case_is_named(tmp_path):
 
 
 def test_the_bomb_is_refused_even_where_pillow_was_told_not_to(monkeypatch):
+    # As users do; put back after the test.
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
     with pytest.raises(ImageError, match="too large to open safely"):
         open_image(bomb())

@@ -157,7 +157,7 @@ def test_columns_that_are_no_pair_are_refused(named, says, table, rows, refused,
 def test_other_bad_input(trained, rows, tiny_settings, refused, table, bundle, tmp_path):
     with pytest.raises(SettingsError, match="the posts have two texts, and text_column='text' names one column"):
         JointClassifier(**tiny_settings).fit(read_posts(table, **PAIR), validation=0.25)
-    with pytest.raises(SettingsError, match=r"number_columns.*a column of the text already"):
+    with pytest.raises(SettingsError, match=r"number_columns.*the column of the text already"):
         JointClassifier(**tiny_settings | PAIR | {"number_columns": ["aspect"]}).fit(rows)
     with pytest.raises(SettingsError, match=r"max_tokens=4.*with two texts .* needs 5 or more"):
         JointClassifier(**tiny_settings | PAIR | {"max_tokens": 4}).fit(rows, validation=0.25)
@@ -197,7 +197,7 @@ def test_it_learns_what_only_the_second_text_says(trained, rows):
         [{"text": "good", "aspect": "awful rain"}, {"text": None, "aspect": "happy sun"}]
     ).tolist() == ["sad", "glad"]
     assert trained.text_fit_["texts"] == 36
-    hidden = trained._posts(rows).without("text")
+    hidden = trained.read(rows).without("text")
     assert {(post.text, post.second_text) for post in hidden} == {(None, None)}
 
 
@@ -207,9 +207,9 @@ def test_a_bundle_and_an_export_give_the_same(trained, bundle, rows, tmp_path):
     assert loaded.preprocessors_["text"].pair == ("text", "aspect")
     np.testing.assert_array_equal(loaded.predict_proba(rows), expected)
     assert "Two texts are read together, from the columns text and aspect." in (bundle / "README.md").read_text()
-    export(loaded, tmp_path / "export", posts=loaded._posts(rows[:12]))
+    export(loaded, tmp_path / "export", posts=loaded.read(rows[:12]))
     predictor = load_predictor(tmp_path / "export")
-    scores = [one.probabilities for one in predictor.stream(loaded._posts(rows))]
+    scores = [one.probabilities for one in predictor.stream(loaded.read(rows))]
     np.testing.assert_allclose(scores, expected, atol=1e-5)
 
 

@@ -15,7 +15,10 @@ from jointune.comparison.figures import (
     signed_interval,
     with_article,
 )
+from jointune.comparison.methods import METHODS
 from jointune.comparison.summary import Line, Summary
+from jointune.config import PRESETS
+from jointune.errors import setting
 from jointune.evaluation.learning_curve import Saving
 from jointune.evaluation.score_table import title
 from jointune.utils.wording import counted
@@ -149,11 +152,23 @@ def _cheaper(comparison: Comparison, summary: Summary, lines: Sequence[Line]) ->
     between = signed_interval(-difference.high, -difference.low)
     figures = f"difference {signed(-difference.value)}, 95 % interval {between}"
     if near:
-        return f"{rival.method} is not shown to be worse ({figures}), at {share(rival.method, quickest)}."
+        most = score(max(difference.high, 0.0))
+        return (
+            f"{rival.method} is not shown to be worse ({figures}), at {share(rival.method, quickest)}. So for posts "
+            f"like these, {rival.method} is the one to take{_how(rival.method)}, unless a gain of {most} at most, or "
+            f"more posts than these, are worth the time of {quickest}."
+        )
     return (
         f"{rival.method}, at {share(rival.method, quickest)}, cannot be told from it, but there are too few posts or "
         f"trainings to call it as good ({figures})."
     )
+
+
+def _how(method: str) -> str:
+    """Name the preset that trains a method, in brackets; nothing where there is none."""
+    settings = METHODS[method].changes if method in METHODS else None
+    preset = next((name for name, values in PRESETS.items() if values and values == settings), None)
+    return f" ({setting('preset', preset)})" if preset else ""
 
 
 def _against_reference(lines: Sequence[Line], reference: str) -> list[str]:

@@ -134,7 +134,7 @@ def _score_axis(axes: "Axes", lines: Sequence[Line]) -> None:
     low = min(line.score.low for line in lines)
     high = max(line.score.high for line in lines)
     spare = max(0.04 * (high - low), 0.01)
-    axes.set_ylim(max(low - spare, min(low, 0.0)), min(high + spare, 1.0))
+    axes.set_ylim(max(low - spare, 0.0) if low >= 0 else low - spare, min(high + spare, 1.0))
     axes.locator_params(axis="y", nbins=5)
     places = [place for place in axes.get_yticks() if axes.get_ylim()[0] <= place <= axes.get_ylim()[1]]
     axes.set_yticks(places, [f"{place:.2f}" for place in places])

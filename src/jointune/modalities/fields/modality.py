@@ -6,6 +6,7 @@ from typing import Any
 
 from jointune.config import Config
 from jointune.data.post import Posts
+from jointune.modalities.batch import Input
 from jointune.modalities.fields.columns import MOST_BINS, MOST_CATEGORIES, FieldsPreprocessor
 from jointune.modalities.modality import Loaded, Modality
 from jointune.utils.json_rules import check, listed, mapped, number, record, text
@@ -31,6 +32,11 @@ class Fields(Modality):
     def wanted(self, config: Config) -> bool:
         """Take part where columns are named."""
         return bool(config.number_columns or config.category_columns)
+
+    def reads(self, settings: Mapping[str, Any]) -> list[Input]:
+        """Read the columns that are named."""
+        numbers = [Input(name, "number") for name in settings.get("number_columns") or ()]
+        return numbers + [Input(name, "category") for name in settings.get("category_columns") or ()]
 
     def load(self, config: Config) -> Loaded:
         """Describe the encoder, which training makes and starts at random."""

@@ -174,6 +174,10 @@ class ImageRows(Rows):
         """Return whether images are never cropped at random."""
         return not augment or self.preprocessor.size == self.preprocessor.resize
 
+    def content(self, index: int) -> bytes:
+        """See ``Rows.content``: the SHA-256 of the image's file."""
+        return self.digest(index) or b""
+
     def digest(self, index: int) -> bytes | None:
         """SHA-256 of a post's image; None where it has none."""
         place = self.rows[index]

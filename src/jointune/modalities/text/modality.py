@@ -7,7 +7,7 @@ from typing import Any
 
 from jointune.config import Config
 from jointune.data.post import Posts
-from jointune.data.read import text_columns
+from jointune.data.text_columns import text_columns
 from jointune.errors import SettingsError, setting
 from jointune.modalities.modality import Loaded, Modality
 from jointune.modalities.text.normalise import KINDS, valid_kinds

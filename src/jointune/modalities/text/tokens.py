@@ -1,6 +1,6 @@
 """Texts to token ids, through the ``tokenizers`` library alone."""
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -258,6 +258,11 @@ class TextRows(Rows):
         """The number of tokens of each text, int [N]."""
         return np.array([0 if row is None else len(row) for row in self.rows])
 
+    def content(self, index: int) -> bytes:
+        """See ``Rows.content``: the token ids, and where segments begin."""
+        row = self.rows[index]
+        return row.ids.tobytes() if row.types is None else b"2" + row.ids.tobytes() + row.types.tobytes()
+
     def row_without(self, index: int, row: Any, hidden: Set[str]) -> Any:
         """Return what remains of a text: the text in an image is hidden with the image."""
         if "text" in hidden:
@@ -267,6 +272,12 @@ class TextRows(Rows):
     def cacheable(self, augment: bool) -> bool:
         """Return whether the tokens are the same in each epoch: not if hiding an image removes some."""
         return self._of_text is None
+
+    def own_parts(self, activations: np.ndarray, inputs: Mapping[str, Any]) -> Iterable[np.ndarray]:
+        """Return the activations of each text's own tokens."""
+        if self.preprocessor.fixed_length:
+            return activations  # the encoder attends to padding too
+        return [row[:length] for row, length in zip(activations, inputs["attention_mask"].sum(1).tolist(), strict=True)]
 
     def collate(self, indices: Sequence[int], rows: Sequence[Any]) -> tuple[Arrays | None, np.ndarray | None]:
         """Return token ids and masks, and the activations where these are computed."""

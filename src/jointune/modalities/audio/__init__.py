@@ -1,0 +1,1 @@
+"""Sounds: decoded to one channel at the rate of an audio encoder. No torch."""
