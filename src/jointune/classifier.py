@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from jointune.data.records import as_posts
 from jointune.errors import BundleError, JointuneWarning, SettingsError, setting
 from jointune.evaluation.calibration import least_confidence
 from jointune.evaluation.score_table import ScoreTable
+from jointune.explain.explainer import Explainer
+from jointune.explain.explanation import Explanation
 from jointune.fusion.registry import FusionFactory
 from jointune.inference.evaluate import evaluate_predictor
 from jointune.inference.predictor import Predictor, Scored
@@ -230,6 +232,24 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
     def predictor(self) -> Predictor:
         """Return the trained model with its preprocessing, as batch scoring and the service use it."""
         return self._fitted().predictor_
+
+    def explain(self, posts: Any, label: Sequence[str] = (), method: str = "occlusion") -> list[Explanation]:
+        """Return why each post is answered as it is: words, regions of images, and how much each modality decided.
+
+        Args:
+            posts: as for ``predict_proba``.
+            label: labels to explain beside those of each answer.
+            method: ``occlusion`` removes each part; ``gradients`` integrates gradients.
+
+        Raises:
+            PostsError: a post cannot be used.
+            SettingsError: there is no such label or method.
+        """
+        explainer = Explainer(self.predictor(), label, method)
+        policy: OnBadImage = "missing" if self.on_bad_image == "missing" else "error"
+        self.problems_ = []
+        posts = self._posts(posts)
+        return list(explainer.explain(posts, policy, self.problems_, posts.name, self.progress))
 
     def evaluate(self, posts: Any, labels: Any = None) -> ScoreTable:
         """Score the classifier on labelled posts.

@@ -189,6 +189,15 @@ _ANSWER = {
     "probabilities": {"negative": 0.02, "neutral": 0.07, "positive": 0.91},
     "missing": ["image"],
 }
+_EXPLANATION = {
+    "answer": {"label": "positive", "confidence": 0.91, "probabilities": {"negative": 0.09, "positive": 0.91}},
+    "sentence": "The post has only a text: it says positive (0.91).",
+    "modalities": {"base": {"positive": 0.5}, "alone": {}, "shares": {"text": {"positive": 0.41}}, "interactions": {}},
+    "parts": {"text": [{"word": "great", "place": [0, 0, 5], "adds": {"positive": 0.4}}]},
+    "changes": None,
+    "neighbours": None,
+    "notes": [],
+}
 _MODEL = {
     "labels": ["negative", "neutral", "positive"],
     "versions": {"jointune": "0.1.0"},
@@ -253,6 +262,23 @@ def predict_route(bodies: Bodies) -> dict[str, Any]:
     return {
         **_responses(_examples(one_post=_ANSWER, several_posts=[_ANSWER, _ANSWER]), *_ERRORS),
         "openapi_extra": {"requestBody": {"required": True, "content": content}},
+    }
+
+
+def explain_route(bodies: Bodies) -> dict[str, Any]:
+    """Return the route's arguments on its request, which is one post of /predict, and its answer."""
+    content = predict_route(bodies)["openapi_extra"]["requestBody"]["content"]
+    one = {"$ref": "#/components/schemas/RequestPost"}
+    examples = content["application/json"]["examples"]
+    examples.pop("several posts")
+    return {
+        **_responses({"example": _EXPLANATION}, *_ERRORS),
+        "openapi_extra": {
+            "requestBody": {
+                "required": True,
+                "content": content | {"application/json": {"schema": one, "examples": examples}},
+            }
+        },
     }
 
 

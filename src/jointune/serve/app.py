@@ -2,7 +2,7 @@
 
 import platform
 import sys
-from collections.abc import AsyncIterator, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence, Set
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from jointune import __version__
+from jointune.data.post import Post
 from jointune.inference.predictor import Predictor
 from jointune.serve import api_schema
 from jointune.serve.browser_pages import docs_page, home_page
@@ -91,19 +92,37 @@ def make_app(
     )
     async def predict(request: Request) -> Response:
         """Score one post, or a list of them."""
+
+        async def answer(posts: Sequence[Post], as_list: bool) -> Any:
+            answers = await service.answer(posts, as_list)
+            return answers if as_list else answers[0]
+
+        return await respond(request, answer)
+
+    @app.post("/explain", response_model=dict[str, Any], **api_schema.explain_route(bodies))
+    async def explain(request: Request) -> Response:
+        """Say why one post is answered as it is; takes seconds, and one post at a time."""
+
+        async def answer(posts: Sequence[Post], as_list: bool) -> Any:
+            if as_list:
+                raise Refused(422, "posts: one post is explained at a time", "send it alone, without a list")
+            return await service.explain(posts[0])
+
+        return await respond(request, answer)
+
+    async def respond(request: Request, answer: Callable[[Sequence[Post], bool], Awaitable[Any]]) -> Response:
         content_type = request.headers.get("content-type", "")
         media_type(content_type)
         service.queue.check()
         with service.bodies.hold() as take:
             body = await read_body(request, limits, take)
 
-            async def answer() -> Any:
+            async def work() -> Any:
                 posts, as_list = await service.in_thread(parse, body, content_type, bodies)
                 request.state.posts = len(posts)
-                answers = await service.answer(posts, as_list)
-                return answers if as_list else answers[0]
+                return await answer(posts, as_list)
 
-            return JSONResponse(await while_connected(request, answer(), limits.timeout))
+            return JSONResponse(await while_connected(request, work(), limits.timeout))
 
     @app.get("/healthz", response_model=dict[str, str], **api_schema.HEALTHZ)
     async def healthz() -> Response:

@@ -52,8 +52,9 @@ class DecodedImage(NamedTuple):
 
 
 class PreparedPost(NamedTuple):
-    """The rows of a post by modality; None for what it comes without."""
+    """A post, and its rows by modality; None for what it comes without."""
 
+    post: Post
     rows: dict[str, Any]
 
 
@@ -110,7 +111,7 @@ class Preparation:
             rows = self._predictor.rows([post], [image.pixels if image else None])
         except PostsError as error:
             raise Refused(422, error.reason, error.remedy) from error
-        return PreparedPost({name: of_modality[0] for name, of_modality in rows.items()})
+        return PreparedPost(post, {name: of_modality[0] for name, of_modality in rows.items()})
 
     def score(self, posts: list[PreparedPost]) -> np.ndarray:
         """Return the probabilities of posts as one batch, float32 [N, C]; only for one thread at a time."""

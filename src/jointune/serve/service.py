@@ -12,6 +12,7 @@ from PIL import Image
 
 from jointune.data.post import Post, RemoteImage
 from jointune.errors import setting
+from jointune.explain.explainer import Explainer
 from jointune.inference.predictor import Predictor
 from jointune.serve.batcher import Batcher
 from jointune.serve.limits import Budget, Limits
@@ -45,6 +46,9 @@ class Service:
         self._fetchers = ThreadPoolExecutor(_FETCHERS, thread_name_prefix="fetch")
         self.queue = Budget(limits.queue, lambda: busy("the queue is full"))
         self.bodies = Budget(limits.bodies_bytes, lambda: busy("too many large requests at a time"))
+        self._explainers = ThreadPoolExecutor(1, thread_name_prefix="explain")
+        self._explaining = Budget(1, lambda: busy("another post is being explained"))
+        self._explainer = Explainer(predictor)
         self._preparation = Preparation(predictor, limits)
         self._batcher = Batcher(self._preparation.score, limits, metrics.count_batch)
         self._warm = False
@@ -67,7 +71,7 @@ class Service:
     async def stop(self) -> None:
         """Score what waits for the model, and end the threads."""
         self._warm = False
-        for pool in (self._texts, self._decoders, self._large, self._fetchers):
+        for pool in (self._texts, self._decoders, self._large, self._fetchers, self._explainers):
             pool.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._batcher.stop)
 
@@ -93,18 +97,38 @@ class Service:
         finally:
             self._metrics.set_waiting(self.queue.used)
 
+    async def explain(self, post: Post) -> dict[str, Any]:
+        """Return why a post is answered as it is, as JSON values; one post at a time.
+
+        Raises:
+            Refused: another one is being explained, the queue is full, or an image cannot be fetched or used.
+        """
+        with self._explaining.hold() as begin, self.queue.hold() as wait, self.bodies.hold() as take:
+            begin(1)
+            wait(1)
+            prepared = await self._prepared_with_image(post, "", asyncio.Semaphore(1), take)
+            explain = self._explainer.explain_one
+            explained = await _run(self._explainers, explain, prepared.post, prepared.rows["image"])
+        return explained.to_dict()
+
     async def _answer_one(self, post: Post, place: str, turns: asyncio.Semaphore) -> dict[str, Any]:
         with self.bodies.hold() as take:
-            field = "image"
-            try:
-                if isinstance(post.image, RemoteImage):
-                    field = "image_url"
-                    post = replace(post, image=await self._fetched(post.image.address))
-                    take(len(post.image))  # type: ignore[arg-type]  # bytes
-                prepared = await self._prepared(post, turns)
-            except Refused as refused:
-                raise (refused if refused.status == 503 else refused.at(place + field)) from None
-        return self._answer(post, prepared, await self._batcher.score(prepared))
+            prepared = await self._prepared_with_image(post, place, turns, take)
+            return self._answer(post, prepared, await self._batcher.score(prepared))
+
+    async def _prepared_with_image(
+        self, post: Post, place: str, turns: asyncio.Semaphore, take: Callable[[int], None]
+    ) -> PreparedPost:
+        """Fetch what is at an address, and prepare the post; ``take`` counts the bytes."""
+        field = "image"
+        try:
+            if isinstance(post.image, RemoteImage):
+                field = "image_url"
+                post = replace(post, image=await self._fetched(post.image.address))
+                take(len(post.image))  # type: ignore[arg-type]  # bytes
+            return await self._prepared(post, turns)
+        except Refused as refused:
+            raise (refused if refused.status == 503 else refused.at(place + field)) from None
 
     async def _prepared(self, post: Post, turns: asyncio.Semaphore) -> PreparedPost:
         steps = self._preparation
