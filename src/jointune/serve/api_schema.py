@@ -189,7 +189,7 @@ _ANSWER = {
     "probabilities": {"negative": 0.02, "neutral": 0.07, "positive": 0.91},
     "missing": ["image"],
 }
-_EXPLANATION = {
+_EXPLANATION: dict[str, Any] = {
     "answer": {"label": "positive", "confidence": 0.91, "probabilities": {"negative": 0.09, "positive": 0.91}},
     "sentence": "The post has only a text: it says positive (0.91).",
     "modalities": {"base": {"positive": 0.5}, "alone": {}, "shares": {"text": {"positive": 0.41}}, "interactions": {}},

@@ -2,16 +2,14 @@
 
 import platform
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence, Set
+from collections.abc import AsyncIterator, Set
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from jointune import __version__
-from jointune.data.post import Post
 from jointune.inference.predictor import Predictor
 from jointune.serve import api_schema
 from jointune.serve.browser_pages import docs_page, home_page
@@ -19,9 +17,8 @@ from jointune.serve.guard import Guard
 from jointune.serve.hosts import LOOPBACK
 from jointune.serve.limits import Limits
 from jointune.serve.log import log_event
-from jointune.serve.parsing import media_type, parse
+from jointune.serve.post_routes import add_post_routes
 from jointune.serve.refusal import Refused, busy
-from jointune.serve.request_io import read_body, while_connected
 from jointune.serve.service import Fetch, Service
 from jointune.serve.service_metrics import ServiceMetrics
 
@@ -87,42 +84,7 @@ def make_app(
         remedy = "see /docs or /openapi.json for what there is"
         return Refused(error.status_code, str(error.detail), remedy, error.headers).response()
 
-    @app.post(
-        "/predict", response_model=api_schema.Answer | list[api_schema.Answer], **api_schema.predict_route(bodies)
-    )
-    async def predict(request: Request) -> Response:
-        """Score one post, or a list of them."""
-
-        async def answer(posts: Sequence[Post], as_list: bool) -> Any:
-            answers = await service.answer(posts, as_list)
-            return answers if as_list else answers[0]
-
-        return await respond(request, answer)
-
-    @app.post("/explain", response_model=dict[str, Any], **api_schema.explain_route(bodies))
-    async def explain(request: Request) -> Response:
-        """Say why one post is answered as it is; takes seconds, and one post at a time."""
-
-        async def answer(posts: Sequence[Post], as_list: bool) -> Any:
-            if as_list:
-                raise Refused(422, "posts: one post is explained at a time", "send it alone, without a list")
-            return await service.explain(posts[0])
-
-        return await respond(request, answer)
-
-    async def respond(request: Request, answer: Callable[[Sequence[Post], bool], Awaitable[Any]]) -> Response:
-        content_type = request.headers.get("content-type", "")
-        media_type(content_type)
-        service.queue.check()
-        with service.bodies.hold() as take:
-            body = await read_body(request, limits, take)
-
-            async def work() -> Any:
-                posts, as_list = await service.in_thread(parse, body, content_type, bodies)
-                request.state.posts = len(posts)
-                return await answer(posts, as_list)
-
-            return JSONResponse(await while_connected(request, work(), limits.timeout))
+    add_post_routes(app, service, limits, bodies)
 
     @app.get("/healthz", response_model=dict[str, str], **api_schema.HEALTHZ)
     async def healthz() -> Response:

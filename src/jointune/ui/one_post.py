@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from jointune.data.labels import UNSURE
 from jointune.data.post import Post
 from jointune.data.problems import Problem
 from jointune.evaluation.calibration import presence
+from jointune.explain.explainer import METHODS, Explainer
+from jointune.explain.explanation_page import render
 from jointune.inference.predictor import Predictor
 from jointune.modalities.batch import post_parts
 
@@ -46,8 +49,7 @@ def judge(
     Raises:
         JointuneError: something is missing that the model needs, such as the OCR.
     """
-    parts = post_parts(predictor.reads, more or {})
-    post = Post(text=text if text and text.strip() else None, image=Path(image) if image else None, **parts)
+    post = entered_post(predictor, text, image, more)
     if post.empty and not post.fields:
         return Verdict(["Type a text, choose a picture, or do both: there is nothing to judge yet."])
     problems: list[Problem] = []
@@ -59,6 +61,26 @@ def judge(
     confidence = predictor.target.answer(row)[1]
     sentences = [*_answer(predictor, row), *_missing(post, predictor), *_measured(predictor, post, confidence)]
     return Verdict(sentences, predictor.target.bars(row))
+
+
+def entered_post(
+    predictor: Predictor, text: str | None, image: str | Path | None, more: Mapping[str, object] | None = None
+) -> Post:
+    """Return the page's inputs as a post; see ``judge``."""
+    parts = post_parts(predictor.reads, more or {})
+    return Post(text=text if text and text.strip() else None, image=Path(image) if image else None, **parts)
+
+
+def why(predictor: Predictor, post: Post) -> str:
+    """Return the explanation of a post as HTML: a page in a frame, which neither runs nor loads anything.
+
+    Raises:
+        JointuneError: the post cannot be used.
+    """
+    if post.empty and not post.fields:
+        return ""
+    page = render(list(Explainer(predictor).explain([post])), METHODS[0], "the model")
+    return f'<iframe title="Why the model answers so" sandbox srcdoc="{escape(page)}"></iframe>'
 
 
 def _answer(predictor: Predictor, row: np.ndarray) -> list[str]:
