@@ -248,7 +248,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         explainer = Explainer(self.predictor(), label, method)
         policy: OnBadImage = "missing" if self.on_bad_image == "missing" else "error"
         self.problems_ = []
-        posts = self._posts(posts)
+        posts = self.read(posts)
         return list(explainer.explain(posts, policy, self.problems_, posts.name, self.progress))
 
     def evaluate(self, posts: Any, labels: Any = None) -> ScoreTable:

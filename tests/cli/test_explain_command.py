@@ -58,7 +58,7 @@ def test_an_exported_model_needs_no_torch(exported_model, posts_csv, tmp_path):
         (("--text", "good", "--method", "guess"), ["--method guess", "occlusion"]),
         (("--text", "good", "--out", "why.pdf"), [".html"]),
         (("--image", "nowhere.png"), ["nowhere.png"]),
-        (("POSTS", "--text-column", "words"), ["words", "no such column"]),
+        (("POSTS", "--text-column", "words"), ["no column 'words'"]),
     ],
 )
 def test_what_cannot_be_explained(refused, tiny_bundle, posts_csv, tmp_path, arguments, says):

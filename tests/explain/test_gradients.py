@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from helpers.planted import planted
-from jointune import JointClassifier, Posts, SettingsError
+from jointune import JointClassifier, Post, Posts, SettingsError
 from jointune.explain.explainer import Explainer
 from jointune.explain.gradients import TOLERANCE
 
@@ -26,38 +26,42 @@ def check_complete(one):
 
 @pytest.fixture(scope="module")
 def learned(tiny_settings, parts):
-    """A model whose posts tell their label by a word and by a colour."""
-    training, validation, _ = parts
-    settings = tiny_settings | {"epochs": 12, "epoch_steps": 4, "prefer_last": 0.0}
-    return JointClassifier(**settings).fit(training, validation=validation)
+    """A model of posts that tell their label by one word, among others, and have the same image."""
+    random = np.random.default_rng(0)
+    fillers, image = "the a we my today it was is but and".split(), parts[0][0].image  # noqa: SIM905
+    posts = []
+    for number in range(96):
+        words = list(random.choice(fillers, 4, replace=False))
+        words.insert(random.integers(5), ("bad", "good")[number % 2])
+        posts.append(Post(" ".join(words), image, ("negative", "positive")[number % 2]))
+    settings = tiny_settings | {"epochs": 12, "epoch_steps": 6, "encoder_lr": 5e-3}
+    return JointClassifier(**settings).fit(Posts(posts[:64]), validation=Posts(posts[64:])), posts[64:]
 
 
-def test_words_and_pixels_add_up_and_weights_stay(learned, parts):
-    before = {name: value.clone() for name, value in learned.model_.state_dict().items()}
-    one = explained(learned, parts[2][0], label=list(learned.classes_))
+def test_words_and_pixels_add_up_and_weights_stay(learned):
+    model, posts = learned
+    before = {name: value.clone() for name, value in model.model_.state_dict().items()}
+    one = explained(model, posts[0], label=list(model.classes_))
     assert len(one.attributions) == 2
     check_complete(one)
     assert one.attributions[0].heat.shape == one.pixels.shape[:2]
-    assert all(torch.equal(value, before[name]) for name, value in learned.model_.state_dict().items())
-    assert all(parameter.grad is None for parameter in learned.model_.parameters())
-    assert not any(module._forward_hooks for module in learned.model_.modules())
+    assert all(torch.equal(value, before[name]) for name, value in model.model_.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.model_.parameters())
+    assert not any(module._forward_hooks for module in model.model_.modules())
 
 
-def test_the_decisive_words_are_on_top(learned, parts):
-    posts = parts[2]
-    texts = Posts([replace(post, image=None) for post in posts])
-    right = learned.predict(texts) == np.array(posts.labels)
-    assert right.mean() > 0.9
-    for post in texts:
-        for method in ("gradients", "occlusion"):
-            (one,) = Explainer(learned.predictor(), method=method).explain([post])
-            top = one.parts["text"].names[int(one.attributions[0].parts["text"].argmax())]
-            assert top in ("good", "happy", "bad", "awful")
+@pytest.mark.parametrize("method", ["gradients", "occlusion"])
+def test_the_decisive_word_is_on_top(learned, method):
+    model, posts = learned
+    assert model.evaluate(posts).accuracy > 0.9
+    explained_posts = model.explain(posts, method=method)
+    tops = [one.parts["text"].names[int(one.attributions[0].parts["text"].argmax())] for one in explained_posts]
+    assert np.mean([top in ("good", "bad") for top in tops]) >= 0.95
 
 
 @pytest.mark.parametrize("missing", ["text", "image"])
 def test_posts_of_one_modality(learned, parts, missing):
-    check_complete(explained(learned, parts[2].without(missing)[0]))
+    check_complete(explained(learned[0], parts[2].without(missing)[0]))
 
 
 @pytest.mark.parametrize("settings", [{"fusion": "single-stream"}, {"fusion": "cross-attention"}, {"probe": False}])

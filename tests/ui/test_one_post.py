@@ -7,8 +7,9 @@ import pytest
 
 from conftest import draw
 from helpers.made_predictor import make_predictor
+from jointune.data.post import Post
 from jointune.targets.single_label import SingleLabel
-from jointune.ui.one_post import judge
+from jointune.ui.one_post import judge, why
 
 
 def answering(*row: float, by_presence=None, least: float = 0.0):
@@ -79,3 +80,12 @@ def test_a_picture_that_is_none_is_said_plainly(tmp_path):
     assert verdict.sentences[0].startswith("This picture cannot be used: not a picture in a known format")
     assert str(tmp_path) not in verdict.sentences[0]
     assert not verdict.probabilities
+
+
+def test_why_is_a_page_in_a_frame_that_runs_nothing(picture):
+    frame = why(make_predictor(), Post("good <b>lunch</b>", picture))
+    assert frame.startswith("<iframe")
+    assert " sandbox " in frame
+    assert frame.count("<") == 2, "what it holds is escaped"
+    assert "&lt;article" in frame
+    assert why(make_predictor(), Post()) == ""

@@ -27,10 +27,10 @@ class Change:
 def fewest_removed(
     importance: np.ndarray, answer: np.ndarray, score: Callable[[Sequence[Mask]], np.ndarray], target: Target
 ) -> Change | None:
-    """Find few parts whose removal changes the answer, so that none of them could stay.
+    """Find few parts whose removal changes the answer.
 
     Parts are removed in the order of their importance until the answer changes, and then put back one by one, the least
-    important first, where it stays changed (as SEDC does; Martens and Provost, 2014).
+    important first, where it stays changed (after Martens and Provost, 2014).
 
     Args:
         importance: of each part for the answer, float [P].
