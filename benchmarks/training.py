@@ -65,7 +65,7 @@ def main(options: Namespace) -> None:
     def decoded(step: int) -> Batch:
         indices = chosen[step % len(chosen)]
         images = [open_image(post.image) if (post := posts[i]).image else None for i in indices]
-        pixels = [None if one is None else image.crop(image.prepare(one)) for one in images]
+        pixels = [None if one is None else [image.crop(image.prepare(one))] for one in images]
         tokens = text.rows([posts[i] for i in indices])
         return collate(indices, {"text": tokens, "image": pixels}, preprocessors, training.labels[indices])
 

@@ -314,11 +314,12 @@ def jointune() -> Callable[..., tuple[int, str]]:
 
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """``jointune predict`` scores eight posts at a time from now on, or as many as ``small_chunks(64)`` says."""
+    """``predict`` and ``embed`` score eight posts at a time from now on, or as many as ``small_chunks(64)`` says."""
     from helpers.small_chunks import loading_with
 
     def set_size(posts: int) -> None:  # no option of the command does
-        monkeypatch.setattr("jointune.cli.predict.load_predictor", loading_with(posts))
+        for command in ("predict", "embed"):
+            monkeypatch.setattr(f"jointune.cli.{command}.load_predictor", loading_with(posts))
 
     set_size(8)
     return set_size

@@ -13,8 +13,7 @@ from accelerate.utils import DistributedDataParallelKwargs
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 
-from jointune import __version__
-from jointune.config import SETTINGS, Config, check_settings, check_types, document_settings, plain
+from jointune.config import Config, document_settings
 from jointune.data.divide import divide
 from jointune.data.fingerprints import LearnedPosts
 from jointune.data.label_checks import check_parts
@@ -23,7 +22,7 @@ from jointune.data.post import Post, Posts
 from jointune.data.problems import OnBadImage, Problem
 from jointune.data.read import Columns
 from jointune.data.records import as_posts
-from jointune.errors import BundleError, JointuneWarning, SettingsError, setting
+from jointune.errors import JointuneWarning, SettingsError, setting
 from jointune.evaluation.calibration import least_confidence
 from jointune.evaluation.score_table import ScoreTable
 from jointune.explain.explainer import Explainer
@@ -37,6 +36,7 @@ from jointune.modalities.modality import with_further_columns
 from jointune.model import JointModel
 from jointune.persistence.bundle import Bundle, load_bundle, save_bundle
 from jointune.persistence.manifest import clear_build_errors
+from jointune.persistence.stored_settings import checked_settings, stored_settings
 from jointune.targets.choice import chosen_target
 from jointune.targets.target import Target, rank
 from jointune.training.fit import (
@@ -49,13 +49,12 @@ from jointune.training.fit import (
     seeded,
     train,
 )
+from jointune.training.start import Start
+from jointune.training.start_settings import settings_of_start
 from jointune.training.tracking import loggable
 from jointune.utils.cache_dir import cache_limit
+from jointune.utils.hub import local_folder
 from jointune.utils.run_folder import locking
-from jointune.utils.wording import listed
-
-_FOR_TRAINING = ("image_encoder", "lora", "track", "read_image_text", "audio_column", "audio_encoder")
-"""Settings that may need a package which a trained model, or one that gets no images, does without."""
 
 
 @document_settings
@@ -74,6 +73,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         model_: the trained ``JointModel``.
         log_: the training log, one entry a validation, with the ``seconds`` since ``fit`` was called.
         metrics_: ``Metrics`` on the validation posts.
+        start_metrics_: those of the model that training started from, on the same posts; None without one.
         calibration_: ``Calibration`` on the validation posts, as a dictionary.
         test_metrics_: ``Metrics`` on the test posts, where ``fit`` was given some.
         trained_parameters_: number of weights that training could change.
@@ -96,6 +96,8 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         checkpoint: str | Path | None = None,
         resume: bool = False,
         accelerator: Accelerator | None = None,
+        start: str | Path | None = None,
+        replay: Any = None,
     ) -> "JointClassifier":
         """Fine-tune on labelled posts.
 
@@ -112,6 +114,10 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             checkpoint: folder for the state of the run, kept up to date so that it can be resumed.
             resume: go on from ``checkpoint``; the result is that of an uninterrupted run.
             accelerator: places the model on devices; by default one is made, with the tracker of ``track``.
+            start: a bundle to go on from. Its architecture is kept: encoders, fusion, probe and the settings that
+                belong to them become those of this classifier, unless one is set that contradicts them. So are the
+                rows of its labels; posts may have new labels besides.
+            replay: older posts, to be learned from beside ``posts``; of posts that carry a split, those for training.
 
         Returns:
             Itself.
@@ -125,11 +131,16 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             InterruptedTraining: Ctrl-C; with ``checkpoint``, the state was saved first.
         """
         began = time.monotonic()
+        origin = Start.load(start, self.fusion) if start is not None else None
+        if origin:
+            self.set_params(**settings_of_start(self.get_params(), origin.settings, str(start)))
         config = self.validated()
         cache_limit()
         if config.read_image_text:
             ocr.load_ocr()
         data = divide(self.read(posts, labels, labelled=True), validation, test, self.columns(), config.seed)
+        if replay is not None:
+            data = data.with_older(self.read(replay, labelled=True), config.seed)
         check_parts(data.training, data.validation if data.fraction is None else None, data.test, data.asked)
         self.notes_: list[str] = []
         self._note(*notes_on_division(data))
@@ -139,12 +150,13 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         self.is_main_process_ = accelerator.is_main_process
         shown = config.progress and accelerator.is_main_process
         with seeded(config.seed):
-            modalities = load_modalities(config)
+            modalities = load_modalities(config, origin)
             self.notes_ += [note for loaded in modalities.values() for note in loaded.notes]
-            prepared = prepare(data, config, modalities, shown)
+            prepared = prepare(data, config, modalities, shown, origin)
             self._note(*prepared.notes)
-            state = checkpoints_of(Path(checkpoint), prepared, self.get_params(), accelerator) if checkpoint else None
-            trained = train(prepared, config, accelerator, state, resume, shown, began)
+            run = self.get_params() | ({"start": origin.digest} if origin else {})
+            state = checkpoints_of(Path(checkpoint), prepared, run, accelerator) if checkpoint else None
+            trained = train(prepared, config, accelerator, state, resume, shown, began, origin)
         if own and config.track:
             accelerator.end_training()
         return self._adopt(prepared, trained)
@@ -190,9 +202,8 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
                 is for streams and stops here, since every post needs its row.)
         """
         posts = self._fitted().read(posts)
-        policy: OnBadImage = "missing" if self.on_bad_image == "missing" else "error"
         self.problems_: list[Problem] = []
-        rows = [scored.probabilities for scored in self.score_stream(posts, policy, self.problems_, posts.name)]
+        rows = [scored.probabilities for scored in self.score_stream(posts, self._policy(), self.problems_, posts.name)]
         return np.stack(rows) if rows else self._target.activate(np.zeros((0, self._target.outputs), np.float32))
 
     def predict(self, posts: Any, abstain: float | None = None) -> np.ndarray:
@@ -218,6 +229,23 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         scores = self.answers(posts)
         chosen = target.choose(scores)
         return np.where(target.confidences(scores, chosen) >= least, classes.astype(object)[chosen], UNSURE)
+
+    def embed(self, posts: Any, of: str = "joint") -> np.ndarray:
+        """Return a vector of each post, float32 [N, D]; see ``Predictor.embed``.
+
+        Args:
+            posts: as for ``predict_proba``.
+            of: ``joint``, or a modality, such as ``text`` or ``image``.
+
+        Raises:
+            PostsError: a post cannot be used.
+            SettingsError: the model has no such vector.
+        """
+        return self.predictor().embed(self.read(posts), of, self._policy(), self.batch_size, self.progress)
+
+    def _policy(self) -> OnBadImage:
+        """Return what to do about bad images where every post needs its row."""
+        return "missing" if self.on_bad_image == "missing" else "error"
 
     def score_stream(
         self,
@@ -300,20 +328,10 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             BundleError: the bundle is incomplete, altered, or written by a newer jointune.
             SettingsError: there is no such device here.
         """
-        from jointune.utils.hub import local_folder
-
         target = usable_device(device)
         bundle = load_bundle(local_folder(path), fusion)
         with clear_build_errors(Path(path), "bundle"):
-            # What only training needs may not be installed here.
-            settings = bundle.settings | {"fusion": fusion or bundle.fusion, "device": device, "track": None}
-            if unknown := [name for name in settings if name not in SETTINGS]:
-                raise BundleError(
-                    f"{path} has settings that jointune {__version__} does not know: {listed(unknown, len(unknown))}",
-                    "it was written by another version: use that one, or train it anew",
-                )
-            check_types(settings)
-            check_settings({name: value for name, value in settings.items() if name not in _FOR_TRAINING})
+            settings = checked_settings(path, bundle, fusion, device)
             made = cls(**settings)
             made._name_classes(bundle.target, bundle.label_dtype)
         made.data_, made.log_, made.notes_ = bundle.data, bundle.log, bundle.notes
@@ -378,7 +396,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         self._name_classes(trained.target, data.label_dtype)
         self.data_, self.problems_, self.text_fit_ = data.counts, data.problems, data.text_fit
         self.log_, self.trained_parameters_ = trained.log, trained.trained_parameters
-        self.metrics_, self.test_metrics_ = trained.metrics, None
+        self.metrics_, self.start_metrics_, self.test_metrics_ = trained.metrics, trained.before, None
         self.calibration_: dict[str, Any] | None = trained.calibration.to_dict() if trained.calibration else None
         self.learned_: LearnedPosts | None = trained.learned
         self.encoders_ = {name: loaded.description for name, loaded in data.modalities.items()}
@@ -398,24 +416,16 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         self.model_, self.preprocessors_ = model, preprocessors
         target, bundle = self._target, self._bundle()
         backend = TorchBackend(model, target, device)
+        about, card, learned = bundle.about(), bundle.card(), self.learned_
         self.predictor_ = Predictor(
-            target, backend, preprocessors, bundle.about(), bundle.card(), learned=self.learned_
+            target, backend, preprocessors, about, card, learned=learned, vectors=backend.vectors
         )
 
     def _bundle(self) -> Bundle:
         self._fitted()
-        settings = self.get_params()
-        fusion = settings["fusion"]
-        if not isinstance(fusion, str):
-            # A factory that only gives a fusion of jointune's own another start is not needed to read the bundle.
-            built_in = getattr(fusion, "built_in", None)
-            name = getattr(fusion, "__name__", type(fusion).__name__)
-            fusion = built_in(self.model_.fusion) if built_in else f"custom:{name}"
-        # Where a bundle was trained is no concern of whoever loads it.
-        settings |= {"fusion": fusion, "device": None, "track": None}
-        settings = {name: plain(value) for name, value in settings.items()}
+        fusion, settings = stored_settings(self.get_params(), self.model_.fusion)
         if hasattr(self, "metrics_"):
-            parts = {"validation": self.metrics_, "test": self.test_metrics_}
+            parts = {"validation": self.metrics_, "validation_before": self.start_metrics_, "test": self.test_metrics_}
             metrics = {part: scores.to_dict() for part, scores in parts.items() if scores is not None}
         else:
             metrics = self.loaded_metrics_

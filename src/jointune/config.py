@@ -4,11 +4,9 @@ From here come the constructor of ``JointClassifier`` and its description, valid
 what a bundle may hold, and the reference pages. To add a setting, add a field to ``Config`` and use it.
 """
 
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields
-from types import UnionType
-from typing import Any, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Self, TypeVar, get_type_hints
 
 import numpy as np
 
@@ -20,6 +18,7 @@ from jointune.modalities.text.normalise import KINDS, valid_kinds
 from jointune.targets.choice import TARGETS, chosen_target
 from jointune.training.tracking import TRACKERS, check_trackers
 from jointune.utils.extras import check_installed
+from jointune.utils.value_types import fits, spoken
 
 RECIPE = "Recipe"
 """The panel of the help that holds what most users leave as it is."""
@@ -201,9 +200,11 @@ class Config:
         "Read the text in images too (OCR), as a second segment of the text encoder; needs the extra ocr.",
         panel=None,
     )
+    max_images: int = _setting(4, "Images of a post that are used, the first ones.", 1, 1000, panel=None)
+    frames: int = _setting(1, "Frames of a moving image or video that are used, evenly spaced.", 1, 1000, panel=None)
     on_bad_image: OnBadImage = _setting(
         "error",
-        "An image that cannot be read: stop, leave its post out, or go on as if it were missing.",
+        "An image that cannot be read: stop, leave its post out, or go on without that image.",
         panel=None,
         metavar="error|skip|missing",
     )
@@ -221,7 +222,9 @@ class Config:
         panel="Columns",
     )
     image_column: str | None = _setting(
-        "image", "Column of the images: paths, or bytes; '' (None in Python) for none.", panel="Columns"
+        "image",
+        "Column of the images: paths, bytes, or lists; columns as a,b; '' (None in Python) for none.",
+        panel="Columns",
     )
     label_column: str = _setting(
         "label", "Column of the labels; of the target multi also several columns of 0 and 1.", panel="Columns"
@@ -298,8 +301,8 @@ def check_types(settings: Mapping[str, Any]) -> None:
         SettingsError: one is not.
     """
     for name, value in settings.items():
-        if not _fits(value, TYPES[name]):
-            raise SettingsError(f"{setting(name, value)}: give {_spoken(TYPES[name])}", setting=name)
+        if not fits(value, TYPES[name]):
+            raise SettingsError(f"{setting(name, value)}: give {spoken(TYPES[name])}", setting=name)
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
@@ -394,33 +397,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {label_text(key): plain(entry) for key, entry in value.items()}
     return value.item() if isinstance(value, np.generic) else value
-
-
-_SPOKEN = {int: "a whole number", float: "a number", bool: "True or False", str: "a text", type(None): "None"}
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    kind = get_origin(hint) or hint
-    if kind in (Union, UnionType):
-        return any(_fits(value, one) for one in get_args(hint))
-    if kind is Literal:
-        return isinstance(value, str) and value in get_args(hint)
-    if kind is bool:
-        return isinstance(value, bool | np.bool_)
-    if kind is int:
-        return isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if kind is float:
-        number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-        return number and math.isfinite(value)
-    if hint == Sequence[str]:
-        return isinstance(value, Iterable) and all(isinstance(part, str) for part in value)
-    return callable(value) if kind is Callable else isinstance(value, kind)
-
-
-def _spoken(hint: Any) -> str:
-    kind = get_origin(hint) or hint
-    if kind in (Union, UnionType):
-        return " or ".join(map(_spoken, get_args(hint)))
-    if kind is Literal:
-        return " or ".join(map(repr, get_args(hint)))
-    return _SPOKEN.get(kind) or {dict: "a dictionary", Callable: "a function"}.get(kind, "texts")

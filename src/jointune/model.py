@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from jointune.encoders.encoder_output import EncoderOutput
+from jointune.encoders.encoder_output import EncoderOutput, join_items
 from jointune.errors import TooLittleMemoryError
 from jointune.fusion.fused import Fused
 from jointune.fusion.registry import FusionFactory, make_fusion, only_text_and_image
@@ -25,13 +25,15 @@ class Inputs(NamedTuple):
 
     Attributes:
         present: which modalities each post has, bool [B, M].
-        inputs: by modality, the inputs of its encoder by name, [Bm, ...]; no entry where there are none.
-        activations: by modality, those of the encoder's frozen layers, [Bm, ...], where they are known.
+        inputs: by modality, the inputs of its encoder by name, [Im, ...]; no entry where there are none.
+        activations: by modality, those of the encoder's frozen layers, [Im, ...], where they are known.
+        items: by modality, the places of each post's items, int64 [Bm, K]; no entry where each post has one.
     """
 
     present: Tensor
     inputs: Mapping[str, Mapping[str, Tensor]]
     activations: Mapping[str, Tensor] = {}
+    items: Mapping[str, Tensor] = {}
 
 
 class Outputs(NamedTuple):
@@ -86,6 +88,7 @@ class JointModel(nn.Module):
 
     Attributes:
         missing: by modality, the vector that replaces ``EncoderOutput.summary`` of a missing one.
+        attention: by modality of which a post may have several items, the ``w`` of ``encoder_output.join_items``.
         temperature: the logits are divided by it, a scalar; 1 until the trained model is calibrated.
         uses_activations: whether ``Inputs.activations`` can replace ``Inputs.inputs``.
     """
@@ -102,17 +105,33 @@ class JointModel(nn.Module):
         self.missing = nn.ParameterDict(
             {name: nn.Parameter(torch.zeros(encoder.width)) for name, encoder in encoders.items()}
         )
+        several = [name for name, encoder in encoders.items() if getattr(encoder, "several", False)]
+        self.attention = nn.ParameterDict({name: nn.Parameter(torch.zeros(encoders[name].dim)) for name in several})
         self.register_buffer("temperature", torch.ones(()))
 
     def forward(self, inputs: Inputs) -> Outputs:
         """Return logits, and the fusion's own loss where it has one."""
+        return self.run(inputs)[0]
+
+    def run(self, inputs: Inputs) -> tuple[Outputs, dict[str, Tensor]]:
+        """Return what ``forward`` does, and the vectors that it is made from.
+
+        These are ``joint`` [B, J], of the fusion, and by its name the pooled vector [B, D] of each modality, which is
+        the learned one where a post lacks the modality.
+        """
         outputs = {name: self.output_of(name, inputs) for name in self.encoders}
         fused = self.fusion(outputs, inputs.present)
         vectors, loss = fused if isinstance(fused, Fused) else (fused, None)
         logits = self.head(vectors)
         if self.probe is not None:
             logits = logits + self.probe(outputs.values())
-        return Outputs(logits / self.temperature, loss)
+        pooled = {name: output.pooled for name, output in outputs.items()}
+        return Outputs(logits / self.temperature, loss), {"joint": vectors, **pooled}
+
+    @property
+    def vector_names(self) -> tuple[str, ...]:
+        """The names of the vectors of ``run``."""
+        return ("joint", *self.encoders)
 
     def each_encoder(self) -> list[Any]:
         """Return the encoders in the order of the modalities."""
@@ -131,8 +150,13 @@ class JointModel(nn.Module):
         encoder: Any = self.encoders[modality]
         arrays = inputs.inputs.get(modality)
         if modality in inputs.activations:
-            return encoder.resume(inputs.activations[modality], arrays)
-        return None if arrays is None else encoder(arrays)
+            output = encoder.resume(inputs.activations[modality], arrays)
+        elif arrays is None:
+            return None
+        else:
+            output = encoder(arrays)
+        items = inputs.items.get(modality)
+        return output if items is None else join_items(output, items, self.attention[modality])
 
     def train(self, mode: bool = True) -> "JointModel":
         """Set training mode for all but batch normalisation and frozen modules."""
@@ -152,8 +176,13 @@ class SingleStreamModel(JointModel):
 
     uses_activations = False
 
-    def forward(self, inputs: Inputs) -> Outputs:
-        """Return logits; this fusion has no loss of its own."""
+    @property
+    def vector_names(self) -> tuple[str, ...]:
+        """See ``JointModel.vector_names``; texts have a vector of their own only with a probe."""
+        return ("joint", "image") if self.probe is None else super().vector_names
+
+    def run(self, inputs: Inputs) -> tuple[Outputs, dict[str, Tensor]]:
+        """See ``JointModel.run``; there is no loss."""
         encoder: Any = self.encoders["text"]
         texts = inputs.inputs.get("text")
         words = encoder.embed(texts) if texts is not None else None
@@ -161,10 +190,13 @@ class SingleStreamModel(JointModel):
         words = _fill_missing(words, inputs.present[:, 0], missing, len(missing))
         image = self.output_of("image", inputs)
         joined = encoder.forward_with_image(words, self.fusion.image_tokens(image), image.mask)
-        logits = self.head(self.fusion(joined))
+        vectors = {"joint": self.fusion(joined), "image": image.pooled}
+        logits = self.head(vectors["joint"])
         if self.probe is not None:
-            logits = logits + self.probe((self.output_of("text", inputs), image))
-        return Outputs(logits / self.temperature)
+            text = self.output_of("text", inputs)
+            vectors["text"] = text.pooled
+            logits = logits + self.probe((text, image))
+        return Outputs(logits / self.temperature), vectors
 
 
 def make_model(
@@ -202,6 +234,7 @@ def to_inputs(batch: Batch, device: torch.device) -> Inputs:
         tensor(batch.present),
         {name: {key: tensor(array) for key, array in arrays.items()} for name, arrays in batch.inputs.items()},
         {name: tensor(array).view(_DTYPES[array.dtype]) for name, array in batch.activations.items()},
+        {name: tensor(array) for name, array in batch.items.items()},
     )
 
 

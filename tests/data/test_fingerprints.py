@@ -21,7 +21,7 @@ def pictures(tmp_path):
 @pytest.fixture
 def learned(pictures) -> LearnedPosts:
     def of(text, name):
-        return digests(text, image_digest(pictures / f"{name}.png") if name else None)
+        return digests(Post(text), [image_digest(pictures / f"{name}.png")] if name else [])
 
     return LearnedPosts.of([of("Hello  there", "a"), of("alone", None), of(None, "a")], [of("checked", "b")])
 

@@ -442,7 +442,7 @@ def test_a_file_that_may_not_be_read():
         ("data:image/png;base64,AAAA", "an address, not a path"),
         ("a\0.jpg", "NUL"),
         (7, "a int where a picture's path is needed"),
-        (["a.jpg"], "a list where a picture's path is needed"),
+        ([["a.jpg"]], "a list where a picture's path is needed"),
     ],
 )
 def test_pictures_that_are_no_paths(tmp_path, image, reason):

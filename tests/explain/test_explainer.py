@@ -19,7 +19,8 @@ WORDS = ["lunch", "train", "sun", "rain", "sad"]
 
 
 def explained(post, pixels=None, predictor=None, **arguments):
-    return Explainer(predictor or planted(), **arguments).explain_one(post, pixels)
+    images = [] if pixels is None else [pixels]
+    return Explainer(predictor or planted(), **arguments).explain_one(post, images)
 
 
 def positive(one):
@@ -49,8 +50,8 @@ def test_what_is_removed_changes_the_answer_and_none_of_it_could_stay(words, wei
     left = " ".join(word for number, word in enumerate(one.parts["text"].names) if number not in hidden)
     pixels = patch(3, 3)
     for region in one.removal.parts.get("image", ()):
-        pixels[one.parts["image"].index == region] = predictor.image.mean_colour
-    rows = predictor.rows([Post(left or None, b"an image")], [pixels])
+        pixels[one.parts["image"].index[0] == region] = predictor.image.mean_colour
+    rows = predictor.rows([Post(left or None, b"an image")], [[pixels]])
     row = predictor.score_rows(rows)[0]
     assert one.target.answer(row)[0] != answer
     assert one.target.answer(one.removal.answer)[0] != answer

@@ -14,7 +14,7 @@ from jointune.explain.neighbours import Neighbours
 
 def page_of(text, **arguments):
     return render(
-        [Explainer(planted(), **arguments).explain_one(Post(text, b"x"), patch(1, 2))], "occlusion", "a model"
+        [Explainer(planted(), **arguments).explain_one(Post(text, b"x"), [patch(1, 2)])], "occlusion", "a model"
     )
 
 
@@ -41,7 +41,7 @@ def test_neighbours_are_shown_where_they_are_known(tmp_path):
     posts = [Post("far", label="negative", where="row 1"), Post("near", label="positive", where="row 2")]
     near = Neighbours(posts, np.array([[0.0, 1.0], [1.0, 0.1]])).nearest(np.array([2.0, 0.0]), 1)
     assert [one.post.where for one in near] == ["row 2"]
-    one = replace(Explainer(planted()).explain_one(Post("good"), None), neighbours=near)
+    one = replace(Explainer(planted()).explain_one(Post("good"), []), neighbours=near)
     write_page(tmp_path / "why.html", [one], "occlusion", "a model")
     page = (tmp_path / "why.html").read_text(encoding="utf-8")
     assert "row 2" in page

@@ -44,7 +44,7 @@ def test_words_and_pixels_add_up_and_weights_stay(learned):
     one = explained(model, posts[0], label=list(model.classes_))
     assert len(one.attributions) == 2
     check_complete(one)
-    assert one.attributions[0].heat.shape == one.pixels.shape[:2]
+    assert one.attributions[0].heat.shape == (1, *one.images[0].shape[:2])
     assert all(torch.equal(value, before[name]) for name, value in model.model_.state_dict().items())
     assert all(parameter.grad is None for parameter in model.model_.parameters())
     assert not any(module._forward_hooks for module in model.model_.modules())

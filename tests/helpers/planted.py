@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from helpers.made_predictor import make_predictor
+from jointune.modalities.image.pixels import ImagePreprocessor
 
 RED = np.array([255, 0, 0])
 
@@ -33,7 +34,8 @@ def planted(word: str = "good", weights: tuple[float, float] = (3.0, 3.0), **arg
         return made.target.activate(logits).astype(np.float32)
 
     about = {"data": {"training": {"negative": 10, "neutral": 20, "positive": 10}}, "settings": {}}
-    return replace(made, probabilities=run, **({"about": about} | arguments))
+    preprocessors = {**made.preprocessors, "image": ImagePreprocessor((35, 35), (35, 35))}
+    return replace(made, probabilities=run, preprocessors=preprocessors, **({"about": about} | arguments))
 
 
 def patch(row: int, column: int) -> np.ndarray:

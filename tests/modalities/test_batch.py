@@ -81,9 +81,9 @@ def test_the_store_gives_each_post_its_own_picture_and_each_file_once(tmp_path):
     assert problems == []
     assert places[4] == places[2]
     assert places[5] == places[0]
-    assert places[1] is None
-    colours = [None if place is None else tuple(store[place][5, 5]) for place in places]
-    assert colours == [(255, 0, 0), None, (0, 255, 0), (0, 0, 255), (0, 255, 0), (255, 0, 0)]
+    assert places[1] == ()
+    colours = [[tuple(store[place][5, 5]) for place in own] for own in places]
+    assert colours == [[(255, 0, 0)], [], [(0, 255, 0)], [(0, 0, 255)], [(0, 255, 0)], [(255, 0, 0)]]
     with pytest.raises(IndexError):
         _ = store[3]
 
@@ -101,7 +101,7 @@ def test_a_bad_picture_shared_by_two_posts_is_named_for_both(tmp_path, policy):
     kept, places, problems = store_images(posts, SQUARE, store, policy, QuietBar())
     assert [problem.where for problem in problems] == ["post 1", "post 3"]
     assert [post.text for post in kept] == (["text 0"] if policy == "skip" else ["text 1", "text 0", "text 1"])
-    assert places == ([0] if policy == "skip" else [None, 0, None])
+    assert places == ([(0,)] if policy == "skip" else [(), (0,), ()])
 
 
 def test_a_full_disk_is_one_clear_error():
@@ -115,7 +115,7 @@ def test_a_full_disk_is_one_clear_error():
 def training_set(count):
     store = ImageStore((10, 10, 3))
     random = np.random.default_rng(0)
-    places = [store.append(random.integers(0, 256, (10, 10, 3), dtype=np.uint8), b"%d" % n) for n in range(count)]
+    places = [(store.append(random.integers(0, 256, (10, 10, 3), dtype=np.uint8), b"%d" % n),) for n in range(count)]
     posts = Posts(Post("a " * random.integers(1, 30)) for _ in range(count))
     rows = {"text": TextRows(posts, text_preprocessor()), "image": ImageRows(places, SQUARE, store)}
     return TrainingSet(rows, np.arange(count) % 3)

@@ -1,6 +1,7 @@
 """The activations of frozen layers are computed once, which changes nothing but the time."""
 
 import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +13,7 @@ from transformers.models.vit.modeling_vit import ViTPatchEmbeddings
 from conftest import make_tokenizer_folder
 from helpers.full_disk import files_up_to
 from helpers.watched_forward import watched
-from jointune import JointClassifier
+from jointune import JointClassifier, Posts
 from jointune.errors import OutputError
 from jointune.modalities.rows import ActivationStore
 
@@ -54,6 +55,22 @@ def test_it_changes_nothing_but_the_time(deep, parts, not_cached, augment, probe
     anew = JointClassifier(**settings).fit(training, validation=held)
     np.testing.assert_allclose(stored.predict_proba(test), anew.predict_proba(test), atol=1e-4)
     assert stored.metrics_.accuracy == stored.evaluate(held).accuracy
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_each_of_several_images_has_its_own_activations(deep, parts, not_cached, augment):
+    training, held, test = (
+        Posts(
+            replace(post, image=[other.image for other in part[number : number + 1 + number % 3]])
+            for number, post in enumerate(part)
+        )
+        for part in parts
+    )
+    settings = deep | {"augment": augment}
+    stored = JointClassifier(**settings).fit(training, validation=held)
+    not_cached()
+    anew = JointClassifier(**settings).fit(training, validation=held)
+    np.testing.assert_allclose(stored.predict_proba(test), anew.predict_proba(test), atol=1e-4)
 
 
 def test_an_encoder_that_attends_to_padding_gets_its_activations_too(deep, parts, not_cached, tmp_path):

@@ -14,7 +14,6 @@ import pytest
 from conftest import SumFusion
 from helpers.full_disk import files_up_to
 from jointune import JointClassifier, read_posts, tune
-from jointune.config import METRICS
 from jointune.errors import (
     EncoderError,
     InterruptedTraining,
@@ -25,6 +24,7 @@ from jointune.errors import (
     SettingsError,
     TooLittleMemoryError,
 )
+from jointune.targets.single_label import SingleLabel
 from jointune.tuning.result import write_report
 from jointune.tuning.study import FUSIONS as USUAL_FUSIONS
 from jointune.tuning.study import SPACE, Budget, finished_trials, importance, make_space, open_study
@@ -111,7 +111,7 @@ def test_there_is_a_row_for_each_trial(searched):
     tuned, _ = searched
     assert [row["trial"] for row in tuned.trials] == list(range(12))
     for row in tuned.trials:
-        assert set(row) == {"trial", *SEARCHED, *METRICS, "seconds", "error"}
+        assert set(row) == {"trial", *SEARCHED, *SingleLabel.metric_names, "seconds", "error"}
         assert 0 <= row["accuracy"] <= 1
         assert row["fusion"] in FUSIONS
     assert len({row["weight_decay"] for row in tuned.trials}) == 12

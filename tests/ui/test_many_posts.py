@@ -74,6 +74,18 @@ def test_bad_rows_are_listed_and_do_not_fail_the_rest(scored):
     assert seen[-1] == 7
 
 
+def test_a_row_may_name_several_pictures(scored):
+    rows = [
+        {"text": "good", "image": "a.png; b/c.png"},
+        {"text": "bad", "image": '["a.png", "none.png"]'},
+        {"text": "sad", "image": ";".join(["a.png"] * 5)},
+    ]
+    done = scored(rows, ["a.png", "b/c.png"])
+    assert [len(post.images) for post, _, _ in done.first] == [2, 4]
+    assert done.problems[0].what == "picture 2 of 2, none.png"
+    assert done.sentences[-1] == "1 post has more than 4 pictures: the first 4 of them are used."
+
+
 def test_a_malformed_row_is_left_out(scored, tmp_path):
     (tmp_path / "posts.csv").write_text("text\ngood\nbad,worse\nfine\n")
     done = score_table(make_predictor(), tmp_path / "posts.csv", None, tmp_path / "out.csv")

@@ -82,6 +82,23 @@ def test_a_picture_that_is_none_is_said_plainly(tmp_path):
     assert not verdict.probabilities
 
 
+def test_several_pictures_are_judged_together(picture, tmp_path):
+    seen = []
+    predictor = make_predictor()
+
+    def probabilities(batches, count):
+        batches = list(batches)
+        seen.extend(len(batch.inputs["image"]["pixels"]) for batch in batches)
+        return np.full((count, 3), 1 / 3, dtype=np.float32)
+
+    predictor = replace(predictor, probabilities=probabilities)
+    assert "Of 6 pictures, 4 were looked at." in judge(predictor, "x", picture, None, [picture] * 5).sentences
+    assert seen == [4]
+    (tmp_path / "broken.png").write_bytes(b"broken")
+    (refused,) = judge(predictor, "x", picture, None, [tmp_path / "broken.png"]).sentences
+    assert refused.startswith("This picture cannot be used (picture 2 of 2, ")
+
+
 def test_why_is_a_page_in_a_frame_that_runs_nothing(picture):
     frame = why(make_predictor(), Post("good <b>lunch</b>", picture))
     assert frame.startswith("<iframe")

@@ -72,13 +72,13 @@ def test_it_says_which_model_this_is(tmp_path, client):
 def ask(client):
     """Ask an event of the page about texts and files, as anybody may: ``ask("score", [Path("a.csv"), None])``."""
 
+    def described(given: object) -> object:
+        return {"path": str(given), "meta": {"_type": "gradio.FileData"}} if isinstance(given, Path) else given
+
     def ask(name: str, inputs: list) -> str:
         events = client.app.routes[-1].app.get_blocks().fns
         number = next(number for number, event in events.items() if event.fn.__name__ == name)
-        data = [
-            {"path": str(given), "meta": {"_type": "gradio.FileData"}} if isinstance(given, Path) else given
-            for given in inputs
-        ]
+        data = [[described(one) for one in given] if isinstance(given, list) else described(given) for given in inputs]
         body = {"data": data, "fn_index": number, "session_hash": "me"}
         client.post("/gradio_api/queue/join", json=body).raise_for_status()
         with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": "me"}) as stream:
@@ -99,7 +99,8 @@ def test_a_table_of_the_machine_is_not_handed_out(tmp_path_factory, ask):
 def test_a_picture_of_the_machine_is_not_judged(tmp_path_factory, ask):
     picture = tmp_path_factory.mktemp("elsewhere") / "a.png"
     draw(picture, "red", 1)
-    assert '"success":false' in ask("answer", ["", picture])
+    assert '"success":false' in ask("answer", ["", picture, None])
+    assert '"success":false' in ask("answer", ["", None, [picture]])
 
 
 def test_a_link_among_the_uploads_leads_nowhere(tmp_path, tmp_path_factory, ask):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from jointune.data.label_checks import class_numbers
 from jointune.data.problems import OnBadImage, Problem, valid_policy
 from jointune.data.records import as_posts
+from jointune.encoders.encoder_output import join_items
 from jointune.encoders.image_encoder import ImageEncoder
 from jointune.encoders.loading import Projections, load_image_encoder, load_projections, load_text_encoder
 from jointune.encoders.text_encoder import TextEncoder
@@ -160,15 +161,18 @@ class PromptScorer(nn.Module):
         if "text" in inputs.inputs:
             posts[has_text] += self._text(inputs.inputs["text"])
         if "image" in inputs.inputs:
-            posts[has_image] += self._image(inputs.inputs["image"])
+            posts[has_image] += self._image(inputs.inputs["image"], inputs.items.get("image"))
         # The cosine with the sum is that with the mean; a post without anything stays at zero.
         return Outputs(self.scale * nn.functional.normalize(posts, dim=-1) @ self.labels.T)
 
     def _text(self, tokens: Mapping[str, Tensor]) -> Tensor:
         return nn.functional.normalize(self.text_encoder(tokens).pooled @ self.text_projection.T, dim=-1)
 
-    def _image(self, pixels: Mapping[str, Tensor]) -> Tensor:
-        return nn.functional.normalize(self.image_encoder(pixels).pooled @ self.image_projection.T, dim=-1)
+    def _image(self, pixels: Mapping[str, Tensor], items: Tensor | None) -> Tensor:
+        output = self.image_encoder(pixels)
+        if items is not None:
+            output = join_items(output, items, output.pooled.new_zeros(output.pooled.shape[1]))
+        return nn.functional.normalize(output.pooled @ self.image_projection.T, dim=-1)
 
 
 def prompts_of(labels: Sequence[str], prompts: Prompts) -> list[list[str]]:

@@ -21,6 +21,7 @@ from jointune.cli.cache import cache
 from jointune.cli.check import check
 from jointune.cli.compare import compare
 from jointune.cli.demo import demo
+from jointune.cli.embed import embed
 from jointune.cli.evaluate import evaluate
 from jointune.cli.explain import explain
 from jointune.cli.export import export
@@ -43,6 +44,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate,
     "predict": predict,
     "explain": explain,
+    "embed": embed,
     "serve": serve,
     "ui": ui,
     "compare": compare,

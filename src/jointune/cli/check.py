@@ -36,6 +36,7 @@ from jointune.errors import EncoderError, PostsError, SettingsError
 from jointune.modalities.audio.waveform import DEFAULT_SECONDS, AudioPreprocessor
 from jointune.modalities.check import check_posts
 from jointune.modalities.fields.columns import FieldsPreprocessor
+from jointune.modalities.image.first_images import FirstImages
 from jointune.modalities.image.image_text import read_image_text as with_image_text
 from jointune.modalities.image.ocr import check_ocr
 from jointune.modalities.text.normalise import valid_kinds
@@ -54,7 +55,12 @@ _KINDS = 50
 """Kinds of problems that are counted one by one."""
 
 
-@takes_settings(("target", "label_order", "number_columns", "category_columns", "audio_column", "audio_seconds"))
+@takes_settings(
+    (
+        *("target", "label_order", "number_columns", "category_columns", "audio_column", "audio_seconds"),
+        *("max_images", "frames"),
+    )
+)
 @takes_division
 def check(
     posts: PostsArgument,
@@ -93,7 +99,9 @@ def check(
         total = sum(map(_count, files))
         with progress_bar("checking", shown=not quiet) as bar:
             bar.start(total)
-            pairs = [_read(file, policy, bool(use.label), read_image_text, findings, bar) for file in files]
+            first_images = FirstImages(settings["max_images"])
+            reading = _Reading(policy, bool(use.label), read_image_text, first_images, settings["frames"])
+            pairs = [_read(file, reading, findings, bar) for file in files]
         read, parts = zip(*pairs, strict=True)
         refusals: Iterable[Problem | PostsError] = ()
         if use.label:
@@ -114,7 +122,7 @@ def check(
     findings.print_usable(total, sum(map(len, parts)))
     if unused := [name for name in files[0].columns if name not in (*files[0].use.named().values(), *use.fields)]:
         out.print(f"columns not used: {listed(unused, len(unused))}")
-    notes = [f"note: {note}" for note in [*field_notes, *group_notes(parts[0])]] + (
+    notes = [f"note: {note}" for note in [*first_images.notes, *field_notes, *group_notes(parts[0])]] + (
         split_notes(parts[0], use.labelling) if use.split else []
     )
     if note := use.labelling.likeness(findings.labels):
@@ -165,9 +173,18 @@ def _count(file: PostsFile) -> int:
     return count
 
 
-def _read(
-    file: PostsFile, policy: OnBadImage, learning: bool, image_text: bool, findings: "_Findings", bar: Bar
-) -> tuple[Posts, Posts]:
+@dataclass
+class _Reading:
+    """How the posts of a file are read: policy, whether to learn from them, and what of their images."""
+
+    policy: OnBadImage
+    learning: bool
+    image_text: bool
+    first_images: FirstImages
+    frames: int
+
+
+def _read(file: PostsFile, how: _Reading, findings: "_Findings", bar: Bar) -> tuple[Posts, Posts]:
     """Return the readable posts of a file, without their images, and the usable ones; problems go to ``findings``."""
     readable: list[Post] = []
 
@@ -180,8 +197,9 @@ def _read(
             bar.advance()
 
     usable: list[Post] = []
-    posts = with_image_text(read()) if image_text else read()
-    for problem in check_posts(posts, policy, usable, learning, file.use.fields):
+    posts = how.first_images.of(read())
+    posts = with_image_text(posts) if how.image_text else posts
+    for problem in check_posts(posts, how.policy, usable, how.learning, file.use.fields, how.frames):
         findings.add(problem)
     return Posts(readable, file.path.name), Posts(usable, file.path.name)
 
@@ -196,6 +214,7 @@ class _Findings:
     kinds: Counter[str] = field(default_factory=Counter)
     labels: Counter[str] = field(default_factory=Counter)
     texts: int = 0
+    with_image: int = 0
     images: int = 0
     bad_images: int = 0
 
@@ -203,7 +222,8 @@ class _Findings:
         """Count the label, the text and the image of a post."""
         self.labels.update([post.label] if post.label is not None else [])
         self.texts += post.text is not None
-        self.images += post.image is not None
+        self.with_image += post.image is not None
+        self.images += len(post.images)
 
     def add(self, problem: Problem | PostsError) -> None:
         """Print a problem, unless there were many of its kind."""
@@ -234,7 +254,9 @@ class _Findings:
         """Print the number of usable posts, texts, images and labels."""
         many = f"{total:,} posts, all usable" if usable == total else f"{usable:,} of {total:,} posts usable"
         labels = self.asked.summary(self.labels)
-        parts = f"{self.texts:,} with a text, {self.images:,} with a picture"
+        parts = f"{self.texts:,} with a text, {self.with_image:,} with a picture"
+        if self.images > self.with_image:
+            parts += f" ({self.images:,} pictures)"
         out.print(f"{many}: {parts}{f'; {labels}' if labels else ''}.")
 
 

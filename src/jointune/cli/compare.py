@@ -30,16 +30,8 @@ from jointune.utils.wording import counted
 @takes_settings(
     ("text_encoder", "image_encoder", "fusion", "metric", "on_bad_image"),
     (
-        "target",
-        "label_order",
-        "threshold",
-        "epochs",
-        "read_image_text",
-        "number_columns",
-        "category_columns",
-        "audio_column",
-        "audio_encoder",
-        "audio_seconds",
+        *("target", "label_order", "threshold", "epochs", "read_image_text", "max_images", "frames"),
+        *("number_columns", "category_columns", "audio_column", "audio_encoder", "audio_seconds"),
     ),
 )
 @takes_division

@@ -55,10 +55,12 @@ def demo(
         seconds = time.monotonic() - began
         classifier.save(folder / "model")
 
+        page = f"--report={path}/evaluation.html"
         arguments = f"{path}/model", f"{path}/test.csv"
-        _announce("3. Evaluate it on posts it has not seen", "evaluate", *arguments, f"--out={path}/metrics.json")
+        _announce("3. Evaluate it on posts it has not seen", "evaluate", *arguments, f"--out={path}/metrics.json", page)
         with _as_if_in(path, folder):
-            evaluate(str(folder / "model"), folder / "test.csv", folder / "metrics.json", quiet=True)
+            shown = folder / "evaluation.html"
+            evaluate(str(folder / "model"), folder / "test.csv", folder / "metrics.json", report=shown, quiet=True)
         _announce("4. Predict", "predict", *arguments, f"--out={path}/scored.csv")
         with _as_if_in(path, folder):
             predict(str(folder / "model"), str(folder / "test.csv"), folder / "scored.csv", quiet=True)
@@ -76,6 +78,7 @@ def demo(
     out.print(Markdown(report))
     out.print(
         f"\nEverything is in {path}: model/ (the bundle, with its model card), metrics.json, scored.csv, report.md.\n"
+        f"Look at the evaluation, with its errors and their pictures: {path}/evaluation.html\n"
         "Your own posts next: jointune train posts.csv --out my-model"
     )
 

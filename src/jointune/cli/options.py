@@ -89,6 +89,8 @@ Encoding = Annotated[
     str | None, typer.Option(help="Character encoding of the file; UTF-8 by default.", rich_help_panel="Columns")
 ]
 OnBad = Annotated[str, option("on_bad_image")]
+MaxImages = Annotated[int | None, option("max_images", optional=True)]
+Frames = Annotated[int | None, option("frames", optional=True)]
 Abstain = Annotated[
     float | None,
     typer.Option(
@@ -100,8 +102,8 @@ Preset = Annotated[
     str,
     typer.Option(
         metavar="|".join(PRESETS),
-        help="Settings to start from; options that are given win. fast is the probe alone, in seconds once its "
-        "encoders have seen the posts: "
+        help="Settings to start from; options that are given win. fast is the probe alone, quicker still once "
+        "its encoders have seen the posts: "
         + "; ".join(
             f"{preset} sets {', '.join(f'--{name} {value}' for name, value in values.items())}"
             for preset, values in PRESETS.items()

@@ -1,7 +1,6 @@
 """jointune predict."""
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jointune import __version__
+from jointune.cli.kept_parts import errors_say_what_is_kept, print_affected
 from jointune.cli.options import (
     Abstain,
     BundleArgument,
@@ -16,17 +16,20 @@ from jointune.cli.options import (
     Encoding,
     Engine,
     Force,
+    Frames,
     ImageColumn,
     ImageRoot,
+    MaxImages,
     OnBad,
     Quiet,
     TextColumn,
     out,
 )
-from jointune.data.problems import OnBadImage, affected, valid_policy
+from jointune.config import check_settings
+from jointune.data.problems import valid_policy
 from jointune.data.read import Columns, PostsFile
 from jointune.data.remote import is_address
-from jointune.errors import InterruptedWork, JointuneError, PostsError, SettingsError
+from jointune.errors import PostsError, SettingsError
 from jointune.inference.load import check_options, columns_of, load_predictor
 from jointune.modalities.text.text_fit import TextFitCounter
 from jointune.output.resumable import Parts, refuse_outputs, skipped_file
@@ -39,11 +42,6 @@ from jointune.utils.wording import counted, listed
 
 if TYPE_CHECKING:
     from jointune.inference.predictor import Predictor, Scored
-
-_GO_ON = "go on with the same command and --resume"
-
-_LISTED = 20
-"""Skipped posts that are printed; the file beside the output lists all."""
 
 
 @locking("path")
@@ -87,6 +85,8 @@ def predict(
         ),
     ] = False,
     on_bad_image: OnBad = "error",
+    max_images: MaxImages = None,
+    frames: Frames = None,
     abstain: Abstain = None,
     device: Device = None,
     engine: Engine = None,
@@ -106,6 +106,7 @@ def predict(
     if safe_csv and path.suffix.lower() not in (".csv", ".tsv"):
         raise SettingsError(f"--safe-csv is of .csv and .tsv files, and {path.name} is none: leave it out")
     check_options(bundle, device, abstain, engine)
+    check_settings({"max_images": max_images, "frames": frames})
     refuse_outputs(path, policy == "skip", resume, force, None if is_address(posts) else Path(posts))
     use = Columns(text_column or None, image_column or None, None, None, image_root, remote_images)
     file = PostsFile(posts, columns_of(bundle, use), encoding, not quiet)
@@ -117,7 +118,7 @@ def predict(
     if not total:
         raise PostsError(f"{file.path.name}: no posts: the file has a header but no rows")
 
-    predictor = load_predictor(bundle, device, abstain, engine)
+    predictor = load_predictor(bundle, device, abstain, engine).with_images(max_images, frames)
     added = [f"{prefix}{name}" for name in predictor.target.added_columns()]
     check_output(path, kept, added, remedy)
     if replaced:
@@ -136,6 +137,8 @@ def predict(
         "--remote-images": remote_images,
         "--encoding": encoding,
         "--on-bad-image": policy,
+        "--max-images": max_images,
+        "--frames": frames,
         "--abstain": predictor.least_confidence,  # comes from a file of the bundle that may be edited
         "--prefix": prefix,
         "--safe-csv": safe_csv or None,
@@ -145,7 +148,7 @@ def predict(
     layout = make_layout(path, file.table, added, replaced, safe_csv, int(predictor.target.named))
     parts = Parts(path, layout, run, resume, on_problems=["--on-bad-image"])
     fit = TextFitCounter(predictor.text)
-    with _errors_say_what_is_kept(parts, total, policy):
+    with errors_say_what_is_kept(parts, total, policy):
         with progress_bar("predicting", shown=not quiet) as bar:
             bar.start(total, parts.read)
             for chunk in predictor.chunks(islice(file, parts.read, None), policy, file.path.name, fit=fit):
@@ -153,7 +156,7 @@ def predict(
                 bar.advance(chunk.read)
         parts.join(total, with_skipped=policy == "skip")
     try:
-        bad = _print_affected(parts, path, policy)
+        bad = print_affected(parts, path, policy)
     finally:
         parts.discard()
     if force and policy == "skip" and not bad:
@@ -163,49 +166,9 @@ def predict(
     out.print(f"wrote {path}: {counted(total - (bad if policy == 'skip' else 0), 'post')}")
 
 
-@contextmanager
-def _errors_say_what_is_kept(parts: Parts, total: int, policy: OnBadImage) -> Iterator[None]:
-    """Add to an error how many posts are kept for --resume; remove the folder of parts if no part is finished."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        parts.discard_if_empty()
-        raise InterruptedWork(
-            f"scoring was interrupted; {parts.read:,} of {counted(total, 'post is', 'posts are')} kept"
-        ) from None
-    except JointuneError as error:
-        if parts.discard_if_empty():
-            raise
-        kept = f"{parts.read:,} of {counted(total, 'post is', 'posts are')} scored and kept"
-        way_on = _after_bad_posts(parts, policy) if isinstance(error, PostsError) else _GO_ON
-        raise type(error)(f"{error}\n{kept}: {way_on}") from error
-
-
-def _after_bad_posts(parts: Parts, policy: OnBadImage) -> str:
-    """Return the remedy for an error of the posts that stopped the run: only changes that --resume accepts."""
-    if policy == "skip":
-        return "a file that was changed is scored from the beginning, with --force"
-    mended = f"mend the picture files and {_GO_ON}"
-    if parts.has_problems:
-        return f"{mended}; with another --on-bad-image, or a table that was changed, begin anew with --force"
-    return f"{mended}, or add --on-bad-image skip to it; with a table that was changed, begin anew with --force"
-
-
 def _rows(
     scored: "Sequence[Scored]", predictor: "Predictor", added: Sequence[str], left_out: Collection[str]
 ) -> Iterator[dict[str, Any]]:
     for entry in scored:
         fields = {name: value for name, value in entry.post.fields.items() if name not in left_out}
         yield {**fields, **dict(zip(added, predictor.cells(entry.probabilities), strict=True))}
-
-
-def _print_affected(parts: Parts, path: Path, policy: str) -> int:
-    """List and count the posts that were skipped, or used without their image, and return their number."""
-    count = 0
-    for count, problem in enumerate(parts.problems(), 1):
-        if policy == "missing" or count <= _LISTED:
-            out.print(f"{policy}: {problem}", style="yellow")
-    if count:
-        where = f"; {skipped_file(path)} lists them" if policy == "skip" else ""
-        out.print(f"{affected(count, policy)} (--on-bad-image {policy}){where}.", style="yellow")
-    return count

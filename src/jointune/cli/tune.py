@@ -32,8 +32,8 @@ from jointune.utils.run_folder import RunFolder, locking
 @takes_settings(
     ("text_encoder", "image_encoder", "metric", "precision", "on_bad_image", "seed"),
     (
-        *("target", "label_order", "threshold", "class_weight", "read_image_text", "batch_size", "micro_batch_size"),
-        *("max_tokens", "number_columns", "category_columns"),
+        *("target", "label_order", "threshold", "class_weight", "read_image_text", "max_images", "frames"),
+        *("batch_size", "micro_batch_size", "max_tokens", "number_columns", "category_columns"),
     ),
 )
 @takes_settings((), [name for name in SPACE if name != "fusion"], "Fixed instead of searched")

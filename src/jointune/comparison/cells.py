@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import numpy as np
 
-from jointune.comparison.figures import budget_name
 from jointune.errors import OutputError, first_line, setting
+from jointune.output.pages.figures import budget_name
 from jointune.utils.files import atomic_file
 
 RESULT, FAILURE = ".npz", ".failed.json"

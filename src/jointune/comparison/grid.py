@@ -28,6 +28,7 @@ from jointune.data.split import group_notes, identity_groups
 from jointune.errors import JointuneWarning, PostsError, SettingsError, setting
 from jointune.evaluation.score_table import title
 from jointune.modalities.check import usable
+from jointune.modalities.image.first_images import FirstImages
 from jointune.modalities.image.image_text import read_with_bar
 from jointune.targets.choice import chosen_target
 from jointune.targets.target import Target
@@ -120,7 +121,11 @@ def compare(
         warnings.warn(note, JointuneWarning, stacklevel=3)
     for note in group_notes(posts):
         warnings.warn(note, JointuneWarning, stacklevel=3)
-    posts, problems = usable(posts, valid_policy(on_bad_image))
+    images = Config(**settings)
+    first_images = FirstImages(images.max_images)
+    posts, problems = usable(first_images.of(posts), valid_policy(on_bad_image), images.frames)
+    for note in first_images.notes:
+        warnings.warn(f"{posts.name}: {note}", JointuneWarning, stacklevel=3)
     groups = identity_groups(posts)
     if folds is None:
         divided = [fold_of_split(posts, groups, asked=target)]

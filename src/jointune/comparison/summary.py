@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jointune.comparison.figures import amount, budget_name, p_value, percent
 from jointune.evaluation.learning_curve import Curve, Saving, posts_saved
 from jointune.evaluation.score_table import title
 from jointune.evaluation.significance import Difference, Estimate, estimates, holm, paired_differences
 from jointune.evaluation.variance import Run
+from jointune.output.pages.figures import amount, budget_name, p_value, percent
 from jointune.targets.target import FALLING, Target
 from jointune.utils.wording import counted
 

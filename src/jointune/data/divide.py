@@ -1,7 +1,7 @@
 """Divide posts into training, validation and test posts."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jointune.data.label_checks import label_problems
@@ -43,6 +43,19 @@ class Division:
             return self.training, self.validation
         training, validation = self.numbers(seed)
         return self.training.take(training), self.training.take(validation)
+
+    def with_older(self, older: Posts, seed: int) -> "Division":
+        """Hold out ``fraction``, and add older posts to those to learn from; of posts with a split, those for training.
+
+        Raises:
+            PostsError: there are none.
+        """
+        older = older.in_split("train") if any(post.split is not None for post in older) else older
+        if not older:
+            raise PostsError(f"{older.name}: no posts to learn from")
+        training, validation = self.held_out(seed)
+        joined = Posts([*training, *older], training.name, training.label_dtype)
+        return replace(self, training=joined, validation=validation, fraction=None)
 
     def numbers(self, seed: int) -> tuple[list[int], list[int]]:
         """Return the indices in ``training`` of the posts to learn from, and of those to hold out for validation."""

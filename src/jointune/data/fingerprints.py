@@ -32,11 +32,11 @@ class Known(IntEnum):
 
     NOTHING = 0
     A_PART = 1
-    """Its text or its image is that of a training or validation post."""
+    """Its text or one of its images is that of a training or validation post."""
     VALIDATION = 2
-    """Its text and image, as far as it has them, are those of validation or training posts, not all of training."""
+    """Its text and images, as far as it has them, are those of validation or training posts, not all of training."""
     TRAINING = 3
-    """Its text and image, as far as it has them, are those of training posts."""
+    """Its text and images, as far as it has them, are those of training posts."""
 
 
 @dataclass(frozen=True)
@@ -81,15 +81,16 @@ class LearnedPosts:
         """Return ``Known`` of each post, int [N]. Opens the files of images, but fetches none."""
 
         def digests_of(post: Post) -> list[bytes]:
-            image = None
-            if post.image is not None and not isinstance(post.image, RemoteImage):
+            images = []
+            for image in post.images:
                 with suppress(ImageError):  # reported when images are opened
-                    image = image_digest(post.image)
-            return digests(post, image)
+                    images += [] if isinstance(image, RemoteImage) else [image_digest(image)]
+            return digests(post, images)
 
         with ThreadPoolExecutor(available_cores()) as pool:
             rows = list(pool.map(digests_of, posts))
-        return self.known_digests(rows, [isinstance(post.image, RemoteImage) for post in posts])
+        remote = [any(isinstance(image, RemoteImage) for image in post.images) for post in posts]
+        return self.known_digests(rows, remote)
 
     def known_digests(self, posts: Sequence[Sequence[bytes]], incomplete: Sequence[bool] | None = None) -> np.ndarray:
         """Return ``Known`` of each post by its ``digests``; ``incomplete`` marks posts that lack one."""
@@ -121,16 +122,16 @@ def read_learned(folder: Path, whole: str) -> LearnedPosts | None:
         return LearnedPosts.from_dict(read_json(path, whole))
 
 
-def digests(post: Post, image: bytes | None) -> list[bytes]:
+def digests(post: Post, images: Iterable[bytes]) -> list[bytes]:
     """Return the SHA-256 of a post's text, whose case and white space do not count, and of its files.
 
     Args:
         post: the post.
-        image: the digest of its image, if it has one.
+        images: the digests of its images.
     """
     text = post.whole_text
     own = [] if text is None else [hashlib.sha256(plain_text(text).encode("utf-8", "replace")).digest()]
-    own += [] if image is None else [image]
+    own += dict.fromkeys(images)
     for source in post.files.values():
         with suppress(ImageError):  # reported when it is opened
             own += [] if isinstance(source, RemoteImage) else [image_digest(source)]
@@ -152,7 +153,7 @@ def posts_digest(posts: Posts, columns: Sequence[str] = ()) -> str:
     """
     digest = hashlib.sha256()
     for post in posts:
-        content = (post.text, post.image_text, _identity(post.image), post.label, post.split)
+        content = (post.text, post.image_text, "".join(map(_identity, post.images)), post.label, post.split)
         second = () if post.second_text is None else (post.second_text,)
         division = [str(value) for value in (post.group, post.time) if value is not None]
         more = (*second, *map(_identity, post.files.values()), *division)
@@ -160,9 +161,9 @@ def posts_digest(posts: Posts, columns: Sequence[str] = ()) -> str:
     return digest.hexdigest()
 
 
-def _identity(image: ImageSource | None) -> str:
-    if image is None or isinstance(image, RemoteImage):
-        return str(image or "")
+def _identity(image: ImageSource) -> str:
+    if isinstance(image, RemoteImage):
+        return str(image)
     try:
         return image_digest(image).hex()
     except ImageError as error:

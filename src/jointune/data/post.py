@@ -1,7 +1,7 @@
 """A post, and posts: the examples in memory."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, ValuesView
 from dataclasses import dataclass, field, replace
 from html import escape
 from pathlib import Path
@@ -33,6 +33,9 @@ class RemoteImage:
 
 ImageSource = Path | bytes | Image.Image | RemoteImage
 FileSource = Path | bytes | RemoteImage
+Images = ImageSource | Sequence[ImageSource] | None
+"""The image of a post, or several in their order, or none."""
+
 Modality = Literal["text", "image"]
 
 SPLITS = ("train", "validation", "test")
@@ -56,18 +59,19 @@ def usual_split(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One example: a text, an image (either may be missing), and perhaps a label.
+    """One example: a text, one image or several (either may be missing), and perhaps a label.
 
     Attributes:
         text: the text, or None if there is none.
-        image: a path, the bytes of an image file, an opened image or one to be fetched; None if there is none.
+        image: a path, the bytes of an image file, an opened image or one to be fetched; a tuple of several of these;
+            None if there is none.
         label: the label as text; numbers and booleans are spelled as Python spells them (``3``, ``True``).
         split: ``train``, ``validation`` or ``test``, also if the column uses another usual name, such as ``val``;
             another value as it is.
         problem: why the row cannot be used, if reading it showed that.
         where: the name of this post in messages, such as ``posts.csv row 7 (line 8)``.
         fields: the whole row as it was read, columns of all names included.
-        image_text: the text in its image, empty if there is none; None if it was not read.
+        image_text: the text in its images, empty if there is none; None if it was not read.
         group: the name of its group, such as an author or a thread, which is never divided; None for none.
         time: when it was posted: a number, or a date in UTC; None if that is not known.
         second_text: what is read together with the text, such as the aspect that is asked about. Where there is no
@@ -76,7 +80,7 @@ class Post:
     """
 
     text: str | None = None
-    image: ImageSource | None = None
+    image: Images = None
     label: str | None = None
     split: str | None = None
     problem: Problem | None = None
@@ -89,6 +93,9 @@ class Post:
     files: Mapping[str, FileSource] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
+        if isinstance(self.image, list | tuple):
+            images = tuple(self.image)
+            object.__setattr__(self, "image", images if len(images) > 1 else images[0] if images else None)
         if self.text is None and self.second_text is not None:
             object.__setattr__(self, "text", self.second_text)
             object.__setattr__(self, "second_text", None)
@@ -107,12 +114,19 @@ class Post:
         return {
             "text": "" if self.text is None else repr(shortened(self.text, 80)),
             "second_text": "" if self.second_text is None else repr(shortened(self.second_text, 80)),
-            "image": "" if self.image is None else _describe_image(self.image),
+            "image": ", ".join(map(_describe_image, self.images)),
             "label": "" if self.label is None else repr(self.label),
             "split": "" if self.split is None else repr(self.split),
             "image_text": "" if self.image_text is None else repr(shortened(self.image_text, 80)),
             "problem": "" if self.problem is None else str(self.problem),
         }
+
+    @property
+    def images(self) -> tuple[ImageSource, ...]:
+        """Each of its images, in order; empty if there is none."""
+        if self.image is None:
+            return ()
+        return self.image if isinstance(self.image, tuple) else (self.image,)  # type: ignore[return-value]
 
     @property
     def whole_text(self) -> str | None:
@@ -134,7 +148,9 @@ class Post:
 def _size(value: object) -> int:
     if isinstance(value, str | bytes):
         return len(value)
-    return sum(map(_size, value.values())) if isinstance(value, Mapping) else 0
+    if isinstance(value, Mapping):
+        value = value.values()
+    return sum(map(_size, value)) if isinstance(value, list | tuple | ValuesView) else 0
 
 
 def _describe_image(image: ImageSource) -> str:
@@ -203,9 +219,9 @@ class Posts(Sequence[Post]):
         return self._like(post for post in self._posts if post.split == split)
 
     def without(self, modality: Modality) -> "Posts":
-        """Return the posts without their text, or without their image, to measure the other modality alone.
+        """Return the posts without their text, or without their images, to measure the other modality alone.
 
-        The text in an image goes with the image. A post that is left with neither is kept, so that every method is
+        The text in images goes with them. A post that is left with neither is kept, so that every method is
         scored on the same posts.
         """
         if modality == "text":

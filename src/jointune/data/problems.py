@@ -1,6 +1,6 @@
 """Reasons why a post cannot be used, each in one line a person can act on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,9 +8,10 @@ from jointune.errors import PostsError, SettingsError, setting
 from jointune.utils.wording import counted, shortened, visible
 
 OnBadImage = Literal["error", "skip", "missing"]
-"""How to treat an image that cannot be read: stop, leave the post out, or use the post without its image.
+"""How to treat an image that cannot be read: stop, leave the post out, or use the post without that image.
 
-``skip`` also leaves out posts that cannot be used for another reason.
+``missing`` goes on with the other images of a post that has several. ``skip`` also leaves out posts that
+cannot be used for another reason.
 """
 
 _SHOWN = 20
@@ -36,6 +37,17 @@ class Problem:
 
     def __str__(self) -> str:
         return visible(f"{self.where}: {shortened(self.what)}: {shortened(self.reason)}; {self.remedy}")
+
+
+def joint_problem(where: str, problems: Mapping[int, Problem], images: int) -> Problem | None:
+    """Return what is wrong with some of a post's ``images``, by their numbers from 1 on; None where nothing is."""
+    if not problems:
+        return None
+    number, *others = sorted(problems)
+    first = problems[number]
+    what = first.what if images == 1 else f"picture {number} of {images}, {first.what}"
+    more = f" (nor can {counted(len(others), 'other picture')} of it be used)" if others else ""
+    return Problem(where, what, first.reason + more, first.remedy, about_image=True)
 
 
 def affected(number: int, policy: str) -> str:
@@ -71,9 +83,9 @@ def raise_problems(problems: Sequence[Problem], name: str, skippable: bool = Fal
     raise PostsError("\n".join(lines))
 
 
-def stops(problem: Problem, has_text: bool, policy: OnBadImage) -> bool:
-    """Return whether a problem is an error under ``policy``; a post with a text can do without its image."""
-    return policy != "skip" and not (policy == "missing" and problem.about_image and has_text)
+def stops(problem: Problem, has_more: bool, policy: OnBadImage) -> bool:
+    """Return whether a problem is an error under ``policy``; a post that ``has_more`` can do without a bad image."""
+    return policy != "skip" and not (policy == "missing" and problem.about_image and has_more)
 
 
 def valid_policy(policy: str) -> OnBadImage:

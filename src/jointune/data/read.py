@@ -4,17 +4,18 @@ import weakref
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from jointune.data.image_cells import image_entries, image_source
 from jointune.data.labelling import ONE_LABEL, Labelling
 from jointune.data.labels import absent, label_text
-from jointune.data.post import FileSource, ImageSource, Post, Posts, RemoteImage
-from jointune.data.problems import Problem, raise_problems
-from jointune.data.remote import SCHEMES, beside, can_fetch, download, is_address
+from jointune.data.post import FileSource, ImageSource, Post, Posts
+from jointune.data.problems import Problem, joint_problem, raise_problems
+from jointune.data.remote import SCHEMES, can_fetch, download, is_address
 from jointune.data.tables.encoding import known_encoding
 from jointune.data.tables.open_table import FolderTable, open_table
 from jointune.data.tables.saved_dataset import SavedDataset
@@ -35,6 +36,8 @@ class Columns:
     Attributes:
         text: a column, or two of them, such as ``text,aspect``, until ``matched`` tells them apart.
         second_text: the second of two columns of texts.
+        image: a column, or several of them, such as ``photo1,photo2``, until ``matched`` tells them apart.
+        more_images: those behind the first of several columns of images.
         image_root: the folder that image paths are relative to and may not leave; by default the file's own folder,
             which they may leave.
         remote_images: whether images that are named by an address are fetched, wherever it leads.
@@ -55,6 +58,7 @@ class Columns:
     time: str | None = None
     fields: tuple[str, ...] = ()
     second_text: str | None = None
+    more_images: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     labelling: Labelling = ONE_LABEL
 
@@ -63,15 +67,21 @@ class Columns:
         """The columns of the labels: one, or several where the labelling has it so."""
         return self.labelling.label_columns(self.label) if self.label else ()
 
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The columns of the images."""
+        return (self.image, *self.more_images) if self.image else ()
+
     def named(self) -> dict[str, str]:
         """Return the name of each column that has one, by part of a post, such as ``text`` and ``label``.
 
-        Of several columns of labels, the second is ``label 2``.
+        Of several columns of labels or of images, the second is ``label 2`` or ``image 2``.
         """
         labels = {f"label {number}".removesuffix(" 1"): name for number, name in enumerate(self.labels, 1)}
+        images = {f"image {number}": name for number, name in enumerate(self.more_images, 2)}
         parts = ("text", "second_text", "image", "split", "group", "time")
         others = {part: name for part in parts if (name := getattr(self, part))}
-        return others | labels
+        return others | images | labels
 
     def matched(self, columns: Collection[str]) -> "Columns":
         """Return the columns by the names that a table has: a name with a comma in it is one column or two.
@@ -79,6 +89,10 @@ class Columns:
         Raises:
             SettingsError: there would be more than two columns of texts, one of them twice, or one of other content.
         """
+        if self.image and self.image not in columns:
+            image, *more = [name for part in self.image.split(",") if (name := part.strip())] or [self.image]
+            if more:
+                return replace(self, image=image, more_images=tuple(more)).matched(columns)
         texts = text_columns(self.text, columns)
         if len(texts) < 2:
             return self
@@ -111,7 +125,7 @@ class PostsFile:
         self.use = columns or Columns()
         self._address = path if isinstance(path, str) and is_address(path) else None
         self.path = self._copy(self._address, progress) if self._address else Path(path).expanduser()
-        wanted = [*self.use.named().values(), *(self.use.text or "").split(",")]
+        wanted = [*self.use.named().values(), *f"{self.use.text},{self.use.image}".split(",")]
         with table_errors(self.path):
             self.table = open_table(self.path, known_encoding(encoding), wanted)
             self.columns = self.table.columns
@@ -233,7 +247,8 @@ def read_posts(
             the address of a file (extra ``remote``); or a data frame, a dataset, or a list of mappings.
         text_column: column of the texts, or two columns of texts that are read together, such as ``text,aspect``;
             ``None`` if there are none.
-        image_column: column of the images: paths relative to the file, or bytes; ``None`` if there are none.
+        image_column: column of the images: paths relative to the file, or bytes, or a list of them; several columns
+            with commas between their names; ``None`` if there are none.
         label_column: column of the labels; ``None`` if there are none.
         split_column: column that says ``train``, ``validation`` or ``test``.
         image_root: folder that image paths are relative to and may not leave.
@@ -298,29 +313,49 @@ def make_post(row: Row, use: Columns, base: Path | str) -> Post:
     except ValueError as reason:
         remedy = "write it as 2024-05-31 or 2024-05-31 18:30, or as a number"
         problem = problem or Problem(where, f"column {use.time!r}", str(reason), remedy)
-    image: ImageSource | None = None
-    try:
-        image = _image(values.get(use.image), use, base) if use.image else None
-    except (TypeError, ValueError, OSError) as reason:  # OSError: a path that is too long
-        remedy = "give the path of a picture file, or nothing"
-        what = shortened(str(values.get(use.image or "")))
-        # An earlier problem comes first: the post is of no use whatever on_bad_image does about the image.
-        problem = problem or Problem(where, what, str(reason), remedy, about_image=True)
+    images, image_problem = _images(row, use, base)
+    # An earlier problem comes first: the post is of no use whatever on_bad_image does about the image.
+    problem = problem or image_problem
     files: dict[str, FileSource] = {}
     for column in use.files:
         try:
-            source = _image(values.get(column), use, base)
+            source = image_source(values.get(column), base, use.image_root, use.remote_images)
             if isinstance(source, Image.Image):
                 raise TypeError("a picture where the path of another file is needed")
             files |= {} if source is None else {column: source}
         except (TypeError, ValueError, OSError) as reason:
             what = shortened(str(values.get(column)))
             problem = problem or Problem(where, what, str(reason), f"give {column} the path of a file, or nothing")
-    post = Post(text, image, label, split, problem, where, values, None, group, time, second_text, files)
+    post = Post(text, images, label, split, problem, where, values, None, group, time, second_text, files)
     if problem is None and post.empty and all(absent(values.get(name)) for name in use.fields):
         problem = Problem(where, "the post", "has neither text nor picture", "give it one of them or remove the row")
         return replace(post, problem=problem)
     return post
+
+
+def _images(row: Row, use: Columns, base: Path | str) -> tuple[list[ImageSource], Problem | None]:
+    """Return the images that a row names, in the order of its columns, and what is wrong with the others."""
+    images: list[ImageSource] = []
+    problems: dict[int, Problem] = {}
+    number = 0
+    remedy = "give the path of a picture file, or nothing"
+    for column in use.images:
+        cell = row.values.get(column)
+        try:
+            entries = image_entries(cell, use.image_root or base)
+        except ValueError as reason:
+            entries = []
+            number += 1
+            problems[number] = Problem(row.where, shortened(str(cell)), str(reason), remedy, about_image=True)
+        for entry in entries:
+            number += 1
+            try:
+                image = image_source(entry, base, use.image_root, use.remote_images)
+                images += [] if image is None else [image]
+            except (TypeError, ValueError, OSError) as reason:  # OSError: a path that is too long
+                what = shortened(str(entry))
+                problems[number] = Problem(row.where, what, str(reason), remedy, about_image=True)
+    return images, joint_problem(row.where, problems, number)
 
 
 def _cell(values: Mapping[str, Any], column: str, use: Columns) -> Any:
@@ -337,47 +372,3 @@ def _text(value: Any) -> str | None:
     if isinstance(value, bool | int | float | np.number):
         return str(value)
     raise TypeError(f"a {type(value).__name__} where a text is needed")
-
-
-def _image(value: Any, use: Columns, base: Path | str) -> ImageSource | None:
-    if isinstance(value, Mapping):  # as datasets and Parquet exports store an image
-        value = value.get("bytes") or value.get("path")
-    if isinstance(value, np.ndarray):
-        return Image.fromarray(value)
-    if isinstance(value, bytes | bytearray | memoryview | Image.Image):
-        return value if isinstance(value, Image.Image) else bytes(value)
-    if absent(value):
-        return None
-    if not isinstance(value, str | Path):
-        raise TypeError(f"a {type(value).__name__} where a picture's path is needed")
-    if isinstance(value, str) and is_address(value):
-        if not use.remote_images:
-            fetched = f"only predicting with {setting('remote_images', True)} would"
-            raise ValueError(f"an address, not a path, and nothing is fetched ({fetched})")
-        if not can_fetch(value.strip()):
-            raise ValueError(f"an address of a kind that is not fetched; {', '.join(SCHEMES)} are")
-        return RemoteImage(value.strip(), redirects=True)
-    if "\0" in str(value):
-        raise ValueError("the path holds a NUL character")
-    root = use.image_root
-    path = _path(value, root or base)
-    if root is None:
-        if isinstance(base, str):
-            return RemoteImage(beside(base, str(path)), use.remote_images)
-        return base / path
-    inside = root / path
-    try:
-        leaves = not inside.resolve().is_relative_to(root.resolve())
-    except RuntimeError as reason:  # Python 3.11 and 3.12 raise it
-        raise ValueError("a loop of symbolic links") from reason
-    if leaves:
-        raise ValueError(f"leads outside {setting('image_root', str(root))}")
-    return inside
-
-
-def _path(value: str | Path, base: Path | str) -> Path:
-    """Return a path as it is, or with its backslashes read as on Windows if no file has such a name."""
-    path = Path(value.strip() if isinstance(value, str) else value)
-    if "\\" in str(path) and (isinstance(base, str) or not (base / path).exists()):
-        return Path(PureWindowsPath(path).as_posix())
-    return path

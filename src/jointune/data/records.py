@@ -134,8 +134,8 @@ def _check_columns(columns: list[Any], use: Columns, labelled: bool) -> None:
         for part, name in named.items()
         if name not in columns and name != getattr(USUAL, part, "") and part[:5] != "label"
     ]
-    if not {use.text, use.second_text, use.image} & set(columns):
-        missing += [name for name in (use.text, use.image) if name]
+    if not {use.text, use.second_text, *use.images} & set(columns):
+        missing += [name for name in (use.text, *use.images) if name]
     if labelled:
         missing += [name for name in use.labels or ("label",) if name not in columns]
     if missing or not (use.text or use.image):

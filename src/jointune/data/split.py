@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from jointune.data.image_file import ImageError, image_digest
 from jointune.data.labelling import ONE_LABEL, Labelling
@@ -42,11 +43,11 @@ def identity_groups(posts: Posts) -> list[int]:
         keys: list[Hashable] = []
         if (text := post.whole_text) is not None:
             keys.append(("text", plain_text(text)))
-        if post.image is not None:
-            source = post.image if not hasattr(post.image, "tobytes") else index
+        for number, image in enumerate(post.images):
+            source: Hashable = image if not isinstance(image, Image.Image) else (index, number)
             if source not in digests:
                 try:
-                    digests[source] = image_digest(post.image)
+                    digests[source] = image_digest(image)
                 except ImageError:
                     digests[source] = repr(source).encode()  # reported when images are opened
             keys.append(("image", digests[source]))

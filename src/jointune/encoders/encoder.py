@@ -30,6 +30,9 @@ class Encoder(nn.Module):
     pretrained = True
     """Whether its weights come trained, so that they are trained at the rate of encoders."""
 
+    several = False
+    """Whether a post may have several of its inputs."""
+
     def __init__(self, model: Any, dim: int) -> None:
         super().__init__()
         self.model = model

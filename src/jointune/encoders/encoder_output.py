@@ -1,10 +1,11 @@
 """The output of every encoder, which fusions take."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class EncoderOutput(NamedTuple):
@@ -26,6 +27,35 @@ class EncoderOutput(NamedTuple):
     def summary(self) -> Tensor:
         """``pooled`` and ``hidden`` side by side, float [B, D + E]."""
         return self.pooled if self.hidden is None else torch.cat([self.pooled, self.hidden], dim=-1)
+
+
+def join_items(output: EncoderOutput, items: Tensor, weights: Tensor) -> EncoderOutput:
+    """Join the outputs for several items of each post, such as images, to one a post.
+
+    Their tokens become one sequence. The pooled and hidden vectors are averaged with the weights
+    ``softmax(w . LayerNorm(pooled) / sqrt(D))`` over the items of a post, as in attention-based pooling of instances
+    (Ilse et al., 2018, arXiv 1802.04712): a plain mean where ``w`` is zero. The order of the items does not count.
+
+    Args:
+        output: for I items.
+        items: the places of each post's items, int64 [B, K]; -1 behind the last one.
+        weights: ``w``, float [D].
+    """
+    own = items >= 0
+    places = items.clamp(min=0)
+    normalised = nn.functional.layer_norm(output.pooled.float(), weights.shape)
+    scores = (normalised * weights.float()).sum(-1)[places] / math.sqrt(weights.shape[0])
+    shares = scores.masked_fill(~own, -math.inf).softmax(-1).unsqueeze(-1)
+
+    def joined(vectors: Tensor) -> Tensor:
+        return (vectors[places] * shares.to(vectors.dtype)).sum(1)
+
+    return EncoderOutput(
+        output.tokens[places].flatten(1, 2),
+        (output.mask[places] & own.unsqueeze(-1)).flatten(1, 2),
+        joined(output.pooled),
+        None if output.hidden is None else joined(output.hidden),
+    )
 
 
 def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ class ImageEncoder(Encoder):
         dim: the width of its states.
     """
 
+    several = True
     mean: Tensor
     std: Tensor
 

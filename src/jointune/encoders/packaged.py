@@ -1,7 +1,9 @@
 """The encoders that come inside Python packages: located without importing them, verified before loading."""
 
+import errno
 import shutil
 import zipfile
+import zlib
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -98,7 +100,9 @@ class SplitPackage(BuiltIn):
                             open(folder / name, "wb") as file,
                         ):
                             shutil.copyfileobj(member, file)
-            except (FileNotFoundError, KeyError, zipfile.BadZipFile) as reason:
+            except (OSError, EOFError, KeyError, zlib.error, zipfile.BadZipFile) as reason:
+                if isinstance(reason, OSError) and reason.errno not in (errno.ENOENT, errno.EINVAL):
+                    raise  # a full disk, not a damaged part
                 raise EncoderError(
                     f"the parts of {self.module} do not make up its archive: {reason}", remedy
                 ) from reason

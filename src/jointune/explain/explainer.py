@@ -69,25 +69,25 @@ class Explainer:
         progress: bool = False,
     ) -> Iterator[Explanation]:
         """Explain any number of posts, one after the other; takes and raises what ``Predictor.stream`` does."""
-        for post, pixels, problem in self._predictor.decoded(posts, policy, progress):
+        for post, images, problem in self._predictor.decoded(posts, policy, progress):
             if problem:
-                fatal = [problem] if stops(problem, post.text is not None, policy) else []
+                fatal = [problem] if stops(problem, not post.empty, policy) else []
                 raise_problems(fatal, name, skippable=True)
                 if problems is not None:
                     problems.append(problem)
                 if policy != "missing":
                     continue
-            yield self.explain_one(post, pixels)
+            yield self.explain_one(post, images)
 
-    def explain_one(self, post: Post, pixels: np.ndarray | None) -> Explanation:
+    def explain_one(self, post: Post, images: list[np.ndarray]) -> Explanation:
         """Explain a post.
 
         Args:
             post: the post.
-            pixels: its image, prepared and cropped; None where it has none.
+            images: of the post, prepared and cropped.
         """
         predictor, target = self._predictor, self._predictor.target
-        row = self._row(post, pixels)
+        row = {name: of_modality[0] for name, of_modality in predictor.rows([post], [images]).items()}
         shown = {name: content for name, content in row.items() if content is not None}
         parts = {name: predictor.preprocessors[name].parts(post, content) for name, content in shown.items()}
         hidden = self._coalitions(post, row)
@@ -111,13 +111,10 @@ class Explainer:
             parts,
             attributions,
             self._removal(row, parts, answer, attributions[: len(target.decided(answer))]),
-            pixels,
+            images,
             None,
             self._notes(shares),
         )
-
-    def _row(self, post: Post, pixels: np.ndarray | None) -> Row:
-        return {name: of_modality[0] for name, of_modality in self._predictor.rows([post], [pixels]).items()}
 
     def _coalitions(self, post: Post, row: Row) -> dict[Coalition, Row]:
         """Return the post with only the modalities of each coalition, but for the one of all."""

@@ -21,7 +21,7 @@ class Attribution:
         column: of the answer, whose value is the score.
         score: of the post.
         parts: by modality, what each of its parts adds, float64 [P].
-        heat: of the pixels of the image, float64 [H, W]; None where only its regions are told apart.
+        heat: of the pixels of the images, float64 [I, H, W]; None where only its regions are told apart.
         base: the score from which the parts lead to that of the post; None where they need not add up.
         missing: how much of the difference between both the parts leave unexplained.
     """
@@ -59,7 +59,7 @@ class Explanation:
         parts: by modality that the post has, the parts of its content.
         attributions: of the parts, for each score that is explained.
         removal: what would change the answer; None where no removal does.
-        pixels: the image as the model sees it, uint8 [H, W, 3]; None without one.
+        images: as the model sees them, uint8 [H, W, 3].
         neighbours: the nearest training posts; None where these are not known.
         notes: what to know before it is trusted.
     """
@@ -71,7 +71,7 @@ class Explanation:
     parts: Mapping[str, Parts]
     attributions: Sequence[Attribution]
     removal: Removal | None
-    pixels: np.ndarray | None = None
+    images: Sequence[np.ndarray] = ()
     neighbours: Sequence[Neighbour] | None = None
     notes: Sequence[str] = field(default_factory=tuple)
 

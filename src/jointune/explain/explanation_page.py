@@ -14,6 +14,7 @@ from jointune.data.post import ImageSource
 from jointune.explain.explanation import Attribution, Explanation
 from jointune.explain.neighbours import Neighbour
 from jointune.modalities.image.open import open_image
+from jointune.modalities.image.pixels import GRID
 from jointune.modalities.parts import Parts
 from jointune.utils.extras import require
 from jointune.utils.files import atomic_file
@@ -98,7 +99,7 @@ def _post(one: Explanation, number: int) -> dict[str, Any]:
         "answer": one.target.sentence(one.answer).rstrip("."),
         "sentence": one.sentence,
         "posted": posted if posted is not None and " ".join(read).split() != posted.split() else "",
-        "image": None if one.pixels is None else _jpeg(one.pixels),
+        "images": [_jpeg(pixels) for pixels in one.images],
         "attributions": [_attribution(one, attribution) for attribution in one.attributions],
         "scores": [one.name(attribution.column) for attribution in one.attributions],
         "shares": _shares(one),
@@ -122,7 +123,7 @@ def _attribution(one: Explanation, attribution: Attribution) -> dict[str, Any]:
     return {
         "title": f"Why {name} ({attribution.score:.3f})",
         "texts": [] if texts is None or words is None else _pieces(texts, words),
-        "heat": _heat(one.parts.get("image"), attribution),
+        "heats": _heats(one, attribution),
         "regions": ", ".join(regions) or "no region counts much",
         "strongest": strongest,
         "check": _check(attribution),
@@ -155,22 +156,20 @@ def _pieces(parts: Parts, values: np.ndarray) -> list[list[dict[str, Any]]]:
     return segments
 
 
-def _heat(parts: Parts | None, attribution: Attribution) -> str | None:
-    """Return a small image with transparency that is laid over the picture."""
-    if parts is None or "image" not in attribution.parts:
-        return None
-    values = attribution.heat
-    if values is not None:  # single pixels are too fine to be seen
-        small = Image.fromarray(values.astype(np.float32)).resize((_HEAT, _HEAT), Image.Resampling.BOX)
-        values = np.asarray(small)
-    else:
-        side = round(len(parts) ** 0.5)
-        values = attribution.parts["image"].reshape(side, side)
+def _heats(one: Explanation, attribution: Attribution) -> list[str]:
+    """Return a small image with transparency to lay over each image."""
+    if "image" not in attribution.parts:
+        return []
+    if attribution.heat is None:
+        values = attribution.parts["image"].reshape(len(one.images), GRID, GRID)
+    else:  # single pixels are too fine to be seen
+        small = [Image.fromarray(heat.astype(np.float32)) for heat in attribution.heat]
+        values = np.stack([np.asarray(heat.resize((_HEAT, _HEAT), Image.Resampling.BOX)) for heat in small])
     most = float(np.abs(values).max()) or 1.0
     pixels = np.zeros((*values.shape, 4), dtype=np.uint8)
     pixels[..., :3] = np.where(values[..., None] > 0, _FOR, _AGAINST)
     pixels[..., 3] = np.rint(200 * np.abs(values) / most)
-    return _encoded(Image.fromarray(pixels, "RGBA"), "PNG")
+    return [_encoded(Image.fromarray(heat, "RGBA"), "PNG") for heat in pixels]
 
 
 def _shares(one: Explanation) -> list[dict[str, Any]]:
@@ -202,9 +201,9 @@ def _removal(one: Explanation) -> Mapping[str, Any] | None:
     if one.removal is None:
         return None
     masks = {name: np.isin(np.arange(len(one.parts[name])), numbers) for name, numbers in one.removal.parts.items()}
-    image = one.parts["image"].remove(masks["image"]) if "image" in masks else None
+    images = one.parts["image"].remove(masks["image"]) if "image" in masks else None
     return {
-        "image": None if image is None else _jpeg(image),
+        "images": [_jpeg(image) for image in images or ()],
         "texts": _pieces(one.parts["text"], masks["text"].astype(float)) if "text" in masks else [],
     }
 
@@ -215,15 +214,15 @@ def _neighbour(near: Neighbour) -> dict[str, Any]:
         "label": near.post.label or "",
         "text": shortened(near.post.whole_text or "", 200),
         "similarity": near.similarity,
-        "image": _thumbnail(near.post.image),
+        "image": _thumbnail(near.post.images),
     }
 
 
-def _thumbnail(source: ImageSource | None) -> str | None:
-    if source is None:
+def _thumbnail(sources: Sequence[ImageSource]) -> str | None:
+    if not sources:
         return None
     try:
-        image = open_image(source, (_EDGE, _EDGE))
+        image = open_image(sources[0], (_EDGE, _EDGE))
     except ImageError:  # it may be gone since training
         return None
     image.thumbnail((_EDGE, _EDGE))

@@ -101,7 +101,7 @@ class _Piece:
     Attributes:
         start: place between 0 and 1.
         end: likewise.
-        adds: for each column, by modality, what tokens [L] and pixels [H, W] add on it.
+        adds: for each column, by modality, what tokens [L] and pixels [I, H, W] add on it.
         missing: for each column, how much of the difference of the scores that leaves, float [K].
     """
 
@@ -158,7 +158,7 @@ class _Path:
     def _integrated(
         self, middles: np.ndarray, halves: np.ndarray, columns: Sequence[int]
     ) -> list[list[dict[str, np.ndarray]]]:
-        """Return for each piece and each column what tokens [L] and pixels [H, W] add, by modality."""
+        """Return for each piece and each column what tokens [L] and pixels [I, H, W] add, by modality."""
         nodes = np.concatenate([middles - halves / 3**0.5, middles + halves / 3**0.5])
         with torch.enable_grad(), evaluating(self._model, self._device):
             logits, leaves = self._run(nodes)
@@ -180,20 +180,27 @@ class _Path:
         leaves: list[tuple[str, Tensor, Tensor]] = []
         model, inputs = self._model, dict(self._inputs.inputs)
         if "image" in self.moved:
-            pixels = inputs["image"]["pixels"][0].float()
-            inputs["image"] = {**inputs["image"], "pixels": _between(self._colour, pixels, share, leaves, "image")}
+            pixels = inputs["image"]["pixels"].float()
+            # The images of the first step come first, as `items` has them.
+            moved = _between(self._colour, pixels, share, leaves, "image")
+            inputs["image"] = {**inputs["image"], "pixels": moved.flatten(0, 1)}
+        count = len(places)
         for name, arrays in inputs.items():
             inputs[name] = {
-                key: array.expand(len(places), *array.shape[1:]) if len(array) == 1 else array
+                key: array if name == "image" else array.expand(count, *array.shape[1:])
                 for key, array in arrays.items()
             }
+        items = {
+            name: torch.cat([own + number * own.shape[1] for number in range(count)])
+            for name, own in self._inputs.items.items()
+        }
         if self._names:
             index = torch.as_tensor(self._parts["text"].index, device=self._device)
             module = self._model.get_submodule(self._names[0])
             moving = _Moving(module, self._blank, index >= 0, share, leaves)
             model = replace_modules(model, dict.fromkeys(self._names, moving))
-        present = self._inputs.present.expand(len(places), -1)
-        logits = model(Inputs(present, inputs)).logits
+        present = self._inputs.present.expand(count, -1)
+        logits = model(Inputs(present, inputs, items=items)).logits
         if self._names and all(name != "text" for name, _, _ in leaves):
             raise EncoderError("the text encoder does not read its embeddings of tokens", _REMEDY)
         return logits, leaves

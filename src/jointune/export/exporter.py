@@ -15,8 +15,8 @@ from jointune.errors import PostsError
 from jointune.evaluation.score_table import title, with_interval
 from jointune.export.agreement import compare_with_torch, refuse_difference
 from jointune.export.graph import quantize, write_graph
-from jointune.inference.onnx_backend import CARD, FORMAT, GRAPH, LABELS, VERIFIED, WEIGHTS, ExportedModel
-from jointune.modalities.batch import Preprocessors
+from jointune.inference.onnx_backend import CARD, FORMAT, GRAPH, LABELS, VERIFIED, WEIGHTS, ExportedModel, vector_output
+from jointune.modalities.batch import ITEMS, Preprocessors
 from jointune.persistence.manifest import write_preprocessors
 from jointune.utils.extras import install_command
 from jointune.utils.files import EXPORT_MARK, atomic_folder, write_json, write_manifest
@@ -96,6 +96,7 @@ def export(
             "export": {"precision": precisions[-1], "checked_on": checked.name, "check": report},
             "inputs": _inputs(predictor.preprocessors),
             "output": f"logits, float32 [posts, {predictor.target.outputs}]: {predictor.target.graph_output}",
+            "vectors": {vector_output(name): f"float32 [posts, any]: of {name}" for name in model.vector_names},
             "target": predictor.target.description(),
             "modalities": list(predictor.preprocessors),
             **preprocessing,
@@ -119,6 +120,12 @@ def _inputs(preprocessors: Preprocessors) -> dict[str, str]:
             sizes = ("any" if axis in one.open_axes() else str(size) for axis, size in enumerate(array.shape))
             rows = f"a row for each post that has {name}; one row if none has"
             inputs[key] = f"{array.dtype} [{', '.join(sizes)}]: {rows}"
+        if one.several:
+            inputs[key] = inputs[key].replace(rows, f"a row for each {name} of all posts; one row if there is none")
+            inputs[f"{name}{ITEMS}"] = (
+                f"int64 [any, any]: a row for each post that has {name}, with the rows of its own in {key}, -1 behind "
+                "the last one; [[0]] if none has"
+            )
     return inputs
 
 

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from jointune.errors import OutputError, first_line
-from jointune.modalities.batch import Arrays, Preprocessors
+from jointune.inference.onnx_backend import vector_output
+from jointune.modalities.batch import ITEMS, Preprocessors, item_places
 from jointune.model import Inputs, JointModel
 from jointune.utils.extras import require
 
@@ -24,24 +25,32 @@ tweets 2.4 % got another label, against 0.2 % with blocks.
 
 
 class FlatModel(nn.Module):
-    """The model with separate inputs, as a graph has them; ``names`` are those of each modality's inputs, in order."""
+    """The model with separate inputs, as a graph has them.
 
-    def __init__(self, model: JointModel, names: Mapping[str, Sequence[str]]) -> None:
+    Args:
+        model: the model.
+        names: of each modality's inputs, in order.
+        several: the modalities of which a post may have several items.
+    """
+
+    def __init__(self, model: JointModel, names: Mapping[str, Sequence[str]], several: Sequence[str]) -> None:
         super().__init__()
-        self.model, self.names = model, names
+        self.model, self.names, self.several = model, names, several
 
-    def forward(self, present: Tensor, *arrays: Tensor) -> Tensor:
-        """Return logits [B, C] from ``present`` [B, M] and the arrays of all modalities, as in ``Inputs``."""
+    def forward(self, present: Tensor, *arrays: Tensor) -> tuple[Tensor, ...]:
+        """Return logits [B, C] and all vectors, from ``present`` [B, M], all arrays and the items, as in ``Inputs``."""
         values = iter(arrays)
         inputs = {name: {key: next(values) for key in keys} for name, keys in self.names.items()}
-        return self.model(Inputs(present, inputs)).logits
+        items = dict(zip(self.several, values, strict=True))
+        outputs, vectors = self.model.run(Inputs(present, inputs, items=items))
+        return (outputs.logits, *(vectors[name] for name in self.model.vector_names))
 
 
 def write_graph(model: JointModel, preprocessors: Preprocessors, path: Path) -> None:
     """Write the graph, with its weights in a second file beside it.
 
     The encoders run on the rows that are present, at least one, and the graph scatters them to all posts, as the model
-    does. The numbers of posts, texts, images and tokens are independent.
+    does. The numbers of posts, texts, images, images of a post and tokens are independent.
 
     Args:
         model: on the CPU; the attention of its encoders becomes the plain kind, with the same results.
@@ -55,6 +64,7 @@ def write_graph(model: JointModel, preprocessors: Preprocessors, path: Path) -> 
     onnx = require("onnx", "export", "export")
     require("onnxscript", "export", "export")
     examples = {name: one.collate(one.examples()) for name, one in preprocessors.items()}
+    items = {name: item_places(list(map(len, one.examples()))) for name, one in preprocessors.items() if one.several}
     names = {name: tuple(arrays) for name, arrays in examples.items()}
     rows = {0: torch.export.Dim.DYNAMIC}
     shapes = [
@@ -62,6 +72,7 @@ def write_graph(model: JointModel, preprocessors: Preprocessors, path: Path) -> 
         for name, arrays in examples.items()
         for _ in arrays
     ]
+    shapes += [dict.fromkeys((0, 1), torch.export.Dim.DYNAMIC) for _ in items]
     encoders = [getattr(encoder, "model", encoder) for encoder in model.each_encoder()]
     for encoder in encoders:
         # torch 2.13 cannot follow its own fused attention where T5 adds positions to it and sizes are open.
@@ -69,13 +80,18 @@ def write_graph(model: JointModel, preprocessors: Preprocessors, path: Path) -> 
             encoder.set_attn_implementation("eager")
     try:
         with _log_level("torch.onnx", logging.ERROR):  # it remarks on optional packages
-            arrays = [_presence(examples), *(array for arrays in examples.values() for array in arrays.values())]
+            posts = {name: len(one.examples()) for name, one in preprocessors.items()}
+            arrays = [array for arrays in examples.values() for array in arrays.values()] + list(items.values())
             program = torch.onnx.export(
-                FlatModel(model, names).eval(),
-                tuple(map(torch.from_numpy, arrays)),
+                FlatModel(model, names, tuple(items)).eval(),
+                tuple(map(torch.from_numpy, [_presence(posts, arrays), *arrays])),
                 dynamo=True,
-                input_names=["present", *(key for keys in names.values() for key in keys)],
-                output_names=["logits"],
+                input_names=[
+                    "present",
+                    *(key for keys in names.values() for key in keys),
+                    *(f"{name}{ITEMS}" for name in items),
+                ],
+                output_names=["logits", *map(vector_output, model.vector_names)],
                 dynamic_shapes={"present": rows, "arrays": tuple(shapes)},
                 verbose=False,
             )
@@ -99,13 +115,13 @@ def write_graph(model: JointModel, preprocessors: Preprocessors, path: Path) -> 
     onnx.save(graph, str(path))
 
 
-def _presence(examples: Mapping[str, Arrays]) -> np.ndarray:
+def _presence(having: Mapping[str, int], arrays: Sequence[np.ndarray]) -> np.ndarray:
     """Mark posts with and without each modality; their number differs from all other sizes, and none is 0 or 1."""
-    sizes = {size for arrays in examples.values() for array in arrays.values() for size in array.shape}
+    sizes = {size for array in arrays for size in array.shape}
     posts = next(size for size in range(7, 10_000) if size not in sizes)
-    present = np.zeros((posts, len(examples)), dtype=bool)
-    for column, arrays in enumerate(examples.values()):
-        present[column : column + len(next(iter(arrays.values()))), column] = True
+    present = np.zeros((posts, len(having)), dtype=bool)
+    for column, count in enumerate(having.values()):
+        present[column : column + count, column] = True
     return present
 
 

@@ -135,6 +135,20 @@ def columns_of(path: str | Path, use: Columns) -> Columns:
     return replace(use, text=pair[0], second_text=pair[1])
 
 
+def bundle_settings(path: str | Path) -> dict[str, Any]:
+    """Return the settings that a bundle was trained with, without loading it.
+
+    Raises:
+        BundleError: it is an exported model, or the bundle is one of the hub, and is not to be had.
+    """
+    folder = local_folder(path)
+    if (folder / EXPORT_MARK).is_file():
+        raise BundleError(f"{path} is an exported model, which cannot be trained", "name the bundle it was made from")
+    with suppress(*_DAMAGED):
+        return dict(_description(folder)["settings"])
+    return {}
+
+
 _DAMAGED = (BundleError, SettingsError, AttributeError, KeyError, TypeError)
 """What reading values of a damaged description may raise; loading says what is wrong with it."""
 

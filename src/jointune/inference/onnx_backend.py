@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,8 +11,8 @@ import numpy as np
 
 from jointune.data.fingerprints import read_learned
 from jointune.errors import BundleError, SettingsError, setting
-from jointune.inference.predictor import Predictor
-from jointune.modalities.batch import Batch, Preprocessors, split_batch
+from jointune.inference.predictor import JOINT, Predictor, check_vector
+from jointune.modalities.batch import ITEMS, Batch, Preprocessors, in_order, split_batch
 from jointune.modalities.image.modality import PREPROCESSOR
 from jointune.modalities.text.modality import TOKENIZER
 from jointune.persistence.manifest import EXPORT, check_trial, read_preprocessors, read_target, trial_batch
@@ -58,11 +59,18 @@ class Graph(NamedTuple):
 
     Attributes:
         inputs: the names of the arrays that it takes.
-        run: those arrays, by name, to calibrated logits, float32 [B, C].
+        outputs: the names of what it gives: ``logits``, calibrated, float32 [B, C], and vectors.
+        run: those arrays, by name, and the name of an output, to that output.
     """
 
     inputs: frozenset[str]
-    run: Callable[[Mapping[str, np.ndarray]], np.ndarray]
+    outputs: frozenset[str]
+    run: Callable[[Mapping[str, np.ndarray], str], np.ndarray]
+
+
+def vector_output(of: str) -> str:
+    """Return the name of the output that holds the joint vector, or a modality's."""
+    return of if of == JOINT else f"{of}_vector"
 
 
 def open_graph(path: Path, engine: str | None = None, threads: int | None = None) -> Graph:
@@ -100,11 +108,12 @@ def _onnxruntime(path: Path, threads: int) -> Graph:
     except Exception as reason:  # onnxruntime has an exception for each kind, without a common base
         raise _broken(path, f"onnxruntime {ort.__version__}", reason) from reason
 
-    def run(feeds: Mapping[str, np.ndarray]) -> np.ndarray:
-        logits: np.ndarray = session.run(["logits"], feeds)[0]
-        return logits
+    def run(feeds: Mapping[str, np.ndarray], output: str) -> np.ndarray:
+        found: np.ndarray = session.run([output], feeds)[0]
+        return found
 
-    return Graph(frozenset(given.name for given in session.get_inputs()), run)
+    inputs, outputs = (frozenset(one.name for one in of) for of in (session.get_inputs(), session.get_outputs()))
+    return Graph(inputs, outputs, run)
 
 
 def _openvino(path: Path, threads: int) -> Graph:
@@ -117,13 +126,15 @@ def _openvino(path: Path, threads: int) -> Graph:
         raise _broken(path, f"openvino {ov.__version__}", reason) from reason
     own = threading.local()
 
-    def run(feeds: Mapping[str, np.ndarray]) -> np.ndarray:
+    def run(feeds: Mapping[str, np.ndarray], output: str) -> np.ndarray:
         if not hasattr(own, "request"):
             own.request = compiled.create_infer_request()
         # A copy: the request keeps the array and fills it anew at the next call.
-        return np.array(own.request.infer(dict(feeds))["logits"], dtype=np.float32)
+        return np.array(own.request.infer(dict(feeds))[output], dtype=np.float32)
 
-    return Graph(frozenset(name for given in compiled.inputs for name in given.get_names()), run)
+    ends = (compiled.inputs, compiled.outputs)
+    inputs, outputs = (frozenset(name for one in of for name in one.get_names()) for of in ends)
+    return Graph(inputs, outputs, run)
 
 
 def _broken(path: Path, engine: str, reason: Exception) -> BundleError:
@@ -161,34 +172,54 @@ class ExportedModel:
             for one in preprocessors.values()
             for name, array in one.collate(one.examples()[:1]).items()
         }
+        self._several = [name for name in preprocessors if f"{name}{ITEMS}" in self._graph.inputs]
+
+    @property
+    def takes_several(self) -> bool:
+        """Whether a post may have several images; those that earlier versions exported take one."""
+        return bool(self._several)
 
     def __reduce__(self) -> tuple[Any, ...]:  # the session of a graph cannot be pickled
         return type(self), self._arguments
 
     def logits(self, batch: Batch) -> np.ndarray:
         """Calibrated logits, float32 [B, C], in the order of the batch."""
-        return np.concatenate([self._run(part) for part in split_batch(batch, _POSTS, self._preprocessors)])
+        return self._output(batch, "logits")
 
-    def _run(self, batch: Batch) -> np.ndarray:
+    def _output(self, batch: Batch, name: str) -> np.ndarray:
+        return np.concatenate([self._run(part, name) for part in split_batch(batch, _POSTS, self._preprocessors)])
+
+    def _run(self, batch: Batch, output: str) -> np.ndarray:
         feeds = self._blank | {"present": batch.present}
         for arrays in batch.inputs.values():
             feeds |= arrays
+        for name in self._several:
+            having = int(batch.present[:, list(self._preprocessors).index(name)].sum())
+            feeds[f"{name}{ITEMS}"] = batch.items.get(name, np.arange(max(having, 1))[:, None])
         with clear_build_errors(self._arguments[0].parent, "folder"):
-            logits = self._graph.run({name: feeds[name] for name in self._graph.inputs})
-            if not np.isfinite(logits).all():
+            found = self._graph.run({name: feeds[name] for name in self._graph.inputs}, output)
+            if not np.isfinite(found).all():
                 raise ValueError("it gives numbers that are not finite (nan or inf): its weights are damaged")
-        return logits
+        return found
 
     def __call__(self, batches: Iterable[Batch], count: int) -> np.ndarray:
         """Return probabilities by the batches' indices, float32 [count, C]; there is at least one batch."""
-        rows: np.ndarray | None = None
-        for batch in batches:
-            scores = self._target.activate(self.logits(batch))
-            if rows is None:
-                rows = np.zeros((count, scores.shape[1]), dtype=np.float32)
-            rows[batch.indices] = scores
-        assert rows is not None, "there are batches"
-        return rows
+        return in_order(((batch, self._target.activate(self.logits(batch))) for batch in batches), count)
+
+    def vectors(self, batches: Iterable[Batch], count: int, of: str) -> np.ndarray:
+        """Return a vector of each post by the batches' indices, float32 [count, D]; see ``TorchBackend.vectors``.
+
+        Raises:
+            BundleError: the graph has no vectors.
+            SettingsError: it has no such vector.
+        """
+        if JOINT not in self._graph.outputs:
+            raise BundleError(
+                f"{self._arguments[0].parent} holds no vectors: it was exported by an earlier jointune",
+                "export the bundle again",
+            )
+        check_vector(of, [name for name in (JOINT, *self._preprocessors) if vector_output(name) in self._graph.outputs])
+        return in_order(((batch, self._output(batch, vector_output(of))) for batch in batches), count)
 
 
 def load_exported(folder: Path, engine: str | None = None, threads: int | None = None) -> Predictor:
@@ -212,6 +243,8 @@ def load_exported(folder: Path, engine: str | None = None, threads: int | None =
         if labels != description["about"]["labels"]:
             raise ValueError(f"{LABELS} and {EXPORT_MARK} name other labels")
         model = ExportedModel(folder / GRAPH, target, preprocessors, engine, threads)
+        if not model.takes_several:
+            preprocessors["image"] = replace(preprocessors["image"], max_images=1)  # type: ignore[type-var]
         check_trial(model.logits(trial_batch(preprocessors)), target)
     about = description["about"] | {"export": description["export"]}
     return Predictor(
@@ -221,4 +254,5 @@ def load_exported(folder: Path, engine: str | None = None, threads: int | None =
         about,
         read_text(folder / CARD) if os.path.lexists(folder / CARD) else "",
         learned=read_learned(folder, "folder"),
+        vectors=model.vectors,
     )

@@ -1,7 +1,8 @@
 """The one way to score posts with a trained model, whatever runs it."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from threading import Event
 from typing import Any
@@ -11,9 +12,11 @@ import numpy as np
 from jointune.data.fingerprints import LearnedPosts
 from jointune.data.post import Post
 from jointune.data.problems import OnBadImage, Problem, raise_problems, stops
+from jointune.errors import JointuneWarning, SettingsError, setting
 from jointune.modalities.batch import Batch, Input, Preprocessors, collate
 from jointune.modalities.image import ocr
-from jointune.modalities.image.decode import decode_posts
+from jointune.modalities.image.decode import DecodedPost, decode_posts
+from jointune.modalities.image.first_images import FirstImages
 from jointune.modalities.image.image_text import read_with_bar
 from jointune.modalities.image.pixels import ImagePreprocessor
 from jointune.modalities.text.text_fit import TextFitCounter
@@ -27,13 +30,22 @@ CHUNK = 512
 _SLOW_CHUNK = 64
 """The same where each image is read for its text, which takes long: results and progress come a chunk at a time."""
 
+JOINT = "joint"
+"""The name of the vector that fusion makes of all modalities."""
+
+Vectors = Callable[[Iterable[Batch], int, str], np.ndarray]
+"""Batches, the number of their posts, and ``joint`` or a modality to vectors, float32 [N, D], by the batches' indices.
+
+A post that lacks the modality has any numbers in its row.
+"""
+
 Probabilities = Callable[[Iterable[Batch], int], np.ndarray]
 """Batches and the number of their posts to probabilities, float32 [N, C], by the batches' indices."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A post and its probabilities, float32 [C]."""
+    """A post and its probabilities, float32 [C], or a vector of it, float32 [D]; see ``Predictor.chunks``."""
 
     post: Post
     probabilities: np.ndarray
@@ -79,6 +91,7 @@ class Predictor:
         card: the model card, Markdown.
         least_confidence: with less, the answer is that the model is unsure.
         learned: fingerprints of the posts that it was trained or validated on; None where these were not kept.
+        vectors: the vectors that the model computes on its way; None where it computes none.
         chunk_posts: the most posts of a chunk.
         chunk_bytes: a chunk ends earlier where its rows and pixels take so much: three are in memory at a time.
     """
@@ -90,6 +103,7 @@ class Predictor:
     card: str = ""
     least_confidence: float = 0.0
     learned: LearnedPosts | None = None
+    vectors: Vectors | None = None
     chunk_posts: int = CHUNK
     chunk_bytes: int = 128 * 2**20
 
@@ -122,6 +136,28 @@ class Predictor:
     def columns(self) -> dict[str, Sequence[str] | None]:
         """The columns of numbers and categories that the model reads, with their categories; None for numbers."""
         return {name: known for name, kind, known in self.reads if kind in ("number", "category")}
+
+    def with_images(self, most: int | None, frames: int | None) -> "Predictor":
+        """Return a predictor that uses other numbers of a post's images, and of a moving image's frames.
+
+        Args:
+            most: images of a post; as in training where it is None.
+            frames: of a moving image; likewise.
+
+        Raises:
+            SettingsError: the model takes a single image.
+        """
+        changed: dict[str, Any] = {"max_images": most, "frames": frames}
+        changed = {name: value for name, value in changed.items() if value is not None}
+        image = replace(self.image, **changed)
+        if not getattr(self.probabilities, "takes_several", True) and max(changed.values(), default=1) > 1:
+            name = next(name for name, value in changed.items() if value > 1)
+            raise SettingsError(
+                f"{setting(name, changed[name])}: an earlier version exported this model, for one image a post",
+                "export its bundle again",
+                setting=name,
+            )
+        return replace(self, preprocessors={**self.preprocessors, "image": image})
 
     def answer(self, probabilities: np.ndarray) -> tuple[str, float | None]:
         """Return the answer for one post, and its confidence; see ``Target.answer``."""
@@ -158,6 +194,9 @@ class Predictor:
         Raises:
             PostsError: a post cannot be used and ``policy`` does not say how to go on.
             MissingExtraError: the model reads the text in images, and the OCR is not installed; raised at once.
+
+        Warns:
+            JointuneWarning: posts have more images than the model uses; at the end.
         """
         return _posts_of(self.chunks(posts, policy, name, batch_size, progress, fit), problems)
 
@@ -169,21 +208,39 @@ class Predictor:
         batch_size: int = 32,
         progress: bool = False,
         fit: TextFitCounter | None = None,
+        of: str | None = None,
     ) -> Iterator[ScoredChunk]:
         """Score posts some hundred at a time; takes and raises what ``stream`` does.
 
         While the model works on a chunk, threads read, fetch, decode and tokenize the next one.
 
+        Args:
+            posts: see ``stream``, as for all others but ``of``.
+            policy: likewise.
+            name: likewise.
+            batch_size: likewise.
+            progress: likewise.
+            fit: likewise.
+            of: a vector to compute in place of probabilities: ``joint``, or a modality.
+
         Yields:
             Chunks in order. All before the one with a post that cannot be used are given before the error is raised.
+
+        Raises:
+            SettingsError: the model has no such vector.
         """
-        return self._chunks(self._with_image_text(posts, progress), policy, name, batch_size, fit)
+        if of is not None:
+            check_vector(of, (JOINT, *self.preprocessors) if self.vectors else ())
+        first_images = FirstImages(self.image.max_images)
+        posts = self._with_image_text(first_images.of(posts), progress)
+        return self._chunks(posts, first_images, policy, name, batch_size, fit, of)
 
     def decoded(
         self, posts: Iterable[Post], policy: OnBadImage = "error", progress: bool = False
-    ) -> Iterator[tuple[Post, np.ndarray | None, Problem | None]]:
-        """Yield each post with its image as ``rows`` takes it, and its problem, if any; see ``decode_posts``."""
-        return self._decode(self._with_image_text(posts, progress), policy)
+    ) -> Iterator[DecodedPost]:
+        """Yield each post with its first images as ``rows`` takes them; see ``decode_posts``."""
+        first = FirstImages(self.image.max_images).of(posts)
+        return self._decode(self._with_image_text(first, progress), policy)
 
     def _with_image_text(self, posts: Iterable[Post], progress: bool) -> Iterable[Post]:
         if not self.read_image_text:
@@ -191,20 +248,42 @@ class Predictor:
         ocr.load_ocr()  # what is missing is said now, not when the first result is asked for
         return read_with_bar(posts, progress)
 
-    def _decode(
-        self, posts: Iterable[Post], policy: OnBadImage
-    ) -> Iterator[tuple[Post, np.ndarray | None, Problem | None]]:
+    def _decode(self, posts: Iterable[Post], policy: OnBadImage) -> Iterator[DecodedPost]:
         image = self.image
         height, width = image.resize
-        for post, pixels, problem in decode_posts(
-            posts, lambda opened: image.crop(image.prepare(opened)), (width, height)
-        ):
-            if problem is None and policy == "skip" and post.files:
-                problem = next(filter(None, (one.problem(post) for one in self.preprocessors.values())), None)
-            yield post, pixels, problem
+        prepare = lambda opened: image.crop(image.prepare(opened))  # noqa: E731
+        for one in decode_posts(posts, prepare, (width, height), frames=image.frames):
+            problems = (preprocessor.problem(one.post) for preprocessor in self.preprocessors.values())
+            if one.problem is None and policy == "skip" and one.post.files:
+                one = one._replace(problem=next(filter(None, problems), None))
+            yield one
+
+    def embed(
+        self,
+        posts: Iterable[Post],
+        of: str = JOINT,
+        policy: OnBadImage = "error",
+        batch_size: int = 32,
+        progress: bool = False,
+    ) -> np.ndarray:
+        """Return a vector of each post, float32 [N, D]; takes and raises what ``chunks`` does.
+
+        The joint vector exists for every post: a learned vector replaces what a post lacks. A modality's own vector is
+        its encoder's pooled one, and NaN where a post lacks the modality.
+        """
+        chunks = self.chunks(posts, policy, batch_size=batch_size, progress=progress, of=of)
+        rows = [scored.probabilities for scored in _posts_of(chunks, None)]
+        return np.stack(rows) if rows else np.zeros((0, 0), dtype=np.float32)
 
     def _chunks(
-        self, posts: Iterable[Post], policy: OnBadImage, name: str, batch_size: int, fit: TextFitCounter | None
+        self,
+        posts: Iterable[Post],
+        first_images: FirstImages,
+        policy: OnBadImage,
+        name: str,
+        batch_size: int,
+        fit: TextFitCounter | None,
+        of: str | None,
     ) -> Iterator[ScoredChunk]:
         closed = Event()
         decoded = self._decode(takewhile(lambda _: not closed.is_set(), posts), policy)
@@ -213,48 +292,57 @@ class Predictor:
             return self._next_chunk(decoded, policy, batch_size, name, fit)
 
         for chunk in prefetch(iter(make, None), 1, closed):
-            rows = self.probabilities(chunk.batches, len(chunk.kept)) if chunk.kept else ()
+            rows = self._compute(chunk, of) if chunk.kept else ()
             scored = [Scored(post, row) for post, row in zip(chunk.kept, rows, strict=True)]
             yield ScoredChunk(chunk.read, scored, chunk.problems)
+        for note in first_images.notes:
+            warnings.warn(f"{name}: {note}", JointuneWarning, stacklevel=2)
+
+    def _compute(self, chunk: _Chunk, of: str | None) -> np.ndarray:
+        """Return probabilities, or vectors with NaN where a post lacks the modality."""
+        if of is None or self.vectors is None:
+            return self.probabilities(chunk.batches, len(chunk.kept))
+        rows = self.vectors(chunk.batches, len(chunk.kept), of)
+        if of != JOINT:
+            column = list(self.preprocessors).index(of)
+            for batch in chunk.batches:
+                rows[batch.indices[~batch.present[:, column]]] = np.nan
+        return rows
 
     def _next_chunk(
-        self,
-        decoded: Iterator[tuple[Post, np.ndarray | None, Problem | None]],
-        policy: OnBadImage,
-        batch_size: int,
-        name: str,
-        fit: TextFitCounter | None,
+        self, decoded: Iterator[DecodedPost], policy: OnBadImage, batch_size: int, name: str, fit: TextFitCounter | None
     ) -> _Chunk | None:
         """Return the next posts as batches; None after the last one."""
         most = min(_SLOW_CHUNK, self.chunk_posts) if self.read_image_text else self.chunk_posts
-        chunk, size = [], 0
-        for post, pixels, problem in decoded:
-            chunk.append((post, pixels, problem))
-            size += post.nbytes + (0 if pixels is None else pixels.nbytes)
+        chunk: list[DecodedPost] = []
+        size = 0
+        for one in decoded:
+            chunk.append(one)
+            size += one.post.nbytes + sum(pixels.nbytes for pixels in one.images)
             if len(chunk) >= most or size >= self.chunk_bytes:
                 break
         if not chunk:
             return None
-        problems = [(post, problem) for post, _, problem in chunk if problem]
-        fatal = [problem for post, problem in problems if stops(problem, post.text is not None, policy)]
+        problems = [(one.post, one.problem) for one in chunk if one.problem]
+        fatal = [problem for post, problem in problems if stops(problem, not post.empty, policy)]
         raise_problems(fatal, name, skippable=True)
-        kept = [(post, pixels) for post, pixels, problem in chunk if problem is None or policy == "missing"]
-        posts = [post for post, _ in kept]
-        rows = self.rows(posts, [pixels for _, pixels in kept])
+        kept = [one for one in chunk if one.problem is None or policy == "missing"]
+        posts = [one.post for one in kept]
+        rows = self.rows(posts, [one.images for one in kept])
         batches = self._batches(rows, batch_size)
         if fit:
             fit.add(rows["text"], posts)
         return _Chunk(len(chunk), posts, batches, [problem for _, problem in problems])
 
-    def rows(self, posts: Sequence[Post], pixels: Sequence[np.ndarray | None]) -> dict[str, Sequence[Any]]:
+    def rows(self, posts: Sequence[Post], images: Sequence[list[np.ndarray]]) -> dict[str, Sequence[Any]]:
         """Prepare posts: by modality, one row a post, as ``collate`` takes them.
 
         Args:
             posts: to score.
-            pixels: the image of each, prepared and cropped.
+            images: of each, prepared and cropped.
         """
         return {
-            name: pixels if name == "image" else preprocessor.rows(posts)
+            name: [own or None for own in images] if name == "image" else preprocessor.rows(posts)
             for name, preprocessor in self.preprocessors.items()
         }
 
@@ -282,6 +370,17 @@ class Predictor:
     def notes_on_texts(self, fit: TextFitCounter) -> list[str]:
         """Describe what the text encoder did not see of the texts that were counted, where that is much."""
         return fit.result().notes(self.about.get("text_encoder", {}).get("name", "of this model"))
+
+
+def check_vector(of: str, names: Collection[str]) -> None:
+    """Check that a model has a vector.
+
+    Raises:
+        SettingsError: it has none of this name; ``names`` are those it has.
+    """
+    if of not in names:
+        have = f"choose one of {', '.join(names)}" if names else "use a model that jointune trained"
+        raise SettingsError(f"{setting('of', of)}: the model has no such vector", have, setting="of")
 
 
 def _posts_of(chunks: Iterable[ScoredChunk], problems: list[Problem] | None) -> Iterator[Scored]:

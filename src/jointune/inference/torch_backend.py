@@ -1,13 +1,15 @@
 """A trained model, run by torch."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
 from jointune.errors import SettingsError, setting
-from jointune.modalities.batch import Batch
+from jointune.inference.predictor import check_vector
+from jointune.modalities.batch import Batch, in_order
 from jointune.model import autocast, evaluating, to_inputs
 from jointune.targets.target import Target
 
@@ -38,16 +40,36 @@ class TorchBackend:
         Raises:
             TooLittleMemoryError: a batch is too large for the device.
         """
-        rows: np.ndarray | None = None
+
+        def scores(batch: Batch) -> np.ndarray:
+            logits = self.model(to_inputs(batch, self.device)).logits
+            return self.target.activate(logits.double().cpu().numpy())
+
+        return self._each(batches, count, scores)
+
+    def vectors(self, batches: Iterable[Batch], count: int, of: str) -> np.ndarray:
+        """Return a vector of each post, float32 [count, D]; takes and raises what a call does.
+
+        Args:
+            batches: of posts, one at least.
+            count: of posts in all of them.
+            of: ``joint``, or a modality.
+
+        Raises:
+            SettingsError: the model has no such vector.
+        """
+        model: Any = self.model
+
+        def vector(batch: Batch) -> np.ndarray:
+            _, found = model.run(to_inputs(batch, self.device))
+            check_vector(of, found)
+            return found[of].float().cpu().numpy()
+
+        return self._each(batches, count, vector)
+
+    def _each(self, batches: Iterable[Batch], count: int, compute: Callable[[Batch], np.ndarray]) -> np.ndarray:
         with evaluating(self.model, self.device), torch.inference_mode(), autocast(self.device, self.precision):
-            for batch in batches:
-                logits = self.model(to_inputs(batch, self.device)).logits
-                scores = self.target.activate(logits.double().cpu().numpy())
-                if rows is None:
-                    rows = np.zeros((count, scores.shape[1]), dtype=np.float32)
-                rows[batch.indices] = scores
-        assert rows is not None, "there are batches"
-        return rows
+            return in_order(((batch, compute(batch)) for batch in batches), count)
 
 
 def usable_device(device: str | None) -> torch.device:

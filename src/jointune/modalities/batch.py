@@ -11,7 +11,8 @@ from jointune.data.problems import Problem
 from jointune.modalities.parts import Parts, whole
 
 Arrays = dict[str, np.ndarray]
-"""The inputs of one encoder by name, such as ``input_ids``: [Bm, ...] for the Bm posts that have the modality."""
+"""The inputs of one encoder by name, such as ``input_ids``: [Im, ...] for the Im items of the Bm posts that have the
+modality: one of each post, or several where the modality has such."""
 
 
 class Input(NamedTuple):
@@ -45,14 +46,16 @@ def post_parts(inputs: Iterable[Input], values: Mapping[str, Any]) -> dict[str, 
 class Preprocessor:
     """The preparation of one modality for its encoder.
 
-    A *row* is the prepared content of one post, such as ``Tokens`` or an array of pixels; None where the post lacks the
+    A *row* is the prepared content of one post, such as ``Tokens`` or a list of images; None where the post lacks the
     modality.
 
     Attributes:
         name: of the modality.
+        several: whether a post may have several items of the modality, so that a row is a list of them.
     """
 
     name: ClassVar[str]
+    several: ClassVar[bool] = False
 
     @property
     def reads(self) -> Sequence[Input]:
@@ -76,7 +79,7 @@ class Preprocessor:
         return None
 
     def collate(self, rows: Sequence[Any]) -> Arrays:
-        """Put the rows of Bm posts into arrays [Bm, ...]."""
+        """Put the rows of Bm posts into arrays [Im, ...]."""
         raise NotImplementedError
 
     def trim(self, arrays: Arrays) -> Arrays:
@@ -113,6 +116,9 @@ class Preprocessor:
         raise NotImplementedError
 
 
+ITEMS = "_items"
+"""The end of the name under which an exported graph takes the ``items`` of a modality."""
+
 Preprocessors = Mapping[str, Preprocessor]
 """By name of the modality, in the order of the columns of ``Batch.present``."""
 
@@ -126,7 +132,8 @@ class Batch:
         present: which modalities each post has, bool [B, M].
         inputs: by modality, the arrays of its encoder; no entry where no post has it, or ``activations`` replace them.
         labels: class numbers, int64 [B]; None where they are not known.
-        activations: by modality, those of the frozen layers, [Bm, ...] float32 or the bits of bfloat16 as int16.
+        activations: by modality, those of the frozen layers, [Im, ...] float32 or the bits of bfloat16 as int16.
+        items: by modality, see ``items_of``; no entry where each post has one item.
     """
 
     indices: np.ndarray
@@ -134,6 +141,23 @@ class Batch:
     inputs: Mapping[str, Arrays]
     labels: np.ndarray | None = None
     activations: Mapping[str, np.ndarray] = field(default_factory=dict)
+    items: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+def items_of(preprocessor: Preprocessor, rows: Sequence[Any]) -> np.ndarray | None:
+    """Return the places of each post's items among those of all posts, int64 [Bm, K], from the rows of these posts.
+
+    A post with fewer than K items has -1 behind its own. None where each post has one item.
+    """
+    counts = list(map(len, rows)) if preprocessor.several else []
+    return None if all(count == 1 for count in counts) else item_places(counts)
+
+
+def item_places(counts: Sequence[int]) -> np.ndarray:
+    """Return what ``items_of`` does, from the number of each post's items; also where each post has one."""
+    number = np.arange(max(counts))
+    first = np.cumsum([0, *counts[:-1]])[:, None]
+    return np.where(number < np.asarray(counts)[:, None], first + number, -1)
 
 
 def collate(
@@ -150,11 +174,30 @@ def collate(
         preprocessors: of the modalities.
         labels: class numbers, int64 [B].
     """
-    inputs = {}
+    inputs, items = {}, {}
     for name, preprocessor in preprocessors.items():
         if found := [row for row in rows[name] if row is not None]:
             inputs[name] = preprocessor.collate(found)
-    return Batch(np.asarray(indices, dtype=np.int64), presence(rows[name] for name in preprocessors), inputs, labels)
+            if (places := items_of(preprocessor, found)) is not None:
+                items[name] = places
+    present = presence(rows[name] for name in preprocessors)
+    return Batch(np.asarray(indices, dtype=np.int64), present, inputs, labels, items=items)
+
+
+def in_order(results: Iterable[tuple[Batch, np.ndarray]], count: int) -> np.ndarray:
+    """Return the rows of batches by their indices, float32 [count, D].
+
+    Args:
+        results: batches, one at least, with a row for each of their posts [B, D].
+        count: of posts in all of them.
+    """
+    rows: np.ndarray | None = None
+    for batch, values in results:
+        if rows is None:
+            rows = np.zeros((count, values.shape[1]), dtype=np.float32)
+        rows[batch.indices] = values
+    assert rows is not None, "there are batches"
+    return rows
 
 
 def presence(rows: Iterable[Sequence[Any]]) -> np.ndarray:
@@ -168,11 +211,17 @@ def split_batch(batch: Batch, size: int, preprocessors: Preprocessors) -> list[B
     parts = []
     for start in range(0, len(batch.indices), size):
         present = batch.present[start : start + size]
-        inputs = {}
+        inputs, items = {}, {}
         for (name, preprocessor), count in zip(preprocessors.items(), present.sum(0).tolist(), strict=True):
             if count and name in batch.inputs:
                 chosen = slice(used[name], used[name] + count)
-                inputs[name] = preprocessor.trim({key: array[chosen] for key, array in batch.inputs[name].items()})
                 used[name] += count
-        parts.append(Batch(batch.indices[start : start + size], present, inputs))
+                if name in batch.items:
+                    places = batch.items[name][chosen]
+                    chosen = slice(int(places[0, 0]), int(places.max()) + 1)
+                    counts = (places >= 0).sum(1).tolist()
+                    if max(counts) > 1:
+                        items[name] = item_places(counts)
+                inputs[name] = preprocessor.trim({key: array[chosen] for key, array in batch.inputs[name].items()})
+        parts.append(Batch(batch.indices[start : start + size], present, inputs, items=items))
     return parts

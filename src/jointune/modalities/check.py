@@ -1,6 +1,7 @@
 """Find every post that cannot be used, before training or scoring."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,7 @@ def check_posts(
     usable: list[Post] | None = None,
     learning: bool = False,
     fields: Sequence[str] = (),
+    frames: int = 1,
 ) -> Iterator[Problem]:
     """Read every row, open every image, and yield each problem as soon as it is known.
 
@@ -25,24 +27,29 @@ def check_posts(
         posts: the posts; streamed, their images are not kept.
         policy: images that it tolerates are no problem.
         usable: a list to extend by the posts that training would use, or would if their images were repaired. Each has
-            the digest of its image in place of the image, which also shows which posts share one.
+            the digests of its images in their place, which also show which posts share one.
         learning: whether the posts are training posts: a row that is of no use even without its image is then a
             problem, whatever the policy.
         fields: columns that posts in ``usable`` keep.
+        frames: of moving images that are opened.
     """
-    for post, problem in _opened(posts):
+    for post, problem in _opened(posts, frames):
         stopped = problem is not None and (
-            stops(problem, post.text is not None, policy) or (learning and not problem.about_image)
+            stops(problem, not post.empty, policy) or (learning and not problem.about_image)
         )
         if problem and stopped:
             yield problem
         if usable is not None and (problem is None or (problem.about_image and (stopped or policy == "missing"))):
-            image = None if problem else _identity(post.image)
             kept = {name: post.fields.get(name) for name in fields}
-            usable.append(replace(post, image=image, problem=None, fields=kept))
+            usable.append(replace(post, image=_identities(post), problem=None, fields=kept))
 
 
-def usable(posts: Posts, policy: OnBadImage, bar: Bar = QuietBar()) -> tuple[Posts, list[Problem]]:  # noqa: B008
+def usable(
+    posts: Posts,
+    policy: OnBadImage,
+    frames: int = 1,
+    bar: Bar = QuietBar(),  # noqa: B008
+) -> tuple[Posts, list[Problem]]:
     """Return the posts that ``policy`` lets through, without their bad images, and the tolerated problems.
 
     Raises:
@@ -52,26 +59,27 @@ def usable(posts: Posts, policy: OnBadImage, bar: Bar = QuietBar()) -> tuple[Pos
     tolerated: list[Problem] = []
     fatal: list[Problem] = []
     bar.start(len(posts))
-    for post, problem in _opened(posts):
+    for post, problem in _opened(posts, frames):
         bar.advance()
         if problem is None:
             through.append(post)
-        elif stops(problem, post.text is not None, policy):
+        elif stops(problem, not post.empty, policy):
             fatal.append(problem)
         else:
             tolerated.append(problem)
             if policy == "missing":
-                through.append(replace(post, image=None, problem=None))
+                through.append(replace(post, problem=None))
     raise_problems(fatal, posts.name)
     return Posts(through, posts.name), tolerated
 
 
-def _opened(posts: Iterable[Post]) -> Iterator[tuple[Post, Problem | None]]:
-    return ((post, problem) for post, _, problem in decode_posts(posts, lambda _: np.empty(0)))
+def _opened(posts: Iterable[Post], frames: int) -> Iterator[tuple[Post, Problem | None]]:
+    return ((opened.post, opened.problem) for opened in decode_posts(posts, lambda _: np.empty(0), frames=frames))
 
 
-def _identity(image: ImageSource | None) -> bytes | None:
-    try:
-        return None if image is None else image_digest(image)
-    except ImageError:  # changed since it was opened
-        return None
+def _identities(post: Post) -> list[ImageSource]:
+    found: list[ImageSource] = []
+    for image in post.images:
+        with suppress(ImageError):  # changed since it was opened
+            found.append(image_digest(image))
+    return found

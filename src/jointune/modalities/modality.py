@@ -57,14 +57,14 @@ class Modality:
         """Learn from the training posts what the preparation needs; nothing by default."""
         return loaded
 
-    def rows(self, preprocessor: Any, posts: Posts, store: Any, places: Sequence[int | None]) -> Rows:
+    def rows(self, preprocessor: Any, posts: Posts, store: Any, places: Sequence[tuple[int, ...]]) -> Rows:
         """Prepare the posts of a training run.
 
         Args:
             preprocessor: fitted.
             posts: to prepare.
             store: the images of the run, already prepared.
-            places: of each post's image in the store.
+            places: of each post's images in the store.
         """
         return Rows(preprocessor.rows(posts), preprocessor)
 

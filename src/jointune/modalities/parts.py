@@ -14,10 +14,11 @@ class Parts:
     Attributes:
         kind: what a part is called, such as ``word``.
         names: of each part.
-        index: the number of the part that each place of the row belongs to, int: of tokens [L], or of pixels [H, W];
+        index: the number of the part that each place of the row belongs to, int: of tokens [L], or of pixels [I, H, W];
             -1 for places that are never removed.
         remove: returns the row without the parts of a mask, bool [P]; None where nothing is left of it.
-        places: of each part for drawings: segment, start and end of a word; top, left, bottom and right of a region.
+        places: of each part for drawings: segment, start and end of a word; image, top, left, bottom and right of a
+            region.
         texts: the segments that words are from, as the model reads them.
     """
 

@@ -46,7 +46,7 @@ class ActivationStore:
         self._end += len(content)
 
     def put_all(self, numbers: Iterable[int], activations: Iterable[np.ndarray]) -> None:
-        """Keep the activations of several posts; see ``put``."""
+        """Keep the activations of several posts, one array each; see ``put``."""
         for number, row in zip(numbers, activations, strict=True):
             self.put(number, row)
 

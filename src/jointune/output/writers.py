@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from jointune.data.tables.table import Table
 from jointune.errors import OutputError
+from jointune.output.vectors import NPZ, write_npz
 from jointune.utils.extras import require
 from jointune.utils.files import atomic_file
 from jointune.utils.wording import encodable
@@ -111,9 +112,9 @@ class Layout:
     """The format and the columns of an output.
 
     Attributes:
-        ending: .csv, .tsv, .jsonl or .parquet.
+        ending: .csv, .tsv, .jsonl or .parquet; .npz for vectors.
         columns: the names of the columns, in order.
-        schema: for Parquet, their types, as a ``pyarrow.Schema``.
+        schema: for Parquet and vectors, their types, as a ``pyarrow.Schema``.
         safe: whether ``safe_cell`` is applied in CSV and TSV files.
     """
 
@@ -183,7 +184,9 @@ def write_part(path: Path, rows: Iterable[Mapping[str, object]], layout: Layout)
 
 def join_parts(parts: Iterable[Path], path: Path, layout: Layout) -> None:
     """Write the rows of all ``parts``, in their order, to ``path``, in bounded memory."""
-    if layout.schema is None:
+    if layout.ending == NPZ:
+        write_npz(list(parts), path)
+    elif layout.schema is None:
         with _open(path, layout):
             pass  # the header
         with open(path, "ab") as joined:

@@ -6,7 +6,7 @@ import math
 import os
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -322,6 +322,9 @@ def _try(model: JointModel, preprocessors: Preprocessors, target: Target, calibr
     check_trial(logits, target)
 
 
+_ADDED = "attention."
+"""The beginning of weights that bundles of posts with one image each lack; without them all images count alike."""
+
 _BEFORE_3 = [(r"(text|image)_encoder\.", r"encoders.\1."), (r"missing_(text|image)$", r"missing.\1")]
 """Names of weights in bundles of format 1 and 2, and the present ones."""
 
@@ -345,7 +348,8 @@ _FUSIONS_BEFORE_3["mual"] = [
 def _load_weights(model: JointModel, path: Path, config: Mapping[str, Any]) -> None:
     """Load weights, under their present names where an older version wrote them."""
     if config["format"] >= 3:
-        load_model(model, str(path))
+        absent, unknown = load_model(model, str(path), strict=False)
+        _refuse_others([name for name in absent if not name.startswith(_ADDED)], unknown)
         return
     renamed = _BEFORE_3 + [
         (rf"fusion\.{old}", f"fusion.{new}") for old, new in _FUSIONS_BEFORE_3.get(config["fusion"].split(":")[0], [])
@@ -359,8 +363,14 @@ def _load_weights(model: JointModel, path: Path, config: Mapping[str, Any]) -> N
     # Of weights that several modules share, a file holds one.
     own = model.state_dict()
     shared = {own[name].data_ptr() for name in loaded if name in own}
-    if unexpected or any(own[name].data_ptr() not in shared for name in missing):
-        raise RuntimeError(f"weights are missing or unknown: {', '.join([*missing, *unexpected][:5])}")
+    absent = [name for name in missing if own[name].data_ptr() not in shared and not name.startswith(_ADDED)]
+    _refuse_others(absent, unexpected)
+
+
+def _refuse_others(missing: Iterable[str], unknown: Iterable[str]) -> None:
+    """Raise a ``RuntimeError`` where a file lacks weights, or has others."""
+    if names := [*missing, *unknown]:
+        raise RuntimeError(f"weights are missing or unknown: {', '.join(names[:5])}")
 
 
 def _homes(side: str) -> tuple[str, str]:

@@ -176,8 +176,9 @@ def _scores(part: str, scores: Mapping[str, Any]) -> list[str]:
         for label, row in scores.get("per_class", {}).items()
     ]
     lacking = untested(scores)
+    name, when = part.removesuffix("_before"), ", before training" if part.endswith("_before") else ""
     return [
-        f"On the {counted(scores['n'], f'{literal(part)} post')}{f', {literal(lacking)}' if lacking else ''}:",
+        f"On the {counted(scores['n'], f'{literal(name)} post')}{when}{f', {literal(lacking)}' if lacking else ''}:",
         "",
         *table(["measure", "value", "95 % interval"], "lrl", measures),
         *(["", *table(["label", "precision", "recall", "F1", "posts"], "lrrrr", classes)] if classes else []),

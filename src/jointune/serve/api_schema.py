@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 from fastapi import FastAPI
 from pydantic import (
@@ -22,7 +22,7 @@ from pydantic_core import PydanticCustomError
 
 from jointune.errors import SettingsError
 from jointune.modalities.batch import Input
-from jointune.serve.limits import MAX_CELL, MAX_CHARACTERS, MAX_FIELDS, MAX_POSTS
+from jointune.serve.limits import MAX_CELL, MAX_CHARACTERS, MAX_FIELDS, MAX_IMAGES, MAX_POSTS
 
 
 def _from_base64(value: Any) -> Any:
@@ -43,6 +43,19 @@ Base64 = Annotated[
 ]
 
 
+Address = Annotated[str, Field(max_length=8192)]
+_Item = TypeVar("_Item")
+TAGS = ONE, SEVERAL = "<one>", "<several>"
+"""Parts of the place of an error that are no part of the request."""
+
+Several: TypeAlias = (
+    Annotated[
+        Annotated[_Item, Tag(ONE)] | Annotated[list[_Item], Field(max_length=MAX_IMAGES), Tag(SEVERAL)],
+        Discriminator(lambda value: SEVERAL if isinstance(value, list) else ONE),
+    ]
+    | None
+)
+
 Cell = Annotated[str, Field(max_length=MAX_CELL)] | float | bool | None
 FIELDS: TypeAdapter[dict[str, Cell]] = TypeAdapter(
     Annotated[dict[str, Cell], Field(max_length=MAX_FIELDS)], config=ConfigDict(hide_input_in_errors=True)
@@ -61,9 +74,11 @@ class RequestPost(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, title="Post", json_schema_extra=_not_empty)
 
     text: str | None = Field(None, max_length=MAX_CHARACTERS, description="The text; a blank one counts as missing.")
-    image: Base64 | None = Field(None, description="A picture's file, in base64: JPEG, PNG, WebP or GIF.")
-    image_url: str | None = Field(
-        None, max_length=8192, description="Where the picture is, if the server fetches pictures."
+    image: Several[Base64] = Field(
+        None, description="A picture's file, in base64: JPEG, PNG, WebP or GIF; or a list of several."
+    )
+    image_url: Several[Address] = Field(
+        None, description="Where the picture is, if the server fetches pictures; or a list of several."
     )
 
     fields: dict[str, Cell] | None = Field(
@@ -152,6 +167,7 @@ class Answer(BaseModel):
     confidence: float | None = Field(None, description="The probability of the label.")
     probabilities: dict[str, float] | None = Field(None, description="The probability of each label.")
     missing: list[str] = Field(description="The modalities that the post came without.")
+    notes: list[str] = Field([], description="What of the post was not used; only where there is something.")
 
 
 class Fault(BaseModel):
@@ -244,7 +260,12 @@ def predict_route(bodies: Bodies) -> dict[str, Any]:
     }
     for name in bodies.files:
         fields[name] |= {"format": "binary", "description": "A file."}
-    fields["image"] |= {"description": "A picture's file: JPEG, PNG, WebP or GIF."}
+    fields["image"] = {
+        "type": "array",
+        "maxItems": MAX_IMAGES,
+        "items": {"type": "string", "format": "binary"},
+        "description": "A picture's file: JPEG, PNG, WebP or GIF; repeated for several.",
+    }
     form = {"type": "object", "additionalProperties": False, "properties": fields}
     _not_empty(form)
     content = {

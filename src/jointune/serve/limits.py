@@ -14,6 +14,9 @@ MAX_FIELDS = 1000
 MAX_CELL = 1000
 """Characters of a field, at most."""
 
+MAX_IMAGES = 64
+"""Images that a post may come with; how many of them are used, the model says."""
+
 MAX_POSTS = 64  # posts in one request
 MAX_CHARACTERS = 1_000_000  # characters of one text
 

@@ -11,8 +11,8 @@ from python_multipart.multipart import parse_options_header
 
 from jointune.data.post import Post, RemoteImage
 from jointune.modalities.batch import post_parts
-from jointune.serve.api_schema import FIELDS, Bodies, RequestPost, RequestPosts
-from jointune.serve.limits import MAX_CHARACTERS, MAX_POSTS
+from jointune.serve.api_schema import FIELDS, TAGS, Bodies, RequestPost, RequestPosts
+from jointune.serve.limits import MAX_CHARACTERS, MAX_IMAGES, MAX_POSTS
 from jointune.serve.refusal import Refused
 from jointune.utils.wording import listed
 
@@ -25,7 +25,7 @@ body of a million keys or numbers would become gigabytes of objects and errors."
 
 _CHUNK = 1 << 16  # bytes of JSON that are looked at before other threads run
 
-_MAX_PARTS = 8
+_MAX_PARTS = 8 + MAX_IMAGES
 _MAX_PART_HEADERS = 4096  # bytes
 _MAX_BOUNDARY = 70  # RFC 2046
 _WINDOW = 1 << 20  # bytes of a form that are searched before other threads run
@@ -75,15 +75,20 @@ def parse(body: bytearray, content_type: str, bodies: Bodies) -> tuple[list[Post
 def _post(request: RequestPost, bodies: Bodies, place: str = "") -> Post:
     """Return a request's post as all of jointune knows posts."""
     text = (request.text or "").strip() or None
-    url = (request.image_url or "").strip()
-    if request.image and url:
+    urls = [RemoteImage(url.strip()) for url in _listed(request.image_url) if url.strip()]
+    images = [image for image in _listed(request.image) if image]
+    if images and urls:
         raise Refused(422, f"{place}both image and image_url", "send one of them")
     fields = {name: cell for name, cell in (request.fields or {}).items() if cell not in (None, "")}
     parts = post_parts(bodies.inputs, bodies.values(request)) | {"fields": fields}
-    post = Post(text=text, image=RemoteImage(url) if url else request.image or None, **parts)
+    post = Post(text=text, image=urls or images, **parts)
     if post.empty and not fields:
         raise Refused(422, f"{place}neither a text nor a picture", "send at least one of them")
     return post
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value] if value else []
 
 
 def _parse_json(body: bytearray, bodies: Bodies) -> RequestPost | RequestPosts:
@@ -118,9 +123,13 @@ def _structure(body: bytearray) -> bytes:
     return structure
 
 
-def _parse_form(fields: dict[str, bytes], bodies: Bodies) -> RequestPost:
-    values: dict[str, Any] = {}
-    for name, content in fields.items():
+def _parse_form(fields: list[tuple[str, bytes]], bodies: Bodies) -> RequestPost:
+    values: dict[str, Any] = {"image": [content for name, content in fields if name == "image"]}
+    for name, content in fields:
+        if name == "image":
+            continue
+        if name in values:
+            raise Refused(422, f"{name[:80]}: given twice", "send several posts as JSON, in a list named posts")
         if name not in bodies.files and len(content) > 4 * MAX_CHARACTERS:
             raise Refused(422, f"{name[:80]}: more than {MAX_CHARACTERS:,} characters", "send less of it")
         try:
@@ -132,11 +141,11 @@ def _parse_form(fields: dict[str, bytes], bodies: Bodies) -> RequestPost:
     return bodies.post.model_validate(values)
 
 
-def form_fields(body: bytearray, content_type: str) -> dict[str, bytes]:
-    """Return the fields of a form by name, files among them; nothing is written to the disk.
+def form_fields(body: bytearray, content_type: str) -> list[tuple[str, bytes]]:
+    """Return the fields of a form with their names, files among them; nothing is written to the disk.
 
     Raises:
-        Refused: 400 or 422, the body is no such form, names a field twice, or has far too many.
+        Refused: 400 or 422, the body is no such form, or has far too many fields.
     """
     boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
     if not 0 < len(boundary) <= _MAX_BOUNDARY:
@@ -144,7 +153,7 @@ def form_fields(body: bytearray, content_type: str) -> dict[str, bytes]:
     delimiter = b"\r\n--" + boundary
     if body and not body.startswith((delimiter, delimiter[2:])):
         raise Refused(400, "the body is not multipart/form-data", _FORM_REMEDY)
-    fields: dict[str, bytes] = {}
+    fields: list[tuple[str, bytes]] = []
     place = len(delimiter) - (0 if body.startswith(delimiter) else 2)
     while body[place : place + 2] != b"--":
         head = body.find(b"\r\n\r\n", place, place + _MAX_PART_HEADERS)
@@ -156,11 +165,9 @@ def form_fields(body: bytearray, content_type: str) -> dict[str, bytes]:
         name = _field_name(bytes(body[place:head]))
         if name is None:
             raise Refused(400, "a part of the form has no name", _FORM_REMEDY)
-        if name in fields:
-            raise Refused(422, f"{name[:80]}: given twice", "send several posts as JSON, in a list named posts")
         if len(fields) == _MAX_PARTS:
             raise Refused(422, f"the form has more than {_MAX_PARTS} fields", _FORM_REMEDY)
-        fields[name] = bytes(body[head + 4 : end])
+        fields.append((name, bytes(body[head + 4 : end])))
         place = end + len(delimiter)
     return fields
 
@@ -186,7 +193,9 @@ def _field_name(headers: bytes) -> str | None:
 def _refusal(error: ValidationError, is_form: bool, bodies: Bodies) -> Refused:
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     path = first["loc"] if is_form else first["loc"][1:]  # without the tag of the union in JSON_BODY
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part[:80]}" for part in path).lstrip(".")
+    place = "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part[:80]}" for part in path if part not in TAGS
+    ).lstrip(".")
     reason, kind = f"{place}: {first['msg']}" if place else first["msg"], first["type"]
     remedy = _REMEDIES.get(kind, "send what /openapi.json describes")
     if kind == "extra_forbidden":

@@ -13,7 +13,7 @@ from jointune.errors import PostsError
 from jointune.inference.predictor import Predictor
 from jointune.modalities.batch import collate
 from jointune.modalities.image import ocr
-from jointune.modalities.image.open import open_image
+from jointune.modalities.image.open import open_frames, open_image
 from jointune.serve.limits import Limits
 from jointune.serve.refusal import Refused
 
@@ -21,8 +21,13 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 """Formats that phones and browsers send; each further decoder could be attacked too."""
 
 
-def check_image(content: bytes, limits: Limits) -> bool:
-    """Check an image file by its first bytes only, and tell whether it is large, to be decoded alone.
+def check_image(content: bytes, limits: Limits, frames: int = 1) -> bool:
+    """Check an image file before it is decoded, and tell whether it is large, to be decoded alone.
+
+    Args:
+        content: the file, of which the first bytes are looked at; all of a moving one, if further frames are used.
+        limits: what is too large.
+        frames: of a moving image that are used.
 
     Raises:
         Refused: 413, 415 or 422.
@@ -32,6 +37,7 @@ def check_image(content: bytes, limits: Limits) -> bool:
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             pixels = image.width * image.height
+            moving = pixels * getattr(image, "n_frames", 1) if frames > 1 else pixels
     except Image.DecompressionBombError as error:
         raise Refused(413, "far too many pixels", "save it smaller") from error
     except UnidentifiedImageError as error:
@@ -41,13 +47,24 @@ def check_image(content: bytes, limits: Limits) -> bool:
         raise Refused(422, f"damaged ({type(error).__name__})", "send the file whole, or save it anew") from error
     if pixels > limits.image_pixels:
         raise Refused(413, f"more than {limits.image_pixels:,} pixels", "save it smaller")
-    return pixels > limits.large_pixels
+    if moving > _MOVING * limits.image_pixels:
+        raise Refused(413, f"more than {_MOVING * limits.image_pixels:,} pixels in all frames", "save it shorter")
+    return moving > limits.large_pixels
+
+
+_MOVING = 8
+"""Times the pixels of one image that all frames of a moving one may have, if they are decoded."""
 
 
 class DecodedImage(NamedTuple):
-    """An image as the model takes it, uint8 [H, W, 3], and as the OCR does, if the model reads the text in images."""
+    """An image as the model takes it and as the OCR does, if the model reads the text in images.
 
-    pixels: np.ndarray
+    Attributes:
+        frames: uint8 [H, W, 3] each; several of a moving image where the model uses these.
+        for_ocr: the first one.
+    """
+
+    frames: list[np.ndarray]
     for_ocr: Image.Image | None
 
 
@@ -82,8 +99,9 @@ class Preparation:
         processor = self._predictor.image
         height, width = processor.resize
         try:
-            pixels = processor.crop(processor.prepare(open_image(content, (width, height))))
-            return DecodedImage(pixels, ocr.fitted(open_image(content)) if self._ocr else None)
+            opened = open_frames(content, processor.frames, (width, height))
+            frames = [processor.crop(processor.prepare(image)) for image in opened]
+            return DecodedImage(frames, ocr.fitted(open_image(content)) if self._ocr else None)
         except ImageError as error:
             raise Refused(422, error.reason, "send the file whole, or save it anew") from error
 
@@ -96,8 +114,8 @@ class Preparation:
         text: str = self._thread.reader(image.for_ocr)
         return text
 
-    def prepare(self, post: Post, image: DecodedImage | None) -> PreparedPost:
-        """Prepare a post with its decoded image.
+    def prepare(self, post: Post, frames: list[np.ndarray]) -> PreparedPost:
+        """Prepare a post with the frames of its decoded images.
 
         Raises:
             Refused: 413 or 422, a field is unknown or no number, or a file is too large or damaged.
@@ -108,7 +126,7 @@ class Preparation:
         if any(len(source) > self._limits.image_bytes for source in post.files.values() if isinstance(source, bytes)):
             raise Refused(413, f"a file larger than {self._limits.image_bytes:,} bytes", "save it smaller")
         try:
-            rows = self._predictor.rows([post], [image.pixels if image else None])
+            rows = self._predictor.rows([post], [frames])
         except PostsError as error:
             raise Refused(422, error.reason, error.remedy) from error
         return PreparedPost(post, {name: of_modality[0] for name, of_modality in rows.items()})

@@ -14,6 +14,7 @@ from jointune.data.post import Post, RemoteImage
 from jointune.errors import setting
 from jointune.explain.explainer import Explainer
 from jointune.inference.predictor import Predictor
+from jointune.modalities.image.first_images import FirstImages
 from jointune.serve.batcher import Batcher
 from jointune.serve.limits import Budget, Limits
 from jointune.serve.preparation import Preparation, PreparedPost, check_image
@@ -103,43 +104,55 @@ class Service:
         Raises:
             Refused: another one is being explained, the queue is full, or an image cannot be fetched or used.
         """
-        with self._explaining.hold() as begin, self.queue.hold() as wait, self.bodies.hold() as take:
+        with self._explaining.hold() as begin, self.queue.hold() as wait:
             begin(1)
             wait(1)
-            prepared = await self._prepared_with_image(post, "", asyncio.Semaphore(1), take)
-            explain = self._explainer.explain_one
-            explained = await _run(self._explainers, explain, prepared.post, prepared.rows["image"])
+            prepared, _ = await self._prepared(post, "", asyncio.Semaphore(1))
+            images = prepared.rows["image"] or []
+            explained = await _run(self._explainers, self._explainer.explain_one, prepared.post, images)
         return explained.to_dict()
 
     async def _answer_one(self, post: Post, place: str, turns: asyncio.Semaphore) -> dict[str, Any]:
+        prepared, notes = await self._prepared(post, place, turns)
+        return self._answer(prepared.post, prepared, await self._batcher.score(prepared)) | notes
+
+    async def _prepared(
+        self, post: Post, place: str, turns: asyncio.Semaphore
+    ) -> tuple[PreparedPost, dict[str, list[str]]]:
+        """Fetch and decode the images of a post, and prepare it; return notes on images that are not used, too."""
+        first_images = FirstImages(self._predictor.image.max_images)
+        (post,) = first_images.of([post])
         with self.bodies.hold() as take:
-            prepared = await self._prepared_with_image(post, place, turns, take)
-            return self._answer(post, prepared, await self._batcher.score(prepared))
+            frames: list[np.ndarray] = []
+            texts: list[str] = []
+            for number, image in enumerate(post.images):
+                field = "image_url" if isinstance(image, RemoteImage) else "image"
+                try:
+                    content = await self._fetched(image.address) if isinstance(image, RemoteImage) else image
+                    assert isinstance(content, bytes), "requests hold files and addresses"
+                    take(len(content) if content is not image else 0)
+                    decoded, text = await self._decoded(content, turns)
+                    frames += decoded
+                    texts += [] if text is None else [text]
+                except Refused as refused:
+                    several = f"[{number}]" if len(post.images) > 1 else ""
+                    raise (refused if refused.status == 503 else refused.at(place + field + several)) from None
+            if texts:
+                post = replace(post, image_text="\n".join(filter(None, texts)))
+            try:
+                prepared = await self.in_thread(self._preparation.prepare, post, frames)
+            except Refused as refused:
+                raise (refused.at(place.removesuffix(".")) if place else refused) from None
+        return prepared, {"notes": first_images.notes} if first_images.cut else {}
 
-    async def _prepared_with_image(
-        self, post: Post, place: str, turns: asyncio.Semaphore, take: Callable[[int], None]
-    ) -> PreparedPost:
-        """Fetch what is at an address, and prepare the post; ``take`` counts the bytes."""
-        field = "image"
-        try:
-            if isinstance(post.image, RemoteImage):
-                field = "image_url"
-                post = replace(post, image=await self._fetched(post.image.address))
-                take(len(post.image))  # type: ignore[arg-type]  # bytes
-            return await self._prepared(post, turns)
-        except Refused as refused:
-            raise (refused if refused.status == 503 else refused.at(place + field)) from None
-
-    async def _prepared(self, post: Post, turns: asyncio.Semaphore) -> PreparedPost:
+    async def _decoded(self, content: bytes, turns: asyncio.Semaphore) -> tuple[list[np.ndarray], str | None]:
+        """Return an image as the model takes it, one array a frame, and the text in it, if the model reads that."""
         steps = self._preparation
-        if not isinstance(post.image, bytes):
-            return await self.in_thread(steps.prepare, post, None)
         async with turns:
-            large = await self.in_thread(check_image, post.image, self._limits)
-            image = await _run(self._large if large else self._decoders, steps.decode, post.image)
-            if image.for_ocr:
-                post = replace(post, image_text=await _run(self._decoders, steps.read_text, image))
-        return await self.in_thread(steps.prepare, post, image)
+            large = await self.in_thread(check_image, content, self._limits, self._predictor.image.frames)
+            image = await _run(self._large if large else self._decoders, steps.decode, content)
+            text = await _run(self._decoders, steps.read_text, image) if image.for_ocr else None
+            return image.frames, text
 
     async def _fetched(self, url: str) -> bytes:
         if self._fetch is None:

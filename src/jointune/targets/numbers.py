@@ -65,10 +65,6 @@ class Number(Target):
                 f"name another column of labels, or ask for another target than {setting('target', self.name)}",
                 setting="target",
             )
-        if len(given) > 1 and not odd and len({as_number(str(post.label)) for post in given}) == 1:
-            raise PostsError(
-                f"{given[0].where}: every post has the number {given[0].label}", "add posts with another number"
-            )
 
     def fault(self, label: str) -> tuple[str, str] | None:
         if as_number(label) is not None:
@@ -79,6 +75,10 @@ class Number(Target):
         return ()
 
     def names(self, posts: Posts) -> list[str]:
+        if len({as_number(str(post.label)) for post in posts}) == 1:
+            raise PostsError(
+                f"{posts.name}: every post has the number {posts[0].label}", "add posts with other numbers"
+            )
         return []
 
     def counts(self, posts: Iterable[Post]) -> dict[str, int]:

@@ -29,6 +29,7 @@ from jointune.evaluation.score_table import ScoreTable
 from jointune.inference.torch_backend import TorchBackend
 from jointune.modalities.check import check_posts
 from jointune.modalities.image.cache import open_store
+from jointune.modalities.image.first_images import FirstImages
 from jointune.modalities.image.image_text import read_with_bar
 from jointune.modalities.image.store import ImageRows, store_images
 from jointune.modalities.modality import Loaded, modality, wanted
@@ -40,6 +41,7 @@ from jointune.training.checkpoint import Checkpoints
 from jointune.training.embeddings import EmbeddingCache
 from jointune.training.frozen_cache import cache_frozen_layers
 from jointune.training.probe import start_from_probe
+from jointune.training.start import Start
 from jointune.training.tracking import loggable
 from jointune.training.trainer import Validation, fine_tune
 from jointune.training.training_set import TrainingSet
@@ -82,12 +84,12 @@ class Prepared:
         return {name: self.target.counts(part) for name, part in parts.items() if part or name != "test"}
 
     def fingerprints(self) -> tuple[list[list[bytes]], list[list[bytes]]]:
-        """Digests of the text and the image of each post, of training and of validation posts."""
+        """Digests of the text and the images of each post, of training and of validation posts."""
         parts = []
         for posts, data in zip(self.posts, (self.training, self.validation), strict=True):
             images = data.rows["image"]
             assert isinstance(images, ImageRows), "images have rows of their own"
-            parts.append([digests(post, images.digest(index)) for index, post in enumerate(posts)])
+            parts.append([digests(post, images.digests(index)) for index, post in enumerate(posts)])
         return parts[0], parts[1]
 
 
@@ -105,6 +107,7 @@ class Trained:
         learned: fingerprints of the posts.
         notes: what to know before the model is trusted.
         device: where the model is.
+        before: the scores of the model that training started from, on the same posts; None without one.
     """
 
     model: JointModel
@@ -116,6 +119,7 @@ class Trained:
     learned: LearnedPosts
     notes: list[str]
     device: torch.device
+    before: ScoreTable | None = None
 
 
 @contextmanager
@@ -126,19 +130,21 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def load_modalities(config: Config) -> dict[str, Loaded]:
-    """Load the encoders that the settings ask for, and choose which of their weights are trained.
+def load_modalities(config: Config, start: Start | None = None) -> dict[str, Loaded]:
+    """Load the encoders that the settings ask for, or take those of ``start``; choose which weights are trained.
 
     Raises:
         EncoderError: one cannot be loaded, or cannot be used with these settings.
         SettingsError: ``lora`` finds no layer.
     """
-    modalities = {one.name: one.load(config) for one in wanted(config)}
+    modalities = start.modalities() if start else {one.name: one.load(config) for one in wanted(config)}
     _choose_trained_weights(modalities, config)
     return modalities
 
 
-def prepare(division: Division, config: Config, modalities: dict[str, Loaded], shown: bool = False) -> Prepared:
+def prepare(
+    division: Division, config: Config, modalities: dict[str, Loaded], shown: bool = False, start: Start | None = None
+) -> Prepared:
     """Open images, hold out validation posts, and encode everything that the model reads.
 
     Args:
@@ -146,14 +152,17 @@ def prepare(division: Division, config: Config, modalities: dict[str, Loaded], s
         config: the settings.
         modalities: as loaded.
         shown: whether progress is shown.
+        start: a model whose labels are kept.
 
     Raises:
         PostsError: posts cannot be learned from.
     """
     posts, held, tested = division.training, division.validation, division.test
     label_dtype = posts.label_dtype
+    first_images = FirstImages(config.max_images)
+    posts, held, tested = map(first_images.of, (posts, held, tested))
     # Images of test posts are opened again after training; one that cannot be would then cost all of it.
-    raise_problems(list(check_posts(tested, config.on_bad_image)), tested.name)
+    raise_problems(list(check_posts(tested, config.on_bad_image, frames=config.frames)), tested.name)
     image = modalities["image"].preprocessor
     store = open_store(image)
     with progress_bar("reading pictures", "pictures", shown) as bar:
@@ -169,11 +178,12 @@ def prepare(division: Division, config: Config, modalities: dict[str, Loaded], s
         posts, held = (posts.take(part) for part in divided)
 
     target = chosen_target(vars(config)).fitted(Posts(posts, posts.name, label_dtype))
+    target = start.extended(target) if start else target
     fitted = {name: modality(name).fit(loaded, config, posts) for name, loaded in modalities.items()}
     found = [one.preprocessor.problem(post) for post in tested if post.files for one in fitted.values()]
     raise_problems([problem for problem in found if problem], tested.name)
 
-    def encode(part: Posts, own_places: list[int | None]) -> TrainingSet:
+    def encode(part: Posts, own_places: list[tuple[int, ...]]) -> TrainingSet:
         rows = {
             name: modality(name).rows(loaded.preprocessor, part, store, own_places) for name, loaded in fitted.items()
         }
@@ -197,6 +207,7 @@ def prepare(division: Division, config: Config, modalities: dict[str, Loaded], s
             for loaded in fitted.values()
             for note in loaded.preprocessor.notes(of_part, part)
         ),
+        *first_images.notes,
     ]
     return prepared
 
@@ -209,6 +220,7 @@ def train(
     resume: bool = False,
     shown: bool = False,
     began: float | None = None,
+    start: Start | None = None,
 ) -> Trained:
     """Build the model, fine-tune it, and calibrate it on the validation posts.
 
@@ -220,6 +232,7 @@ def train(
         resume: whether to go on from there.
         shown: whether progress is shown.
         began: the ``time.monotonic()`` from which the log counts seconds; by default, now.
+        start: a model to go on from, in place of the probe.
 
     Raises:
         InterruptedTraining: Ctrl-C; the state was saved first.
@@ -231,8 +244,11 @@ def train(
     model = make_model(encoders, config.fusion, data.target.outputs, config.probe)
     weights = data.target.weights(data.training.labels, config.class_weight)
     device = accelerator.device
+    before = start.scores(data.target, data.validation, config.batch_size, device) if start else None
 
-    def start(untrained: JointModel) -> dict[str, Any]:
+    def give_weights(untrained: JointModel) -> dict[str, Any]:
+        if start:
+            return start.give_weights(untrained, data.target)
         cache = None
         if not config.epochs and all(encoder.pretrained for encoder in encoders.values()):
             cache = EmbeddingCache(data.modalities, chosen_precision(device, config.precision))
@@ -256,7 +272,7 @@ def train(
             weights,
             checkpoints,
             resume,
-            start if config.probe else None,
+            give_weights if start or config.probe else None,
             bar,
             began or time.monotonic(),
         )
@@ -276,7 +292,7 @@ def train(
     known = LearnedPosts.of(seen, ()).known_digests(seen_held)
     notes = target.notes_on_answers(metrics, "validation")
     notes += notes_on_known(known, labels, scores, target.metrics, "validation")
-    return Trained(model, target, log, parameters, metrics, calibration, learned, notes, device)
+    return Trained(model, target, log, parameters, metrics, calibration, learned, notes, device, before)
 
 
 def _choose_trained_weights(modalities: dict[str, Loaded], config: Config) -> None:
@@ -287,7 +303,7 @@ def _choose_trained_weights(modalities: dict[str, Loaded], config: Config) -> No
     """
     for loaded in modalities.values():
         encoder = loaded.encoder
-        if encoder is None:
+        if not hasattr(encoder, "model"):  # that of fields, which is made later or is trained as a whole
             continue
         if config.train_layers is not None:
             encoder.freeze_lower(config.train_layers)
@@ -362,9 +378,10 @@ def _calibrate(
 def _trained_parameters(model: JointModel, training: TrainingSet, config: Config) -> int:
     """Count the weights that training can change: without epochs the probe's; not those of absent modalities."""
     trained = ("",) if config.epochs else ("probe.",)
-    absent = tuple(f"encoders.{name}." for name, rows in training.rows.items() if not rows.present.any())
+    absent = [f"encoders.{name}." for name, rows in training.rows.items() if not rows.present.any()]
+    absent += [] if training.several else ["attention."]
     return sum(
         parameter.numel()
         for name, parameter in model.named_parameters()
-        if parameter.requires_grad and name.startswith(trained) and not name.startswith(absent)
+        if parameter.requires_grad and name.startswith(trained) and not name.startswith(tuple(absent))
     )

@@ -52,7 +52,7 @@ def _run(
     bar: Bar,
 ) -> None:
     caches = {
-        name: _Cache(model.encoders[name], posts.rows[name], len(posts), mirrored, bar)
+        name: _Cache(model.encoders[name], posts.rows[name], mirrored, bar)
         for name in modalities
         if model.encoders[name].split
     }
@@ -65,7 +65,8 @@ def _run(
             inputs = to_inputs(batch, device).inputs
             for name, cache in caches.items():
                 if name in inputs:
-                    cache.add(batch.indices[batch.present[:, columns.index(name)]].tolist(), inputs[name])
+                    numbers = batch.indices[batch.present[:, columns.index(name)]].tolist()
+                    cache.add(numbers, inputs[name], batch.items.get(name))
             bar.advance(len(batch.indices))
     for name, cache in caches.items():
         rows = posts.rows[name]
@@ -77,25 +78,30 @@ def _run(
 class _Cache:
     """The activations of one modality, and of mirrored images where these are asked for."""
 
-    def __init__(self, encoder: Any, rows: Rows, posts: int, mirrored: bool, bar: Bar) -> None:
-        self._encoder, self._rows, self._posts, self._bar = encoder, rows, posts, bar
+    def __init__(self, encoder: Any, rows: Rows, mirrored: bool, bar: Bar) -> None:
+        self._encoder, self._rows, self._bar = encoder, rows, bar
         self.store: ActivationStore | None = ActivationStore()
         self.mirrored = ActivationStore() if mirrored and isinstance(rows, ImageRows) else None
 
-    def add(self, numbers: list[int], inputs: Mapping[str, Tensor]) -> None:
-        """Run the frozen layers on posts with these numbers, and keep the activations."""
+    def add(self, numbers: list[int], inputs: Mapping[str, Tensor], items: np.ndarray | None) -> None:
+        """Run the frozen layers on posts with these numbers, and keep the activations; for ``items``, see ``Batch``."""
         if self.store is None:
             return
         activations = _as_array(self._encoder.activations(inputs))
         if isinstance(self._rows, ImageRows):
             copies = 1 if self.mirrored is None else 2
-            if not len(self.store) and not room_for(activations[0].nbytes * self._posts * copies):
+            if not len(self.store) and not room_for(activations[0].nbytes * self._rows.images * copies):
                 self._bar.line("too little disk for the activations of images: frozen layers run in each epoch")
                 self.store = self.mirrored = None
                 return
+            places = (
+                [[place] for place in range(len(activations))] if items is None else [own[own >= 0] for own in items]
+            )
+            self.store.put_all(numbers, [activations[own] for own in places])
             if self.mirrored is not None:
-                flipped = {"pixels": inputs["pixels"].flip(2)}
-                self.mirrored.put_all(numbers, _as_array(self._encoder.activations(flipped)))
+                flipped = _as_array(self._encoder.activations({"pixels": inputs["pixels"].flip(2)}))
+                self.mirrored.put_all(numbers, [flipped[own] for own in places])
+            return
         self.store.put_all(numbers, self._rows.own_parts(activations, inputs))
 
 

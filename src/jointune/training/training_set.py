@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from jointune.modalities.batch import Batch, presence
+from jointune.modalities.batch import Batch, items_of, presence
 from jointune.modalities.rows import Rows
 
 _POOL = 16
@@ -30,6 +30,14 @@ class TrainingSet:
     def present(self) -> np.ndarray:
         """Mask of the modalities that each post has, bool [N, M]."""
         return np.stack([part.present for part in self.rows.values()], axis=1)
+
+    @property
+    def several(self) -> bool:
+        """Whether a post has several items of a modality, such as images."""
+        return any(
+            part.preprocessor.several and any(row is not None and len(row) > 1 for row in part.rows)
+            for part in self.rows.values()
+        )
 
     def forget_activations(self) -> None:
         """Run all layers from now on; the activations were computed in the precision of training."""
@@ -88,18 +96,20 @@ class TrainingSet:
         return self.rows[name].row_without(index, post[name], self.rows.keys() - {name}) is not None
 
     def _collate(self, chosen: np.ndarray, drawn: Mapping[str, Sequence]) -> Batch:
-        inputs, activations = {}, {}
+        inputs, activations, items = {}, {}, {}
         for name, rows in drawn.items():
             having = [(int(i), row) for i, row in zip(chosen, rows, strict=True) if row is not None]
             if having:
-                arrays, frozen = self.rows[name].collate([i for i, _ in having], [row for _, row in having])
+                own = [row for _, row in having]
+                arrays, frozen = self.rows[name].collate([i for i, _ in having], own)
+                if (places := items_of(self.rows[name].preprocessor, own)) is not None:
+                    items[name] = places
                 if arrays is not None:
                     inputs[name] = arrays
                 if frozen is not None:
                     activations[name] = frozen
-        return Batch(
-            np.asarray(chosen, dtype=np.int64), presence(drawn.values()), inputs, self.labels[chosen], activations
-        )
+        numbers = np.asarray(chosen, dtype=np.int64)
+        return Batch(numbers, presence(drawn.values()), inputs, self.labels[chosen], activations, items)
 
 
 def _subset(names: Sequence[str], draw: float) -> frozenset[str]:

@@ -30,6 +30,7 @@ from jointune.errors import (
 )
 from jointune.evaluation.significance import Difference, Run, paired_difference
 from jointune.modalities.check import usable
+from jointune.modalities.image.first_images import FirstImages
 from jointune.persistence.bundle import versions
 from jointune.targets.choice import chosen_target
 from jointune.targets.target import Target
@@ -125,7 +126,7 @@ def tune(
     metric = chosen_target(settings).check_metric(metric)
     fixed = settings | {"metric": metric, "seed": seed, "on_bad_image": valid_policy(on_bad_image)}
     default = _default_recipe(fixed, fusions)
-    space = make_space(fusions or FUSIONS, fixed)
+    space = make_space(fusions or FUSIONS, (*fixed, *chosen_target(settings).refused_settings))
     if not space:
         raise SettingsError("there is nothing left to search: leave one of the searched settings open")
     data = _divide(posts, validation, fixed, progress)
@@ -177,11 +178,13 @@ def _divide(posts: Any, validation: Any, fixed: dict[str, Any], progress: bool) 
 
     Posts with a bad image are therefore left out before a fraction is held out.
     """
-    columns, problems = JointClassifier(**fixed).columns(), []
+    setup = JointClassifier(**fixed)
+    columns, problems = setup.columns(), []
+    first_images = FirstImages(setup.max_images)
 
     def with_good_images(part: Posts) -> Posts:
         with progress_bar("checking posts", "posts", progress) as bar:
-            good, passed = usable(part, fixed["on_bad_image"], bar)
+            good, passed = usable(first_images.of(part), fixed["on_bad_image"], setup.frames, bar)
         if not good:
             raise PostsError(f"{part.name}: no posts to tune on")
         problems.extend(passed)
@@ -197,6 +200,8 @@ def _divide(posts: Any, validation: Any, fixed: dict[str, Any], progress: bool) 
     else:
         check_parts(training, None, asked=division.asked)
         training, held_out = replace(division, training=training).held_out(fixed["seed"])
+    for note in first_images.notes:
+        warnings.warn(note, JointuneWarning, stacklevel=4)
     return _Data(training, held_out, problems)
 
 

@@ -65,7 +65,7 @@ def choose_examples(labels: Sequence[str], folder: Path, table: Path | None = No
 def _example(post: Post, folder: Path) -> Example:
     if post.image is None:
         return Example(post.text or "", None)
-    image = open_image(post.image, (_EDGE, _EDGE))
+    image = open_image(post.images[0], (_EDGE, _EDGE))
     image.thumbnail((_EDGE, _EDGE))
     path = folder / f"example-{len(list(folder.glob('example-*')))}.webp"
     image.save(path, lossless=True)

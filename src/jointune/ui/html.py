@@ -59,19 +59,17 @@ def preview(first: Sequence[tuple[Post, str, float | None]]) -> str:
         sure = "" if confidence is None else f"<br>{confidence:.0%}"
         text = post.whole_text or ""
         shown = text if len(text) <= _TEXT else text[: _TEXT - 1] + "…"
+        images = "".join(map(_thumbnail, post.images))
         rows.append(
-            f"<tr><td>{_thumbnail(post.image)}</td><td class=answer>{escape(answer)}{sure}</td>"
-            f"<td class=text>{escape(shown)}</td></tr>"
+            f"<tr><td>{images}</td><td class=answer>{escape(answer)}{sure}</td><td class=text>{escape(shown)}</td></tr>"
         )
     header = "".join(f"<th scope=col>{name}</th>" for name in ("Picture", "Answer", "Text"))
     caption = "The first scored post" if len(rows) == 1 else f"The first {len(rows)} scored posts"
     return f"<table class=posts><caption>{caption}</caption><tr>{header}</tr>{''.join(rows)}</table>"
 
 
-def _thumbnail(source: ImageSource | None) -> str:
+def _thumbnail(source: ImageSource) -> str:
     """Return an image as HTML that holds it; it was decoded for scoring, so hardly any cannot be."""
-    if source is None:
-        return ""
     try:
         image = open_image(source, (_EDGE, _EDGE))
     except ImageError:

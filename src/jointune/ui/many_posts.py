@@ -5,12 +5,14 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from jointune.data.image_cells import image_entries
 from jointune.data.post import Post
-from jointune.data.problems import Problem
+from jointune.data.problems import Problem, joint_problem
 from jointune.data.read import Columns, PostsFile
 from jointune.data.tables.delimited import DelimitedTable
 from jointune.errors import PostsError
 from jointune.inference.predictor import Predictor
+from jointune.modalities.image.first_images import FirstImages
 from jointune.output.writers import check_output, columns_of_earlier_scoring, make_layout, open_writer
 from jointune.ui.uploads import Archive
 from jointune.utils.wording import counted, listed
@@ -32,6 +34,7 @@ class ScoredTable:
         rows: how many rows the table had.
         problems: the rows that were left out, and why.
         without: ``text`` or ``image``, if no row could have any.
+        notes: what of the rows was not used.
     """
 
     path: Path
@@ -40,6 +43,7 @@ class ScoredTable:
     rows: int
     problems: list[Problem]
     without: str | None
+    notes: list[str]
 
     @property
     def sentences(self) -> list[str]:
@@ -51,7 +55,7 @@ class ScoredTable:
             sentences.append("No pictures: judged by the texts alone.")
         if self.without == TEXT:
             sentences.append("No texts: judged by the pictures alone.")
-        return sentences
+        return [*sentences, *(f"{note}." for note in self.notes)]
 
 
 def score_table(
@@ -76,6 +80,7 @@ def score_table(
     added = predictor.target.added_columns()
     earlier = frozenset(columns_of_earlier_scoring(file.table))
     check_output(out, [name for name in file.columns if name not in earlier], added)
+    first_images = FirstImages(predictor.image.max_images)
     problems: list[Problem] = []
     rows = 0
     answers = dict.fromkeys(predictor.labels, 0)
@@ -83,7 +88,7 @@ def score_table(
 
     def posts(archive: Archive | None) -> Iterator[Post]:
         nonlocal rows
-        for post in file:
+        for post in first_images.of(file):
             rows += 1
             on_row(rows)
             yield _with_files(post, archive) if archive else post
@@ -102,7 +107,7 @@ def score_table(
             writer.write(cells | dict(zip(added, predictor.cells(scored.probabilities), strict=True)))
         if not rows:
             raise PostsError(f"{table.name}: no posts: the file has a header but no rows")
-    return ScoredTable(out, answers, first, rows, problems, without)
+    return ScoredTable(out, answers, first, rows, problems, without, first_images.notes)
 
 
 def _columns(table: Path, with_images: bool, predictor: Predictor) -> tuple[Columns, str | None]:
@@ -129,9 +134,12 @@ def _with_files(post: Post, archive: Archive) -> Post:
     """Return a post with its files from the archive; its paths are never opened: they are names to look up."""
     if post.problem:
         return post
-    named = [*([IMAGE] if post.image is not None else []), *post.files]
-    found = {column: archive.read(str(post.fields[column]), post.where) for column in named}
-    if problem := next((one for one in found.values() if isinstance(one, Problem)), None):
-        return replace(post, problem=problem)
-    files = {column: content for column, content in found.items() if isinstance(content, bytes)}
-    return replace(post, image=files.pop(IMAGE, None), files=files)
+    names = image_entries(post.fields[IMAGE], Path())[: len(post.images)] if post.images else []
+    read = {number: archive.read(str(name), post.where) for number, name in enumerate(names, 1)}
+    problems = {number: content for number, content in read.items() if isinstance(content, Problem)}
+    images = [content for content in read.values() if isinstance(content, bytes)]
+    files = {column: archive.read(str(post.fields[column]), post.where) for column in post.files}
+    bad_file = next((content for content in files.values() if isinstance(content, Problem)), None)
+    problem = joint_problem(post.where, problems, len(names)) or bad_file
+    kept = {column: content for column, content in files.items() if isinstance(content, bytes)}
+    return replace(post, image=images, files=kept, problem=problem)

@@ -1,6 +1,6 @@
 """Score one post, and say the answer in plain words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -15,6 +15,7 @@ from jointune.explain.explainer import METHODS, Explainer
 from jointune.explain.explanation_page import render
 from jointune.inference.predictor import Predictor
 from jointune.modalities.batch import post_parts
+from jointune.modalities.image.first_images import FirstImages
 
 _MIN_MEASURED = 30  # validation posts on which a stated frequency rests, at least
 
@@ -36,7 +37,11 @@ class Verdict:
 
 
 def judge(
-    predictor: Predictor, text: str | None, image: str | Path | None, more: Mapping[str, object] | None = None
+    predictor: Predictor,
+    text: str | None,
+    image: str | Path | None,
+    more: Mapping[str, object] | None = None,
+    further: Sequence[str | Path] = (),
 ) -> Verdict:
     """Score the page's inputs as one post.
 
@@ -45,30 +50,38 @@ def judge(
         text: may be None or blank.
         image: the path of a file.
         more: the values of ``predictor.reads``, by name.
+        further: the paths of further images.
 
     Raises:
         JointuneError: something is missing that the model needs, such as the OCR.
     """
-    post = entered_post(predictor, text, image, more)
+    post = entered_post(predictor, text, image, more, further)
     if post.empty and not post.fields:
         return Verdict(["Type a text, choose a picture, or do both: there is nothing to judge yet."])
     problems: list[Problem] = []
-    scored = list(predictor.stream([post], "skip", problems))
+    first_images = FirstImages(predictor.image.max_images)
+    scored = list(predictor.stream(first_images.of([post]), "skip", problems))
     if not scored:
         what = "picture" if problems[0].about_image else "file"
-        return Verdict([f"This {what} cannot be used: {problems[0].reason}. Choose another one."])
+        which = f" ({problems[0].what})" if problems[0].about_image and len(post.images) > 1 else ""
+        return Verdict([f"This {what} cannot be used{which}: {problems[0].reason}. Choose another one."])
     row = scored[0].probabilities
+    cut = [f"Of {len(post.images)} pictures, {predictor.image.max_images} were looked at."] if first_images.cut else []
     confidence = predictor.target.answer(row)[1]
-    sentences = [*_answer(predictor, row), *_missing(post, predictor), *_measured(predictor, post, confidence)]
+    sentences = [*_answer(predictor, row), *cut, *_missing(post, predictor), *_measured(predictor, post, confidence)]
     return Verdict(sentences, predictor.target.bars(row))
 
 
 def entered_post(
-    predictor: Predictor, text: str | None, image: str | Path | None, more: Mapping[str, object] | None = None
+    predictor: Predictor,
+    text: str | None,
+    image: str | Path | None,
+    more: Mapping[str, object] | None = None,
+    further: Sequence[str | Path] = (),
 ) -> Post:
     """Return the page's inputs as a post; see ``judge``."""
-    parts = post_parts(predictor.reads, more or {})
-    return Post(text=text if text and text.strip() else None, image=Path(image) if image else None, **parts)
+    images = [Path(path) for path in (image, *further) if path]
+    return Post(text if text and text.strip() else None, images, **post_parts(predictor.reads, more or {}))
 
 
 def why(predictor: Predictor, post: Post) -> str:

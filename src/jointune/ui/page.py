@@ -92,24 +92,25 @@ def _while_working(
 
 
 def _one_post(predictor: Predictor, folder: Path, examples: Sequence[Example]) -> None:
-    def entered(text: str, image: str | None, cells: Sequence[object]) -> tuple[Any, ...]:
+    def entered(text: str, image: str | None, further: list[str] | None, cells: Sequence[object]) -> tuple[Any, ...]:
         more = {
             one.name: uploaded(str(cell), folder) if cell and one.kind == "file" else cell
             for one, cell in zip(predictor.reads, cells, strict=True)
         }
-        return text, uploaded(image, folder) if image else None, more
+        images = [uploaded(path, folder) for path in further or ()]
+        return text, uploaded(image, folder) if image else None, more, images
 
-    def answer(text: str, image: str | None, *cells: object) -> tuple[str, gr.Label, str]:
+    def answer(text: str, image: str | None, further: list[str] | None, *cells: object) -> tuple[str, gr.Label, str]:
         try:
-            verdict = judge(predictor, *entered(text, image, cells))
+            verdict = judge(predictor, *entered(text, image, further, cells))
         except JointuneError as error:
             verdict = Verdict([str(error)])
         bars = gr.Label(verdict.probabilities, visible=bool(verdict.probabilities))
         return sentence_lines(verdict.sentences), bars, ""  # an explanation of another post goes
 
-    def explain(text: str, image: str | None, *cells: object) -> str:
+    def explain(text: str, image: str | None, further: list[str] | None, *cells: object) -> str:
         try:
-            return why(predictor, entered_post(predictor, *entered(text, image, cells)))
+            return why(predictor, entered_post(predictor, *entered(text, image, further, cells)))
         except JointuneError as error:
             return sentence_lines([str(error)])
 
@@ -120,6 +121,13 @@ def _one_post(predictor: Predictor, folder: Path, examples: Sequence[Example]) -
             # The file as it is, so that it is opened as everywhere else, with the same messages. Not by a subclass, for
             # which gradio would write a file beside this one.
             image.preprocess = lambda payload: payload.path if payload else None
+            further = gr.File(
+                label="Further pictures, if there are any",
+                file_count="multiple",
+                file_types=["image"],
+                height=140,
+                visible=predictor.image.max_images > 1,
+            )
             fields = [_component(one) for one in predictor.reads]
             button = gr.Button("Judge this post", variant="primary")
         with gr.Column():
@@ -127,7 +135,7 @@ def _one_post(predictor: Predictor, folder: Path, examples: Sequence[Example]) -
             bars = gr.Label(label="Confidence in each label", show_heading=False, visible=False, elem_classes="bars")
             reason = gr.Button("Why?")
             explanation = gr.HTML(elem_classes="why")
-            inputs, outputs = [text, image, *fields], [sentences, bars, explanation]
+            inputs, outputs = [text, image, further, *fields], [sentences, bars, explanation]
             if examples:
                 gr.Markdown("Or try one of these:")
             for example in examples:
@@ -183,7 +191,8 @@ def _many_posts(predictor: Predictor, folder: Path) -> None:
 
     gr.Markdown(
         "A CSV file with a column `text`, a column `image`, or both, as for `jointune predict`; and a zip file with "
-        "the pictures, under the paths in the column `image`. Rows that cannot be used are left out and listed."
+        "the pictures, under the paths in the column `image`, several of a post with semicolons between them. Rows "
+        "that cannot be used are left out and listed."
     )
     with gr.Row():
         table = gr.File(label="Table (CSV)", file_types=[".csv"], height=140)

@@ -55,7 +55,7 @@ class CountingBar(QuietBar):
 def pixels(posts, store, bar=None):
     _, places, problems = store_images(posts, SQUARE, store, "error", bar or QuietBar())
     assert not problems
-    return np.stack([store[place] for place in places])
+    return np.stack([store[place] for (place,) in places])
 
 
 def kept_sizes(folder):
@@ -256,7 +256,7 @@ def test_several_processes_share_it(folder, posts):
         "store = open_store(how)\n"
         "posts = Posts(Post(image=Path(name)) for name in sys.argv[1:])\n"
         "_, places, _ = store_images(posts, how, store, 'error', QuietBar())\n"
-        "print([int(store[place][5, 5, 0]) for place in places])\n"
+        "print([int(store[place][5, 5, 0]) for (place,) in places])\n"
     )
     names = [str(post.image) for post in posts]
     command = [sys.executable, "-c", code, *names]

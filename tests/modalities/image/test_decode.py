@@ -23,7 +23,7 @@ def test_posts_come_back_in_order_whatever_takes_long():
 
     widths = [9, 1, 1, 8, 1, 5, 1, 1, 1, 7] * 5
     posts = [Post("a", Image.new("RGB", (width, 1))) for width in widths]
-    assert [int(pixels) for _, pixels, _ in decode_posts(posts, slow, workers=4)] == widths
+    assert [int(pixels) for _, (pixels,), _ in decode_posts(posts, slow, workers=4)] == widths
 
 
 def test_large_pictures_are_decoded_one_at_a_time_and_small_ones_together():

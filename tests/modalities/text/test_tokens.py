@@ -75,7 +75,7 @@ def test_a_text_in_the_picture_is_a_text(text):
 def made_of(posts, text, with_image_text):
     store = ImageStore((8, 8, 3))
     grey = store.append(np.full((8, 8, 3), 7, dtype=np.uint8), b"grey")
-    places = [None if post.image is None else grey for post in posts]
+    places = [() if post.image is None else (grey,) for post in posts]
     rows = {
         "text": TextRows(posts, replace(text, with_image_text=with_image_text)),
         "image": ImageRows(places, ImagePreprocessor((8, 8), (8, 8)), store),

@@ -3,7 +3,13 @@
 from collections.abc import Sequence
 
 from jointune.comparison.comparison import Comparison
-from jointune.comparison.figures import (
+from jointune.comparison.methods import METHODS
+from jointune.comparison.summary import Line, Summary
+from jointune.config import PRESETS
+from jointune.errors import setting
+from jointune.evaluation.learning_curve import Saving
+from jointune.evaluation.score_table import title
+from jointune.output.pages.figures import (
     amount,
     budget_name,
     count,
@@ -15,12 +21,6 @@ from jointune.comparison.figures import (
     signed_interval,
     with_article,
 )
-from jointune.comparison.methods import METHODS
-from jointune.comparison.summary import Line, Summary
-from jointune.config import PRESETS
-from jointune.errors import setting
-from jointune.evaluation.learning_curve import Saving
-from jointune.evaluation.score_table import title
 from jointune.utils.wording import counted
 
 CHEAPER, MARGIN = 0.75, 0.03

@@ -2,8 +2,8 @@
 
 from jointune.comparison.cells import Cell
 from jointune.comparison.comparison import Comparison
-from jointune.comparison.figures import budget_name, listed, score
 from jointune.comparison.summary import Summary
+from jointune.output.pages.figures import budget_name, listed, score
 from jointune.utils.wording import counted
 
 FEW = 300

@@ -6,11 +6,8 @@ from functools import cached_property
 import numpy as np
 
 from jointune.comparison.comparison import Comparison
-from jointune.evaluation.metrics import confidence_bins
 from jointune.evaluation.score_table import ScoreTable
 from jointune.targets.target import Target
-
-BINS = 15
 
 
 @dataclass(frozen=True)
@@ -53,15 +50,6 @@ class Pool:
     def right(self) -> np.ndarray:
         """True for each right prediction, bool [N]."""
         return np.asarray(self.predicted == self.truth)
-
-    def bins(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return mean confidence, share of right ones and number of the predictions in each bin that has any."""
-        bin_of = confidence_bins(self.confidence, BINS)
-        number = np.bincount(bin_of, minlength=BINS)
-        filled = number > 0
-        sums = (np.bincount(bin_of, weights=values, minlength=BINS) for values in (self.confidence, self.right))
-        confidence, right = (total[filled] / number[filled] for total in sums)
-        return confidence, right, number[filled]
 
     def by_post(self, posts: int) -> np.ndarray:
         """Return mean probabilities of every post over the trainings, float [posts, C]; NaN if it was not tested."""

@@ -5,10 +5,11 @@ from typing import Any
 
 from jointune.baselines.clip import ENCODER_LR as CLIP_LR
 from jointune.comparison.comparison import Comparison
-from jointune.comparison.figures import budget_names, count, listed
 from jointune.comparison.methods import METHODS
 from jointune.comparison.report.caveats import budgets_of, tried_cells
-from jointune.comparison.report.report_tables import METHOD, Column, Table, Value
+from jointune.comparison.report.report_tables import METHOD
+from jointune.output.pages.figures import budget_names, count, listed
+from jointune.output.pages.page_tables import Column, Table, Value
 from jointune.utils.wording import counted
 
 

@@ -3,26 +3,24 @@
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import compress, groupby
-from operator import attrgetter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from jointune.comparison.comparison import Comparison
-from jointune.comparison.figures import budget_name, listed, score
 from jointune.comparison.report import answer, report_tables, run_tables
 from jointune.comparison.report.caveats import limits
-from jointune.comparison.report.charts import learning_curve, reliability
+from jointune.comparison.report.charts import learning_curve
 from jointune.comparison.report.disagreements import disagreements
 from jointune.comparison.report.pooled import Pool, pool_predictions
-from jointune.comparison.report.report_tables import Table
 from jointune.comparison.summary import COSTS, Line, Summary
+from jointune.output.pages.drawings import reliability
+from jointune.output.pages.figures import budget_name, score
+from jointune.output.pages.page_tables import class_table, confusion_table
+from jointune.output.pages.render import render
 from jointune.output.writers import safe_cell
-from jointune.utils.extras import require
 from jointune.utils.files import atomic_file
-from jointune.utils.markdown import literal, table
-from jointune.utils.wording import counted, encodable
+from jointune.utils.wording import encodable
 
 REPORT = ("report.html", "report.md", "cells.csv", "summary.csv")
 """The files of a report."""
@@ -63,9 +61,9 @@ def write_report(comparison: Comparison, folder: Path, reference: str | None = N
     """
     summary = comparison.summary(reference)
     content = _content(comparison, summary)
-    markdown = _render("comparison.md.j2", content, autoescape=False)
+    markdown = render("comparison.md.j2", content, False, __package__)
     files = (
-        _render("comparison.html.j2", content, autoescape=True),
+        render("comparison.html.j2", content, True, __package__),
         re.sub(r"\n{3,}", "\n\n", markdown).strip() + "\n",
         _csv(comparison.table(), CELL_COLUMNS),
         _csv([_summary_row(line, summary) for line in summary.lines], ("method", "labels_per_class")),
@@ -117,8 +115,8 @@ def _content(comparison: Comparison, summary: Summary) -> dict[str, Any]:
         "savings": [answer.saving_sentence(saving, reference, summary.main) for saving in summary.saved],
         "saved_table": report_tables.saved_table(summary),
         "cost_tables": [report_tables.cost_table(of_budget) for of_budget in reversed(lines)],
-        "confusion_tables": [report_tables.confusion_table(pool) for pool in confused],
-        "class_tables": [report_tables.class_table(pool) for pool in pools],
+        "confusion_tables": [confusion_table(pool.method, pool.metrics) for pool in confused],
+        "class_tables": [class_table(pool.method, pool.metrics) for pool in pools if pool.labels],
         "reliability_panels": [_reliability_panel(pool, number) for number, pool in enumerate(confused)],
         "calibration_table": report_tables.calibration_table(confused),
         "disagreements": disagreements(comparison, pools),
@@ -146,7 +144,11 @@ def _curve_panels(comparison: Comparison, summary: Summary) -> list[tuple[str, s
 
 
 def _reliability_panel(pool: Pool, number: int) -> tuple[str, str, str]:
-    return pool.method, f"ECE {score(pool.metrics.ece)}", reliability(pool, f"reliability-{number}")
+    return (
+        pool.method,
+        f"ECE {score(pool.metrics.ece)}",
+        reliability(pool.confidence, pool.right, pool.method, pool.metrics.ece, f"reliability-{number}"),
+    )
 
 
 def _interval_bases(summary: Summary) -> dict[str, list[str]]:
@@ -157,44 +159,6 @@ def _interval_bases(summary: Summary) -> dict[str, list[str]]:
         for basis in dict.fromkeys(of_line):
             bases.setdefault(basis, []).append(f"{line.method} with {budget_name(line.budget)}")
     return bases
-
-
-def _render(template: str, content: Mapping[str, Any], autoescape: bool) -> str:
-    jinja2 = require("jinja2", "train", "the report of a comparison")
-
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("jointune.comparison.report"),
-        autoescape=autoescape,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "counted": counted,
-        "listed": listed,
-        "literal": _literal,
-        "markdown_table": _markdown_table,
-        "markdown_pairs": lambda pairs: _markdown_rows(["", ""], "ll", pairs),
-        "neighbours": lambda columns: [(name, len(list(same))) for name, same in groupby(columns, attrgetter("group"))],
-    }
-    return str(environment.get_template(template).render(content))
-
-
-def _literal(text: object) -> str:
-    return literal(text).replace("$", "&#36;")  # or GitHub shows what is between two of them as a formula
-
-
-def _markdown_table(content: Table) -> str:
-    """Return the lines of a table without its drawings."""
-    shown = [not column.drawing for column in content.columns]
-    columns = list(compress(content.columns, shown))
-    header = [f"{column.group}: {column.name}" if column.group else column.name for column in columns]
-    align = "".join(column.align for column in columns)
-    return _markdown_rows(header, align, [list(compress(row, shown)) for row in content.rows])
-
-
-def _markdown_rows(header: Sequence[str], align: str, rows: Sequence[Sequence[object]]) -> str:
-    return "\n".join(table([*map(_literal, header)], align, [[*map(_literal, row)] for row in rows]))
 
 
 def _summary_row(line: Line, summary: Summary) -> dict[str, Any]:

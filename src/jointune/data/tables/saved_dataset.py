@@ -30,8 +30,10 @@ def dataset_parts(loaded: Any) -> dict[str | None, Any]:
 
 def _with_encoded_images(part: Any) -> Any:
     for name, feature in (part.features or {}).items():
-        if type(feature).__name__ == "Image" and hasattr(feature, "decode"):
-            part = part.cast_column(name, type(feature)(decode=False))
+        image = getattr(feature, "feature", feature)  # of a list, what it is a list of
+        if type(image).__name__ == "Image" and hasattr(image, "decode"):
+            encoded = type(image)(decode=False)
+            part = part.cast_column(name, encoded if image is feature else type(feature)(encoded))
     return part
 
 

@@ -46,6 +46,8 @@ class Fields(Modality):
         """Learn the statistics of the columns from the training posts, and make an encoder for them."""
         from jointune.encoders.fields_encoder import FieldsEncoder
 
+        if loaded.encoder is not None:
+            return loaded  # of the model that training starts from
         made = FieldsPreprocessor.fitted(training, config.number_columns, config.category_columns)
         return Loaded(made, FieldsEncoder(made), loaded.description)
 

@@ -5,15 +5,16 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from typing import TypeVar
+from dataclasses import replace
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image
 
 from jointune.data.image_file import ImageError
-from jointune.data.post import Post
-from jointune.data.problems import Problem
-from jointune.modalities.image.open import open_image
+from jointune.data.post import ImageSource, Post
+from jointune.data.problems import Problem, joint_problem
+from jointune.modalities.image.open import open_frames
 from jointune.utils.threads import available_cores
 
 Prepare = Callable[[Image.Image], np.ndarray]
@@ -30,27 +31,43 @@ _MOST_PIXELS = 2**26
 pixel; about a gigabyte if all are WebP, whose decoder makes two further copies."""
 
 
+class DecodedPost(NamedTuple):
+    """A post with its prepared images.
+
+    Attributes:
+        post: without those of its images that cannot be used.
+        images: as ``prepare`` returned them, in order.
+        problem: what is wrong with the post, or with some of its images; None where nothing is.
+    """
+
+    post: Post
+    images: list[np.ndarray]
+    problem: Problem | None
+
+
 def decode_posts(
     posts: Iterable[Post],
     prepare: Prepare,
     at_least: tuple[int, int] | None = None,
     workers: int | None = None,
     *,
+    frames: int = 1,
     most_pixels: int = _MOST_PIXELS,
     most_waiting: int = _WAITING_BYTES,
-) -> Iterator[tuple[Post, np.ndarray | None, Problem | None]]:
-    """Decode and prepare each post's image.
+) -> Iterator[DecodedPost]:
+    """Decode and prepare each post's images.
 
     Args:
         posts: the posts, read no further ahead than the workers need.
         prepare: converts each image to an array.
-        at_least: see ``open_image``.
+        at_least: see ``open_frames``.
         workers: images that are decoded at a time; as many as there are cores by default.
+        frames: see ``open_frames``.
         most_pixels: decoded at a time, unless one image has more.
         most_waiting: bytes of posts that are read ahead.
 
     Yields:
-        Each post in order, with its prepared image (None if it has none) and its problem, if any.
+        Each post in order.
 
     Raises:
         MissingExtraError: the package that fetches an image is not installed.
@@ -59,15 +76,25 @@ def decode_posts(
     threads = max(workers, _LEAST_THREADS)
     room = _Room(workers, most_pixels)
 
-    def work(post: Post) -> tuple[Post, np.ndarray | None, Problem | None]:
-        if post.problem or post.image is None:
-            return post, None, post.problem
-        try:
-            with ExitStack() as stack:
-                image = open_image(post.image, at_least, lambda pixels: stack.enter_context(room.taken(pixels)))
-                return post, prepare(image), None
-        except ImageError as error:
-            return post, None, Problem(post.where, error.file, error.reason, error.remedy, about_image=True)
+    def work(post: Post) -> DecodedPost:
+        if post.image is None or (post.problem and not post.problem.about_image):
+            return DecodedPost(post, [], post.problem)
+        prepared: list[np.ndarray] = []
+        good: list[ImageSource] = []
+        problems: dict[int, Problem] = {}
+        for number, source in enumerate(post.images, 1):
+            try:
+                with ExitStack() as stack:
+                    opened = open_frames(
+                        source, frames, at_least, lambda pixels: stack.enter_context(room.taken(pixels))
+                    )
+                    own = [prepare(image) for image in opened]
+                good.append(source)
+                prepared += own
+            except ImageError as error:
+                problems[number] = Problem(post.where, error.file, error.reason, error.remedy, about_image=True)
+        problem = post.problem or joint_problem(post.where, problems, len(post.images))
+        return DecodedPost(replace(post, image=good) if problems else post, prepared, problem)
 
     return map_in_order(work, posts, threads, 4 * threads, most_waiting)
 

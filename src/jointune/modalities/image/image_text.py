@@ -4,7 +4,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +24,7 @@ _MOST_WORKERS = 8
 
 
 def unread(post: Post) -> bool:
-    """Return whether a post has an image whose text was not read."""
+    """Return whether a post has images whose text was not read."""
     return post.image is not None and post.image_text is None and post.problem is None
 
 
@@ -33,7 +33,7 @@ def read_image_text(
     bar: Bar = QuietBar(),  # noqa: B008 - it has no state
     workers: int | None = None,
 ) -> Iterator[Post]:
-    """Add the text in its image to each post.
+    """Add the text in its images to each post.
 
     Texts are cached between runs, also if a run is interrupted. An image that cannot be opened is passed on: whoever
     needs its pixels reports it.
@@ -83,16 +83,23 @@ class _Texts:
         self._pending: dict[bytes, Future[str]] = {}
 
     def complete(self, post: Post) -> Post:
-        if not unread(post) or post.image is None:
+        if not unread(post):
             return post
+        texts = []
+        for image in post.images:
+            with suppress(ImageError):
+                texts.append(self._text_of(image, post.where))
+        return replace(post, image_text="\n".join(filter(None, texts))) if texts else post
+
+    def _text_of(self, image: ImageSource, where: str) -> str:
         try:
-            return replace(post, image_text=self._text(post.image))
+            return self._text(image)
         except ImageError:
-            return post
+            raise
         except Exception as reason:
-            what = str(post.image) if isinstance(post.image, Path) else "the picture"
+            what = str(image) if isinstance(image, Path) else "the picture"
             why = f"the text in it could not be read ({type(reason).__name__}: {reason})"
-            problem = Problem(post.where, what, why, "save the picture anew, or do without read_image_text")
+            problem = Problem(where, what, why, "save the picture anew, or do without read_image_text")
             raise PostsError(str(problem)) from reason
 
     def _text(self, image: ImageSource) -> str:

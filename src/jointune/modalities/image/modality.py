@@ -1,6 +1,7 @@
 """Images as a modality of training runs and bundles."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from jointune.modalities.modality import Loaded, Modality
 from jointune.utils.files import read_json, write_json
 from jointune.utils.json_rules import boolean, check, number, one_of, record, row, whole
 
+MOST_IMAGES = 1000
+"""Images of a post, or frames of an image, that a bundle may ask for."""
+
 _SIDES = row(whole(1, 4096), whole(1, 4096))
 _COLOURS = row(*[number()] * 3)
 _RECORD = record(
@@ -22,6 +26,7 @@ _RECORD = record(
         "mean": _COLOURS,
         "std": row(*[number(0, above=True)] * 3),
         "bgr": boolean,
+        **dict.fromkeys(("max_images", "frames"), whole(1, MOST_IMAGES)),
     },
     closed=True,
 )
@@ -47,10 +52,11 @@ class ImageModality(Modality):
 
         encoder, preprocessor, description = load_image_encoder(config.image_encoder)
         made = preprocessor if config.image_margin else preprocessor.without_margin()
+        made = replace(made, max_images=config.max_images, frames=config.frames)
         return Loaded(made, encoder, description, description.pop("notes"))
 
     def rows(
-        self, preprocessor: ImagePreprocessor, posts: Posts, store: Any, places: Sequence[int | None]
+        self, preprocessor: ImagePreprocessor, posts: Posts, store: Any, places: Sequence[tuple[int, ...]]
     ) -> ImageRows:
         """Find the images of posts in the store."""
         return ImageRows(places, preprocessor, store)

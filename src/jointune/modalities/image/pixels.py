@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -28,9 +29,12 @@ class ImagePreprocessor(Preprocessor):
         std: per channel, of pixel values between 0 and 1.
         bgr: whether the encoder takes blue first. What ``prepare`` and ``crop`` give is red first all the same; mean
             and deviation are in the encoder's order.
+        max_images: images of a post that are used, the first ones.
+        frames: of a moving image or a video that are used, evenly spaced.
     """
 
     name: ClassVar[str] = "image"
+    several: ClassVar[bool] = True
 
     size: tuple[int, int]
     resize: tuple[int, int]
@@ -39,6 +43,8 @@ class ImagePreprocessor(Preprocessor):
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
     bgr: bool = False
+    max_images: int = 4
+    frames: int = 1
 
     def without_margin(self) -> "ImagePreprocessor":
         """One that cuts off nothing after resizing, so that it shows more of each picture, a little smaller."""
@@ -70,30 +76,32 @@ class ImagePreprocessor(Preprocessor):
         """The colour that is zero to the encoder, red first, uint8 [3]."""
         return np.rint(255 * np.array(self.mean[::-1] if self.bgr else self.mean)).astype(np.uint8)
 
-    def parts(self, post: Post, row: np.ndarray) -> Parts:
-        """Divide an image into a grid of regions, which are removed by painting them in the mean colour."""
-        edges = [np.linspace(0, size, GRID + 1).round().astype(int) for size in row.shape[:2]]
-        down, right = (np.digitize(np.arange(size), cuts[1:-1]) for size, cuts in zip(row.shape, edges, strict=False))
-        index = down[:, None] * GRID + right
-        boxes = [(edges[0][y], edges[1][x], edges[0][y + 1], edges[1][x + 1]) for y in range(GRID) for x in range(GRID)]
+    def parts(self, post: Post, row: Sequence[np.ndarray]) -> Parts:
+        """Divide images into grids of regions, which are removed by painting them in the mean colour."""
+        edges = [np.linspace(0, side, GRID + 1).round().astype(int) for side in self.size]
+        down, right = (np.digitize(np.arange(cuts[-1]), cuts[1:-1]) for cuts in edges)
+        index = np.arange(len(row))[:, None, None] * GRID**2 + down[:, None] * GRID + right
+        boxes, names = [], []
+        for number, y, x in product(range(len(row)), range(GRID), range(GRID)):
+            boxes.append((number, edges[0][y], edges[1][x], edges[0][y + 1], edges[1][x + 1]))
+            names.append(f"picture {number + 1}, " * (len(row) > 1) + f"row {y + 1}, column {x + 1}")
 
-        def remove(hidden: np.ndarray) -> np.ndarray | None:
-            return None if hidden.all() else np.where(hidden[index][..., None], self.mean_colour, row)
+        def remove(hidden: np.ndarray) -> list[np.ndarray] | None:
+            return None if hidden.all() else list(np.where(hidden[index][..., None], self.mean_colour, np.stack(row)))
 
-        names = [f"row {y}, column {x}" for y in range(1, GRID + 1) for x in range(1, GRID + 1)]
         return Parts("region", names, index, remove, boxes)
 
     def without(self, post: Post) -> Post:
-        """Return a post without its image, and without the text in it."""
+        """Return a post without its images, and without the text in them."""
         return post if post.image is None else replace(post, image=None, image_text=None)
 
-    def collate(self, rows: Sequence[np.ndarray]) -> Arrays:
-        """Stack images as ``pixels``, uint8 [B, H, W, 3]."""
-        return {"pixels": np.stack(rows)}
+    def collate(self, rows: Sequence[Sequence[np.ndarray]]) -> Arrays:
+        """Stack the images of all posts as ``pixels``, uint8 [I, H, W, 3]."""
+        return {"pixels": np.stack([image for row in rows for image in row])}
 
-    def examples(self) -> list[np.ndarray]:
-        """Make two black images."""
-        return [np.zeros((*self.size, 3), dtype=np.uint8)] * 2
+    def examples(self) -> list[list[np.ndarray]]:
+        """Make the black images of two posts."""
+        return [[np.zeros((*self.size, 3), dtype=np.uint8)] * count for count in (2, 1)]
 
     def summary(self) -> str:
         """Describe the preparation in a sentence."""

@@ -1,6 +1,7 @@
 """Every picture of a training run, decoded and resized once."""
 
 import errno
+import hashlib
 import math
 import os
 import tempfile
@@ -13,8 +14,8 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from jointune.data.image_file import ImageError, image_digest
-from jointune.data.post import Post, Posts
-from jointune.data.problems import OnBadImage, Problem, raise_problems, stops
+from jointune.data.post import ImageSource, Post, Posts
+from jointune.data.problems import OnBadImage, Problem, joint_problem, raise_problems, stops
 from jointune.errors import OutputError
 from jointune.modalities.batch import Arrays
 from jointune.modalities.image.decode import decode_posts
@@ -79,61 +80,94 @@ class ImageStore:
 
 def store_images(
     posts: Posts, preprocessor: ImagePreprocessor, store: ImageStore, policy: OnBadImage, bar: Bar
-) -> tuple[Posts, list[int | None], list[Problem]]:
+) -> tuple[Posts, list[tuple[int, ...]], list[Problem]]:
     """Decode the pictures of ``posts`` into ``store``, each distinct file once.
 
     Returns:
-        The posts that remain, the index in the store of each one's picture, and what was wrong with the others.
+        The posts that remain, the places in the store of each one's images, and what was wrong with the others.
 
     Raises:
         PostsError: a post cannot be used and ``policy`` does not say how to go on.
         OutputError: the disk is full.
     """
-
-    def source(post: Post) -> Hashable:
-        return post.image if isinstance(post.image, Path) and not post.problem else id(post)
-
-    distinct = {source(post): post for post in reversed(posts)}
-    contents = {key: _digest(post) for key, post in distinct.items()}
-    found: dict[Hashable, int | Problem | None] = {}
+    distinct = {_key(source): source for post in posts if _readable(post) for source in post.images}
+    contents = {key: _digest(source) for key, source in distinct.items()}
+    frames = preprocessor.frames
+    found: dict[Hashable, tuple[int, ...] | Problem] = {}
     for key, digest in contents.items():
-        if digest is not None and (place := store.find(digest)) is not None:
-            found[key] = place
-    missing = [post for key, post in reversed(distinct.items()) if key not in found]
+        if digest is not None and (stored := _find(store, digest, frames)):
+            found[key] = stored
+    missing = [Post(image=source) for key, source in distinct.items() if key not in found]
+    keys = [key for key in distinct if key not in found]
     height, width = preprocessor.resize
     bar.start(len(distinct), len(found))
-    for post, pixels, problem in decode_posts(missing, preprocessor.prepare, (width, height)):
-        digest = contents[source(post)]
-        found[source(post)] = problem or (None if pixels is None or digest is None else store.append(pixels, digest))
+    decoded = decode_posts(missing, preprocessor.prepare, (width, height), frames=frames)
+    for key, (_, images, problem) in zip(keys, decoded, strict=True):
+        digest = contents[key]
+        names = [] if digest is None else _frame_digests(digest, len(images), frames)
+        found[key] = problem or tuple(map(store.append, images, names))
         bar.advance()
 
-    for key, at in found.items():
-        if isinstance(at, int) and (digest := contents[key]) is not None:
-            store.digests[at] = digest
+    for key, outcome in found.items():
+        if isinstance(outcome, tuple) and (digest := contents[key]) is not None:
+            store.digests |= dict.fromkeys(outcome, digest)
 
     kept: list[Post] = []
-    places: list[int | None] = []
+    places: list[tuple[int, ...]] = []
     problems: list[Problem] = []
     fatal: list[Problem] = []
     for post in posts:
-        outcome = found[source(post)]
-        if not isinstance(outcome, Problem):
+        outcomes = [(source, found[_key(source)]) for source in post.images] if _readable(post) else []
+        good = [source for source, outcome in outcomes if not isinstance(outcome, Problem)]
+        bad = {number: outcome for number, (_, outcome) in enumerate(outcomes, 1) if isinstance(outcome, Problem)}
+        problem = post.problem or joint_problem(post.where, bad, len(outcomes))
+        if problem:
+            problems.append(problem)
+            post = replace(post, image=good)
+            if stops(problem, not post.empty, policy):
+                fatal.append(problem)
+        if problem is None or policy == "missing":
             kept.append(post)
-            places.append(outcome)
-            continue
-        problem = replace(outcome, where=post.where)
-        if stops(problem, post.text is not None, policy):
-            fatal.append(problem)
-        elif policy == "missing":
-            kept.append(post)
-            places.append(None)
-        problems.append(problem)
+            places.append(tuple(place for _, stored in outcomes if isinstance(stored, tuple) for place in stored))
     raise_problems(fatal, posts.name)
     return Posts(kept, posts.name), places, problems
 
 
+def _find(store: ImageStore, digest: bytes, frames: int) -> tuple[int, ...] | None:
+    """Return the places of an image, or of all of its frames; None where one is not there."""
+    for count in range(1, frames + 1):  # how many it has is not known before it is opened
+        places: list[int] = []
+        for frame in _frame_digests(digest, count, frames):
+            if (place := store.find(frame)) is None:
+                break
+            places.append(place)
+        if len(places) == count:
+            return tuple(places)
+    return None
+
+
+def _frame_digests(digest: bytes, count: int, most: int) -> list[bytes]:
+    """Return what identifies each of the ``count`` frames of an image of which ``most`` are used at most."""
+    if most == 1:
+        return [digest]
+    names = (f"{number} of {count}, {most} at most" for number in range(count))
+    return [hashlib.sha256(digest + name.encode()).digest() for name in names]
+
+
+def _readable(post: Post) -> bool:
+    """Return whether a post may be used, without its bad images."""
+    return post.problem is None or post.problem.about_image
+
+
+def _key(source: ImageSource) -> Hashable:
+    return source if isinstance(source, Path) else id(source)
+
+
 class ImageRow(NamedTuple):
-    """A drawn image: its pixels, uint8 [H, W, 3], None where activations replace them; and whether it is mirrored."""
+    """A drawn image: its pixels, uint8 [H, W, 3], None where activations replace them; and whether it is mirrored.
+
+    The row of a post is a list of these.
+    """
 
     pixels: np.ndarray | None
     mirrored: bool
@@ -143,27 +177,33 @@ class ImageRows(Rows):
     """Images of posts, cropped and mirrored at random in training.
 
     Args:
-        places: in the store, of each post's image; None where a post has none.
+        places: in the store, of each post's images.
         preprocessor: crops the images.
         store: the prepared images.
 
     Attributes:
-        activations: of each image, cropped at the centre; random crops are then out of reach.
-        mirrored_activations: likewise of each image mirrored.
+        activations: of each post's images, [K, ...], cropped at the centre; random crops are then out of reach.
+        mirrored_activations: likewise of the images mirrored.
     """
 
     preprocessor: ImagePreprocessor
 
-    def __init__(self, places: Sequence[int | None], preprocessor: ImagePreprocessor, store: ImageStore) -> None:
-        super().__init__(places, preprocessor)
+    def __init__(self, places: Sequence[tuple[int, ...]], preprocessor: ImagePreprocessor, store: ImageStore) -> None:
+        super().__init__([own or None for own in places], preprocessor)
         self._store = store
         self.mirrored_activations: ActivationStore | None = None
 
-    def row(self, index: int, random: np.random.Generator | None = None) -> ImageRow | None:
-        """Return an image, cropped at the centre, or cropped and mirrored by ``random`` draws."""
-        place = self.rows[index]
-        if place is None:
-            return None
+    @property
+    def images(self) -> int:
+        """The number of images of all posts."""
+        return sum(len(places) for places in self.rows if places is not None)
+
+    def row(self, index: int, random: np.random.Generator | None = None) -> list[ImageRow] | None:
+        """Return the images of a post, cropped at the centre, or cropped and mirrored by ``random`` draws."""
+        places = self.rows[index]
+        return None if places is None else [self._draw(place, random) for place in places]
+
+    def _draw(self, place: int, random: np.random.Generator | None) -> ImageRow:
         vertical, horizontal, mirror = (0.5, 0.5, 1.0) if random is None else random.random(3)
         if self.activations is not None:
             return ImageRow(None, mirror < 0.5)
@@ -175,27 +215,33 @@ class ImageRows(Rows):
         return not augment or self.preprocessor.size == self.preprocessor.resize
 
     def content(self, index: int) -> bytes:
-        """See ``Rows.content``: the SHA-256 of the image's file."""
-        return self.digest(index) or b""
+        """See ``Rows.content``: the SHA-256 of each image's file."""
+        return b"".join(self.digests(index))
 
-    def digest(self, index: int) -> bytes | None:
-        """SHA-256 of a post's image; None where it has none."""
-        place = self.rows[index]
-        return None if place is None else self._store.digests[place]
+    def digests(self, index: int) -> list[bytes]:
+        """SHA-256 of each of a post's images; that of the whole for each frame."""
+        return [self._store.digests[place] for place in self.rows[index] or ()]
 
-    def collate(self, indices: Sequence[int], rows: Sequence[ImageRow]) -> tuple[Arrays | None, np.ndarray | None]:
+    def collate(
+        self, indices: Sequence[int], rows: Sequence[list[ImageRow]]
+    ) -> tuple[Arrays | None, np.ndarray | None]:
         """Return pixels, or the activations where these are computed."""
         if self.activations is None:
-            return self.preprocessor.collate([row.pixels for row in rows if row.pixels is not None]), None
-        stores = [self.mirrored_activations if row.mirrored else self.activations for row in rows]
-        return None, np.stack([store[index] for store, index in zip(stores, indices, strict=True) if store is not None])
+            pixels = [[image.pixels for image in row if image.pixels is not None] for row in rows]
+            return self.preprocessor.collate(pixels), None
+        activations = []
+        for index, row in zip(indices, rows, strict=True):
+            stores = {False: self.activations, True: self.mirrored_activations}
+            own = {
+                mirrored: store[index] for mirrored in {image.mirrored for image in row} if (store := stores[mirrored])
+            }
+            activations += [own[image.mirrored][number] for number, image in enumerate(row)]
+        return None, np.stack(activations)
 
 
-def _digest(post: Post) -> bytes | None:
-    """Return the digest of a post's image; None if there is none to be read."""
-    if post.image is None or post.problem:
-        return None
+def _digest(source: ImageSource) -> bytes | None:
+    """Return the digest of an image; None if it cannot be read."""
     try:
-        return image_digest(post.image)
+        return image_digest(source)
     except ImageError:
         return None  # decoding says what is wrong with it

@@ -63,7 +63,9 @@ class Text(Modality):
         check_pairs(loaded.encoder, loaded.preprocessor, config.text_encoder, "text_column")
         return replace(loaded, preprocessor=replace(loaded.preprocessor, pair=pair), notes=[])
 
-    def rows(self, preprocessor: TextPreprocessor, posts: Posts, store: Any, places: Sequence[int | None]) -> TextRows:
+    def rows(
+        self, preprocessor: TextPreprocessor, posts: Posts, store: Any, places: Sequence[tuple[int, ...]]
+    ) -> TextRows:
         """Tokenize posts."""
         return TextRows(posts, preprocessor)
 

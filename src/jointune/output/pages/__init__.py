@@ -1,0 +1,1 @@
+"""Pages with tables, drawings and posts: one file each, which needs no network."""
