@@ -27,6 +27,7 @@ from jointune.evaluation.calibration import least_confidence
 from jointune.evaluation.score_table import ScoreTable
 from jointune.explain.explainer import Explainer
 from jointune.explain.explanation import Explanation
+from jointune.explain.neighbours import Neighbours
 from jointune.fusion.registry import FusionFactory
 from jointune.inference.evaluate import evaluate_predictor
 from jointune.inference.predictor import Predictor, Scored
@@ -261,19 +262,25 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
         """Return the trained model with its preprocessing, as batch scoring and the service use it."""
         return self._fitted().predictor_
 
-    def explain(self, posts: Any, label: Sequence[str] = (), method: str = "occlusion") -> list[Explanation]:
+    def explain(
+        self, posts: Any, label: Sequence[str] = (), method: str = "occlusion", training: Any = None
+    ) -> list[Explanation]:
         """Return why each post is answered as it is: words, regions of images, and how much each modality decided.
 
         Args:
             posts: as for ``predict_proba``.
             label: labels to explain beside those of each answer.
             method: ``occlusion`` removes each part; ``gradients`` integrates gradients.
+            training: posts among which the nearest are found; labels are shown where there are some.
 
         Raises:
             PostsError: a post cannot be used.
             SettingsError: there is no such label or method.
         """
-        explainer = Explainer(self.predictor(), label, method)
+        near = (
+            None if training is None else Neighbours.of(self.predictor(), self.read(training), progress=self.progress)
+        )
+        explainer = Explainer(self.predictor(), label, method, near)
         policy: OnBadImage = "missing" if self.on_bad_image == "missing" else "error"
         self.problems_ = []
         posts = self.read(posts)

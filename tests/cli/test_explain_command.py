@@ -48,6 +48,20 @@ def test_an_exported_model_needs_no_torch(exported_model, posts_csv, tmp_path):
     assert "data:image/" in read(out)
 
 
+def test_the_nearest_training_posts(jointune, tiny_bundle, posts_csv, tmp_path):
+    out = tmp_path / "why.html"
+    image = posts_csv.parent / "0.png"
+    text = read(posts_csv).splitlines()[1].split(",")[1]
+    code, said = jointune(
+        "explain", tiny_bundle, "--text", text, "--image", image, "--training", posts_csv, "--out", out, "--quiet"
+    )
+    assert code == 0, said
+    near = read(out).split('<ol class="near">')[1]
+    assert near.count("<li>") == 5
+    assert "posts.csv row 1 (line 2), 1.00" in near
+    assert "<b>positive</b>" in near
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -33,7 +33,7 @@ def test_the_page_says_what_decided():
     assert "Text and image agree" in page
     assert re.search(r'<span class="for" style="--w: 1.00"[^>]*>good</span>', page)
     assert "row 2, column 3" in page
-    assert "training posts is given" in page
+    assert "training posts are given" in page
     assert "<del>good</del>" in page
 
 
@@ -45,4 +45,4 @@ def test_neighbours_are_shown_where_they_are_known(tmp_path):
     write_page(tmp_path / "why.html", [one], "occlusion", "a model")
     page = (tmp_path / "why.html").read_text(encoding="utf-8")
     assert "row 2" in page
-    assert "training posts is given" not in page
+    assert "training posts are given" not in page

@@ -25,6 +25,7 @@ from jointune.data.read import Columns, PostsFile
 from jointune.errors import PostsError, SettingsError
 from jointune.explain.explainer import METHODS, Explainer
 from jointune.explain.explanation_page import write_page
+from jointune.explain.neighbours import Neighbours
 from jointune.inference.load import check_options, columns_of, load_predictor
 from jointune.utils.progress import progress_bar
 from jointune.utils.run_folder import locking, refuse_existing
@@ -60,6 +61,10 @@ def explain(
             help="occlusion removes each word and region; gradients integrates gradients, and needs a bundle.",
         ),
     ] = METHODS[0],
+    training: Annotated[
+        Path | None,
+        typer.Option(metavar="POSTS", help="The training posts: the nearest of them are shown with each post."),
+    ] = None,
     use: Columns = Columns(),  # noqa: B008 - immutable
     encoding: str | None = None,
     on_bad_image: OnBad = "error",
@@ -78,7 +83,13 @@ def explain(
     policy = valid_policy(on_bad_image)
     check_options(bundle, device, engine=engine)
     chosen = _posts(posts, text, image, columns_of(bundle, replace(use, label=None)), encoding)
-    explainer = Explainer(load_predictor(bundle, device, engine=engine), label or (), method)
+    predictor = load_predictor(bundle, device, engine=engine)
+    Explainer(predictor, label or (), method)  # refuses a wrong label before the training posts are read
+    near = None
+    if training is not None:
+        file = PostsFile(training, _labelled(training, bundle, use, encoding), encoding)
+        near = Neighbours.of(predictor, file.read(), policy, not quiet)
+    explainer = Explainer(predictor, label or (), method, near)
     problems: list[Problem] = []
     explained = []
     with progress_bar("explaining", shown=not quiet) as bar:
@@ -93,6 +104,13 @@ def explain(
     for one in explained[:1] if posts is None else ():
         out.print(one.sentence)
     out.print(f"wrote {path}: {counted(len(explained), 'post')}")
+
+
+def _labelled(path: Path, bundle: str, use: Columns, encoding: str | None) -> Columns:
+    """Return the columns of the training posts, with that of the labels where there is one."""
+    unlabelled = columns_of(bundle, replace(use, label=None))
+    known = set(PostsFile(path, unlabelled, encoding).columns)
+    return columns_of(bundle, use) if known.issuperset(columns_of(bundle, use).labels) else unlabelled
 
 
 def _posts(posts: Path | None, text: str | None, image: Path | None, use: Columns, encoding: str | None) -> Posts:

@@ -12,7 +12,7 @@ from jointune.data.problems import OnBadImage, Problem, raise_problems, stops
 from jointune.errors import SettingsError, setting
 from jointune.explain.changes import fewest_removed
 from jointune.explain.explanation import Attribution, Explanation, Removal
-from jointune.explain.neighbours import Neighbours
+from jointune.explain.neighbours import Neighbour, Neighbours
 from jointune.explain.shares import Coalition, Shares, coalitions
 from jointune.inference.predictor import Predictor
 from jointune.modalities.parts import Parts
@@ -112,9 +112,14 @@ class Explainer:
             attributions,
             self._removal(row, parts, answer, attributions[: len(target.decided(answer))]),
             images,
-            None,
+            self._nearest(row),
             self._notes(shares),
         )
+
+    def _nearest(self, row: Row) -> list[Neighbour] | None:
+        if self._neighbours is None:
+            return None
+        return self._neighbours.nearest(self._predictor.embed_rows({name: [row[name]] for name in row})[0])
 
     def _coalitions(self, post: Post, row: Row) -> dict[Coalition, Row]:
         """Return the post with only the modalities of each coalition, but for the one of all."""

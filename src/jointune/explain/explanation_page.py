@@ -11,6 +11,7 @@ from PIL import Image
 
 from jointune.data.image_file import ImageError
 from jointune.data.post import ImageSource
+from jointune.errors import setting
 from jointune.explain.explanation import Attribution, Explanation
 from jointune.explain.neighbours import Neighbour
 from jointune.modalities.image.open import open_image
@@ -74,7 +75,7 @@ def render(explanations: Sequence[Explanation], method: str, model: str) -> str:
         "title": f"Why {model} answers so",
         "lead": _LEAD[method],
         "posts": [_post(one, number) for number, one in enumerate(explanations, 1)],
-        "no_neighbours": "They are shown where the table of training posts is given.",
+        "no_neighbours": f"They are shown where the training posts are given, with {setting('training')}.",
     }
     return str(environment.get_template("explanation.html.j2").render(content))
 

@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from jointune.data.post import Post
+from jointune.data.post import Post, Posts
+from jointune.data.problems import OnBadImage
+from jointune.errors import PostsError
+from jointune.inference.predictor import JOINT, Predictor
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,17 @@ class Neighbours:
 
     def __init__(self, posts: Sequence[Post], vectors: np.ndarray) -> None:
         self._posts, self._directions = posts, _directions(vectors)
+
+    @classmethod
+    def of(
+        cls, predictor: Predictor, posts: Posts, policy: OnBadImage = "error", progress: bool = False
+    ) -> "Neighbours":
+        """Compute the joint vectors of training posts; see ``Predictor.chunks`` for the arguments and errors."""
+        chunks = predictor.chunks(posts, policy, posts.name, progress=progress, of=JOINT)
+        scored = [one for chunk in chunks for one in chunk.scored]
+        if not scored:
+            raise PostsError(f"{posts.name}: no post is left to compare with")
+        return cls([one.post for one in scored], np.stack([one.probabilities for one in scored]))
 
     def nearest(self, vector: np.ndarray, count: int = 5) -> list[Neighbour]:
         """Return the posts whose vectors have the highest cosine with ``vector``, float [D], the nearest first."""

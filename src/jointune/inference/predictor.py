@@ -355,6 +355,16 @@ class Predictor:
         """
         return self.probabilities(self._batches(rows, batch_size), len(rows["text"]))
 
+    def embed_rows(self, rows: Mapping[str, Sequence[Any]], batch_size: int = 32) -> np.ndarray:
+        """Return the joint vectors of posts that are prepared, float32 [N, D]; see ``score_rows``.
+
+        Raises:
+            SettingsError: the model has no vectors.
+        """
+        check_vector(JOINT, (JOINT,) if self.vectors else ())
+        assert self.vectors is not None, "it was checked"
+        return self.vectors(self._batches(rows, batch_size), len(rows["text"]), JOINT)
+
     def _batches(self, rows: Mapping[str, Sequence[Any]], batch_size: int) -> list[Batch]:
         """Put posts into batches, shortest texts first."""
         lengths = [0 if row is None else len(row) for row in rows["text"]]
