@@ -14,6 +14,7 @@ from tokenizers.models import BPE
 from helpers.planted import patch, planted
 from jointune import Post, PostsError, SettingsError
 from jointune.explain.explainer import Explainer
+from jointune.explain.explanation_page import render
 
 WORDS = ["lunch", "train", "sun", "rain", "sad"]
 
@@ -152,3 +153,16 @@ def test_an_explanation_as_json():
     assert values["parts"]["text"][0]["word"] == "good"
     assert set(values["modalities"]["shares"]) == {"text", "image"}
     assert values["changes"]["answer"]["label"] != "positive"
+
+
+def test_each_of_several_images_has_regions():
+    plain = np.full((35, 35, 3), 40, dtype=np.uint8)
+    post = Post("sun", [b"one", b"two"])
+    one = Explainer(planted(weights=(3, 6))).explain_one(post, [plain, patch(2, 4)])
+    assert len(one.parts["image"]) == 98
+    top = int(positive(one).parts["image"].argmax())
+    assert one.parts["image"].names[top] == "picture 2, row 3, column 5"
+    assert one.parts["image"].places[top][:1] == (1,)
+    page = render([one], "occlusion", "a model")
+    assert page.count("as the model sees it") == 2
+    assert page.count('class="heat"') == 2

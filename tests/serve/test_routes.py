@@ -190,9 +190,8 @@ def test_the_description_is_true(service):
     explain = described["paths"]["/explain"]["post"]["requestBody"]["content"]["application/json"]["examples"]
     for example in explain.values():
         told = client.post("/explain", json=example["value"]).json()
-        assert set(told) == set(
-            described["paths"]["/explain"]["post"]["responses"]["200"]["content"]["application/json"]["example"]
-        )
+        answers = described["paths"]["/explain"]["post"]["responses"]["200"]["content"]
+        assert set(answers["application/json"]["example"]) <= set(told)
     form = predict["requestBody"]["content"]["multipart/form-data"]["example"]
     fields = {name: (None, value) for name, value in form.items()}
     assert client.post("/predict", files=fields).status_code == 200

@@ -22,7 +22,7 @@ from jointune.utils.files import atomic_file
 from jointune.utils.wording import counted, encodable, shortened
 
 _FOR, _AGAINST = (232, 89, 12), (28, 109, 208)
-"""Colours of the heat map, as in ``explanation.css``."""
+"""Colours of the heat map, those of ``explanation.css`` but brighter."""
 
 _STRONGEST = 6
 """Parts that are listed with their numbers."""

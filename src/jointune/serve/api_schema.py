@@ -210,8 +210,7 @@ _EXPLANATION: dict[str, Any] = {
     "sentence": "The post has only a text: it says positive (0.91).",
     "modalities": {"base": {"positive": 0.5}, "alone": {}, "shares": {"text": {"positive": 0.41}}, "interactions": {}},
     "parts": {"text": [{"word": "great", "place": [0, 0, 5], "adds": {"positive": 0.4}}]},
-    "changes": None,
-    "neighbours": None,
+    "changes": {"without": {"text": ["great"]}, "answer": {"label": "negative"}},
     "notes": [],
 }
 _MODEL = {
