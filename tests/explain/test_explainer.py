@@ -166,3 +166,16 @@ def test_each_of_several_images_has_regions():
     page = render([one], "occlusion", "a model")
     assert page.count("as the model sees it") == 2
     assert page.count('class="heat"') == 2
+
+
+def test_the_text_in_an_image_is_hidden_with_it():
+    made = planted()
+    reading = replace(made.text, with_image_text=True)
+    predictor = replace(made, preprocessors={**made.preprocessors, "text": reading})
+    one = Explainer(predictor).explain_one(Post(None, b"x", image_text="good"), [patch(0, 0)])
+    assert one.shares.names == ("image",)
+    assert one.parts["text"].names == ["good"]
+    both = Explainer(predictor).explain_one(Post("sun", b"x", image_text="good"), [patch(0, 0)])
+    alone = {name: both.shares.alone(name)[2] for name in both.shares.names}
+    assert alone["image"] == pytest.approx(both.answer[2])
+    assert alone["text"] < both.answer[2]

@@ -90,12 +90,14 @@ class Explainer:
         row = {name: of_modality[0] for name, of_modality in predictor.rows([post], [images]).items()}
         shown = {name: content for name, content in row.items() if content is not None}
         parts = {name: predictor.preprocessors[name].parts(post, content) for name, content in shown.items()}
-        hidden = self._coalitions(post, row)
-        masks = [_masks(parts, mask) for mask in np.eye(_count(parts), dtype=bool)]
+        names = tuple(name for name, one in predictor.preprocessors.items() if one.without(post) is not post)
+        hidden = self._coalitions(post, row, names)
+        masks = [_by_modality(parts, mask) for mask in np.eye(_count(parts), dtype=bool)]
         variants = [row, *hidden.values(), *(_without(row, parts, mask) for mask in masks)]
         answers = self._score(variants)
         answer = answers[0]
-        shares = self._shares(dict(zip(hidden, answers[1:], strict=False)), answer, row)
+        of_coalitions = dict(zip(hidden, answers[1:], strict=False)) | {frozenset(names): answer}
+        shares = self._shares(names, of_coalitions, row)
         left = answers[1 + len(hidden) :]
         columns = list(dict.fromkeys([*target.decided(answer), *self._asked]))
         attributions = [
@@ -121,10 +123,9 @@ class Explainer:
             return None
         return self._neighbours.nearest(self._predictor.embed_rows({name: [row[name]] for name in row})[0])
 
-    def _coalitions(self, post: Post, row: Row) -> dict[Coalition, Row]:
+    def _coalitions(self, post: Post, row: Row, names: Sequence[str]) -> dict[Coalition, Row]:
         """Return the post with only the modalities of each coalition, but for the one of all."""
         preprocessors = self._predictor.preprocessors
-        names = [name for name, one in preprocessors.items() if one.without(post) is not post]
         shown: dict[Coalition, Row] = {}
         for coalition in coalitions(names)[:-1]:
             hidden = [name for name in names if name not in coalition]
@@ -135,15 +136,13 @@ class Explainer:
             shown[coalition] = {**shown[coalition], "text": text}
         return shown
 
-    def _shares(self, answers: dict[Coalition, np.ndarray], answer: np.ndarray, row: Row) -> Shares:
-        names = sorted({name for coalition in answers for name in coalition}, key=list(row).index)
-        names = names or [name for name, content in row.items() if content is not None]
+    def _shares(self, names: tuple[str, ...], answers: dict[Coalition, np.ndarray], row: Row) -> Shares:
         counts = self._predictor.about.get("data", {}).get("training", {})
         base = self._predictor.target.without_posts(counts)
         from_training = base is not None
         if base is None:
             base = self._score([dict.fromkeys(row)])[0]
-        return Shares(tuple(names), {**answers, frozenset(names): answer, frozenset(): base}, from_training)
+        return Shares(names, {**answers, frozenset(): base}, from_training)
 
     def _removal(
         self, row: Row, parts: Mapping[str, Parts], answer: np.ndarray, attributions: Sequence[Attribution]
@@ -151,12 +150,12 @@ class Explainer:
         importance = np.sum([np.concatenate([*one.parts.values(), []]) for one in attributions], axis=0)
 
         def score(masks: Sequence[np.ndarray]) -> np.ndarray:
-            return self._score([_without(row, parts, _masks(parts, mask)) for mask in masks])
+            return self._score([_without(row, parts, _by_modality(parts, mask)) for mask in masks])
 
         change = fewest_removed(importance, answer, score, self._predictor.target)
         if change is None:
             return None
-        masks = _masks(parts, np.isin(np.arange(len(importance)), change.removed))
+        masks = _by_modality(parts, np.isin(np.arange(len(importance)), change.removed))
         return Removal(
             {name: np.flatnonzero(mask).tolist() for name, mask in masks.items() if mask.any()}, change.answer
         )
@@ -184,9 +183,6 @@ def _by_modality(parts: Mapping[str, Parts], values: np.ndarray) -> dict[str, np
     """Divide values of all parts, [P], by modality."""
     ends = np.cumsum([len(one) for one in parts.values()])
     return dict(zip(parts, np.split(values, ends[:-1]), strict=True)) if parts else {}
-
-
-_masks = _by_modality
 
 
 def _without(row: Row, parts: Mapping[str, Parts], masks: Mapping[str, np.ndarray]) -> Row:

@@ -32,10 +32,6 @@ class Parts:
     def __len__(self) -> int:
         return len(self.names)
 
-    def each(self) -> np.ndarray:
-        """Return a mask that removes each part alone, bool [P, P]."""
-        return np.eye(len(self), dtype=bool)
-
     def totals(self, values: np.ndarray) -> np.ndarray:
         """Add up values of places, of the shape of ``index``, for each part, float [P]."""
         inside = self.index >= 0
