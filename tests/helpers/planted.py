@@ -26,7 +26,9 @@ def planted(word: str = "good", weights: tuple[float, float] = (3.0, 3.0), **arg
         for batch in batches:
             tokens, image = batch.inputs.get("text"), batch.inputs.get("image")
             words = iter(() if tokens is None else (tokens["input_ids"] == number).any(1))
-            reds = iter(() if image is None else (image["pixels"] == RED).all(-1).mean((1, 2)))
+            of_images = np.zeros(0) if image is None else (image["pixels"] == RED).all(-1).mean((1, 2))
+            places = batch.items.get("image", np.arange(len(of_images))[:, None])
+            reds = iter(np.where(places >= 0, of_images[places], 0).sum(1))
             for index, (has_text, has_image) in zip(batch.indices, batch.present, strict=True):
                 found = weights[0] * next(words) if has_text else 0.0
                 found += weights[1] * 49 * next(reds) if has_image else 0.0
