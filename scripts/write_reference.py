@@ -145,7 +145,7 @@ def python_names() -> str:
 
 def _class(kind: type) -> Iterator[str]:
     yield from _function(kind.__name__, kind)
-    own = [base for base in reversed(kind.__mro__) if base.__module__.startswith("jointune")]
+    own = [base for base in (kind, *reversed(kind.__mro__[1:])) if base.__module__.startswith("jointune")]
     for name, member in (entry for base in own for entry in vars(base).items()):
         if name.startswith("_") or not inspect.getdoc(member):
             continue

@@ -35,7 +35,7 @@ WRONG = [
     ("device", 0, "device=0: give a text or None"),
     ("text_column", 3, "text_column=3: give a text or None"),
     ("label_column", None, "label_column=None: give a text"),
-    ("metric", "f1", "metric='f1': target='single' has no such score; choose one of"),
+    ("metric", "f1", "has no such score; choose one of accuracy, macro_f1"),
 ]
 
 

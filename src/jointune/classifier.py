@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,36 +10,27 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.exceptions import NotFittedError
 
-from jointune.config import Config, document_settings
+from jointune.config import document_settings
 from jointune.data.divide import divide
 from jointune.data.fingerprints import LearnedPosts
 from jointune.data.label_checks import check_parts
-from jointune.data.labels import UNSURE, typed_label
-from jointune.data.post import Post, Posts
-from jointune.data.problems import OnBadImage, Problem
-from jointune.data.read import Columns
-from jointune.data.records import as_posts
-from jointune.errors import JointuneWarning, SettingsError, setting
-from jointune.evaluation.calibration import least_confidence
-from jointune.evaluation.score_table import ScoreTable
+from jointune.data.labels import typed_label
+from jointune.data.problems import OnBadImage
+from jointune.errors import JointuneWarning
 from jointune.explain.explainer import Explainer
 from jointune.explain.explanation import Explanation
 from jointune.explain.neighbours import Neighbours
 from jointune.fusion.registry import FusionFactory
-from jointune.inference.evaluate import evaluate_predictor
-from jointune.inference.predictor import Predictor, Scored
+from jointune.inference.post_classifier import PostClassifier
+from jointune.inference.predictor import Predictor
 from jointune.inference.torch_backend import TorchBackend, usable_device
 from jointune.modalities.image import ocr
-from jointune.modalities.modality import with_further_columns
 from jointune.model import JointModel
 from jointune.persistence.bundle import Bundle, load_bundle, save_bundle
 from jointune.persistence.manifest import clear_build_errors
 from jointune.persistence.stored_settings import checked_settings, stored_settings
-from jointune.targets.choice import chosen_target
-from jointune.targets.target import Target, rank
+from jointune.targets.target import Target
 from jointune.training.fit import (
     Prepared,
     Trained,
@@ -59,7 +50,7 @@ from jointune.utils.run_folder import locking
 
 
 @document_settings
-class JointClassifier(ClassifierMixin, Config, BaseEstimator):
+class JointClassifier(PostClassifier):
     """A classifier of posts: a text encoder and an image encoder, fine-tuned jointly with a fusion and a head.
 
     After de Toledo and Marcacini (2022), arXiv 2210.05790. In scikit-learn's manner: arguments are kept as given,
@@ -162,106 +153,6 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             accelerator.end_training()
         return self._adopt(prepared, trained)
 
-    def read(self, posts: Any, labels: Any = None, labelled: bool = False) -> Posts:
-        """Read posts by the settings that name columns, and their labels as the target has them.
-
-        Args:
-            posts: as for ``fit``.
-            labels: one entry a post, in place of the posts' own.
-            labelled: whether posts without a column of labels are refused.
-
-        Raises:
-            PostsError: the posts cannot be read.
-        """
-        return as_posts(posts, labels, self.columns(), labelled)
-
-    def predict_proba(self, posts: Any) -> np.ndarray:
-        """Probabilities, float32 [N, C], columns in the order of ``classes_``.
-
-        Nothing in the model is changed, so that several threads may predict at once.
-
-        Args:
-            posts: as for ``fit``; labels are not needed.
-
-        Raises:
-            PostsError: a post cannot be used. (With ``on_bad_image="missing"`` a bad picture counts as none; ``"skip"``
-                is for streams and stops here, since every post needs its row.)
-            SettingsError: the target is a number, which has no probabilities.
-        """
-        if not self._fitted()._target.named:
-            raise SettingsError(f"{setting('target', self.target)}: a number has no probabilities", "use predict")
-        return self.answers(posts)
-
-    def answers(self, posts: Any) -> np.ndarray:
-        """Return the answers of the target: probabilities, or numbers, float32 [N, 1].
-
-        Args:
-            posts: as for ``fit``; labels are not needed.
-
-        Raises:
-            PostsError: a post cannot be used. (With ``on_bad_image="missing"`` a bad picture counts as none; ``"skip"``
-                is for streams and stops here, since every post needs its row.)
-        """
-        posts = self._fitted().read(posts)
-        self.problems_: list[Problem] = []
-        rows = [scored.probabilities for scored in self.score_stream(posts, self._policy(), self.problems_, posts.name)]
-        return np.stack(rows) if rows else self._target.activate(np.zeros((0, self._target.outputs), np.float32))
-
-    def predict(self, posts: Any, abstain: float | None = None) -> np.ndarray:
-        """Return the most probable label of each post, of the type of ``classes_`` [N].
-
-        Args:
-            posts: as for ``predict_proba``.
-            abstain: the accuracy wanted of the answers: posts whose confidence was too low for that on the validation
-                posts are answered ``unsure``, and the answers are objects.
-
-        Raises:
-            PostsError: a post cannot be used.
-            SettingsError: no confidence reaches that accuracy.
-        """
-        classes = self._fitted().classes_
-        target = self._target
-        if abstain is None:
-            return target.python(target.choose(self.answers(posts)), classes)
-        target.abstention()
-        if isinstance(abstain, bool) or not isinstance(abstain, int | float | np.number):
-            raise SettingsError(f"{setting('abstain', abstain)}: give a number", setting="abstain")
-        least = least_confidence(self.calibration_, abstain, target.labels)
-        scores = self.answers(posts)
-        chosen = target.choose(scores)
-        return np.where(target.confidences(scores, chosen) >= least, classes.astype(object)[chosen], UNSURE)
-
-    def embed(self, posts: Any, of: str = "joint") -> np.ndarray:
-        """Return a vector of each post, float32 [N, D]; see ``Predictor.embed``.
-
-        Args:
-            posts: as for ``predict_proba``.
-            of: ``joint``, or a modality, such as ``text`` or ``image``.
-
-        Raises:
-            PostsError: a post cannot be used.
-            SettingsError: the model has no such vector.
-        """
-        return self.predictor().embed(self.read(posts), of, self._policy(), self.batch_size, self.progress)
-
-    def _policy(self) -> OnBadImage:
-        """Return what to do about bad images where every post needs its row."""
-        return "missing" if self.on_bad_image == "missing" else "error"
-
-    def score_stream(
-        self,
-        posts: Iterable[Post],
-        on_bad_image: OnBadImage = "error",
-        problems: list[Problem] | None = None,
-        name: str = "posts",
-    ) -> Iterator[Scored]:
-        """Score any number of posts in bounded memory; see ``Predictor.stream``."""
-        return self.predictor().stream(posts, on_bad_image, problems, name, self.batch_size, self.progress)
-
-    def predictor(self) -> Predictor:
-        """Return the trained model with its preprocessing, as batch scoring and the service use it."""
-        return self._fitted().predictor_
-
     def explain(
         self, posts: Any, label: Sequence[str] = (), method: str = "occlusion", training: Any = None
     ) -> list[Explanation]:
@@ -277,36 +168,13 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             PostsError: a post cannot be used.
             SettingsError: there is no such label or method.
         """
-        near = (
-            None if training is None else Neighbours.of(self.predictor(), self.read(training), progress=self.progress)
-        )
-        explainer = Explainer(self.predictor(), label, method, near)
+        predictor = self.predictor()
+        near = None if training is None else Neighbours.of(predictor, self.read(training), progress=self.progress)
+        explainer = Explainer(predictor, label, method, near)
         policy: OnBadImage = "missing" if self.on_bad_image == "missing" else "error"
         self.problems_ = []
         posts = self.read(posts)
         return list(explainer.explain(posts, policy, self.problems_, posts.name, self.progress))
-
-    def evaluate(self, posts: Any, labels: Any = None) -> ScoreTable:
-        """Score the classifier on labelled posts.
-
-        A ``JointuneWarning`` says how many of them it was trained or validated on, and whether one label gets the
-        answers that others should.
-
-        Raises:
-            PostsError: a post cannot be used, has no label, or has one that was not in training.
-        """
-        return self._evaluate(self._fitted().read(posts, labels, labelled=True))
-
-    def score(self, posts: Any, labels: Any = None, sample_weight: None = None) -> float:
-        """Return the accuracy, or the first score of another target, for scikit-learn's tools: more is better.
-
-        Raises:
-            SettingsError: there is a ``sample_weight``, of which nothing is made.
-        """
-        if sample_weight is not None:
-            raise SettingsError("sample_weight: posts are not weighted", "leave it out", setting="sample_weight")
-        metric = chosen_target(vars(self)).check_metric(None)
-        return rank(metric, getattr(self.evaluate(posts, labels), metric))
 
     def save(self, path: str | Path, force: bool = False) -> None:
         """Write a bundle.
@@ -359,36 +227,16 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
 
         return upload(lambda folder: save_bundle(self._bundle(), folder), repository, private, message)
 
-    def columns(self) -> Columns:
-        """Return the columns of data frames, mappings and files, by use."""
-        columns = (self.text_column, self.image_column, self.label_column, "split")
-        return with_further_columns(Columns(*columns, labelling=chosen_target(vars(self))), self.get_params())
-
     def _note(self, *notes: str) -> None:
         """Keep notes for the bundle and its card, and give each as a warning."""
         self.notes_ += notes
         for note in notes:
             warnings.warn(note, JointuneWarning, stacklevel=4)  # fit is decorated
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "model_")
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array = False  # posts are no matrix of numbers
-        tags.input_tags.dict = tags.input_tags.string = tags.input_tags.allow_nan = True
-        tags.target_tags.required = False  # posts may hold their labels
-        return tags
-
     def _name_classes(self, target: Target, dtype: str | None) -> None:
         """Set ``classes_``; scoring, bundles and messages know the classes by their texts."""
         self._target, self._label_dtype = target, dtype
         self.classes_ = np.array([typed_label(name, dtype) for name in target.labels], dtype=dtype or object)
-
-    def _fitted(self) -> "JointClassifier":
-        if not self.__sklearn_is_fitted__():
-            raise NotFittedError("this JointClassifier is not trained: call fit, or JointClassifier.load")
-        return self
 
     def _accelerator(self) -> Accelerator:
         # In a post that lacks a modality its encoder gets no gradient, so that processes differ in what they use.
@@ -436,25 +284,7 @@ class JointClassifier(ClassifierMixin, Config, BaseEstimator):
             metrics = {part: scores.to_dict() for part, scores in parts.items() if scores is not None}
         else:
             metrics = self.loaded_metrics_
-        return Bundle(
-            self.model_,
-            self.preprocessors_,
-            self._target,
-            self.encoders_,
-            fusion,
-            settings,
-            self.data_,
-            metrics,
-            self.log_,
-            self.calibration_,
-            self.notes_,
-            self._label_dtype,
-            self.learned_,
-            self.text_fit_,
-        )
-
-    def _evaluate(self, posts: Posts, part: str = "", notes: list[str] | None = None) -> ScoreTable:
-        self.problems_ = []
-        return evaluate_predictor(
-            self.predictor(), posts, self.on_bad_image, self.problems_, self.batch_size, self.progress, part, notes
-        )
+        model = (self.model_, self.preprocessors_, self._target, self.encoders_, fusion, settings)
+        facts = (self.data_, metrics, self.log_, self.calibration_, self.notes_, self._label_dtype, self.learned_)
+        values: tuple[Any, ...] = (*model, *facts, self.text_fit_)
+        return Bundle(*values)
