@@ -19,6 +19,7 @@ ORDER = (
     "model",
     "persistence",
     "inference",
+    "explain",
     "training",
     "classifier",
     "output",

@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,13 @@ from jointune.data.divide import divide
 from jointune.data.fingerprints import LearnedPosts
 from jointune.data.label_checks import check_parts
 from jointune.data.labels import typed_label
+from jointune.data.problems import OnBadImage
 from jointune.errors import JointuneWarning
 from jointune.evaluation.conformal import Conformity
 from jointune.evaluation.unlike import TrainingVectors
+from jointune.explain.explainer import Explainer
+from jointune.explain.explanation import Explanation
+from jointune.explain.neighbours import Neighbours
 from jointune.fusion.registry import FusionFactory
 from jointune.inference.post_classifier import PostClassifier
 from jointune.inference.predictor import Predictor
@@ -152,6 +157,29 @@ class JointClassifier(PostClassifier):
         if own and config.track:
             accelerator.end_training()
         return self._adopt(prepared, trained)
+
+    def explain(
+        self, posts: Any, label: Sequence[str] = (), method: str = "occlusion", training: Any = None
+    ) -> list[Explanation]:
+        """Return why each post is answered as it is: words, regions of images, and how much each modality decided.
+
+        Args:
+            posts: as for ``predict_proba``.
+            label: labels to explain beside those of each answer.
+            method: ``occlusion`` removes each part; ``gradients`` integrates gradients.
+            training: posts among which the nearest are found; labels are shown where there are some.
+
+        Raises:
+            PostsError: a post cannot be used.
+            SettingsError: there is no such label or method.
+        """
+        predictor = self.predictor()
+        near = None if training is None else Neighbours.of(predictor, self.read(training), progress=self.progress)
+        explainer = Explainer(predictor, label, method, near)
+        policy: OnBadImage = "missing" if self.on_bad_image == "missing" else "error"
+        self.problems_ = []
+        posts = self.read(posts)
+        return list(explainer.explain(posts, policy, self.problems_, posts.name, self.progress))
 
     def save(self, path: str | Path, force: bool = False) -> None:
         """Write a bundle.

@@ -174,7 +174,7 @@ def test_the_token_is_asked_for(service):
 def test_the_description_is_true(service):
     client = service()
     described = client.get("/openapi.json").json()
-    assert set(described["paths"]) == {"/predict", "/healthz", "/readyz", "/metrics", "/model"}
+    assert set(described["paths"]) == {"/predict", "/explain", "/healthz", "/readyz", "/metrics", "/model"}
     predict = described["paths"]["/predict"]["post"]
     assert {"200", "400", "401", "408", "413", "415", "422", "503"} == set(predict["responses"])
     for path in described["paths"].values():
@@ -187,6 +187,11 @@ def test_the_description_is_true(service):
     examples = predict["requestBody"]["content"]["application/json"]["examples"]
     for example in examples.values():
         assert client.post("/predict", json=example["value"]).status_code == 200
+    explain = described["paths"]["/explain"]["post"]["requestBody"]["content"]["application/json"]["examples"]
+    for example in explain.values():
+        told = client.post("/explain", json=example["value"]).json()
+        answers = described["paths"]["/explain"]["post"]["responses"]["200"]["content"]
+        assert set(answers["application/json"]["example"]) <= set(told)
     form = predict["requestBody"]["content"]["multipart/form-data"]["example"]
     fields = {name: (None, value) for name, value in form.items()}
     assert client.post("/predict", files=fields).status_code == 200

@@ -7,8 +7,9 @@ import pytest
 
 from conftest import draw
 from helpers.made_predictor import make_predictor
+from jointune.data.post import Post
 from jointune.targets.single_label import SingleLabel
-from jointune.ui.one_post import judge
+from jointune.ui.one_post import judge, why
 
 
 def answering(*row: float, by_presence=None, least: float = 0.0):
@@ -96,3 +97,12 @@ def test_several_pictures_are_judged_together(picture, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"broken")
     (refused,) = judge(predictor, "x", picture, None, [tmp_path / "broken.png"]).sentences
     assert refused.startswith("This picture cannot be used (picture 2 of 2, ")
+
+
+def test_why_is_a_page_in_a_frame_that_runs_nothing(picture):
+    frame = why(make_predictor(), Post("good <b>lunch</b>", picture))
+    assert frame.startswith("<iframe")
+    assert " sandbox " in frame
+    assert frame.count("<") == 2, "what it holds is escaped"
+    assert "&lt;article" in frame
+    assert why(make_predictor(), Post()) == ""

@@ -24,6 +24,7 @@ from jointune.cli.compare import compare
 from jointune.cli.demo import demo
 from jointune.cli.embed import embed
 from jointune.cli.evaluate import evaluate
+from jointune.cli.explain import explain
 from jointune.cli.export import export
 from jointune.cli.import_ import import_
 from jointune.cli.options import Terminal
@@ -43,6 +44,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "evaluate": evaluate,
     "predict": predict,
+    "explain": explain,
     "embed": embed,
     "serve": serve,
     "ui": ui,

@@ -239,6 +239,9 @@ _COLUMN_OPTIONS: dict[str, tuple[Any, Any]] = {
     "image_root": (ImageRoot, None),
 }
 
+COLUMNS_READ = {name: _COLUMN_OPTIONS[name] for name in ("text_column", "image_column", "image_root")}
+"""The options of commands that need no labels."""
+
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
 

@@ -16,8 +16,17 @@ from jointune.errors import JointuneWarning, SettingsError, setting
 from jointune.evaluation.calibration import presence
 from jointune.evaluation.conformal import Bounds, Conformity, check_coverage
 from jointune.evaluation.unlike import JOINT, TrainingVectors, Unlikeness
-from jointune.inference.scored import ANSWERS, Probabilities, Scored, ScoredChunk, Vectors, check_vector
-from jointune.modalities.batch import Batch, Input, Preprocessors, collate
+from jointune.inference.scored import (
+    ANSWERS,
+    PreparedChunk,
+    Probabilities,
+    Scored,
+    ScoredChunk,
+    Vectors,
+    check_vector,
+    scored_posts,
+)
+from jointune.modalities.batch import Batch, Input, Preprocessors, make_batches
 from jointune.modalities.image import ocr
 from jointune.modalities.image.decode import DecodedPost, decode_posts
 from jointune.modalities.image.first_images import FirstImages
@@ -33,16 +42,6 @@ CHUNK = 512
 
 _SLOW_CHUNK = 64
 """The same where each image is read for its text, which takes long: results and progress come a chunk at a time."""
-
-
-@dataclass(frozen=True)
-class _Chunk:
-    """The batches of a chunk, and the rest of ``ScoredChunk``."""
-
-    read: int
-    kept: list[Post]
-    batches: list[Batch]
-    problems: list[Problem]
 
 
 @dataclass(frozen=True)
@@ -203,7 +202,7 @@ class Predictor:
         progress: bool = False,
         fit: TextFitCounter | None = None,
     ) -> Iterator[Scored]:
-        """Score any number of posts in bounded memory.
+        """Score any number of posts in bounded memory; yield each one that can be used, in order.
 
         Args:
             posts: read as far as needed.
@@ -214,9 +213,6 @@ class Predictor:
             progress: whether a bar is shown while the text in images is read.
             fit: counts how the posts' texts fit the text encoder.
 
-        Yields:
-            Each post that can be used, in order.
-
         Raises:
             PostsError: a post cannot be used and ``policy`` does not say how to go on.
             MissingExtraError: the model reads the text in images, and the OCR is not installed; raised at once.
@@ -224,7 +220,7 @@ class Predictor:
         Warns:
             JointuneWarning: posts have more images than the model uses; at the end.
         """
-        return _posts_of(self.chunks(posts, policy, name, batch_size, progress, fit), problems)
+        return scored_posts(self.chunks(posts, policy, name, batch_size, progress, fit), problems)
 
     def chunks(
         self,
@@ -240,14 +236,7 @@ class Predictor:
 
         While the model works on a chunk, threads read, fetch, decode and tokenize the next one.
 
-        Args:
-            posts: see ``stream``, as for all others but ``of``.
-            policy: likewise.
-            name: likewise.
-            batch_size: likewise.
-            progress: likewise.
-            fit: likewise.
-            of: a vector to compute in place of probabilities: ``joint``, or a modality.
+        With ``of``, ``joint`` or a modality, a vector is computed in place of probabilities.
 
         Yields:
             Chunks in order. All before the one with a post that cannot be used are given before the error is raised.
@@ -258,11 +247,31 @@ class Predictor:
         if of is not None:
             check_vector(of, (JOINT, *self.preprocessors) if self.vectors else ())
         first_images = FirstImages(self.image.max_images)
-        posts = first_images.of(posts)
-        if self.read_image_text:
-            ocr.load_ocr()  # what is missing is said now, not when the first result is asked for
-            posts = read_with_bar(posts, progress)
+        posts = self._with_image_text(first_images.of(posts), progress)
         return self._chunks(posts, first_images, policy, name, batch_size, fit, of)
+
+    def decoded(
+        self, posts: Iterable[Post], policy: OnBadImage = "error", progress: bool = False
+    ) -> Iterator[DecodedPost]:
+        """Yield each post with its first images as ``rows`` takes them; see ``decode_posts``."""
+        first = FirstImages(self.image.max_images).of(posts)
+        return self._decode(self._with_image_text(first, progress), policy)
+
+    def _with_image_text(self, posts: Iterable[Post], progress: bool) -> Iterable[Post]:
+        if not self.read_image_text:
+            return posts
+        ocr.load_ocr()  # what is missing is said now, not when the first result is asked for
+        return read_with_bar(posts, progress)
+
+    def _decode(self, posts: Iterable[Post], policy: OnBadImage) -> Iterator[DecodedPost]:
+        image = self.image
+        height, width = image.resize
+        prepare = lambda opened: image.crop(image.prepare(opened))  # noqa: E731
+        for one in decode_posts(posts, prepare, (width, height), frames=image.frames):
+            problems = (preprocessor.problem(one.post) for preprocessor in self.preprocessors.values())
+            if one.problem is None and policy == "skip" and one.post.files:
+                one = one._replace(problem=next(filter(None, problems), None))
+            yield one
 
     def embed(
         self,
@@ -278,7 +287,7 @@ class Predictor:
         its encoder's pooled one, and NaN where a post lacks the modality.
         """
         chunks = self.chunks(posts, policy, batch_size=batch_size, progress=progress, of=of)
-        rows = [scored.probabilities for scored in _posts_of(chunks, None)]
+        rows = [scored.probabilities for scored in scored_posts(chunks, None)]
         return np.stack(rows) if rows else np.zeros((0, 0), dtype=np.float32)
 
     def _chunks(
@@ -292,13 +301,9 @@ class Predictor:
         of: str | None,
     ) -> Iterator[ScoredChunk]:
         closed = Event()
-        image = self.image
-        height, width = image.resize
-        wanted = takewhile(lambda _: not closed.is_set(), posts)
-        prepare = lambda opened: image.crop(image.prepare(opened))  # noqa: E731
-        decoded = decode_posts(wanted, prepare, (width, height), frames=image.frames)
+        decoded = self._decode(takewhile(lambda _: not closed.is_set(), posts), policy)
 
-        def make() -> _Chunk | None:
+        def make() -> PreparedChunk | None:
             return self._next_chunk(decoded, policy, batch_size, name, fit)
 
         for chunk in prefetch(iter(make, None), 1, closed):
@@ -335,15 +340,12 @@ class Predictor:
 
     def _next_chunk(
         self, decoded: Iterator[DecodedPost], policy: OnBadImage, batch_size: int, name: str, fit: TextFitCounter | None
-    ) -> _Chunk | None:
+    ) -> PreparedChunk | None:
         """Return the next posts as batches; None after the last one."""
         most = min(_SLOW_CHUNK, self.chunk_posts) if self.read_image_text else self.chunk_posts
         chunk: list[DecodedPost] = []
         size = 0
         for one in decoded:
-            if one.problem is None and policy == "skip" and one.post.files:
-                problems_of = (preprocessor.problem(one.post) for preprocessor in self.preprocessors.values())
-                one = one._replace(problem=next(filter(None, problems_of), None))
             chunk.append(one)
             size += one.post.nbytes + sum(pixels.nbytes for pixels in one.images)
             if len(chunk) >= most or size >= self.chunk_bytes:
@@ -355,10 +357,11 @@ class Predictor:
         raise_problems(fatal, name, skippable=True)
         kept = [one for one in chunk if one.problem is None or policy == "missing"]
         posts = [one.post for one in kept]
-        batches, tokens = self._batches(posts, [one.images for one in kept], batch_size)
+        rows = self.rows(posts, [one.images for one in kept])
+        batches = make_batches(rows, self.preprocessors, batch_size)
         if fit:
-            fit.add(tokens, posts)
-        return _Chunk(len(chunk), posts, batches, [problem for _, problem in problems])
+            fit.add(rows["text"], posts)
+        return PreparedChunk(len(chunk), posts, batches, [problem for _, problem in problems])
 
     def rows(self, posts: Sequence[Post], images: Sequence[list[np.ndarray]]) -> dict[str, Sequence[Any]]:
         """Prepare posts: by modality, one row a post, as ``collate`` takes them.
@@ -372,28 +375,25 @@ class Predictor:
             for name, preprocessor in self.preprocessors.items()
         }
 
-    def _batches(
-        self, posts: list[Post], images: list[list[np.ndarray]], batch_size: int
-    ) -> tuple[list[Batch], Sequence[Any]]:
-        """Put posts into batches, shortest texts first; return the tokens of each post too."""
-        rows = self.rows(posts, images)
-        tokens = rows["text"]
-        order = sorted(range(len(posts)), key=[0 if row is None else len(row) for row in tokens].__getitem__)
-        chosen = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-        return [
-            collate(
-                part, {name: [of_modality[i] for i in part] for name, of_modality in rows.items()}, self.preprocessors
-            )
-            for part in chosen
-        ], tokens
+    def score_rows(self, rows: Mapping[str, Sequence[Any]], batch_size: int = 32) -> np.ndarray:
+        """Score posts that are prepared, float32 [N, C].
+
+        Args:
+            rows: what ``rows`` returns, of one post at least.
+            batch_size: posts a batch.
+        """
+        return self.probabilities(make_batches(rows, self.preprocessors, batch_size), len(rows["text"]))
+
+    def embed_rows(self, rows: Mapping[str, Sequence[Any]], batch_size: int = 32) -> np.ndarray:
+        """Return the joint vectors of posts that are prepared, float32 [N, D]; see ``score_rows``.
+
+        Raises:
+            SettingsError: the model has no vectors.
+        """
+        check_vector(JOINT, (JOINT,) if self.vectors else ())
+        assert self.vectors is not None, "it was checked"
+        return self.vectors(make_batches(rows, self.preprocessors, batch_size), len(rows["text"]), [JOINT])[JOINT]
 
     def notes_on_texts(self, fit: TextFitCounter) -> list[str]:
         """Describe what the text encoder did not see of the texts that were counted, where that is much."""
         return fit.result().notes(self.about.get("text_encoder", {}).get("name", "of this model"))
-
-
-def _posts_of(chunks: Iterable[ScoredChunk], problems: list[Problem] | None) -> Iterator[Scored]:
-    for chunk in chunks:
-        if problems is not None:
-            problems += chunk.problems
-        yield from chunk.scored

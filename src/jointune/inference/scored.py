@@ -1,6 +1,6 @@
 """Posts that were scored, and what scores them."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,3 +69,21 @@ def check_vector(of: str, names: Collection[str]) -> None:
     if of not in names:
         have = f"choose one of {', '.join(names)}" if names else "use a model that jointune trained"
         raise SettingsError(f"{setting('of', of)}: the model has no such vector", have, setting="of")
+
+
+@dataclass(frozen=True)
+class PreparedChunk:
+    """The batches of a chunk, and the rest of ``ScoredChunk``."""
+
+    read: int
+    kept: list[Post]
+    batches: list[Batch]
+    problems: list[Problem]
+
+
+def scored_posts(chunks: Iterable[ScoredChunk], problems: list[Problem] | None) -> Iterator[Scored]:
+    """Yield the posts of chunks, and collect their problems where a list for them is given."""
+    for chunk in chunks:
+        if problems is not None:
+            problems += chunk.problems
+        yield from chunk.scored

@@ -8,6 +8,7 @@ import numpy as np
 
 from jointune.data.post import Post
 from jointune.data.problems import Problem
+from jointune.modalities.parts import Parts, whole
 
 Arrays = dict[str, np.ndarray]
 """The inputs of one encoder by name, such as ``input_ids``: [Im, ...] for the Im items of the Bm posts that have the
@@ -63,6 +64,14 @@ class Preprocessor:
 
     def rows(self, posts: Sequence[Post]) -> Sequence[Any]:
         """Prepare posts; images are prepared while they are decoded instead."""
+        raise NotImplementedError
+
+    def parts(self, post: Post, row: Any) -> Parts:
+        """Divide the row of a post into parts that can be removed; by default, it is one."""
+        return whole(self.name)
+
+    def without(self, post: Post) -> Post:
+        """Return a post without the modality; the same one where it lacks it."""
         raise NotImplementedError
 
     def problem(self, post: Post) -> Problem | None:
@@ -188,6 +197,16 @@ def in_order(results: Iterable[tuple[Batch, Mapping[str, np.ndarray]]], count: i
             rows.setdefault(name, np.zeros((count, values.shape[1]), dtype=np.float32))[batch.indices] = values
     assert rows, "there are batches"
     return rows
+
+
+def make_batches(rows: Mapping[str, Sequence[Any]], preprocessors: Preprocessors, size: int) -> list[Batch]:
+    """Put posts into batches of at most ``size``, shortest texts first; ``rows`` has one a post for each modality."""
+    lengths = [0 if row is None else len(row) for row in rows["text"]]
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    return [
+        collate(part, {name: [own[i] for i in part] for name, own in rows.items()}, preprocessors)
+        for part in (order[start : start + size] for start in range(0, len(order), size))
+    ]
 
 
 def presence(rows: Iterable[Sequence[Any]]) -> np.ndarray:

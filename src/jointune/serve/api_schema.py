@@ -214,6 +214,14 @@ _ANSWER = {
     "probabilities": {"negative": 0.02, "neutral": 0.07, "positive": 0.91},
     "missing": ["image"],
 }
+_EXPLANATION: dict[str, Any] = {
+    "answer": {"label": "positive", "confidence": 0.91, "probabilities": {"negative": 0.09, "positive": 0.91}},
+    "sentence": "The post has only a text: it says positive (0.91).",
+    "modalities": {"base": {"positive": 0.5}, "alone": {}, "shares": {"text": {"positive": 0.41}}, "interactions": {}},
+    "parts": {"text": [{"word": "great", "place": [0, 0, 5], "adds": {"positive": 0.4}}]},
+    "changes": {"without": {"text": ["great"]}, "answer": {"label": "negative"}},
+    "notes": [],
+}
 _MODEL = {
     "labels": ["negative", "neutral", "positive"],
     "versions": {"jointune": "0.1.0"},
@@ -295,6 +303,24 @@ _COVERAGE = {
     "schema": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
     "example": 0.9,
 }
+
+
+def explain_route(bodies: Bodies) -> dict[str, Any]:
+    """Return the route's arguments on its request, which is one post of /predict, and its answer."""
+    content = predict_route(bodies)["openapi_extra"]["requestBody"]["content"]
+    one = {"$ref": "#/components/schemas/RequestPost"}
+    examples = content["application/json"]["examples"]
+    examples.pop("several posts")
+    return {
+        **_responses({"example": _EXPLANATION}, *_ERRORS),
+        "openapi_extra": {
+            "requestBody": {
+                "required": True,
+                "content": content | {"application/json": {"schema": one, "examples": examples}},
+            }
+        },
+    }
+
 
 HEALTHZ = _responses({"example": {"status": "alive"}})
 READYZ = _responses({"example": {"status": "ready"}}, 503)

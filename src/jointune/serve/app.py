@@ -4,7 +4,6 @@ import platform
 import sys
 from collections.abc import AsyncIterator, Set
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
@@ -18,9 +17,8 @@ from jointune.serve.guard import Guard
 from jointune.serve.hosts import LOOPBACK
 from jointune.serve.limits import Limits
 from jointune.serve.log import log_event
-from jointune.serve.parsing import as_asked, media_type, parse
+from jointune.serve.post_routes import add_post_routes
 from jointune.serve.refusal import Refused, busy
-from jointune.serve.request_io import read_body, while_connected
 from jointune.serve.service import Fetch, Service
 from jointune.serve.service_metrics import ServiceMetrics
 
@@ -86,25 +84,7 @@ def make_app(
         remedy = "see /docs or /openapi.json for what there is"
         return Refused(error.status_code, str(error.detail), remedy, error.headers).response()
 
-    @app.post(
-        "/predict", response_model=api_schema.Answer | list[api_schema.Answer], **api_schema.predict_route(bodies)
-    )
-    async def predict(request: Request) -> Response:
-        """Score one post, or a list of them."""
-        content_type = request.headers.get("content-type", "")
-        media_type(content_type)
-        asked = as_asked(predictor, request.query_params)
-        service.queue.check()
-        with service.bodies.hold() as take:
-            body = await read_body(request, limits, take)
-
-            async def answer() -> Any:
-                posts, as_list = await service.in_thread(parse, body, content_type, bodies)
-                request.state.posts = len(posts)
-                answers = await service.answer(posts, as_list, asked)
-                return answers if as_list else answers[0]
-
-            return JSONResponse(await while_connected(request, answer(), limits.timeout))
+    add_post_routes(app, service, predictor, limits, bodies)
 
     @app.get("/healthz", response_model=dict[str, str], **api_schema.HEALTHZ)
     async def healthz() -> Response:

@@ -74,8 +74,9 @@ class DecodedImage(NamedTuple):
 
 
 class PreparedPost(NamedTuple):
-    """The rows of a post by modality; None for what it comes without."""
+    """A post, and its rows by modality; None for what it comes without."""
 
+    post: Post
     rows: dict[str, Any]
 
 
@@ -133,7 +134,7 @@ class Preparation:
             rows = self._predictor.rows([post], [frames])
         except PostsError as error:
             raise Refused(422, error.reason, error.remedy) from error
-        return PreparedPost({name: of_modality[0] for name, of_modality in rows.items()})
+        return PreparedPost(post, {name: of_modality[0] for name, of_modality in rows.items()})
 
     def score(self, posts: list[PreparedPost]) -> list[Scored]:
         """Score posts as one batch; only for one thread at a time."""

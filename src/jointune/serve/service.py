@@ -12,11 +12,12 @@ from PIL import Image
 
 from jointune.data.post import Post, RemoteImage
 from jointune.errors import setting
+from jointune.explain.explainer import Explainer
 from jointune.inference.predictor import Predictor
 from jointune.modalities.image.first_images import FirstImages
 from jointune.serve.batcher import Batcher
 from jointune.serve.limits import Budget, Limits
-from jointune.serve.preparation import Preparation, check_image
+from jointune.serve.preparation import Preparation, PreparedPost, check_image
 from jointune.serve.refusal import Refused, busy
 from jointune.serve.service_metrics import ServiceMetrics
 
@@ -46,6 +47,9 @@ class Service:
         self._fetchers = ThreadPoolExecutor(_FETCHERS, thread_name_prefix="fetch")
         self.queue = Budget(limits.queue, lambda: busy("the queue is full"))
         self.bodies = Budget(limits.bodies_bytes, lambda: busy("too many large requests at a time"))
+        self._explainers = ThreadPoolExecutor(1, thread_name_prefix="explain")
+        self._explaining = Budget(1, lambda: busy("another post is being explained"))
+        self._explainer = Explainer(predictor)
         self._preparation = Preparation(predictor, limits)
         self._batcher = Batcher(self._preparation.score, limits, metrics.count_batch)
         self._warm = False
@@ -68,7 +72,7 @@ class Service:
     async def stop(self) -> None:
         """Score what waits for the model, and end the threads."""
         self._warm = False
-        for pool in (self._texts, self._decoders, self._large, self._fetchers):
+        for pool in (self._texts, self._decoders, self._large, self._fetchers, self._explainers):
             pool.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self._batcher.stop)
 
@@ -102,9 +106,35 @@ class Service:
         finally:
             self._metrics.set_waiting(self.queue.used)
 
+    async def explain(self, post: Post) -> dict[str, Any]:
+        """Return why a post is answered as it is, as JSON values; one post at a time.
+
+        Raises:
+            Refused: another one is being explained, the queue is full, or an image cannot be fetched or used.
+        """
+        with self._explaining.hold() as begin, self.queue.hold() as wait:
+            begin(1)
+            wait(1)
+            prepared, _ = await self._prepared(post, "", asyncio.Semaphore(1))
+            images = prepared.rows["image"] or []
+            explained = await _run(self._explainers, self._explainer.explain_one, prepared.post, images)
+        return explained.to_dict()
+
     async def _answer_one(
         self, post: Post, place: str, turns: asyncio.Semaphore, predictor: Predictor
     ) -> dict[str, Any]:
+        prepared, notes = await self._prepared(post, place, turns)
+        return {
+            **predictor.response(await self._batcher.score(prepared)),
+            # Not by its row: a text that was read in an image is no text of the post's own.
+            "missing": [n for n, row in prepared.rows.items() if (post.text if n == "text" else row) is None],
+            **notes,
+        }
+
+    async def _prepared(
+        self, post: Post, place: str, turns: asyncio.Semaphore
+    ) -> tuple[PreparedPost, dict[str, list[str]]]:
+        """Fetch and decode the images of a post, and prepare it; return notes on images that are not used, too."""
         first_images = FirstImages(self._predictor.image.max_images)
         (post,) = first_images.of([post])
         with self.bodies.hold() as take:
@@ -128,12 +158,7 @@ class Service:
                 prepared = await self.in_thread(self._preparation.prepare, post, frames)
             except Refused as refused:
                 raise (refused.at(place.removesuffix(".")) if place else refused) from None
-        return {
-            **predictor.response(await self._batcher.score(prepared)),
-            # Not by its row: a text that was read in an image is no text of the post's own.
-            "missing": [n for n, row in prepared.rows.items() if (post.text if n == "text" else row) is None],
-            **({"notes": first_images.notes} if first_images.cut else {}),
-        }
+        return prepared, {"notes": first_images.notes} if first_images.cut else {}
 
     async def _decoded(self, content: bytes, turns: asyncio.Semaphore) -> tuple[list[np.ndarray], str | None]:
         """Return an image as the model takes it, one array a frame, and the text in it, if the model reads that."""

@@ -178,6 +178,13 @@ class Number(Target):
     def texts(self, chosen: np.ndarray) -> list[str]:
         return [f"{number:.6g}" for number in chosen]
 
+    def decided(self, row: np.ndarray) -> list[int]:
+        return [0]
+
+    def without_posts(self, counts: Mapping[str, int]) -> np.ndarray | None:
+        """Return the mean of the training posts."""
+        return np.array([self.mean])
+
     def python(self, chosen: np.ndarray, classes: np.ndarray) -> np.ndarray:
         return chosen
 

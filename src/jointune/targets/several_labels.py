@@ -192,6 +192,13 @@ class SeveralLabels(Target):
     def texts(self, chosen: np.ndarray) -> list[str]:
         return [SEPARATOR.join(np.array(self.labels, dtype=object)[row]) for row in chosen]
 
+    def decided(self, row: np.ndarray) -> list[int]:
+        """Return the numbers of the post's labels; of the most probable one where it has none."""
+        return np.flatnonzero(self.choose(row[None])[0]).tolist() or [int(row.argmax())]
+
+    def without_posts(self, counts: Mapping[str, int]) -> np.ndarray | None:
+        return None  # a post counts once for each of its labels
+
     def python(self, chosen: np.ndarray, classes: np.ndarray) -> np.ndarray:
         """Return a tuple of labels a post, object [N]."""
         return self.python_sets(chosen, classes)

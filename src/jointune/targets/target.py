@@ -255,6 +255,18 @@ class Target(Labelling):
         """
         return self.texts(self.choose(row[None]))[0], None
 
+    def decided(self, row: np.ndarray) -> list[int]:
+        """Return the columns of an answer, float [C], that its prediction is made of."""
+        return [int(self.choose(row[None])[0])]
+
+    def without_posts(self, counts: Mapping[str, int]) -> np.ndarray | None:
+        """Return what is answered of a post of which nothing is known, float [C], from the counts of training posts.
+
+        It is the share of each label; None where the counts do not tell it.
+        """
+        total = sum(counts.values())
+        return np.array([counts.get(label, 0) / total for label in self.labels]) if total else None
+
     def python(self, chosen: np.ndarray, classes: np.ndarray) -> np.ndarray:
         """Return predictions as Python gets them, from what ``choose`` returned and the classes, [C]."""
         return classes[chosen]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from jointune.data.labels import UNSURE
 from jointune.data.post import Post
 from jointune.data.problems import Problem
 from jointune.evaluation.calibration import presence
+from jointune.explain.explainer import METHODS, Explainer
+from jointune.explain.explanation_page import render
 from jointune.inference.predictor import Predictor
 from jointune.inference.scored import Scored
 from jointune.modalities.batch import post_parts
@@ -53,9 +56,7 @@ def judge(
     Raises:
         JointuneError: something is missing that the model needs, such as the OCR.
     """
-    parts = post_parts(predictor.reads, more or {})
-    images = [Path(path) for path in (image, *further) if path]
-    post = Post(text=text if text and text.strip() else None, image=images, **parts)
+    post = entered_post(predictor, text, image, more, further)
     if post.empty and not post.fields:
         return Verdict(["Type a text, choose a picture, or do both: there is nothing to judge yet."])
     problems: list[Problem] = []
@@ -63,10 +64,10 @@ def judge(
     scored = list(predictor.stream(first_images.of([post]), "skip", problems))
     if not scored:
         what = "picture" if problems[0].about_image else "file"
-        which = f" ({problems[0].what})" if problems[0].about_image and len(images) > 1 else ""
+        which = f" ({problems[0].what})" if problems[0].about_image and len(post.images) > 1 else ""
         return Verdict([f"This {what} cannot be used{which}: {problems[0].reason}. Choose another one."])
     row = scored[0].probabilities
-    cut = [f"Of {len(images)} pictures, {predictor.image.max_images} were looked at."] if first_images.cut else []
+    cut = [f"Of {len(post.images)} pictures, {predictor.image.max_images} were looked at."] if first_images.cut else []
     confidence = predictor.target.answer(row)[1]
     sentences = [
         *_answer(predictor, row),
@@ -76,6 +77,30 @@ def judge(
         *_unlike(scored[0]),
     ]
     return Verdict(sentences, predictor.target.bars(row))
+
+
+def entered_post(
+    predictor: Predictor,
+    text: str | None,
+    image: str | Path | None,
+    more: Mapping[str, object] | None = None,
+    further: Sequence[str | Path] = (),
+) -> Post:
+    """Return the page's inputs as a post; see ``judge``."""
+    images = [Path(path) for path in (image, *further) if path]
+    return Post(text if text and text.strip() else None, images, **post_parts(predictor.reads, more or {}))
+
+
+def why(predictor: Predictor, post: Post) -> str:
+    """Return the explanation of a post as HTML: a page in a frame, which neither runs nor loads anything.
+
+    Raises:
+        JointuneError: the post cannot be used.
+    """
+    if post.empty and not post.fields:
+        return ""
+    page = render(list(Explainer(predictor).explain([post])), METHODS[0], "the model")
+    return f'<iframe title="Why the model answers so" sandbox srcdoc="{escape(page)}"></iframe>'
 
 
 def _answer(predictor: Predictor, row: np.ndarray) -> list[str]:

@@ -19,7 +19,7 @@ from jointune.modalities.batch import Input
 from jointune.ui.examples import Example
 from jointune.ui.html import card_body, chart, heading, preview, problem_list, sentence_lines
 from jointune.ui.many_posts import score_table
-from jointune.ui.one_post import Verdict, judge
+from jointune.ui.one_post import Verdict, entered_post, judge, why
 from jointune.ui.uploads import uploaded
 
 # White on the default orange is too faint to read; and no font is fetched.
@@ -92,22 +92,27 @@ def _while_working(
 
 
 def _one_post(predictor: Predictor, folder: Path, examples: Sequence[Example]) -> None:
-    def answer(text: str, image: str | None, further: list[str] | None, *cells: object) -> tuple[str, gr.Label]:
+    def entered(text: str, image: str | None, further: list[str] | None, cells: Sequence[object]) -> tuple[Any, ...]:
+        more = {
+            one.name: uploaded(str(cell), folder) if cell and one.kind == "file" else cell
+            for one, cell in zip(predictor.reads, cells, strict=True)
+        }
+        images = [uploaded(path, folder) for path in further or ()]
+        return text, uploaded(image, folder) if image else None, more, images
+
+    def answer(text: str, image: str | None, further: list[str] | None, *cells: object) -> tuple[str, gr.Label, str]:
         try:
-            verdict = judge(
-                predictor,
-                text,
-                uploaded(image, folder) if image else None,
-                {
-                    one.name: uploaded(str(cell), folder) if cell and one.kind == "file" else cell
-                    for one, cell in zip(predictor.reads, cells, strict=True)
-                },
-                [uploaded(path, folder) for path in further or ()],
-            )
+            verdict = judge(predictor, *entered(text, image, further, cells))
         except JointuneError as error:
             verdict = Verdict([str(error)])
         bars = gr.Label(verdict.probabilities, visible=bool(verdict.probabilities))
-        return sentence_lines(verdict.sentences), bars
+        return sentence_lines(verdict.sentences), bars, ""  # an explanation of another post goes
+
+    def explain(text: str, image: str | None, further: list[str] | None, *cells: object) -> str:
+        try:
+            return why(predictor, entered_post(predictor, *entered(text, image, further, cells)))
+        except JointuneError as error:
+            return sentence_lines([str(error)])
 
     with gr.Row():
         with gr.Column():
@@ -128,7 +133,9 @@ def _one_post(predictor: Predictor, folder: Path, examples: Sequence[Example]) -
         with gr.Column():
             sentences = gr.HTML(elem_classes="sentences")
             bars = gr.Label(label="Confidence in each label", show_heading=False, visible=False, elem_classes="bars")
-            inputs, outputs = [text, image, further, *fields], [sentences, bars]
+            reason = gr.Button("Why?")
+            explanation = gr.HTML(elem_classes="why")
+            inputs, outputs = [text, image, further, *fields], [sentences, bars, explanation]
             if examples:
                 gr.Markdown("Or try one of these:")
             for example in examples:
@@ -140,6 +147,7 @@ def _one_post(predictor: Predictor, folder: Path, examples: Sequence[Example]) -
                 filled = shown.click(lambda values=values: values, None, inputs[:2], **_INTERNAL)
                 _while_working(filled.then, button, answer, inputs, outputs)
     _while_working(partial(gr.on, [button.click, text.submit]), button, answer, inputs, outputs)
+    _while_working(reason.click, reason, explain, inputs, [explanation])
 
 
 def _component(wanted: Input) -> Component:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from jointune.data.post import FileSource, Post, Posts
 from jointune.data.problems import Problem, raise_problems
 from jointune.modalities.audio.decode import read_sound
 from jointune.modalities.batch import Arrays, Input, Preprocessor
+from jointune.modalities.parts import Parts
 from jointune.modalities.rows import ActivationStore, Rows
 from jointune.utils.threads import available_cores
 from jointune.utils.wording import counted
@@ -63,6 +64,20 @@ class AudioPreprocessor(Preprocessor):
             found = list(pool.map(self.decode, posts))
         raise_problems([row for row in found if isinstance(row, Problem)], "sounds")
         return [row for row in found if not isinstance(row, Problem)]
+
+    def parts(self, post: Post, row: np.ndarray) -> Parts:
+        """Divide a sound into its seconds, which are removed by silence."""
+        index = np.arange(len(row)) // self.rate
+
+        def remove(hidden: np.ndarray) -> np.ndarray | None:
+            return None if hidden.all() else np.where(hidden[index], np.int16(0), row)
+
+        return Parts("second", [f"second {number + 1}" for number in range(int(index[-1]) + 1)], index, remove)
+
+    def without(self, post: Post) -> Post:
+        """Return a post without its sound."""
+        rest = {name: source for name, source in post.files.items() if name != self.column}
+        return post if len(rest) == len(post.files) else replace(post, files=rest)
 
     def problem(self, post: Post) -> Problem | None:
         """Return why the sound of a post cannot be used; None if it can be, or if there is none."""

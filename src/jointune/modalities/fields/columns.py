@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ from jointune.data.problems import Problem, raise_problems
 from jointune.data.read import label_text
 from jointune.errors import SettingsError
 from jointune.modalities.batch import Arrays, Input, Preprocessor
+from jointune.modalities.parts import Parts
 from jointune.utils.wording import counted, listed
 
 MOST_BINS = 16
@@ -109,6 +110,28 @@ class FieldsPreprocessor(Preprocessor):
     def _codes(self) -> dict[str, dict[str, int]]:
         """The code of each category, by column."""
         return {column: {name: code for code, name in enumerate(known, 2)} for column, known in self.categories.items()}
+
+    def parts(self, post: Post, row: np.ndarray) -> Parts:
+        """Divide a row into the columns in which the post has a value; a removed one counts as missing."""
+        columns, numbers = [*self.numbers, *self.categories], len(self.numbers)
+        codes = row[numbers:]
+        present = np.flatnonzero(codes != MISSING)
+        index = np.full(len(row), -1)
+        index[numbers + present] = np.arange(len(present))
+        index[:numbers] = index[numbers : 2 * numbers]
+
+        def remove(hidden: np.ndarray) -> np.ndarray | None:
+            # The mean of a number is 0, and so is the code of a missing value.
+            return None if hidden.all() else np.where((index >= 0) & hidden[index], np.float32(MISSING), row)
+
+        names = [f"{columns[number]} = {_text(post, columns[number])}" for number in present]
+        return Parts("field", names, index, remove)
+
+    def without(self, post: Post) -> Post:
+        """Return a post without values in the columns."""
+        columns = {*self.numbers, *self.categories}
+        rest = {name: value for name, value in post.fields.items() if name not in columns}
+        return post if self.rows([post])[0] is None else replace(post, fields=rest)
 
     @property
     def reads(self) -> list[Input]:

@@ -2,12 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from PIL import Image
 
+from jointune.data.post import Post
 from jointune.modalities.batch import Arrays, Preprocessor
+from jointune.modalities.parts import Parts
+
+GRID = 7
+"""Regions across and down an image, whose parts in an answer are told apart."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,30 @@ class ImagePreprocessor(Preprocessor):
         top = round((pixels.shape[0] - height) * offset[0])
         left = round((pixels.shape[1] - width) * offset[1])
         return pixels[top : top + height, left : left + width]
+
+    @property
+    def mean_colour(self) -> np.ndarray:
+        """The colour that is zero to the encoder, red first, uint8 [3]."""
+        return np.rint(255 * np.array(self.mean[::-1] if self.bgr else self.mean)).astype(np.uint8)
+
+    def parts(self, post: Post, row: Sequence[np.ndarray]) -> Parts:
+        """Divide images into grids of regions, which are removed by painting them in the mean colour."""
+        edges = [np.linspace(0, side, GRID + 1).round().astype(int) for side in self.size]
+        down, right = (np.digitize(np.arange(cuts[-1]), cuts[1:-1]) for cuts in edges)
+        index = np.arange(len(row))[:, None, None] * GRID**2 + down[:, None] * GRID + right
+        boxes, names = [], []
+        for number, y, x in product(range(len(row)), range(GRID), range(GRID)):
+            boxes.append((number, edges[0][y], edges[1][x], edges[0][y + 1], edges[1][x + 1]))
+            names.append(f"picture {number + 1}, " * (len(row) > 1) + f"row {y + 1}, column {x + 1}")
+
+        def remove(hidden: np.ndarray) -> list[np.ndarray] | None:
+            return None if hidden.all() else list(np.where(hidden[index][..., None], self.mean_colour, np.stack(row)))
+
+        return Parts("region", names, index, remove, boxes)
+
+    def without(self, post: Post) -> Post:
+        """Return a post without its images, and without the text in them."""
+        return post if post.image is None else replace(post, image=None, image_text=None)
 
     def collate(self, rows: Sequence[Sequence[np.ndarray]]) -> Arrays:
         """Stack the images of all posts as ``pixels``, uint8 [I, H, W, 3]."""

@@ -12,8 +12,10 @@ from tokenizers import Encoding, Tokenizer
 from jointune.data.post import Post, Posts
 from jointune.errors import PostsError, setting
 from jointune.modalities.batch import Arrays, Input, Preprocessor
+from jointune.modalities.parts import Parts
 from jointune.modalities.rows import Rows
 from jointune.modalities.text.normalise import Normaliser
+from jointune.modalities.text.words import words
 
 _TRIED_TOKENS = 512
 """Most tokens of the text that a loaded model is tried on."""
@@ -80,13 +82,8 @@ class TextPreprocessor(Preprocessor):
             texts: the first segments, or all there is.
             seconds: the second segment of each, as the tokenizer joins pairs; None where there is none.
         """
-        prompt = self._worded(self.prompt)
         pairs = list(zip(texts, seconds or [None] * len(texts), strict=True))
-        firsts = [prompt + self.plain(text) for text in texts]
-        clipped = [
-            first if second is None else (first, self._worded(self._clip(second)))
-            for first, (_, second) in zip(firsts, pairs, strict=True)
-        ]
+        clipped = [self._clipped(*pair) for pair in pairs]
         lengths = [[len(text) for text in pair if text] for pair in pairs]
         return [
             Tokens(
@@ -102,6 +99,21 @@ class TextPreprocessor(Preprocessor):
     def plain(self, text: str) -> str:
         """Return a first segment as the tokenizer is given it, but for the prompt."""
         return self._worded(self._normaliser(self._clip(text)))
+
+    def _clipped(self, text: str, second: str | None) -> str | tuple[str, str]:
+        """Return what the tokenizer is given of a text, or of two."""
+        first = self._worded(self.prompt) + self.plain(text)
+        return first if second is None else (first, self._worded(self._clip(second)))
+
+    def parts(self, post: Post, row: Tokens) -> Parts:
+        """Divide a row into words."""
+        given = self._clipped(post.text or "", self._second(post))
+        texts = (given,) if isinstance(given, str) else given
+        return words(self.tokenizer.encode(*texts), texts, len(self.prompt), row)
+
+    def without(self, post: Post) -> Post:
+        """Return a post without its texts."""
+        return post if post.text is None else replace(post, text=None, second_text=None)
 
     def _cut_off(self, encoded: Encoding, given: str | tuple[str, str], lengths: Sequence[int]) -> int:
         """Return the number of tokens that were too many for ``encoded``; ``lengths`` are those of the texts."""

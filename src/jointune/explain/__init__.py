@@ -1,0 +1,1 @@
+"""Explanations: why a model answered a post as it did."""
