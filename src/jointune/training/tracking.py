@@ -32,7 +32,7 @@ def loggable(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def storable(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return settings as a JSON file keeps them: as ``loggable``, but None and lists of plain values stay as they are."""
+    """Return settings as a JSON file keeps them: as ``loggable``, but None and lists of plain values stay."""
     lists = {name: list(value) for name, value in settings.items() if isinstance(value, list | tuple)}
     kept = {name: values for name, values in lists.items() if all(isinstance(one, str | int | float) for one in values)}
     return loggable(settings) | {name: None for name, value in settings.items() if value is None} | kept
