@@ -31,9 +31,9 @@ class OfNumbers(JointClassifier):
     def fit(self, posts, y):
         return super().fit(self._spelled(posts, reset=True), y, validation=0.2)
 
-    def predict_proba(self, posts):
+    def answers(self, posts):
         self._fitted()
-        return super().predict_proba(self._spelled(posts, reset=False))
+        return super().answers(self._spelled(posts, reset=False))
 
     def score(self, posts, y):
         return super().score(self._spelled(posts, reset=False), y)

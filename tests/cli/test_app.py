@@ -51,7 +51,7 @@ def test_the_list_of_commands_says_whole_sentences(jointune, monkeypatch):
 MISTAKES = [
     ("train --epochs -1", "--epochs -1: it must be at least 0"),
     ("train --epochs 0 --no-probe", "nothing would be trained"),
-    ("train --metric foo", "--metric foo: choose one of accuracy"),
+    ("train --metric foo", "has no such score; choose one of accuracy"),
     ("train --precision fp8", "--precision fp8: choose one of auto"),
     ("train --fusion nonsense", "--fusion nonsense: choose one of gated"),
     ("train --fusion gated:many", "--fusion gated:many: after the colon comes a width"),
@@ -71,12 +71,12 @@ MISTAKES = [
     ("compare --methods joint,magic", "--methods magic: choose among joint"),
     ("compare --methods clip", "name one with --clip"),
     ("compare --label-budgets 8,few", "'few' is neither a number of posts a label nor 'all'"),
-    ("compare --metric foo", "--metric foo: choose one of"),
+    ("compare --metric foo", "has no such score; choose one of accuracy"),
     ("compare --fusion nonsense", "--fusion nonsense: choose one of"),
     ("tune --trials 0", "--trials 0: it must be at least 1"),
     ("tune --time-limit nan", "--time-limit nan: it must be more than 0"),
     ("tune --fusions gated,magic", "--fusions magic: choose one of"),
-    ("tune --metric foo", "--metric foo: choose one of"),
+    ("tune --metric foo", "has no such score; choose one of accuracy"),
     ("tune --precision x", "--precision x: choose one of"),
 ]
 

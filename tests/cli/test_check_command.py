@@ -266,7 +266,7 @@ def test_columns_that_are_not_used_are_named(jointune, fresh_posts):
 def test_several_labels_in_one_are_said(jointune, tiny_text, tiny_image, tmp_path):
     rows = [f"text {number},,{('a', 'b', 'a|b')[number % 3]}," for number in range(12)]
     path = write(tmp_path / "posts.csv", rows)
-    note = "note: 4 posts have what looks like several labels in one ('a|b'): jointune learns one label a post"
+    note = "note: 4 posts have what looks like several labels in one ('a|b'): each combination counts as a label of "
     assert note in jointune("check", path)[1]
     encoders = ["--text-encoder", tiny_text, "--image-encoder", tiny_image]
     code, said = jointune("train", path, "--out", tmp_path / "bundle", *encoders, "--epochs", "0", "--quiet")

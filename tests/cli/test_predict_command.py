@@ -247,7 +247,7 @@ def test_a_scored_file_can_be_scored_again(jointune, tiny_bundle, posts_csv, tmp
 )
 def test_columns_that_no_scoring_added_are_never_replaced(refused, tiny_bundle, tmp_path, content):
     (tmp_path / "p.csv").write_text(content)
-    says = ["a column 'prediction' already, which scoring adds", "--prefix new_"]
+    says = ["already, which scoring adds: rename it", "--prefix new_"]
     refused("predict", tiny_bundle, tmp_path / "p.csv", "--out", tmp_path / "s.csv", says=says)
 
 

@@ -308,16 +308,16 @@ def load_pairs(tmp_path):
         encoder, text, _ = load_text_encoder(text_folder(tmp_path, PAIRS[family]), max_tokens)
         if processor:
             text.tokenizer.post_processor = processor
-        return encoder, text, "mine"
+        return encoder, text, "mine", "read_image_text"
 
     return load
 
 
 @pytest.mark.parametrize(("model", "processor"), [("bert", None), ("roberta", ROBERTA), ("t5", None)])
 def test_most_encoders_read_two(load_pairs, model, processor):
-    encoder, text, name = load_pairs(model, processor)
+    encoder, *others = load_pairs(model, processor)
     encoder.train()
-    check_pairs(encoder, text, name)
+    check_pairs(encoder, *others)
     assert encoder.training
 
 

@@ -203,9 +203,10 @@ def test_some_are_tried_without_their_text_and_others_without_their_picture(coun
     posts = Posts([Post(text=str(n), image=b"picture", label="x") for n in range(count)] + [Post(text="alone")])
     tried = partly_hidden(posts)
     assert list(tried) == list(partly_hidden(posts))
-    texts, pictures = [[post for post in tried if post.text], [post for post in tried if post.image]]
-    assert len(texts) == len(pictures) == min(count, 32)
-    assert len(tried) == 2 * len(texts)
+    texts, images = [post for post in tried if not post.images], [post for post in tried if post.text is None]
+    albums = [post for post in tried if len(post.images) == 2]
+    assert len(texts) == len(images) == len(albums) == min(count, 32)
+    assert len(tried) == 3 * len(texts)
     assert "alone" not in {post.text for post in texts}
 
 

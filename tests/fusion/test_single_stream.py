@@ -102,7 +102,8 @@ def test_gradients_reach_the_picture_and_the_words(name, tmp_path, tiny_image):
     model(inputs([4, 0, 10], [True, True, False])).logits.sin().sum().backward()
     within = [which for which, one in model.named_parameters() if one.grad is not None and one.grad.any()]
     outside = {which for which, _ in model.named_parameters()} - set(within)
-    assert not [which for which in outside if not which.startswith("encoders.text.")]
+    # No post has several images, which alone use the weights of attention over them.
+    assert not [which for which in outside if not which.startswith(("encoders.text.", "attention."))]
     used = {which.removeprefix("encoders.text.model.").split(".")[0] for which in within}
     assert {"embeddings", "encoder"} & used or {"layers", "transformer", "block"} & used
     if name == "visualbert":

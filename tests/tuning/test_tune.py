@@ -208,7 +208,7 @@ def test_the_options_are_those_that_differ_from_the_defaults(parts, settings):
         "--modality-dropout",
         "--fusion",
     } <= set(options)
-    assert not {"--seed", "--metric", "--weight-decay", "--on-bad-image", "--no-read-image-text"} & set(options)
+    assert not {"--seed", "--weight-decay", "--on-bad-image", "--no-read-image-text"} & set(options)
 
 
 def test_a_seed_gives_the_same_trials_twice_and_another_one_others(searched, parts, settings):

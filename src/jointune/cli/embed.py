@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,7 @@ import numpy as np
 import typer
 
 from jointune import __version__
-from jointune.cli.kept_parts import errors_say_what_is_kept, print_affected
+from jointune.cli.kept_parts import write_parts
 from jointune.cli.options import (
     BundleArgument,
     Device,
@@ -30,17 +31,16 @@ from jointune.data.problems import valid_policy
 from jointune.data.read import Columns, PostsFile, label_text
 from jointune.errors import PostsError, SettingsError
 from jointune.inference.load import check_options, columns_of, load_predictor
-from jointune.output.resumable import Parts, refuse_outputs, skipped_file
+from jointune.output.resumable import Parts, refuse_outputs
 from jointune.output.vectors import ID, ROW, VECTOR, check_vectors_output, vectors_schema
 from jointune.output.writers import Layout
 from jointune.utils.files import MANIFEST, sha256
 from jointune.utils.hub import local_folder
-from jointune.utils.progress import progress_bar
 from jointune.utils.run_folder import locking
 from jointune.utils.wording import counted, listed
 
 if TYPE_CHECKING:
-    from jointune.inference.scored import ScoredChunk
+    from jointune.inference.scored import Scored
 
 _NUMBER = "\0row"
 """The field that carries a post's number; no column is named so."""
@@ -114,29 +114,18 @@ def embed(
     }
     schema = vectors_schema(id_column is not None)
     parts = Parts(path, Layout(path.suffix.lower(), schema.names, schema), run, resume, ["--on-bad-image"])
-    with errors_say_what_is_kept(parts, total, policy):
-        with progress_bar("embedding", shown=not quiet) as bar:
-            bar.start(total, parts.read)
-            left = islice(_numbered(file), parts.read, None)
-            for chunk in predictor.chunks(left, policy, file.path.name, of=of):
-                parts.add(chunk.read, _rows(chunk, id_column), chunk.problems)
-                bar.advance(chunk.read)
-        parts.join(total, with_skipped=policy == "skip")
-    try:
-        bad = print_affected(parts, path, policy)
-    finally:
-        parts.discard()
-    if force and policy == "skip" and not bad:
-        skipped_file(path).unlink(missing_ok=True)
-    out.print(f"wrote {path}: {counted(total - (bad if policy == 'skip' else 0), 'vector')}")
+    score = partial(predictor.chunks, islice(_numbered(file), parts.read, None), policy, file.path.name, of=of)
+    rows = partial(_rows, id_column=id_column)
+    written = write_parts(parts, path, total, policy, score, rows, ("embedding", not quiet), force)
+    out.print(f"wrote {path}: {counted(written, 'vector')}")
 
 
 def _numbered(posts: Iterable[Post]) -> Iterator[Post]:
     return (replace(post, fields={**post.fields, _NUMBER: number}) for number, post in enumerate(posts, 1))
 
 
-def _rows(chunk: "ScoredChunk", id_column: str | None) -> Iterator[dict[str, object]]:
-    for entry in chunk.scored:
+def _rows(scored: "list[Scored]", id_column: str | None) -> Iterator[dict[str, object]]:
+    for entry in scored:
         vector = entry.probabilities
         row: dict[str, object] = {ROW: entry.post.fields[_NUMBER]}
         if id_column is not None:

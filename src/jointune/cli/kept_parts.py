@@ -1,14 +1,19 @@
-"""Messages of commands that keep finished parts and go on from them."""
+"""The way of commands that keep finished parts and go on from them, and their messages."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from jointune.cli.options import out
 from jointune.data.problems import OnBadImage, affected
 from jointune.errors import InterruptedWork, JointuneError, PostsError
 from jointune.output.resumable import Parts, skipped_file
+from jointune.utils.progress import progress_bar
 from jointune.utils.wording import counted
+
+if TYPE_CHECKING:
+    from jointune.inference.predictor import Scored, ScoredChunk
 
 _GO_ON = "go on with the same command and --resume"
 
@@ -17,7 +22,7 @@ _LISTED = 20
 
 
 @contextmanager
-def errors_say_what_is_kept(parts: Parts, total: int, policy: OnBadImage) -> Iterator[None]:
+def _errors_say_what_is_kept(parts: Parts, total: int, policy: OnBadImage) -> Iterator[None]:
     """Add to an error how many posts are kept for --resume; remove the folder of parts if no part is finished."""
     try:
         yield
@@ -44,7 +49,46 @@ def _after_bad_posts(parts: Parts, policy: OnBadImage) -> str:
     return f"{mended}, or add --on-bad-image skip to it; with a table that was changed, begin anew with --force"
 
 
-def print_affected(parts: Parts, path: Path, policy: str) -> int:
+def write_parts(
+    parts: Parts,
+    path: Path,
+    total: int,
+    policy: OnBadImage,
+    score: "Callable[[], Iterable[ScoredChunk]]",
+    rows: "Callable[[list[Scored]], Iterable[dict[str, Any]]]",
+    bar: tuple[str, bool],
+    force: bool,
+) -> int:
+    """Write what is left of an output part by part, join the parts, and return the number of posts written.
+
+    Args:
+        parts: of the output.
+        path: of the output.
+        total: number of posts.
+        policy: what was done about bad images.
+        score: scores the posts that ``parts`` lacks.
+        rows: makes the rows of scored posts.
+        bar: what the progress bar says, and whether it is shown.
+        force: whether the list of posts that an earlier run skipped is removed where none was.
+    """
+    what, shown = bar
+    with _errors_say_what_is_kept(parts, total, policy):
+        with progress_bar(what, shown=shown) as progress:
+            progress.start(total, parts.read)
+            for chunk in score():
+                parts.add(chunk.read, rows(chunk.scored), chunk.problems)
+                progress.advance(chunk.read)
+        parts.join(total, with_skipped=policy == "skip")
+    try:
+        bad = _print_affected(parts, path, policy)
+    finally:
+        parts.discard()
+    if force and policy == "skip" and not bad:
+        skipped_file(path).unlink(missing_ok=True)
+    return total - (bad if policy == "skip" else 0)
+
+
+def _print_affected(parts: Parts, path: Path, policy: str) -> int:
     """List and count the posts that were skipped, or used without their image, and return their number."""
     count = 0
     for count, problem in enumerate(parts.problems(), 1):

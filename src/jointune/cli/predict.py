@@ -1,6 +1,7 @@
 """jointune predict."""
 
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jointune import __version__
-from jointune.cli.kept_parts import errors_say_what_is_kept, print_affected
+from jointune.cli.kept_parts import write_parts
 from jointune.cli.options import (
     Abstain,
     BundleArgument,
@@ -35,11 +36,10 @@ from jointune.data.remote import is_address
 from jointune.errors import PostsError, SettingsError
 from jointune.inference.load import check_options, columns_of, load_predictor
 from jointune.modalities.text.text_fit import TextFitCounter
-from jointune.output.resumable import Parts, refuse_outputs, skipped_file
+from jointune.output.resumable import Parts, refuse_outputs
 from jointune.output.writers import added_columns, check_output, columns_of_earlier_scoring, make_layout
 from jointune.utils.files import MANIFEST, sha256
 from jointune.utils.hub import local_folder
-from jointune.utils.progress import progress_bar
 from jointune.utils.run_folder import locking
 from jointune.utils.wording import counted, listed
 
@@ -161,22 +161,12 @@ def predict(
     layout = make_layout(path, file.table, added, replaced, safe_csv, texts)
     parts = Parts(path, layout, run, resume, on_problems=["--on-bad-image"])
     fit = TextFitCounter(predictor.text)
-    with errors_say_what_is_kept(parts, total, policy):
-        with progress_bar("predicting", shown=not quiet) as bar:
-            bar.start(total, parts.read)
-            for chunk in predictor.chunks(islice(file, parts.read, None), policy, file.path.name, fit=fit):
-                parts.add(chunk.read, _rows(chunk.scored, predictor, added, replaced), chunk.problems)
-                bar.advance(chunk.read)
-        parts.join(total, with_skipped=policy == "skip")
-    try:
-        bad = print_affected(parts, path, policy)
-    finally:
-        parts.discard()
-    if force and policy == "skip" and not bad:
-        skipped_file(path).unlink(missing_ok=True)
+    score = partial(predictor.chunks, islice(file, parts.read, None), policy, file.path.name, fit=fit)
+    rows = partial(_rows, predictor=predictor, added=added, left_out=replaced)
+    written = write_parts(parts, path, total, policy, score, rows, ("predicting", not quiet), force)
     for note in predictor.notes_on_texts(fit):
         out.print(f"note: {note}.", style="yellow")
-    out.print(f"wrote {path}: {counted(total - (bad if policy == 'skip' else 0), 'post')}")
+    out.print(f"wrote {path}: {counted(written, 'post')}")
 
 
 def _rows(

@@ -18,7 +18,7 @@ from jointune.data.fingerprints import posts_digest
 from jointune.data.folds import Fold, ways_of_division
 from jointune.data.post import Posts
 from jointune.persistence.bundle import versions
-from jointune.training.tracking import loggable
+from jointune.training.tracking import storable
 from jointune.utils.files import COMPARISON_MARK
 from jointune.utils.run_folder import RunFolder
 
@@ -74,7 +74,7 @@ def describe(posts: Posts, divided: list[Fold], folds: int | None, setup: Setup)
             "validation": VALIDATION,
             "sizes": [[len(fold.train), len(fold.validation), len(fold.test)] for fold in divided],
         },
-        "setup": vars(setup) | {"settings": loggable(setup.settings)},
+        "setup": vars(setup) | {"settings": storable(setup.settings)},
         "versions": {name: environment[name] for name in ("jointune", "torch", "transformers")},
         "environment": environment | _machine(),
         "begun": f"{datetime.now(UTC):%Y-%m-%d}",

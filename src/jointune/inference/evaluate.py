@@ -1,6 +1,5 @@
 """Scores of whatever scores posts."""
 
-import warnings
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ from jointune.data.post import Posts
 from jointune.data.problems import OnBadImage, Problem, raise_problems
 from jointune.data.read import check_fields, no_column
 from jointune.data.split import identity_groups
-from jointune.errors import JointuneWarning, PostsError, SettingsError, setting
+from jointune.errors import PostsError, SettingsError, setting
 from jointune.evaluation.notes import notes_on_known
 from jointune.evaluation.score_table import ScoreTable
 from jointune.evaluation.significance import Difference, Run, paired_difference
@@ -104,37 +103,6 @@ def compare_evaluations(first: Evaluation, second: Evaluation) -> dict[str, Diff
         score: paired_difference(own, others, target.measure(score), len(target.labels), groups)
         for score in target.compared
     }
-
-
-def evaluate_predictor(
-    predictor: Predictor,
-    posts: Posts,
-    policy: OnBadImage = "error",
-    problems: list[Problem] | None = None,
-    batch_size: int = 32,
-    progress: bool = False,
-    part: str = "",
-    notes: list[str] | None = None,
-) -> ScoreTable:
-    """Score labelled posts and compare, with a note where the scores are not what they seem; see ``evaluation_of``.
-
-    Args:
-        predictor: likewise, as all but ``notes``.
-        posts: likewise.
-        policy: likewise.
-        problems: likewise.
-        batch_size: likewise.
-        progress: likewise.
-        part: likewise.
-        notes: takes what to know before the scores are trusted; by default, each is given as a ``JointuneWarning``.
-    """
-    found = evaluation_of(predictor, posts, policy, problems, batch_size, progress, part)
-    if notes is not None:
-        notes += found.notes
-    else:
-        for note in found.notes:
-            warnings.warn(note, JointuneWarning, stacklevel=4)  # whoever called ``JointClassifier.evaluate``
-    return found.metrics
 
 
 def evaluation_of(

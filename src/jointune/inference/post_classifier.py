@@ -1,5 +1,6 @@
 """Predicting and scoring in scikit-learn's manner, for a classifier that is trained or loaded."""
 
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any, Self
 
@@ -13,11 +14,11 @@ from jointune.data.post import Post, Posts
 from jointune.data.problems import OnBadImage, Problem
 from jointune.data.read import Columns
 from jointune.data.records import as_posts
-from jointune.errors import SettingsError, setting
+from jointune.errors import JointuneWarning, SettingsError, setting
 from jointune.evaluation.calibration import least_confidence
 from jointune.evaluation.score_table import ScoreTable
 from jointune.evaluation.unlike import Unlikeness
-from jointune.inference.evaluate import evaluate_predictor
+from jointune.inference.evaluate import evaluation_of
 from jointune.inference.predictor import Predictor
 from jointune.inference.scored import Scored
 from jointune.modalities.modality import with_further_columns
@@ -206,7 +207,14 @@ class PostClassifier(ClassifierMixin, Config, BaseEstimator):
         return self
 
     def _evaluate(self, posts: Posts, part: str = "", notes: list[str] | None = None) -> ScoreTable:
+        """Score labelled posts; ``notes`` takes what is otherwise given as a ``JointuneWarning``."""
         self.problems_ = []
-        return evaluate_predictor(
-            self.predictor(), posts, self.on_bad_image, self.problems_, self.batch_size, self.progress, part, notes
+        evaluation = evaluation_of(
+            self.predictor(), posts, self.on_bad_image, self.problems_, self.batch_size, self.progress, part
         )
+        if notes is not None:
+            notes += evaluation.notes
+        else:
+            for note in evaluation.notes:
+                warnings.warn(note, JointuneWarning, stacklevel=3)  # whoever called ``evaluate``
+        return evaluation.metrics

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from jointune.data.label_checks import class_numbers
-from jointune.data.labels import UNSURE, order_labels
+from jointune.data.labels import order_labels
 from jointune.data.post import Post, Posts
 from jointune.errors import PostsError, SettingsError, setting
 from jointune.evaluation.calibration import Calibration, calibrate
@@ -19,13 +18,13 @@ from jointune.evaluation.target_metrics import ordered_metrics
 from jointune.targets.numbers import as_number, spelled
 from jointune.targets.several_labels import binary_fits, sigmoid
 from jointune.targets.single_label import label_weights
-from jointune.targets.target import LinearFit, Target
+from jointune.targets.target import LinearFit, OneLabel
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class OrderedLabels(Target):
+class OrderedLabels(OneLabel):
     """A target with one of K labels in an order.
 
     Its K - 1 logits are conditional, as in CORN (Shi, Cao and Raschka, 2021, arXiv 2111.08851): logit k is that of the
@@ -116,10 +115,6 @@ class OrderedLabels(Target):
             f"It gives a probability for each label, of which the order counts: {', '.join(map(spelled, self.labels))}."
         )
 
-    def encode(self, posts: Posts) -> np.ndarray:
-        """Return the number of each post's label, int64 [N]."""
-        return class_numbers(posts, self.labels)
-
     def weights(self, encoded: np.ndarray, class_weight: str | Mapping[Any, float] | None) -> np.ndarray | None:
         return label_weights(self.labels, encoded, class_weight)
 
@@ -137,12 +132,6 @@ class OrderedLabels(Target):
             return (of_posts if weights is None else of_posts * weights[encoded]).sum()
 
         return loss
-
-    def total_weight(self, encoded: "Tensor", weights: "Tensor | None") -> "Tensor | int":
-        return len(encoded) if weights is None else weights[encoded].sum()
-
-    def post_weights(self, encoded: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
-        return np.ones(len(encoded)) if weights is None else weights[encoded]
 
     def linear_fits(
         self, features: np.ndarray, encoded: np.ndarray, post_weights: np.ndarray, strengths: Sequence[float]
@@ -166,14 +155,6 @@ class OrderedLabels(Target):
         """Return the number of each post's median label, int64 [N]."""
         above = 1 - np.cumsum(answers[:, :-1].astype(np.float64), axis=1)
         return (above >= 0.5).sum(1)
-
-    def texts(self, chosen: np.ndarray) -> list[str]:
-        return [self.labels[number] for number in chosen]
-
-    def answer(self, row: np.ndarray, least_confidence: float = 0.0) -> tuple[str, float | None]:
-        best = int(self.choose(row[None])[0])
-        confidence = float(row[best])
-        return self.labels[best] if confidence >= least_confidence else UNSURE, confidence
 
     def metrics(
         self, encoded: np.ndarray, answers: np.ndarray, repeats: float = 1, chosen: np.ndarray | None = None

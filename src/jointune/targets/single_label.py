@@ -5,15 +5,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from jointune.data.label_checks import class_numbers
-from jointune.data.labels import UNSURE, label_text
-from jointune.data.post import Posts
+from jointune.data.labels import label_text
 from jointune.errors import SettingsError, setting
 from jointune.evaluation import metrics as scoring
 from jointune.evaluation.calibration import Calibration, at_temperature, calibrate
 from jointune.evaluation.notes import notes_on_answers, notes_on_few
 from jointune.evaluation.score_table import ScoreTable
-from jointune.targets.target import LinearFit, Target
+from jointune.targets.target import LinearFit, OneLabel
 from jointune.targets.thresholds import Wanted, best_threshold
 
 if TYPE_CHECKING:
@@ -21,10 +19,10 @@ if TYPE_CHECKING:
 
 
 FEW_TO_LEARN = 2000
-"""With fewer training posts, ``class_weight="auto"`` weighs labels: they gain much macro F1, and lose no accuracy."""
+"""With fewer training posts, ``class_weight="auto"`` weighs labels: they gain macro F1, and lose little accuracy."""
 
 
-class SingleLabel(Target):
+class SingleLabel(OneLabel):
     """A target with exactly one of C labels a post.
 
     Args:
@@ -82,10 +80,6 @@ class SingleLabel(Target):
                 raise ValueError("its threshold is none of two labels")
             self.threshold = int(label), float(threshold)
 
-    def encode(self, posts: Posts) -> np.ndarray:
-        """Return the number of each post's label, int64 [N]."""
-        return class_numbers(posts, self.labels)
-
     def weights(self, encoded: np.ndarray, class_weight: str | Mapping[Any, float] | None) -> np.ndarray | None:
         """Return the weight of each label in the loss, float [C]; None where all weigh alike.
 
@@ -108,9 +102,6 @@ class SingleLabel(Target):
 
         return nn.CrossEntropyLoss(weights, label_smoothing=label_smoothing, reduction="sum")
 
-    def total_weight(self, encoded: "Tensor", weights: "Tensor | None") -> "Tensor | int":
-        return len(encoded) if weights is None else weights[encoded].sum()
-
     def linear_fits(
         self, features: np.ndarray, encoded: np.ndarray, post_weights: np.ndarray, strengths: Sequence[float]
     ) -> Iterator[LinearFit]:
@@ -120,9 +111,6 @@ class SingleLabel(Target):
         for strength in strengths:
             model.set_params(C=strength).fit(features, encoded, sample_weight=post_weights)
             yield LinearFit(*_one_row_a_class(model.coef_, model.intercept_, len(self.labels)), strength)
-
-    def post_weights(self, encoded: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
-        return np.ones(len(encoded)) if weights is None else weights[encoded]
 
     def activate(self, logits: np.ndarray) -> np.ndarray:
         """Return probabilities, float64 [B, C]: in double, so that no row sums to anything but one."""
@@ -138,14 +126,6 @@ class SingleLabel(Target):
             return answers.argmax(1)
         label, least = self.threshold
         return np.where(answers[:, label] >= least, label, 1 - label)
-
-    def texts(self, chosen: np.ndarray) -> list[str]:
-        return [self.labels[number] for number in chosen]
-
-    def answer(self, row: np.ndarray, least_confidence: float = 0.0) -> tuple[str, float | None]:
-        best = int(self.choose(row[None])[0])
-        confidence = float(row[best])
-        return self.labels[best] if confidence >= least_confidence else UNSURE, confidence
 
     def metrics(
         self, encoded: np.ndarray, answers: np.ndarray, repeats: float = 1, chosen: np.ndarray | None = None

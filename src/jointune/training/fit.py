@@ -307,9 +307,9 @@ def train(
     out_of_fold = (calibration.out_of_fold if calibration else scores)[differing]
     conformity = Conformity(data.target.conformity(labels[differing], out_of_fold), [held[i] for i in differing])
     own = {name: rows[differing] for name, rows in found.items()}
-    vectors = TrainingVectors.of(
-        sampled_vectors(trained, list(own), data.training, config.batch_size, config.seed), own
-    )
+    fast = TorchBackend(model, data.target, device, config.precision)
+    sample = sampled_vectors(fast, list(own), data.training, config.batch_size, config.seed)
+    vectors = TrainingVectors.of(sample, own)
     notes = target.notes_on_answers(metrics, "validation")
     notes += notes_on_known(known, labels, scores, target.metrics, "validation")
     outcome = (calibration, learned, conformity, vectors, notes, device, before)

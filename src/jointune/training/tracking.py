@@ -31,6 +31,13 @@ def loggable(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: value if isinstance(value, plain) else _spelled(value) for name, value in settings.items()}
 
 
+def storable(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings as a JSON file keeps them: as ``loggable``, but None and lists of plain values stay."""
+    lists = {name: list(value) for name, value in settings.items() if isinstance(value, list | tuple)}
+    kept = {name: values for name, values in lists.items() if all(isinstance(one, str | int | float) for one in values)}
+    return loggable(settings) | {name: None for name, value in settings.items() if value is None} | kept
+
+
 def _spelled(value: Any) -> str:
     if inspect.isroutine(value) or inspect.isclass(value):
         return f"{value.__module__}.{value.__qualname__}"

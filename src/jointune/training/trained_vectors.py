@@ -51,9 +51,9 @@ def sampled_vectors(
 ) -> dict[str, np.ndarray]:
     """Return the vectors of at most ``MOST`` posts, drawn by the seed, float32 [R, D] each.
 
-    They are NaN where a post lacks the modality, or for ``joint`` where it has one alone.
+    They are NaN where a post lacks the modality, or for ``joint`` where it has one alone. Cached activations of frozen
+    layers are used, so ``backend`` has the precision of training.
     """
-    posts.forget_activations()
     drawn = np.arange(len(posts))
     if len(posts) > MOST:
         drawn = np.sort(np.random.default_rng(seed).choice(len(posts), MOST, replace=False))
