@@ -1,9 +1,9 @@
 """Whether explanations name what counts: python benchmarks/explanations.py BUNDLE POSTS [options].
 
 Three checks, after those that Quantus collects (Hedström et al., 2023, arXiv 2202.06861), for each method. Deletion:
-how much the probability of the predicted label falls if the fifth of the words, or of the regions of the image, with the
-greatest attributions is removed, beside as many drawn at random. Randomised weights: how alike the attributions stay
-(Spearman) while the weights of the model are permuted within each tensor, from the head down to the first layers
+how much the probability of the predicted label falls if the fifth of the words, or of the regions of the image, with
+the greatest attributions is removed, beside as many drawn at random. Randomised weights: how alike the attributions
+stay (Spearman) while the weights of the model are permuted within each tensor, from the head down to the first layers
 (Adebayo et al., 2018, arXiv 1810.03292). Planted: in demo posts with shuffled labels, a word or a coloured patch alone
 tells the label; how often it has the greatest attribution.
 """
