@@ -1,13 +1,13 @@
 """Posts unlike the training posts, from training to the answer: bundle, export, command, service, page, Python."""
 
 import csv
-import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from jointune import JointClassifier, SettingsError, read_posts
+from jointune import BundleError, JointClassifier, SettingsError, read_posts
 from jointune.evaluation.unlike import TRAINING_VECTORS
 from jointune.inference.load import load_predictor
 
@@ -21,8 +21,20 @@ def test_training_keeps_vectors(tiny_bundle):
     with np.load(tiny_bundle / TRAINING_VECTORS) as file:
         shapes = {name: file[name].shape for name in file.files if name.endswith(".rows")}
     assert {name: rows for name, (rows, _) in shapes.items()} == {"joint.rows": 32, "text.rows": 32, "image.rows": 32}
-    manifest = json.loads((tiny_bundle / "manifest.json").read_text(encoding="utf-8"))
-    assert TRAINING_VECTORS not in manifest, "it may be deleted before a bundle is shared"
+
+
+@pytest.mark.parametrize("kind", ["tiny_bundle", "exported_model"])
+def test_vectors_may_be_deleted_but_not_altered(request, kind, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(request.getfixturevalue(kind), folder)
+    kept = (folder / TRAINING_VECTORS).read_bytes()
+    (folder / TRAINING_VECTORS).write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
+    with pytest.raises(BundleError, match=TRAINING_VECTORS):
+        load_predictor(folder, "cpu" if kind == "tiny_bundle" else None)
+    (folder / TRAINING_VECTORS).unlink()
+    load_predictor(folder, "cpu" if kind == "tiny_bundle" else None)
+    with pytest.raises(SettingsError, match="keeps no training vectors"):
+        load_predictor(folder, "cpu" if kind == "tiny_bundle" else None, ood=True)
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +118,6 @@ def test_the_sample_follows_the_seed():
 
         def __len__(self):
             return len(self.present)
-
-        def forget_activations(self):
-            pass
 
         def in_order(self, batch_size, only):
             from jointune.modalities.batch import Batch

@@ -191,11 +191,11 @@ def test_overload_passes(running):
 
 def test_the_log_tells_all_but_the_posts(running):
     one = running(token="s3cret")
-    for token in ("s3cret", "wr0ng"):
-        head = HEAD.replace(b"/predict", b"/predict?q=queried") + f"Authorization: Bearer {token}\r\n".encode()
+    for token, query, status in (("s3cret", b"", b"200"), ("wr0ng", b"", b"401"), ("s3cret", b"?q=queried", b"422")):
+        head = HEAD.replace(b"/predict", b"/predict" + query) + f"Authorization: Bearer {token}\r\n".encode()
         with connect(one) as line:
             line.sendall(head + b'Connection: close\r\nContent-Length: 30\r\n\r\n{"text": "very private words"}')
-            assert all_of(line).startswith(b"HTTP/1.1 200" if token == "s3cret" else b"HTTP/1.1 401")
+            assert all_of(line).startswith(b"HTTP/1.1 " + status)
     with connect(one) as line:
         line.sendall(b"GET /pr1vate HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         all_of(line)
@@ -210,6 +210,7 @@ def test_the_log_tells_all_but_the_posts(running):
     assert [(line["route"], line["status"], line["posts"]) for line in requests] == [
         ("/predict", 200, 1),
         ("other", 401, 0),
+        ("/predict", 422, 0),
         ("other", 401, 0),
     ]
     assert requests[0]["bytes_in"] == 30

@@ -12,14 +12,12 @@ from jointune.data.post import Posts
 from jointune.data.read import read_posts
 from jointune.demo import POSTS
 from jointune.errors import PostsError
-from jointune.evaluation.conformal import CONFORMITY
 from jointune.evaluation.score_table import title, with_interval
-from jointune.evaluation.unlike import TRAINING_VECTORS
 from jointune.export.agreement import compare_with_torch, refuse_difference
 from jointune.export.graph import quantize, write_graph
 from jointune.inference.onnx_backend import CARD, FORMAT, GRAPH, LABELS, VERIFIED, WEIGHTS, ExportedModel, vector_output
 from jointune.modalities.batch import ITEMS, Preprocessors
-from jointune.persistence.manifest import write_preprocessors
+from jointune.persistence.manifest import write_preprocessors, write_uncertainty
 from jointune.utils.extras import install_command
 from jointune.utils.files import EXPORT_MARK, atomic_folder, write_json, write_manifest
 from jointune.utils.markdown import literal, table
@@ -110,11 +108,8 @@ def export(
         (folder / CARD).write_text(card, encoding="utf-8")
         if predictor.learned is not None:
             write_json(folder / LEARNED, predictor.learned.to_dict())
-        if predictor.conformity is not None:
-            write_json(folder / CONFORMITY, predictor.conformity.to_dict())
-        if predictor.training_vectors is not None:
-            predictor.training_vectors.save(folder / TRAINING_VECTORS)
-        write_manifest(folder, [*VERIFIED, *([CONFORMITY] if predictor.conformity else [])])
+        further = write_uncertainty(folder, predictor.conformity, predictor.training_vectors)
+        write_manifest(folder, [*VERIFIED, *further])
     return report
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from jointune.data.fingerprints import read_learned
 from jointune.errors import BundleError, SettingsError, setting
 from jointune.evaluation.conformal import read_conformity
-from jointune.evaluation.unlike import JOINT, read_training_vectors
+from jointune.evaluation.unlike import JOINT, TRAINING_VECTORS, read_training_vectors
 from jointune.inference.predictor import Predictor
 from jointune.inference.scored import ANSWERS, check_vector
 from jointune.modalities.batch import ITEMS, Batch, Preprocessors, in_order, split_batch
@@ -43,7 +43,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     Raises:
         BundleError: a file is missing or altered, or was written by a newer jointune.
     """
-    check_manifest(folder, VERIFIED, "folder", "the export")
+    check_manifest(folder, VERIFIED, "folder", "the export", TRAINING_VECTORS)
     description: dict[str, Any] = read_json(folder / EXPORT_MARK)
     check(description, record({"format": whole(0, 10**9)}), folder / EXPORT_MARK, "folder")
     check_format(folder, description, FORMAT)

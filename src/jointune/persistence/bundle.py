@@ -21,7 +21,7 @@ from jointune.data.fingerprints import LEARNED, LearnedPosts, read_learned
 from jointune.encoders.foreign_config import forbidden, too_many
 from jointune.encoders.weights import build_tower
 from jointune.errors import BundleError, first_line
-from jointune.evaluation.conformal import CONFORMITY, Conformity, read_conformity
+from jointune.evaluation.conformal import Conformity, read_conformity
 from jointune.evaluation.unlike import TRAINING_VECTORS, TrainingVectors, read_training_vectors
 from jointune.fusion.registry import FusionFactory
 from jointune.modalities.batch import Preprocessors
@@ -38,6 +38,7 @@ from jointune.persistence.manifest import (
     read_target,
     trial_batch,
     write_preprocessors,
+    write_uncertainty,
 )
 from jointune.persistence.model_card import model_card
 from jointune.targets.target import Target
@@ -174,15 +175,13 @@ def save_bundle(bundle: Bundle, path: Path, force: bool = False) -> None:
             raise OSError(int(code[1]) if code else errno.EIO, str(reason)) from reason
         write_json(folder / "metrics.json", bundle.metrics)
         write_json(folder / "calibration.json", bundle.calibration)
-        for name, kept in ((LEARNED, bundle.learned), (CONFORMITY, bundle.conformity)):
-            if kept is not None:
-                write_json(folder / name, kept.to_dict())
-        if bundle.training_vectors is not None:
-            bundle.training_vectors.save(folder / TRAINING_VECTORS)
+        if bundle.learned is not None:
+            write_json(folder / LEARNED, bundle.learned.to_dict())
+        further = write_uncertainty(folder, bundle.conformity, bundle.training_vectors)
         write_json(folder / "versions.json", versions())
         (folder / BUNDLE_MARK).write_text("".join(json.dumps(entry) + "\n" for entry in bundle.log), encoding="utf-8")
         (folder / "README.md").write_text(bundle.card(path.name), encoding="utf-8")
-        write_manifest(folder, [*_VERIFIED, "calibration.json", *([CONFORMITY] if bundle.conformity else [])])
+        write_manifest(folder, [*_VERIFIED, "calibration.json", *further])
 
 
 def load_bundle(path: Path, fusion: FusionFactory | None = None) -> Bundle:
@@ -263,7 +262,7 @@ def _verified_config(path: Path) -> dict[str, Any]:
     if not isinstance(config, dict) or whole(0, 10**9)(config.get("format")):
         raise BundleError(f"{path} is not a jointune bundle: its config.json names no format")
     check_format(path, config, FORMAT)
-    check_manifest(path, _VERIFIED, "bundle", "training")
+    check_manifest(path, _VERIFIED, "bundle", "training", TRAINING_VECTORS)
     check(config, BUNDLE, path / "config.json", "bundle")
     if isinstance(config.get("text_preprocessing"), dict):  # before format 3, only the settings said it
         config["text_preprocessing"].setdefault("with_image_text", config["settings"].get("read_image_text", False))

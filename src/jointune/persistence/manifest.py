@@ -8,10 +8,13 @@ import numpy as np
 
 from jointune.data.labels import MOST_LABELS
 from jointune.errors import SettingsError
+from jointune.evaluation.conformal import CONFORMITY, Conformity
+from jointune.evaluation.unlike import TRAINING_VECTORS, TrainingVectors
 from jointune.modalities.batch import Batch, Preprocessor, Preprocessors, collate
 from jointune.modalities.modality import MODALITIES, modality
 from jointune.targets.choice import OWN_SETTINGS, chosen_target
 from jointune.targets.target import Target
+from jointune.utils.files import write_json
 from jointune.utils.json_rules import (
     Rule,
     boolean,
@@ -53,6 +56,18 @@ def write_preprocessors(folder: Path, preprocessors: Preprocessors) -> dict[str,
     """Write the files of all preprocessors; return the ``..._preprocessing`` that ``read_preprocessors`` needs."""
     written = {name: modality(name).write(folder, one) for name, one in preprocessors.items()}
     return {f"{name}_preprocessing": values for name, values in written.items() if values is not None}
+
+
+def write_uncertainty(folder: Path, conformity: Conformity | None, vectors: TrainingVectors | None) -> list[str]:
+    """Write by what prediction sets and unlike-scores are made, as far as it is known; return the files' names."""
+    written = []
+    if conformity is not None:
+        write_json(folder / CONFORMITY, conformity.to_dict())
+        written.append(CONFORMITY)
+    if vectors is not None:
+        vectors.save(folder / TRAINING_VECTORS)
+        written.append(TRAINING_VECTORS)
+    return written
 
 
 def trial_batch(preprocessors: Preprocessors) -> Batch:

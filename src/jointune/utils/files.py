@@ -154,12 +154,16 @@ def check_format(folder: Path, description: Mapping[str, Any], known: int) -> No
         )
 
 
-def check_manifest(folder: Path, names: Iterable[str], whole: str, since: str) -> None:
-    """Raise a ``BundleError`` if one of these files is missing or was altered after ``since``, such as training."""
+def check_manifest(folder: Path, names: Iterable[str], whole: str, since: str, deletable: str) -> None:
+    """Raise a ``BundleError`` if one of these files is missing or was altered after ``since``, such as training.
+
+    Other files of the manifest are checked too; only the ``deletable`` one may be missing.
+    """
     manifest = read_json(folder / MANIFEST, whole)
     if not isinstance(manifest, dict) or not all(map(_is_plain_name, manifest)):
         raise BundleError(f"{folder}: {MANIFEST} was altered after {since}", f"copy the whole {whole} again")
-    for name in (*names, *(name for name in manifest if name not in names)):
+    others = (name for name in manifest if name != deletable or os.path.lexists(folder / name))
+    for name in dict.fromkeys((*names, *others)):
         if sha256(member(folder, name, whole)) != manifest.get(name):
             raise BundleError(
                 f"{folder}: {name} was altered after {since} (its SHA-256 differs)", f"copy the {whole} again"
