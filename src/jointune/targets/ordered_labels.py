@@ -16,9 +16,10 @@ from jointune.evaluation.notes import notes_on_answers, notes_on_few
 from jointune.evaluation.score_table import ScoreTable
 from jointune.evaluation.target_metrics import ordered_metrics
 from jointune.targets.numbers import as_number, spelled
+from jointune.targets.one_label import OneLabel
 from jointune.targets.several_labels import binary_fits, sigmoid
 from jointune.targets.single_label import label_weights
-from jointune.targets.target import LinearFit, OneLabel
+from jointune.targets.target import LinearFit
 
 if TYPE_CHECKING:
     from torch import Tensor

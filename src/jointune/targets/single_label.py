@@ -11,7 +11,8 @@ from jointune.evaluation import metrics as scoring
 from jointune.evaluation.calibration import Calibration, at_temperature, calibrate
 from jointune.evaluation.notes import notes_on_answers, notes_on_few
 from jointune.evaluation.score_table import ScoreTable
-from jointune.targets.target import LinearFit, OneLabel
+from jointune.targets.one_label import OneLabel
+from jointune.targets.target import LinearFit
 from jointune.targets.thresholds import Wanted, best_threshold
 
 if TYPE_CHECKING:
