@@ -309,7 +309,7 @@ def test_several_processes_train_together(posts_csv, tiny_settings, tmp_path):
         "1",
     ]
     environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(launch, capture_output=True, text=True, check=False, timeout=120, env=environment)
+    done = subprocess.run(launch, capture_output=True, text=True, check=False, timeout=300, env=environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("wrote") == 1
     steps = json.loads((out / "training_log.jsonl").read_text().splitlines()[-1])["step"]
