@@ -9,7 +9,7 @@ from PIL import Image, UnidentifiedImageError
 
 from jointune.data.image_file import ImageError
 from jointune.data.post import Post
-from jointune.errors import PostsError
+from jointune.errors import MissingExtraError, PostsError
 from jointune.inference.predictor import Predictor
 from jointune.inference.scored import Scored
 from jointune.modalities.batch import collate
@@ -123,7 +123,7 @@ class Preparation:
         """Prepare a post with the frames of its decoded images.
 
         Raises:
-            Refused: 413 or 422, a field is unknown or no number, or a file is too large or damaged.
+            Refused: 413, 415 or 422, a field is unknown or no number, or a file is too large, damaged or not read here.
         """
         if unknown := sorted(post.fields.keys() - self._predictor.columns.keys()):
             known = ", ".join(self._predictor.columns) or "none"
@@ -134,6 +134,8 @@ class Preparation:
             rows = self._predictor.rows([post], [frames])
         except PostsError as error:
             raise Refused(422, error.reason, error.remedy) from error
+        except MissingExtraError as error:
+            raise Refused(415, "a sound in a video, which this server does not read", "send it as WAV") from error
         return PreparedPost(post, {name: of_modality[0] for name, of_modality in rows.items()})
 
     def score(self, posts: list[PreparedPost]) -> list[Scored]:

@@ -3,6 +3,7 @@
 import base64
 import csv
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -217,12 +218,12 @@ def test_a_table_without_the_column(refused, bundle, folder, settings, tmp_path)
     refused("train", folder / "posts.csv", *out, *audio, says=["there is no column 'noise'"])
 
 
-def test_without_the_extra_the_command_is_named(monkeypatch, tiny_settings):
-    import sys
-
-    monkeypatch.setitem(sys.modules, "soxr", None)
-    with pytest.raises((MissingExtraError, ValueError), match=r"soxr|audio"):
-        JointClassifier(**tiny_settings, audio_column="s", audio_encoder="x").validated()
+@pytest.mark.parametrize("package", ["soundfile", "soxr"])
+def test_without_the_extra_the_command_is_named(package, monkeypatch, tiny_settings, posts):
+    monkeypatch.setitem(sys.modules, package, None)
+    says = rf"^audio_column needs the package {package}; .*pip install -c constraints.txt '.\[audio\]'$"
+    with pytest.raises(MissingExtraError, match=says):
+        JointClassifier(**tiny_settings, audio_column="sound", audio_encoder="x").fit(posts)
 
 
 def test_the_service_takes_sounds(bundle, folder, trained):
