@@ -198,7 +198,7 @@ def _read(file: PostsFile, how: _Reading, findings: "_Findings", bar: Bar) -> tu
 
     usable: list[Post] = []
     posts = how.first_images.of(read())
-    posts = with_image_text(posts) if how.image_text else posts
+    posts = with_image_text(posts, frames=how.frames) if how.image_text else posts
     for problem in check_posts(posts, how.policy, usable, how.learning, file.use.fields, how.frames):
         findings.add(problem)
     return Posts(readable, file.path.name), Posts(usable, file.path.name)
