@@ -26,7 +26,6 @@ from jointune.inference.scored import (
     check_vector,
     scored_posts,
 )
-from jointune.modalities.audio.waveform import note_on_silent
 from jointune.modalities.batch import Batch, Input, Preprocessors, make_batches
 from jointune.modalities.image import ocr
 from jointune.modalities.image.decode import DecodedPost, decode_posts
@@ -219,7 +218,7 @@ class Predictor:
             MissingExtraError: the model reads the text in images, and the OCR is not installed; raised at once.
 
         Warns:
-            JointuneWarning: posts have more images than the model uses, or videos without a sound; at the end.
+            JointuneWarning: posts have more images than the model uses; at the end.
         """
         return scored_posts(self.chunks(posts, policy, name, batch_size, progress, fit), problems)
 
@@ -266,8 +265,9 @@ class Predictor:
 
     def _decode(self, posts: Iterable[Post], policy: OnBadImage) -> Iterator[DecodedPost]:
         image = self.image
+        height, width = image.resize
         prepare = lambda opened: image.crop(image.prepare(opened))  # noqa: E731
-        for one in decode_posts(posts, prepare, image.resize[::-1], frames=image.frames):
+        for one in decode_posts(posts, prepare, (width, height), frames=image.frames):
             problems = (preprocessor.problem(one.post) for preprocessor in self.preprocessors.values())
             if one.problem is None and policy == "skip" and one.post.files:
                 one = one._replace(problem=next(filter(None, problems), None))
@@ -306,12 +306,10 @@ class Predictor:
         def make() -> PreparedChunk | None:
             return self._next_chunk(decoded, policy, batch_size, name, fit)
 
-        silent = 0
         for chunk in prefetch(iter(make, None), 1, closed):
             scored = self.score(chunk.kept, chunk.batches, of) if chunk.kept else []
-            silent += sum(bool(one.post.files) and "audio" not in one.held.split("+") for one in scored)
             yield ScoredChunk(chunk.read, scored, chunk.problems)
-        for note in [*first_images.notes, *([note_on_silent(silent)] if silent else [])]:
+        for note in first_images.notes:
             warnings.warn(f"{name}: {note}", JointuneWarning, stacklevel=2)
 
     def score(self, posts: Sequence[Post], batches: Sequence[Batch], of: str | None = None) -> list[Scored]:
@@ -345,7 +343,8 @@ class Predictor:
     ) -> PreparedChunk | None:
         """Return the next posts as batches; None after the last one."""
         most = min(_SLOW_CHUNK, self.chunk_posts) if self.read_image_text else self.chunk_posts
-        chunk, size = list[DecodedPost](), 0
+        chunk: list[DecodedPost] = []
+        size = 0
         for one in decoded:
             chunk.append(one)
             size += one.post.nbytes + sum(pixels.nbytes for pixels in one.images)

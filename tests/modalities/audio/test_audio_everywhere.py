@@ -4,6 +4,7 @@ import base64
 import csv
 import shutil
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 
 from conftest import write_rows
 from helpers.small_sounds import ENCODERS, make_audio_encoder, tone, write_wave
-from jointune import JointClassifier, PostsError, SettingsError, read_posts
+from jointune import JointClassifier, PostsError, SettingsError, compare, read_posts
 from jointune.data.fingerprints import posts_digest
 from jointune.data.split import identity_groups
 from jointune.encoders.audio_encoder import load_audio_encoder
@@ -145,6 +146,28 @@ def test_the_commands(jointune, folder, settings, bundle, tmp_path):
         assert sum(row["prediction"] == row["label"] for row in csv.DictReader(file)) > 43
     code, said = jointune("evaluate", bundle, folder / "posts.csv", *columns)
     assert code == 0, said
+
+
+def test_methods_are_compared_and_settings_searched_with_sounds(
+    jointune, refused, posts, folder, settings, cells_here, tmp_path
+):
+    own = {name: value for name, value in settings.items() if name not in ("progress", "epochs", "train_layers")}
+    with cells_here():
+        compared = compare(posts, methods=["frozen", "text"], folds=2, progress=False, **own)
+    accuracy = {row["method"]: row["accuracy"] for row in compared.table()}
+    assert accuracy["frozen"] > 0.8 > accuracy["text"]
+    with pytest.raises(SettingsError, match="visualbert"):
+        compare(posts, methods=["visualbert"], folds=2, progress=False, **own)
+    if find_spec("optuna") is None:
+        return
+    encoders = [f"--{name}-encoder={settings[f'{name}_encoder']}" for name in ("text", "image", "audio")]
+    audio = ("--image-column", "", "--audio-column", "sound", "--audio-seconds", 0.2)
+    quick = ("--epochs=1", "--trials=1", "--fusions=gated:8", "--quiet", "--out", tmp_path / "tuning")
+    code, said = jointune("tune", folder / "posts.csv", *audio, *encoders, *quick)
+    assert code == 0, said
+    line = next(line for line in said.splitlines() if line.startswith("jointune train"))
+    assert "--audio-column sound" in line
+    assert "--audio-seconds 0.2" in line
 
 
 def test_bad_sounds_stop_every_command(jointune, refused, folder, settings, bundle, tmp_path):

@@ -113,12 +113,14 @@ class AudioPreprocessor(Preprocessor):
         longer, silent = sum(length > self.seconds for length in found), len(lengths) - len(found)
         notes = []
         if longer:
+            sounds = counted(len(found), f"{part} sound".strip())
             notes.append(
-                f"{self.column}: {longer:,} of {counted(len(found), f'{part} sound')} {'is' if longer == 1 else 'are'} "
-                f"longer than {self.seconds:g} s; only the first {self.seconds:g} s are read"
+                f"{self.column}: {longer:,} of {sounds} {'is' if longer == 1 else 'are'} longer than "
+                f"{self.seconds:g} s; only the first {self.seconds:g} s are read"
             )
         if silent:
-            notes.append(f"{self.column}: {note_on_silent(silent, f'{part} ')}")
+            videos = counted(silent, f"{part} video".strip())
+            notes.append(f"{self.column}: {videos} without a sound track: used as posts without a sound")
         return notes
 
     def states(self, samples: Any) -> Any:
@@ -165,11 +167,6 @@ class AudioPreprocessor(Preprocessor):
             "padded": self.padded,
             "strides": [list(pair) for pair in self.strides],
         }
-
-
-def note_on_silent(number: int, part: str = "") -> str:
-    """Return what is said of videos without a sound track; ``part`` says which, such as ``"training "``."""
-    return f"{counted(number, f'{part}video')} without a sound track: used as posts without a sound"
 
 
 class AudioRows(Rows):
