@@ -96,7 +96,7 @@ def check(
         if text and (second := files[0].use.second_text):
             text = replace(text, pair=(str(files[0].use.text), second))
             _check_pairs(text_encoder, max_tokens, "text_column")
-        total = sum(map(_count, files))
+        total = sum(file.count() for file in files)
         with progress_bar("checking", shown=not quiet) as bar:
             bar.start(total)
             first_images = FirstImages(settings["max_images"])
@@ -164,13 +164,6 @@ def _check_sounds(
         for problem in filter(None, map(preprocessor.problem, part)):
             findings.add(problem)
     return preprocessor.notes(parts[0].in_split("train") if by_split else parts[0], "training")
-
-
-def _count(file: PostsFile) -> int:
-    count = file.count()
-    if not count:
-        raise PostsError(f"{file.path.name}: no posts: the file has a header but no rows")
-    return count
 
 
 @dataclass
