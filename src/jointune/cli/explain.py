@@ -24,9 +24,9 @@ from jointune.data.problems import Problem, valid_policy
 from jointune.data.read import Columns, PostsFile
 from jointune.errors import PostsError, SettingsError
 from jointune.explain.explainer import METHODS, Explainer
-from jointune.explain.explanation_page import write_page
 from jointune.explain.neighbours import Neighbours
 from jointune.inference.load import check_options, columns_of, load_predictor
+from jointune.output.pages.explanation_page import write_page
 from jointune.utils.progress import progress_bar
 from jointune.utils.run_folder import locking, refuse_existing
 from jointune.utils.wording import counted

@@ -12,11 +12,11 @@ from jointune.data.post import Post
 from jointune.data.problems import Problem
 from jointune.evaluation.calibration import presence
 from jointune.explain.explainer import METHODS, Explainer
-from jointune.explain.explanation_page import render
 from jointune.inference.predictor import Predictor
 from jointune.inference.scored import Scored
 from jointune.modalities.batch import post_parts
 from jointune.modalities.image.first_images import FirstImages
+from jointune.output.pages.explanation_page import render
 
 _MIN_MEASURED = 30  # validation posts on which a stated frequency rests, at least
 
