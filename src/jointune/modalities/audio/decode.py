@@ -113,7 +113,7 @@ def _of_video(av: Any, content: bytes, container: str | None, seconds: float, na
                 break
         samples = _joined(blocks)
         length = stream.duration * stream.time_base if stream.duration else (video.duration or 0) / av.time_base
-        return _Sound(samples, rate, max(float(length), len(samples) / max(rate, 1)))
+        return _Sound(samples, rate, float(length) or len(samples) / max(rate, 1))
 
 
 def _check_rate(rate: int, name: str) -> None:
