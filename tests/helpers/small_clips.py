@@ -24,7 +24,7 @@ def make_clip(kind: str, sound: np.ndarray | None, rate: int = 48_000, frames: i
             picture.width, picture.height, picture.pix_fmt = 64, 48, "yuv420p"
         track = None if sound is None else container.add_stream(of_sound, rate=rate, layout="stereo")
         for number in range(frames):
-            pixels = np.full((48, 64, 3), 40 * number, np.uint8)
+            pixels = np.full((48, 64, 3), 40 * number % 256, np.uint8)
             container.mux(picture.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
         if frames:
             container.mux(picture.encode())
