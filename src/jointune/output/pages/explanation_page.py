@@ -65,7 +65,7 @@ def render(explanations: Sequence[Explanation], method: str, model: str) -> str:
     content = {
         "title": f"Why {model} answers so",
         "lead": _LEAD[method],
-        "posts": [_post(one, number) for number, one in enumerate(explanations, 1)],
+        "explained": [_post(one, number) for number, one in enumerate(explanations, 1)],
         "no_neighbours": f"They are shown where the training posts are given, with {setting('training')}.",
     }
     return fill("explanation.html.j2", content, autoescape=True, finalize=_without_slashes)
