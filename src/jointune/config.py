@@ -230,7 +230,7 @@ class Config:
         "label", "Column of the labels; of the target multi also several columns of 0 and 1.", panel="Columns"
     )
     audio_column: str | None = _setting(
-        None, "Column of sounds: paths, or bytes; needs the extra audio and an audio encoder.", panel="Columns"
+        None, "Column of sounds or videos: paths or bytes; needs the extra audio and an audio encoder.", panel="Columns"
     )
     number_columns: Sequence[str] = _setting(
         (), "Columns of numbers to learn from, beside text and image.", panel="Columns", metavar="COLUMN,..."
@@ -356,7 +356,8 @@ def _check_columns(settings: Mapping[str, Any]) -> None:
     taken |= dict.fromkeys(map(str.strip, (settings.get("text_column") or "").split(",")), "the column of the text")
     audio = settings.get("audio_column")
     if audio in taken and audio:
-        raise SettingsError(f"{setting('audio_column', audio)}: it is {taken[audio]} already", setting="audio_column")
+        reason = f"{setting('audio_column', audio)}: it is {taken[audio]} already"
+        raise SettingsError(reason, "name a column of its own, such as a copy of it", setting="audio_column")
     taken[audio] = "the column of the sounds"
     for name in ("number_columns", "category_columns"):
         columns = settings.get(name, ())

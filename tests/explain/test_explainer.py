@@ -14,7 +14,7 @@ from tokenizers.models import BPE
 from helpers.planted import patch, planted
 from jointune import Post, PostsError, SettingsError
 from jointune.explain.explainer import Explainer
-from jointune.explain.explanation_page import render
+from jointune.output.pages.explanation_page import render
 
 WORDS = ["lunch", "train", "sun", "rain", "sad"]
 

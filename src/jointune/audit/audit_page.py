@@ -7,7 +7,7 @@ import numpy as np
 
 from jointune import __version__
 from jointune.audit.out_of_fold import FOLDS
-from jointune.output.pages.post_cards import thumbnail
+from jointune.output.pages.post_cards import thumbnails
 from jointune.output.pages.render import render
 
 if TYPE_CHECKING:
@@ -85,11 +85,9 @@ def _content(found: "Audit") -> dict[str, Any]:
 def _card(found: "Audit", number: int, facts: Sequence[tuple[str, str]]) -> dict[str, Any]:
     post = found.judged.posts[number]
     text = " ".join((post.whole_text or "").split())
-    image, missing = thumbnail(post.images[0] if post.images else None)
     return {
         "name": post.where,
         "text": text if len(text) <= _LONGEST else f"{text[:_LONGEST].rstrip()} …",
-        "image": image,
-        "missing": missing,
+        **thumbnails(post),
         "facts": facts,
     }

@@ -96,7 +96,7 @@ def check(
         if text and (second := files[0].use.second_text):
             text = replace(text, pair=(str(files[0].use.text), second))
             _check_pairs(text_encoder, max_tokens, "text_column")
-        total = sum(map(_count, files))
+        total = sum(file.count() for file in files)
         with progress_bar("checking", shown=not quiet) as bar:
             bar.start(total)
             first_images = FirstImages(settings["max_images"])
@@ -166,13 +166,6 @@ def _check_sounds(
     return preprocessor.notes(parts[0].in_split("train") if by_split else parts[0], "training")
 
 
-def _count(file: PostsFile) -> int:
-    count = file.count()
-    if not count:
-        raise PostsError(f"{file.path.name}: no posts: the file has a header but no rows")
-    return count
-
-
 @dataclass
 class _Reading:
     """How the posts of a file are read: policy, whether to learn from them, and what of their images."""
@@ -198,7 +191,7 @@ def _read(file: PostsFile, how: _Reading, findings: "_Findings", bar: Bar) -> tu
 
     usable: list[Post] = []
     posts = how.first_images.of(read())
-    posts = with_image_text(posts) if how.image_text else posts
+    posts = with_image_text(posts, frames=how.frames) if how.image_text else posts
     for problem in check_posts(posts, how.policy, usable, how.learning, file.use.fields, how.frames):
         findings.add(problem)
     return Posts(readable, file.path.name), Posts(usable, file.path.name)

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from jointune import __version__
-from jointune.cli.kept_parts import write_parts
+from jointune.cli.kept_parts import known_by, write_parts
 from jointune.cli.options import (
     BundleArgument,
     Device,
@@ -34,8 +33,6 @@ from jointune.inference.load import check_options, columns_of, load_predictor
 from jointune.output.resumable import Parts, refuse_outputs
 from jointune.output.vectors import ID, ROW, VECTOR, check_vectors_output, vectors_schema
 from jointune.output.writers import Layout
-from jointune.utils.files import MANIFEST, sha256
-from jointune.utils.hub import local_folder
 from jointune.utils.run_folder import locking
 from jointune.utils.wording import counted, listed
 
@@ -94,24 +91,20 @@ def embed(
             f"(there are: {listed(file.columns, len(file.columns))})"
         )
     total = file.count(strict=policy != "skip")
-    if not total:
-        raise PostsError(f"{file.path.name}: no posts: the file has a header but no rows")
-
     predictor = load_predictor(bundle, device, engine=engine)
-    run = {
-        "posts": file.stamp(),
-        "bundle": sha256(local_folder(bundle) / MANIFEST),
-        "jointune": __version__,
-        "--of": of,
-        "--id-column": id_column,
-        "--text-column": text_column,
-        "--image-column": image_column,
-        "--image-root": image_root and str(image_root),
-        "--encoding": encoding,
-        "--on-bad-image": policy,
-        "--device": device,
-        "--engine": engine,
-    }
+    run = known_by(
+        bundle,
+        file,
+        of=of,
+        id_column=id_column,
+        text_column=text_column,
+        image_column=image_column,
+        image_root=image_root,
+        encoding=encoding,
+        on_bad_image=policy,
+        device=device,
+        engine=engine,
+    )
     schema = vectors_schema(id_column is not None)
     parts = Parts(path, Layout(path.suffix.lower(), schema.names, schema), run, resume, ["--on-bad-image"])
     score = partial(predictor.chunks, islice(_numbered(file), parts.read, None), policy, file.path.name, of=of)

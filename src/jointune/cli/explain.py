@@ -24,9 +24,9 @@ from jointune.data.problems import Problem, valid_policy
 from jointune.data.read import Columns, PostsFile
 from jointune.errors import PostsError, SettingsError
 from jointune.explain.explainer import METHODS, Explainer
-from jointune.explain.explanation_page import write_page
 from jointune.explain.neighbours import Neighbours
 from jointune.inference.load import check_options, columns_of, load_predictor
+from jointune.output.pages.explanation_page import write_page
 from jointune.utils.progress import progress_bar
 from jointune.utils.run_folder import locking, refuse_existing
 from jointune.utils.wording import counted
@@ -84,12 +84,10 @@ def explain(
     check_options(bundle, device, engine=engine)
     chosen = _posts(posts, text, image, columns_of(bundle, replace(use, label=None)), encoding)
     predictor = load_predictor(bundle, device, engine=engine)
-    Explainer(predictor, label or (), method)  # refuses a wrong label before the training posts are read
-    near = None
+    explainer = Explainer(predictor, label or (), method)
     if training is not None:
         file = PostsFile(training, _labelled(training, bundle, use, encoding), encoding)
-        near = Neighbours.of(predictor, file.read(), policy, not quiet)
-    explainer = Explainer(predictor, label or (), method, near)
+        explainer.neighbours = Neighbours.of(predictor, file.read(), policy, not quiet)
     problems: list[Problem] = []
     explained = []
     with progress_bar("explaining", shown=not quiet) as bar:

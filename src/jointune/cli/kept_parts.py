@@ -5,12 +5,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jointune import __version__
 from jointune.cli.options import out
 from jointune.data.problems import OnBadImage, affected
+from jointune.data.read import PostsFile
 from jointune.errors import InterruptedWork, JointuneError, PostsError
 from jointune.output.resumable import Parts, skipped_file
+from jointune.utils.files import MANIFEST, sha256
+from jointune.utils.hub import local_folder
 from jointune.utils.progress import progress_bar
-from jointune.utils.wording import counted
+from jointune.utils.wording import counted, option
 
 if TYPE_CHECKING:
     from jointune.inference.predictor import Scored, ScoredChunk
@@ -19,6 +23,16 @@ _GO_ON = "go on with the same command and --resume"
 
 _LISTED = 20
 """Skipped posts that are printed; the file beside the output lists all."""
+
+
+def known_by(bundle: str, file: PostsFile, **settings: Any) -> dict[str, Any]:
+    """Return by what a resumed run is known: the posts, the bundle, the version, and the settings of the command."""
+    return {
+        "posts": file.stamp(),
+        "bundle": sha256(local_folder(bundle) / MANIFEST),  # which holds the digests of the other files
+        "jointune": __version__,
+        **{option(name): str(value) if isinstance(value, Path) else value for name, value in settings.items()},
+    }
 
 
 @contextmanager

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jointune import __version__
-from jointune.cli.kept_parts import write_parts
+from jointune.cli.kept_parts import known_by, write_parts
 from jointune.cli.options import (
     Abstain,
     BundleArgument,
@@ -33,13 +32,11 @@ from jointune.config import check_settings
 from jointune.data.problems import valid_policy
 from jointune.data.read import Columns, PostsFile
 from jointune.data.remote import is_address
-from jointune.errors import PostsError, SettingsError
+from jointune.errors import SettingsError
 from jointune.inference.load import check_options, columns_of, load_predictor
 from jointune.modalities.text.text_fit import TextFitCounter
 from jointune.output.resumable import Parts, refuse_outputs
 from jointune.output.writers import added_columns, check_output, columns_of_earlier_scoring, make_layout
-from jointune.utils.files import MANIFEST, sha256
-from jointune.utils.hub import local_folder
 from jointune.utils.run_folder import locking
 from jointune.utils.wording import counted, listed
 
@@ -124,9 +121,6 @@ def predict(
     remedy = "rename it, or name the added columns otherwise, such as with --prefix new_"
     check_output(path, kept, added_columns([], prefix), remedy)
     total = file.count(strict=policy != "skip")
-    if not total:
-        raise PostsError(f"{file.path.name}: no posts: the file has a header but no rows")
-
     predictor = load_predictor(bundle, device, abstain, engine, coverage, sets, ood).with_images(max_images, frames)
     added = [f"{prefix}{name}" for name in predictor.added_columns]
     check_output(path, kept, added, remedy)
@@ -136,27 +130,26 @@ def predict(
             f"{file.path.name} keeps them, and --prefix new_ would keep both",
             style="yellow",
         )
-    run = {
-        "posts": file.stamp(),
-        "bundle": sha256(local_folder(bundle) / MANIFEST),  # which holds the digests of the other files
-        "jointune": __version__,
-        "--text-column": text_column,
-        "--image-column": image_column,
-        "--image-root": image_root and str(image_root),
-        "--remote-images": remote_images,
-        "--encoding": encoding,
-        "--on-bad-image": policy,
-        "--max-images": max_images,
-        "--frames": frames,
-        "--abstain": predictor.least_confidence,  # comes from a file of the bundle that may be edited
-        "--coverage": coverage,
-        "--sets": sets,
-        "--ood": ood or None,
-        "--prefix": prefix,
-        "--safe-csv": safe_csv or None,
-        "--device": device,
-        "--engine": engine,
-    }
+    run = known_by(
+        bundle,
+        file,
+        text_column=text_column,
+        image_column=image_column,
+        image_root=image_root,
+        remote_images=remote_images,
+        encoding=encoding,
+        on_bad_image=policy,
+        max_images=max_images,
+        frames=frames,
+        abstain=predictor.least_confidence,  # comes from a file of the bundle that may be edited
+        coverage=coverage,
+        sets=sets,
+        ood=ood or None,
+        prefix=prefix,
+        safe_csv=safe_csv or None,
+        device=device,
+        engine=engine,
+    )
     texts = {f"{prefix}{name}" for name in predictor.text_columns}
     layout = make_layout(path, file.table, added, replaced, safe_csv, texts)
     parts = Parts(path, layout, run, resume, on_problems=["--on-bad-image"])

@@ -34,6 +34,7 @@ from jointune.utils.run_folder import RunFolder, locking
     (
         *("target", "label_order", "threshold", "class_weight", "read_image_text", "max_images", "frames"),
         *("batch_size", "micro_batch_size", "max_tokens", "number_columns", "category_columns"),
+        *("audio_column", "audio_encoder", "audio_seconds"),
     ),
 )
 @takes_settings((), [name for name in SPACE if name != "fusion"], "Fixed instead of searched")

@@ -143,7 +143,7 @@ def compare(
         open_folder(comparison_folder(folder, resume, force), about)
         if settings.get("read_image_text"):
             # Once and before the grid, so that no method's seconds include it.
-            posts = Posts(read_with_bar(posts, progress), posts.name)
+            posts = Posts(read_with_bar(posts, progress, images.frames), posts.name)
         grid = [
             Cell(name, fold.number, seed, budget)
             for fold in divided

@@ -180,14 +180,16 @@ class PostsFile:
                 datasets are not searched for such rows: their images would be read as well.
 
         Raises:
-            PostsError: the file is damaged, or ``strict`` and a row of it cannot be used.
+            PostsError: the file holds no post, or is damaged, or ``strict`` and a row of it cannot be used.
         """
         if strict:
             # Where an image path leads makes no difference here, and to ask the disk each time takes long.
             use = replace(self.use, image_root=None)
             posts = (make_post(row, use, self._base) for row in self.table.untyped_rows())
             raise_problems(_useless(posts), self.path.name, skippable=True)
-        return self.table.count()
+        if not (number := self.table.count()):
+            raise no_posts(self.path.name)
+        return number
 
     def read(self) -> Posts:
         """Read all posts into memory.
@@ -197,9 +199,14 @@ class PostsFile:
         """
         posts = Posts(self, self.path.name)
         if not posts:
-            raise PostsError(f"{self.path.name}: no posts: the file has a header but no rows")
+            raise no_posts(self.path.name)
         raise_problems(_useless(posts), posts.name)
         return posts
+
+
+def no_posts(name: str) -> PostsError:
+    """Make the error for a table without rows."""
+    return PostsError(f"{name}: no posts: the file has a header but no rows", "add rows, or name another table")
 
 
 def no_column(posts: str, name: str, columns: Collection[str], remedy: str, argument: str | None = None) -> PostsError:

@@ -52,7 +52,7 @@ class Explainer:
             raise SettingsError(
                 f"{setting('label', unknown[0])}: the model has no such label", f"it has {known}", setting="label"
             )
-        self._predictor, self._neighbours = predictor, neighbours
+        self._predictor, self.neighbours = predictor, neighbours
         self._asked = [predictor.labels.index(one) for one in label]
         self._integrate: Callable[..., list[Attribution]] = lambda *given: given[-1]
         if method == "gradients":
@@ -119,9 +119,9 @@ class Explainer:
         )
 
     def _nearest(self, row: Row) -> list[Neighbour] | None:
-        if self._neighbours is None:
+        if self.neighbours is None:
             return None
-        return self._neighbours.nearest(self._predictor.embed_rows({name: [row[name]] for name in row})[0])
+        return self.neighbours.nearest(self._predictor.embed_rows({name: [row[name]] for name in row})[0])
 
     def _coalitions(self, post: Post, row: Row, names: Sequence[str]) -> dict[Coalition, Row]:
         """Return the post with only the modalities of each coalition, but for the one of all."""

@@ -261,7 +261,7 @@ class Predictor:
         if not self.read_image_text:
             return posts
         ocr.load_ocr()  # what is missing is said now, not when the first result is asked for
-        return read_with_bar(posts, progress)
+        return read_with_bar(posts, progress, self.image.frames)
 
     def _decode(self, posts: Iterable[Post], policy: OnBadImage) -> Iterator[DecodedPost]:
         image = self.image

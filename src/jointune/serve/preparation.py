@@ -2,6 +2,8 @@
 
 import io
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,12 +11,12 @@ from PIL import Image, UnidentifiedImageError
 
 from jointune.data.image_file import ImageError
 from jointune.data.post import Post
-from jointune.errors import PostsError
+from jointune.errors import MissingExtraError, PostsError
 from jointune.inference.predictor import Predictor
 from jointune.inference.scored import Scored
 from jointune.modalities.batch import collate
 from jointune.modalities.image import ocr
-from jointune.modalities.image.open import open_frames, open_image
+from jointune.modalities.image.open import open_frames
 from jointune.serve.limits import Limits
 from jointune.serve.refusal import Refused
 
@@ -53,24 +55,20 @@ def check_image(content: bytes, limits: Limits, frames: int = 1) -> bool:
     return moving > limits.large_pixels
 
 
+@contextmanager
+def _refused_if_bad() -> Iterator[None]:
+    try:
+        yield
+    except ImageError as error:
+        raise Refused(422, error.reason, "send the file whole, or save it anew") from error
+
+
 _MOVING = 8
 """Times the pixels of one image that all frames of a moving one may have, if they are decoded."""
 
 
 _ANY = Post("")
 """Stands for a post whose content is no longer needed."""
-
-
-class DecodedImage(NamedTuple):
-    """An image as the model takes it and as the OCR does, if the model reads the text in images.
-
-    Attributes:
-        frames: uint8 [H, W, 3] each; several of a moving image where the model uses these.
-        for_ocr: the first one.
-    """
-
-    frames: list[np.ndarray]
-    for_ocr: Image.Image | None
 
 
 class PreparedPost(NamedTuple):
@@ -95,35 +93,34 @@ class Preparation:
         self._ocr = ocr.load_ocr() if predictor.read_image_text else None
         self._thread = threading.local()
 
-    def decode(self, content: bytes) -> DecodedImage:
+    def decode(self, content: bytes) -> list[np.ndarray]:
         """Decode an image file that ``check_image`` let pass.
+
+        Returns:
+            Its frames as the model takes them, uint8 [H, W, 3] each; one for an image that does not move.
 
         Raises:
             Refused: 422.
         """
         processor = self._predictor.image
         height, width = processor.resize
-        try:
+        with _refused_if_bad():
             opened = open_frames(content, processor.frames, (width, height))
-            frames = [processor.crop(processor.prepare(image)) for image in opened]
-            return DecodedImage(frames, ocr.fitted(open_image(content)) if self._ocr else None)
-        except ImageError as error:
-            raise Refused(422, error.reason, "send the file whole, or save it anew") from error
+            return [processor.crop(processor.prepare(image)) for image in opened]
 
-    def read_text(self, image: DecodedImage) -> str | None:
-        """Return the text in an image; None if the model does not read it."""
-        if self._ocr is None or image.for_ocr is None:
-            return None
+    def read_text(self, content: bytes) -> str:
+        """Return the text in an image file, of a model that reads it; see ``decode``."""
+        assert self._ocr is not None, "the model reads it"
         if not hasattr(self._thread, "reader"):
             self._thread.reader = self._ocr.make_reader()  # not safe to share between threads
-        text: str = self._thread.reader(image.for_ocr)
-        return text
+        with _refused_if_bad():
+            return ocr.read_frames(self._thread.reader, open_frames(content, self._predictor.image.frames))
 
     def prepare(self, post: Post, frames: list[np.ndarray]) -> PreparedPost:
         """Prepare a post with the frames of its decoded images.
 
         Raises:
-            Refused: 413 or 422, a field is unknown or no number, or a file is too large or damaged.
+            Refused: 413, 415 or 422, a field is unknown or no number, or a file is too large, damaged or not read here.
         """
         if unknown := sorted(post.fields.keys() - self._predictor.columns.keys()):
             known = ", ".join(self._predictor.columns) or "none"
@@ -134,6 +131,8 @@ class Preparation:
             rows = self._predictor.rows([post], [frames])
         except PostsError as error:
             raise Refused(422, error.reason, error.remedy) from error
+        except MissingExtraError as error:
+            raise Refused(415, "a sound in a video, which this server does not read", "send it as WAV") from error
         return PreparedPost(post, {name: of_modality[0] for name, of_modality in rows.items()})
 
     def score(self, posts: list[PreparedPost]) -> list[Scored]:

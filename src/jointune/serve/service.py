@@ -165,9 +165,9 @@ class Service:
         steps = self._preparation
         async with turns:
             large = await self.in_thread(check_image, content, self._limits, self._predictor.image.frames)
-            image = await _run(self._large if large else self._decoders, steps.decode, content)
-            text = await _run(self._decoders, steps.read_text, image) if image.for_ocr else None
-            return image.frames, text
+            pool = self._large if large else self._decoders
+            frames = await _run(pool, steps.decode, content)
+            return frames, await _run(pool, steps.read_text, content) if self._predictor.read_image_text else None
 
     async def _fetched(self, url: str) -> bytes:
         if self._fetch is None:

@@ -177,7 +177,9 @@ def prepare(
         held, held_places, more = store_images(held, image, store, config.on_bad_image, bar)
     if config.read_image_text:
         # Those of the test posts too: what fails only after training costs all of it.
-        posts, held, tested = (Posts(read_with_bar(part, shown), part.name) for part in (posts, held, tested))
+        posts, held, tested = (
+            Posts(read_with_bar(part, shown, config.frames), part.name) for part in (posts, held, tested)
+        )
     check_parts(posts, held if division.fraction is None else None, tested, division.asked)
     if division.fraction is not None:
         divided = replace(division, training=posts).numbers(config.seed)

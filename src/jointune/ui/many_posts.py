@@ -8,7 +8,7 @@ from pathlib import Path
 from jointune.data.image_cells import image_entries
 from jointune.data.post import Post
 from jointune.data.problems import Problem, joint_problem
-from jointune.data.read import Columns, PostsFile
+from jointune.data.read import Columns, PostsFile, no_posts
 from jointune.data.tables.delimited import DelimitedTable
 from jointune.errors import PostsError
 from jointune.inference.predictor import Predictor
@@ -106,7 +106,7 @@ def score_table(
             cells = {name: value for name, value in scored.post.fields.items() if name not in earlier}
             writer.write(cells | dict(zip(added, predictor.cells(scored), strict=True)))
         if not rows:
-            raise PostsError(f"{table.name}: no posts: the file has a header but no rows")
+            raise no_posts(table.name)
     return ScoredTable(out, answers, first, rows, problems, without, first_images.notes)
 
 

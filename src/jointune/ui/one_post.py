@@ -12,11 +12,11 @@ from jointune.data.post import Post
 from jointune.data.problems import Problem
 from jointune.evaluation.calibration import presence
 from jointune.explain.explainer import METHODS, Explainer
-from jointune.explain.explanation_page import render
 from jointune.inference.predictor import Predictor
 from jointune.inference.scored import Scored
 from jointune.modalities.batch import post_parts
 from jointune.modalities.image.first_images import FirstImages
+from jointune.output.pages.explanation_page import render
 
 _MIN_MEASURED = 30  # validation posts on which a stated frequency rests, at least
 
@@ -72,8 +72,8 @@ def judge(
     sentences = [
         *_answer(predictor, row),
         *cut,
-        *_missing(post, predictor),
-        *_measured(predictor, post, confidence),
+        *_missing(scored[0], predictor),
+        *_measured(predictor, scored[0], confidence),
         *_unlike(scored[0]),
     ]
     return Verdict(sentences, predictor.target.bars(row))
@@ -124,22 +124,23 @@ def _unlike(scored: Scored) -> list[str]:
     return [f"Its {part} is unlike the training posts: be wary of the answer."]
 
 
-def _missing(post: Post, predictor: Predictor) -> list[str]:
-    given = [_NAMES.get(name, name) for name in _modalities(post, predictor)]
-    absent = [_NAMES.get(name, name) for name in ("text", "image") if getattr(post, name) is None]
+def _missing(scored: Scored, predictor: Predictor) -> list[str]:
+    given = [_NAMES.get(name, name) for name in _modalities(scored, predictor)]
+    absent = [_NAMES.get(name, name) for name in ("text", "image") if getattr(scored.post, name) is None]
     return [f"No {' and no '.join(absent)}: judged by the {' and the '.join(given)} alone."] if absent else []
 
 
-def _modalities(post: Post, predictor: Predictor) -> list[str]:
+def _modalities(scored: Scored, predictor: Predictor) -> list[str]:
     """Return the names of the modalities that a post has."""
-    own = {"text": post.text, "image": post.image, "fields": post.fields}
-    return [name for name in predictor.preprocessors if own.get(name, post.files) not in (None, {})]
+    post, held = scored.post, scored.held.split("+")
+    own = {"text": post.text is not None, "image": post.image is not None, "fields": bool(post.fields)}
+    return [name for name in predictor.preprocessors if own.get(name, name in held)]
 
 
-def _measured(predictor: Predictor, post: Post, confidence: float | None) -> list[str]:
+def _measured(predictor: Predictor, scored: Scored, confidence: float | None) -> list[str]:
     """Say how often answers of like confidence were right, if that was measured on enough posts like this one."""
     calibration = predictor.about.get("calibration") or {}
-    names = _modalities(post, predictor)
+    names = _modalities(scored, predictor)
     pattern, content = presence(names), " and ".join(_NAMES.get(name, name) for name in names)
     for low, high, right, posts in calibration.get("by_presence", {}).get(pattern, []):
         if confidence is not None and low < confidence <= high and posts >= _MIN_MEASURED:

@@ -143,8 +143,8 @@ def _one_post(predictor: Predictor, folder: Path, examples: Sequence[Example]) -
                     example.text or "A picture alone", icon=example.image, size="md", elem_classes="example"
                 )
                 shown.keep_in_cache.update(shown.temp_files)  # its image is no upload
-                values = example.text, example.image and str(example.image)
-                filled = shown.click(lambda values=values: values, None, inputs[:2], **_INTERNAL)
+                values = example.text, example.image and str(example.image), *([None] * len(inputs[2:]))
+                filled = shown.click(lambda values=values: values, None, inputs, **_INTERNAL)
                 _while_working(filled.then, button, answer, inputs, outputs)
     _while_working(partial(gr.on, [button.click, text.submit]), button, answer, inputs, outputs)
     _while_working(reason.click, reason, explain, inputs, [explanation])

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers.made_comparison import TEXT, made_comparison, made_posts
+from helpers.made_comparison import TEXT, made_comparison, made_posts, picture
 from jointune.comparison.report.write import write_report
 from jointune.comparison.summary import Line
 from jointune.data.post import Posts
@@ -275,6 +275,15 @@ def test_no_cell_of_a_table_is_a_formula(tmp_path):
         cells = [cell for row in rows(found[name]) for cell in row.values()]
         assert f"'{formula}" in cells
         assert not [cell for cell in cells if cell.startswith(("=", "@", "+"))]
+
+
+def test_each_picture_of_a_post_is_shown_up_to_four(tmp_path):
+    shown = Posts(replace(post, image=[picture(number) for number in range(6)]) for post in made_posts(60, "ab"))
+    page = report(made_comparison(labels=("a", "b"), tested=40, posts=shown), tmp_path / "report")["report.html"]
+    cards = page.count("<article")
+    sources = Page(page).values("src")
+    assert (len(sources), len(set(sources)), page.count("<p>+2</p>")) == (4 * cards, 4, cards)
+    assert page.count('alt="Picture 4 of post ') == cards > 0
 
 
 def test_a_picture_that_is_gone_is_said_to_be(tmp_path):

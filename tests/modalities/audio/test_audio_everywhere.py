@@ -3,6 +3,8 @@
 import base64
 import csv
 import shutil
+import sys
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import torch
 
 from conftest import write_rows
 from helpers.small_sounds import ENCODERS, make_audio_encoder, tone, write_wave
-from jointune import JointClassifier, PostsError, SettingsError, read_posts
+from jointune import JointClassifier, PostsError, SettingsError, compare, read_posts
 from jointune.data.fingerprints import posts_digest
 from jointune.data.split import identity_groups
 from jointune.encoders.audio_encoder import load_audio_encoder
@@ -148,6 +150,28 @@ def test_the_commands(jointune, folder, settings, bundle, tmp_path):
     assert code == 0, said
 
 
+def test_methods_are_compared_and_settings_searched_with_sounds(
+    jointune, refused, posts, folder, settings, cells_here, tmp_path
+):
+    own = {name: value for name, value in settings.items() if name not in ("progress", "epochs", "train_layers")}
+    with cells_here():
+        compared = compare(posts, methods=["frozen", "text"], folds=2, progress=False, **own)
+    accuracy = {row["method"]: row["accuracy"] for row in compared.table()}
+    assert accuracy["frozen"] > 0.8 > accuracy["text"]
+    with pytest.raises(SettingsError, match="visualbert"):
+        compare(posts, methods=["visualbert"], folds=2, progress=False, **own)
+    if find_spec("optuna") is None:
+        return
+    encoders = [f"--{name}-encoder={settings[f'{name}_encoder']}" for name in ("text", "image", "audio")]
+    audio = ("--image-column", "", "--audio-column", "sound", "--audio-seconds", 0.2)
+    quick = ("--epochs=1", "--trials=1", "--fusions=gated:8", "--quiet", "--out", tmp_path / "tuning")
+    code, said = jointune("tune", folder / "posts.csv", *audio, *encoders, *quick)
+    assert code == 0, said
+    line = next(line for line in said.splitlines() if line.startswith("jointune train"))
+    assert "--audio-column sound" in line
+    assert "--audio-seconds 0.2" in line
+
+
 def test_bad_sounds_stop_every_command(jointune, refused, folder, settings, bundle, tmp_path):
     for name in ("0.wav", "1.wav", "2.wav"):
         shutil.copy(folder / name, tmp_path / name)
@@ -219,12 +243,12 @@ def test_a_table_without_the_column(refused, bundle, folder, settings, tmp_path)
     refused("train", folder / "posts.csv", *out, *audio, says=["there is no column 'noise'"])
 
 
-def test_without_the_extra_the_command_is_named(monkeypatch, tiny_settings):
-    import sys
-
-    monkeypatch.setitem(sys.modules, "soxr", None)
-    with pytest.raises((MissingExtraError, ValueError), match=r"soxr|audio"):
-        JointClassifier(**tiny_settings, audio_column="s", audio_encoder="x").validated()
+@pytest.mark.parametrize("package", ["soundfile", "soxr"])
+def test_without_the_extra_the_command_is_named(package, monkeypatch, tiny_settings, posts):
+    monkeypatch.setitem(sys.modules, package, None)
+    says = rf"^audio_column needs the package {package}; .*pip install -c constraints.txt '.\[audio\]'$"
+    with pytest.raises(MissingExtraError, match=says):
+        JointClassifier(**tiny_settings, audio_column="sound", audio_encoder="x").fit(posts)
 
 
 def test_the_service_takes_sounds(bundle, folder, trained):

@@ -76,6 +76,19 @@ def test_a_picture_is_read_once_whoever_carries_it(monkeypatch, tmp_path):
     assert fake.pictures == 1
 
 
+def test_all_pictures_and_frames_that_the_model_sees_are_read(fake, tmp_path):
+    first, last = pictures(tmp_path, 2)
+    frames = [Image.new("RGB", (6, 6), (level, 0, 0)) for level in (50, 51, 51, 52)]
+    frames[0].save(tmp_path / "moving.gif", save_all=True, append_images=frames[1:], duration=[10, 10, 10, 90])
+    post = Post(image=[first.image, tmp_path / "moving.gif", last.image])
+    assert texts([post]) == ["0 0 0\n50 0 0\n1 0 0"]
+    assert texts([post], frames=2) == ["0 0 0\n50 0 0\n52 0 0\n1 0 0"]
+    read = fake.pictures
+    assert texts([post] * 2, frames=9) == ["0 0 0\n50 0 0\n51 0 0\n52 0 0\n1 0 0"] * 2
+    assert fake.pictures <= read + 6, "each once"
+    assert texts([post]) == ["0 0 0\n50 0 0\n1 0 0"], "one frame is cached apart from several"
+
+
 def test_opened_pictures_are_told_apart_by_what_they_show(fake):
     red, blue = Image.new("P", (2, 2)), Image.new("P", (2, 2))
     red.putpalette([255, 0, 0])

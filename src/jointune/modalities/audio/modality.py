@@ -1,7 +1,6 @@
 """Sounds as a modality of training runs and bundles."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +54,6 @@ class Audio(Modality):
         column, name = str(config.audio_column), str(config.audio_encoder)
         encoder, preprocessor, description = load_audio_encoder(name, column, config.audio_seconds)
         return Loaded(preprocessor, encoder, description, description.pop("notes"))
-
-    def fit(self, loaded: Loaded, config: Config, training: Posts) -> Loaded:
-        """Note how many training sounds are longer than what is read of them."""
-        return replace(loaded, notes=loaded.preprocessor.notes(training, "training"))
 
     def rows(self, preprocessor: AudioPreprocessor, posts: Posts, store: Any, places: Sequence[Any]) -> AudioRows:
         """Decode sounds."""

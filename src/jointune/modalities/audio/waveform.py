@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from jointune.data.image_file import ImageError, image_digest
+from jointune.data.image_file import ImageError, image_digest, image_name
 from jointune.data.post import FileSource, Post, Posts
 from jointune.data.problems import Problem, raise_problems
 from jointune.modalities.audio.decode import read_sound
@@ -54,7 +54,7 @@ class AudioPreprocessor(Preprocessor):
         return [Input(self.column, "file")]
 
     def rows(self, posts: Sequence[Post]) -> list[np.ndarray | None]:
-        """Decode the sounds of posts; None for a post without one.
+        """Decode the sounds of posts; None for a post without one, or with a video without a sound track.
 
         Raises:
             PostsError: a sound cannot be used.
@@ -90,24 +90,38 @@ class AudioPreprocessor(Preprocessor):
         if source is None:
             return None
         try:
-            return read_sound(source, self.rate, self.seconds)[0]
+            sound = read_sound(source, self.rate, self.seconds)
         except ImageError as error:
             return Problem(post.where, error.file, error.reason, error.remedy)
+        if sound is None and self.without(post).empty:
+            reason = "a video without a sound track, in a post that has neither text nor picture"
+            return Problem(post.where, image_name(source, "sound"), reason, "give it one of them or remove the row")
+        return None if sound is None else sound[0]
 
     def notes(self, posts: Iterable[Post], part: str) -> list[str]:
-        """Say how many sounds are longer than what is read of them; ``part`` is what notes call the posts."""
+        """Say how many sounds are longer than what is read of them, and how many videos have none.
+
+        ``part`` is what notes call the posts.
+        """
         lengths = []
         for post in posts:
             if source := post.files.get(self.column):
                 with suppress(ImageError):  # an error wherever the sounds are used
-                    lengths.append(read_sound(source, self.rate, 0.1)[1])
-        longer = sum(length > self.seconds for length in lengths)
-        if not longer:
-            return []
-        return [
-            f"{self.column}: {longer:,} of {counted(len(lengths), f'{part} sound')} {'is' if longer == 1 else 'are'} "
-            f"longer than {self.seconds:g} s; only the first {self.seconds:g} s are read"
-        ]
+                    sound = read_sound(source, self.rate, 0.1)
+                    lengths.append(None if sound is None else sound[1])
+        found = [length for length in lengths if length is not None]
+        longer, silent = sum(length > self.seconds for length in found), len(lengths) - len(found)
+        notes = []
+        if longer:
+            sounds = counted(len(found), f"{part} sound".strip())
+            notes.append(
+                f"{self.column}: {longer:,} of {sounds} {'is' if longer == 1 else 'are'} longer than "
+                f"{self.seconds:g} s; only the first {self.seconds:g} s are read"
+            )
+        if silent:
+            videos = counted(silent, f"{part} video".strip())
+            notes.append(f"{self.column}: {videos} without a sound track: used as posts without a sound")
+        return notes
 
     def states(self, samples: Any) -> Any:
         """Return the number of states for a number of samples, an int or an array or a tensor of them."""
@@ -172,7 +186,7 @@ class AudioRows(Rows):
     def __init__(self, posts: Posts, preprocessor: AudioPreprocessor) -> None:
         self._sounds = ActivationStore()
         self._sizes: list[int] = []
-        places: dict[bytes, int] = {}
+        places: dict[bytes, int | None] = {}
         rows: list[int | None] = []
         problems: list[Problem] = []
         for post in posts:
@@ -182,9 +196,10 @@ class AudioRows(Rows):
                 if isinstance(row, Problem):
                     problems.append(row)
                     continue
-                places[digest] = len(self._sizes)
-                self._sounds.put(len(self._sizes), row)
-                self._sizes.append(len(row))
+                places[digest] = None if row is None else len(self._sizes)
+                if row is not None:
+                    self._sounds.put(len(self._sizes), row)
+                    self._sizes.append(len(row))
             rows.append(None if digest is None else places[digest])
         raise_problems(problems, posts.name)
         super().__init__(rows, preprocessor)

@@ -14,7 +14,7 @@ from jointune.data.problems import Problem
 from jointune.errors import PostsError
 from jointune.modalities.image import ocr
 from jointune.modalities.image.decode import map_in_order
-from jointune.modalities.image.open import open_image
+from jointune.modalities.image.open import open_frames
 from jointune.utils.cache_dir import PATIENCE, cache_folder, say_not_kept
 from jointune.utils.progress import Bar, QuietBar, progress_bar
 from jointune.utils.threads import available_cores
@@ -32,6 +32,7 @@ def read_image_text(
     posts: Iterable[Post],
     bar: Bar = QuietBar(),  # noqa: B008 - it has no state
     workers: int | None = None,
+    frames: int = 1,
 ) -> Iterator[Post]:
     """Add the text in its images to each post.
 
@@ -42,6 +43,7 @@ def read_image_text(
         posts: read no further ahead than the workers need. A post that has ``image_text`` already keeps it.
         bar: advances with every image.
         workers: threads; as many as there are cores, but at most 8, by default.
+        frames: of a moving image or a video that are read; see ``open_frames``.
 
     Returns:
         The posts in their order, with ``image_text``: None if a post has no image that can be opened.
@@ -50,19 +52,18 @@ def read_image_text(
         MissingExtraError: the OCR is not installed; raised at once, not with the first post.
         PostsError: the OCR fails on an image that is otherwise good.
     """
-    return _read(posts, ocr.load_ocr(), bar, workers or min(available_cores(), _MOST_WORKERS))
+    return _read(posts, _Texts(ocr.load_ocr(), frames), bar, workers or min(available_cores(), _MOST_WORKERS))
 
 
-def read_with_bar(posts: Iterable[Post], shown: bool) -> Iterator[Post]:
+def read_with_bar(posts: Iterable[Post], shown: bool, frames: int) -> Iterator[Post]:
     """Call ``read_image_text`` with a progress bar, if it is to be ``shown`` and the number of posts is known."""
     count = sum(map(unread, posts)) if isinstance(posts, Posts) else 0
     with progress_bar("reading text in pictures", "pictures", shown and count > 0) as bar:
         bar.start(count)
-        yield from read_image_text(posts, bar)
+        yield from read_image_text(posts, bar, frames=frames)
 
 
-def _read(posts: Iterable[Post], engine: ocr.Ocr, bar: Bar, workers: int) -> Iterator[Post]:
-    texts = _Texts(engine)
+def _read(posts: Iterable[Post], texts: "_Texts", bar: Bar, workers: int) -> Iterator[Post]:
     with closing(texts.cache):
         done = map_in_order(lambda post: (unread(post), texts.complete(post)), posts, workers, 2 * workers)
         with closing(done):
@@ -75,9 +76,9 @@ def _read(posts: Iterable[Post], engine: ocr.Ocr, bar: Bar, workers: int) -> Ite
 class _Texts:
     """The state that the threads share: the cache, and the images that are being read."""
 
-    def __init__(self, engine: ocr.Ocr) -> None:
-        self.cache = TextCache(engine.version)
-        self._engine = engine
+    def __init__(self, engine: ocr.Ocr, frames: int) -> None:
+        self.cache = TextCache(engine.version if frames == 1 else f"{engine.version}, {frames} frames")
+        self._engine, self._frames = engine, frames
         self._own = threading.local()
         self._lock = threading.Lock()
         self._pending: dict[bytes, Future[str]] = {}
@@ -117,7 +118,7 @@ class _Texts:
         try:
             if not hasattr(self._own, "reader"):
                 self._own.reader = self._engine.make_reader()
-            text = self._own.reader(open_image(image))
+            text = ocr.read_frames(self._own.reader, open_frames(image, self._frames))
             mine.set_result(text)
             return text
         except BaseException as reason:

@@ -96,6 +96,11 @@ def read_pieces(engine: Any, image: Image.Image) -> str:
     return in_reading_order(pieces)
 
 
+def read_frames(read: Reader, frames: Iterable[Image.Image]) -> str:
+    """Return the text in the frames of a moving image, or in an image; what several frames show, once."""
+    return "\n".join(filter(None, dict.fromkeys(map(read, frames))))
+
+
 def in_reading_order(pieces: Iterable[Piece]) -> str:
     """Join the texts of ``pieces``, line by line from the top, each line from the left."""
 

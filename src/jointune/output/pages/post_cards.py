@@ -17,6 +17,9 @@ from jointune.targets.target import Target
 SHOWN = 12
 """Posts that are shown of a kind."""
 
+_MOST_IMAGES = 4
+"""Images of a post that are shown."""
+
 _EDGE = 160
 _LONGEST_TEXT = 500
 
@@ -33,19 +36,16 @@ def card(post: Post, number: int, predictions: Sequence[Prediction]) -> dict[str
         predictions: of each who predicts.
 
     Returns:
-        Its ``name``, true ``label``, ``text`` (None without one), ``image`` (a data URI, or None and then the reason in
-        ``missing``), and ``predictions``.
+        Its ``name``, true ``label``, ``text`` (None without one), what ``thumbnails`` returns, and ``predictions``.
     """
     text = post.whole_text
     if text is not None and len(text) > _LONGEST_TEXT:
         text = f"{text[:_LONGEST_TEXT].rstrip()} …"
-    image, missing = thumbnail(next(iter(post.images), None))
     return {
         "name": post.where if post.where != "post" else f"post {number}",
         "label": str(post.label),
         "text": text,
-        "image": image,
-        "missing": missing,
+        **thumbnails(post),
         "predictions": predictions,
     }
 
@@ -77,10 +77,13 @@ def one_of_each(indices: Sequence[int], groups: Sequence[int]) -> list[int]:
     return list(first_of_group.values())[:SHOWN]
 
 
-def thumbnail(source: ImageSource | None) -> tuple[str | None, str]:
-    """Return a small JPEG as a data URI, or None and the reason why there is none."""
-    if source is None:
-        return None, "no picture"
+def thumbnails(post: Post) -> dict[str, Any]:
+    """Return the first ``images`` of a post, each a data URI or None with a reason, and how many ``more`` there are."""
+    shown = [_thumbnail(source) for source in post.images[:_MOST_IMAGES]]
+    return {"images": shown or [(None, "no picture")], "more": len(post.images[_MOST_IMAGES:])}
+
+
+def _thumbnail(source: ImageSource) -> tuple[str | None, str]:
     try:
         image = open_image(source, at_least=(_EDGE, _EDGE))
     except ImageError as reason:

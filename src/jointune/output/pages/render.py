@@ -1,6 +1,6 @@
 """Fill the templates of pages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import compress, groupby
 from operator import attrgetter
 from typing import Any
@@ -22,7 +22,13 @@ def check_pages() -> None:
         require(name, "train", "a report")
 
 
-def render(template: str, content: Mapping[str, Any], autoescape: bool, package: str = "jointune.output.pages") -> str:
+def render(
+    template: str,
+    content: Mapping[str, Any],
+    autoescape: bool,
+    package: str = "jointune.output.pages",
+    finalize: Callable[[Any], Any] | None = None,
+) -> str:
     """Fill a template.
 
     Args:
@@ -30,6 +36,7 @@ def render(template: str, content: Mapping[str, Any], autoescape: bool, package:
         content: its variables.
         autoescape: whether it is HTML.
         package: that has the template, beside those that all pages share.
+        finalize: converts each value before it is written.
     """
     jinja2 = require("jinja2", "train", "a report")
 
@@ -39,6 +46,7 @@ def render(template: str, content: Mapping[str, Any], autoescape: bool, package:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=finalize,
     )
     environment.filters |= {
         "counted": counted,

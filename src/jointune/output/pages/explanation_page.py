@@ -17,6 +17,7 @@ from jointune.explain.neighbours import Neighbour
 from jointune.modalities.image.open import open_image
 from jointune.modalities.image.pixels import GRID
 from jointune.modalities.parts import Parts
+from jointune.output.pages.render import render as fill
 from jointune.utils.extras import require
 from jointune.utils.files import atomic_file
 from jointune.utils.wording import counted, encodable, shortened
@@ -61,23 +62,13 @@ def write_page(path: Path, explanations: Sequence[Explanation], method: str, mod
 
 def render(explanations: Sequence[Explanation], method: str, model: str) -> str:
     """Return the page as text; see ``write_page``."""
-    jinja2 = require("jinja2", "serve", "the page of explanations")
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("jointune.explain"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        # Slashes too, as OWASP advises: no text of a post can stand in the page as an address.
-        finalize=_without_slashes,
-    )
     content = {
         "title": f"Why {model} answers so",
         "lead": _LEAD[method],
-        "posts": [_post(one, number) for number, one in enumerate(explanations, 1)],
+        "explained": [_post(one, number) for number, one in enumerate(explanations, 1)],
         "no_neighbours": f"They are shown where the training posts are given, with {setting('training')}.",
     }
-    return str(environment.get_template("explanation.html.j2").render(content))
+    return fill("explanation.html.j2", content, autoescape=True, finalize=_without_slashes)
 
 
 class _Address(str):
@@ -87,6 +78,7 @@ class _Address(str):
 
 
 def _without_slashes(value: Any) -> Any:
+    """Escape slashes too, as OWASP advises: no text of a post can stand in the page as an address."""
     markup = require("markupsafe", "serve", "the page of explanations")
     if isinstance(value, str) and not isinstance(value, _Address | markup.Markup) and "/" in value:
         return markup.Markup(str(markup.escape(value)).replace("/", "&#47;"))

@@ -8,8 +8,8 @@ import numpy as np
 from helpers.planted import patch, planted
 from jointune import Post
 from jointune.explain.explainer import Explainer
-from jointune.explain.explanation_page import render, write_page
 from jointune.explain.neighbours import Neighbours
+from jointune.output.pages.explanation_page import render, write_page
 
 
 def page_of(text, **arguments):
