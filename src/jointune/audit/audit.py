@@ -108,7 +108,7 @@ def audit(
         OutputError: ``out`` exists, or cannot be written, or a column of the posts is named as an added one.
         MissingExtraError: the extra ``audit``, or what reads the text in images, is not installed.
     """
-    rank, filter_ = (require(f"cleanlab.{part}", "audit", "an audit") for part in ("rank", "filter"))
+    filter_ = require("cleanlab.filter", "audit", "an audit")
     if out is not None:
         RunFolder(Path(out), AUDIT_MARK, force=force).refuse()
     classifier = classifier or JointClassifier()
@@ -118,13 +118,10 @@ def audit(
         _check_model(predictor, posts)
     judged = judge_out_of_fold(posts, classifier)
     policy, problems = classifier.on_bad_image, judged.problems
-    margins = rank.get_label_quality_scores(
-        judged.labels, judged.answers, method="normalized_margin", adjust_pred_probs=False
-    )
     errors = filter_.find_label_issues(judged.labels, judged.answers, n_jobs=1)
     found = Audit(
         judged,
-        1 - np.asarray(margins),
+        suspicions(judged.labels, judged.answers),
         int(np.sum(errors)),
         judged.target.texts(judged.answers.argmax(1)),
         near_duplicates([post.whole_text for post in judged.posts], map(judged.image, range(len(judged.posts)))),
@@ -137,6 +134,19 @@ def audit(
     if out is not None:
         _write(found, Path(out))
     return found
+
+
+def suspicions(labels: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """Return how likely each label is to be wrong, float [N], from 0 to 1.
+
+    Args:
+        labels: class numbers, int [N].
+        answers: probabilities that were not learned from these posts, float [N, L].
+    """
+    rank = require("cleanlab.rank", "audit", "an audit")
+    return 1 - np.asarray(
+        rank.get_label_quality_scores(labels, answers, method="normalized_margin", adjust_pred_probs=False)
+    )
 
 
 def _check_columns(posts: Posts, added: Sequence[str]) -> None:
