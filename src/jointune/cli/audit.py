@@ -61,6 +61,8 @@ def audit(
     if bundle:
         check_options(bundle)
         use = columns_of(bundle, use)
+        if use.second_text:  # the probes read both, too
+            use = replace(use, text=f"{use.text},{use.second_text}", second_text=None)
     read = read_whole(posts, use, encoding)
     more = PostsFile(unlabelled, replace(use, label=None, split=None), encoding).read() if unlabelled else None
 
