@@ -11,6 +11,8 @@ from helpers import fake_ocr
 from helpers.planted import planted
 from jointune import JointClassifier, PostsError, SettingsError, read_posts
 from jointune.audit.audit import audit
+from jointune.audit.model_findings import model_findings
+from jointune.data.fingerprints import Known
 from jointune.inference.load import load_predictor
 
 pytest.importorskip("cleanlab", reason="the extra audit is not installed")
@@ -91,74 +93,72 @@ def test_the_page_stands_alone(written):
     assert "that it was trained on, or that share a text or picture with such posts, are left out." in page
 
 
+@pytest.fixture(scope="module")
+def posts(table):
+    return read_posts(table, split_column="split")
+
+
+@pytest.fixture(scope="module")
+def predictor(tiny_bundle):
+    return load_predictor(str(tiny_bundle))
+
+
+@pytest.fixture(scope="module")
+def found(posts, tiny_settings, predictor):
+    return audit(posts, classifier=JointClassifier(**tiny_settings), predictor=predictor)
+
+
 @pytest.fixture
 def classifier(tiny_settings):
     return JointClassifier(**tiny_settings)
 
 
-def test_python_returns_the_findings(table, classifier):
-    found = audit(read_posts(table, split_column="split"), classifier=classifier)
+def test_python_returns_the_findings(found):
     assert len(found.suspicion) == 97
     assert found.likely_errors >= 2
     assert found.leaks
     assert all(one.low <= one.accuracy <= one.high for one in found.slices)
     assert found.slices == sorted(found.slices, key=lambda one: one.accuracy)
-
-
-def test_a_model_is_judged_on_posts_that_it_was_not_trained_on(table, classifier, tiny_bundle):
-    posts, predictor = read_posts(table, split_column="split"), load_predictor(str(tiny_bundle))
-    found = audit(posts, classifier=classifier, predictor=predictor)
-    model = found.model
-    known = predictor.learned.known(posts)
-    assert model.learned == (known == 3).sum() + (known == 1).sum() > 0
-    assert len(model.posts) == len(posts) - model.learned
-    assert model.validated == (known == 2).sum() > 0
-    right = [truth == said for truth, said in zip(model.posts.labels, answers_to(predictor, model.posts), strict=True)]
-    assert model.accuracy == pytest.approx(np.mean(right))
-    assert {loss.change for loss in model.losses} >= {"one in five words misspelled", "another post's image"}
     assert found.next == []
     assert found.named is None
 
 
-def answers_to(predictor, posts):
-    return [predictor.answer(one.probabilities)[0] for one in predictor.stream(posts)]
+def test_a_model_is_judged_on_posts_that_it_was_not_trained_on(found, posts, predictor):
+    model, known = found.model, predictor.learned.known(posts)
+    assert model.learned == (known == Known.TRAINING).sum() + (known == Known.A_PART).sum() > 0
+    assert len(model.posts) == len(posts) - model.learned
+    assert model.validated == (known == Known.VALIDATION).sum() > 0
+    answers = [predictor.answer(one.probabilities)[0] for one in predictor.stream(model.posts)]
+    assert model.accuracy == pytest.approx(np.mean(np.array(answers) == np.array(model.posts.labels)))
+    assert {loss.change for loss in model.losses} >= {"one in five words misspelled", "another post's image"}
 
 
-def test_a_model_that_learned_all_posts_is_not_judged(posts_csv, classifier, tiny_bundle, tmp_path):
-    posts = read_posts(posts_csv, split_column="split").in_split("train")
-    found = audit(posts, tmp_path / "audit", classifier=classifier, predictor=load_predictor(str(tiny_bundle)))
-    assert (len(found.model.posts), found.model.slices, found.model.losses) == (0, [], [])
-    page = (tmp_path / "audit" / "audit.html").read_text(encoding="utf-8")
-    assert "All of these posts were learned by the model" in page
+def test_a_model_that_learned_all_posts_is_not_judged(posts_csv, predictor):
+    model = model_findings(predictor, read_posts(posts_csv, split_column="split").in_split("train"))
+    assert (len(model.posts), model.slices, model.losses) == (0, [], [])
 
 
-def test_the_probe_says_what_to_label_next_and_images_that_name_a_label_are_shown(
-    table, classifier, tmp_path, monkeypatch
+def test_a_probe_orders_posts_and_images_that_name_a_label_are_shown_and_texts_of_strangers_escaped(
+    posts_csv, classifier, tmp_path, monkeypatch
 ):
     fake_ocr.install(monkeypatch, tmp_path / "cache", lambda _: "so positive")
-    posts = read_posts(table)
-    found = audit(
-        posts, tmp_path / "audit", classifier=classifier.set_params(read_image_text=True), unlabelled=posts[:12]
-    )
-    assert sorted(one.post.where for one in found.next) == sorted(post.where for post in posts[:12])
-    (positive,) = found.named
-    assert (positive.label, len(positive.own) + len(positive.others)) == ("positive", 96)
-    assert "Labels in pictures" in (tmp_path / "audit" / "audit.html").read_text(encoding="utf-8")
-
-
-def test_a_model_of_other_labels_is_refused(table, classifier):
-    rows = [replace(post, label="sunny") for post in read_posts(table)]
-    posts = type(read_posts(table))(rows, "posts")
-    with pytest.raises(PostsError, match="sunny"):
-        audit(posts, classifier=classifier, predictor=planted())
-
-
-def test_texts_of_strangers_are_escaped(posts_csv, classifier, tmp_path):
     posts = read_posts(posts_csv)
     posts = type(posts)([replace(post, text=f"<script>alert(1)</script> {post.text}") for post in posts], "posts")
-    audit(posts, tmp_path / "audit", classifier=classifier)
-    assert "<script>" not in (tmp_path / "audit" / "audit.html").read_text(encoding="utf-8")
+    classifier.set_params(read_image_text=True)
+    found = audit(posts, tmp_path / "audit", classifier=classifier, unlabelled=posts[:12])
+    assert sorted(one.post.where for one in found.next) == sorted(post.where for post in posts[:12])
+    (positive,) = found.named
+    assert (positive.label, len(positive.own), len(positive.others)) == ("positive", 24, 24)
+    page = (tmp_path / "audit" / "audit.html").read_text(encoding="utf-8")
+    assert "Labels in pictures" in page
+    assert "<script>" not in page
     assert rows_of(tmp_path / "audit" / "leaks.csv") == []
+
+
+def test_a_model_of_other_labels_is_refused(posts, classifier):
+    sunny = type(posts)([replace(post, label="sunny") for post in posts], "posts")
+    with pytest.raises(PostsError, match="sunny"):
+        audit(sunny, classifier=classifier, predictor=planted())
 
 
 def test_other_targets_are_refused(classifier, posts_csv):

@@ -62,7 +62,7 @@ def _content(found: "Audit") -> dict[str, Any]:
         "pairs": _pairs(found, set(leaks)),
         "conflicts": _conflicts(found),
         "named_table": _named_table(found.named) if found.named else None,
-        "named": _named(found),
+        "named_cards": _named(found),
         "slice_table": _slice_table("Accuracy by part", found.slices),
         "model": found.model is not None,
         **(_of_model(found.model) if found.model else {}),
