@@ -66,7 +66,8 @@ def test_what_the_model_needs_is_lost():
     ]
     spelled = found["one in five words misspelled"]
     assert spelled.accuracy == 1
-    assert spelled.lost.value == pytest.approx(1), "only posts whose word is changed are counted"
+    assert spelled.posts < 30, "only posts whose text was changed are counted"
+    assert 0 < spelled.lost.value < 1, "the word of some of them is rain"
     assert found["no emoji"].posts == 20
     assert found["no emoji"].lost.value == 0
     assert not found["no emoji"].distinguishable

@@ -128,7 +128,7 @@ def misspell(text: str, random: Random) -> str:
 
     def misspelled(word: re.Match[str]) -> str:
         letters = word[0]
-        draw, kind, place = random.random(), random.integers(3), random.integers(1, len(letters) - 1)
+        draw, kind, place = random.random(), random.integers(3), random.integers(1, len(letters) - 2)
         if draw >= _MISSPELLED:
             return letters
         first, here, after = letters[:place], letters[place], letters[place + 1 :]
