@@ -74,7 +74,7 @@ def test_what_the_model_needs_is_lost():
     swapped = found["another post's image"]
     assert swapped.posts == 60
     assert swapped.lost.low <= swapped.lost.value <= swapped.lost.high
-    assert swapped.lost.value == pytest.approx(2 / 3)
+    assert swapped.lost.value == pytest.approx(1 / 3)
     assert swapped.distinguishable
     assert found["image cropped to 80 % of each side"].lost.value == 0
 
