@@ -1,6 +1,6 @@
 """Answers for each post by linear probes that did not learn from it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,12 +14,14 @@ from jointune.data.post import Posts
 from jointune.data.problems import Problem
 from jointune.data.split import identity_groups
 from jointune.errors import SettingsError, setting
-from jointune.modalities.batch import Batch
-from jointune.model import make_model
+from jointune.inference.predictor import Predictor
+from jointune.inference.torch_backend import TorchBackend
+from jointune.model import chosen_precision, make_model
 from jointune.targets.choice import chosen_target
 from jointune.targets.target import Target
+from jointune.training.embeddings import EmbeddingCache
 from jointune.training.fit import load_modalities, prepare, seeded
-from jointune.training.probe import fit_probe, pooled_features
+from jointune.training.probe import fit_probe, frozen_features, start_from
 from jointune.training.training_set import TrainingSet
 from jointune.utils.progress import progress_bar
 
@@ -38,6 +40,7 @@ class Judged:
         answers: probabilities, float64 [N, L].
         alone: by modality, the probabilities if all others are hidden; NaN for posts that lack it.
         problems: posts that were skipped, or are used without their image.
+        predictor: the last of the probes with its encoders.
     """
 
     posts: Posts
@@ -47,6 +50,12 @@ class Judged:
     answers: np.ndarray
     alone: Mapping[str, np.ndarray]
     problems: list[Problem]
+    predictor: Predictor
+
+    @property
+    def right(self) -> np.ndarray:
+        """Whether each answer is that of the label, bool [N]."""
+        return np.asarray(self.answers.argmax(1) == self.labels)
 
     def image(self, post: int) -> np.ndarray | None:
         """Return the pixels of a post's first image, cropped at the centre, uint8 [H, W, 3]; None if it has none."""
@@ -87,20 +96,15 @@ def judge_out_of_fold(posts: Posts, classifier: JointClassifier) -> Judged:
             {name: loaded.encoder for name, loaded in prepared.modalities.items()},
             config.fusion,
             target.outputs,
-            config.probe,
+            probe=True,
         )
         device = torch.device(config.device or ("cuda" if torch.cuda.is_available() else "cpu"))
         model.to(device).eval()
-        everyone = np.arange(len(kept))
+        pretrained = all(encoder.pretrained for encoder in model.each_encoder())
+        precision = chosen_precision(device, config.precision)
+        cache = EmbeddingCache(prepared.modalities, precision) if pretrained else None
         with progress_bar("running the encoders", "posts", config.progress) as bar:
-            bar.start(len(kept))
-
-            def counted_batches() -> Iterator[Batch]:
-                for batch in rows.in_order(config.batch_size):
-                    yield batch
-                    bar.advance(len(batch.indices))
-
-            features = pooled_features(model, counted_batches(), everyone, device, config.precision)
+            features = frozen_features(model, rows, np.arange(len(kept)), config, device, cache, bar)
     widths = {name: encoder.widths for name, encoder in zip(model.encoders, model.each_encoder(), strict=True)}
     owner = np.repeat(list(widths), [sum(own) for own in widths.values()])
     answers = np.zeros((len(kept), len(target.labels)))
@@ -118,4 +122,8 @@ def judge_out_of_fold(posts: Posts, classifier: JointClassifier) -> Judged:
                 having = ~np.isnan(shown).all(1)
                 own[tested[having]] = target.activate(probe.logits(shown[having]))
             bar.advance()
-    return Judged(kept, rows, target, rows.labels, answers, alone, prepared.problems)
+    start_from(model, probe)
+    backend = TorchBackend(model, target, device, config.precision)
+    preprocessors = {name: loaded.preprocessor for name, loaded in prepared.modalities.items()}
+    last = Predictor(target, backend, preprocessors, vectors=backend.vectors)
+    return Judged(kept, rows, target, rows.labels, answers, alone, prepared.problems, last)

@@ -12,6 +12,7 @@ from jointune.model import JointModel, autocast, evaluating, to_inputs
 from jointune.targets.target import Target
 from jointune.training.embeddings import EmbeddingCache
 from jointune.training.training_set import TrainingSet
+from jointune.utils.progress import Bar, QuietBar
 
 STRENGTHS = tuple(float(10**power) for power in np.arange(-1.5, 2.1, 0.5))
 """Inverse strengths of the L2 penalty (scikit-learn's C) to choose from."""
@@ -78,17 +79,10 @@ def start_from_probe(
         ``Probe.strength``.
     """
     assert model.probe is not None, "the model was made with a probe"
-    width = model.probe.linear.in_features
     learned = sample(target.rarest(training.labels), MOST_POSTS, config.seed)
 
     def features(part: TrainingSet, chosen: np.ndarray) -> np.ndarray:
-        vectors = np.full((len(part), width), np.nan, dtype=np.float32)
-        missing = chosen if cache is None else cache.fill(vectors, chosen, part.rows)
-        batches = part.in_order(config.batch_size, missing)
-        vectors[missing] = pooled_features(model, batches, missing, device, config.precision)
-        if cache is not None:
-            cache.keep(vectors, missing, part.rows)
-        return vectors[chosen]
+        return frozen_features(model, part, chosen, config, device, cache)
 
     probe = fit_probe(
         features(training, learned),
@@ -113,6 +107,42 @@ def sample(labels: np.ndarray, most: int, seed: int) -> np.ndarray:
     needed = drawn[firsts]
     rest = drawn[~np.isin(drawn, needed)]
     return np.sort(np.concatenate([needed, rest])[:most])
+
+
+def frozen_features(
+    model: JointModel,
+    part: TrainingSet,
+    chosen: np.ndarray,
+    config: Config,
+    device: torch.device,
+    cache: EmbeddingCache | None = None,
+    bar: Bar = QuietBar(),  # noqa: B008 - it has no state
+) -> np.ndarray:
+    """Return the ``pooled_features`` of chosen posts, as far as possible from earlier runs.
+
+    Args:
+        model: whose encoders are asked.
+        part: the posts.
+        chosen: the numbers of these, int [N], ascending.
+        config: batch size and precision.
+        device: where the model is.
+        cache: knows vectors of earlier runs.
+        bar: advances with every post.
+    """
+    width = sum(encoder.width for encoder in model.each_encoder())
+    vectors = np.full((len(part), width), np.nan, dtype=np.float32)
+    missing = chosen if cache is None else cache.fill(vectors, chosen, part.rows)
+    bar.start(len(chosen), len(chosen) - len(missing))
+
+    def batches() -> Iterator[Batch]:
+        for batch in part.in_order(config.batch_size, missing):
+            yield batch
+            bar.advance(len(batch.indices))
+
+    vectors[missing] = pooled_features(model, batches(), missing, device, config.precision)
+    if cache is not None:
+        cache.keep(vectors, missing, part.rows)
+    return vectors[chosen]
 
 
 def pooled_features(

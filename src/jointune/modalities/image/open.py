@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from PIL import Image, UnidentifiedImageError
 
-from jointune.data.image_file import ImageError, damaged, image_bytes, image_name
-from jointune.data.post import ImageSource
+from jointune.data.image_file import ImageError, damaged, image_bytes, image_name, orientation
+from jointune.data.post import ImageSource, RemoteImage
 from jointune.errors import JointuneError
 from jointune.modalities.image.bounds import MAX_PIXELS, refuse_bombs
 from jointune.modalities.image.moving import may_move, moving_frames
@@ -33,6 +33,22 @@ def open_image(
 ) -> Image.Image:
     """Decode an image, or the first frame of a moving one or of a video; see ``open_frames``."""
     return next(open_frames(source, 1, at_least, admit))
+
+
+def image_size(source: ImageSource) -> tuple[int, int] | None:
+    """Return width and height of an image, upright, from its header; None of a video, and of one not fetched yet.
+
+    Raises:
+        ImageError: the image is missing, empty or no image at all.
+    """
+    if isinstance(source, RemoteImage):
+        return None
+    content = b"" if isinstance(source, Image.Image) else image_bytes(source)
+    with _clear_errors(image_name(source)):
+        if video_container(content):
+            return None
+        image = source if isinstance(source, Image.Image) else Image.open(io.BytesIO(content), formats=FORMATS)
+        return image.size[::-1] if orientation(image) > 4 else image.size
 
 
 def open_frames(

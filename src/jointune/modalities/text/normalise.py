@@ -138,6 +138,11 @@ class Normaliser:
         return " ".join(reversed(words))
 
 
+def without_emoji(text: str) -> str:
+    """Return a text without its emoji and what joins them."""
+    return _EMOJI.sub("", _JOINERS.sub("", text))
+
+
 def _word_costs(vocabulary: Mapping[str, int]) -> dict[str, float]:
     """Return the negative log-probability of each word."""
     marked = [token for token in vocabulary if token[:1] in ("▁", "Ġ")]
