@@ -21,6 +21,7 @@ from typing import Any, ParamSpec, TypeVar
 from jointune.errors import OutputError, setting
 from jointune.utils.files import (
     COMPARISON_MARK,
+    SCORED_MARK,
     TUNING_MARK,
     atomic_file,
     clear_write_errors,
@@ -363,7 +364,8 @@ class RunFolder:
 
     @property
     def _kind(self) -> str:
-        return {COMPARISON_MARK: "a comparison", TUNING_MARK: "a tuning"}.get(self.mark, "an unfinished run")
+        kinds = {COMPARISON_MARK: "a comparison", TUNING_MARK: "a tuning", SCORED_MARK: "scored parts"}
+        return kinds.get(self.mark, "an unfinished run")
 
     def _remedy(self) -> str:
         if self.force is None:

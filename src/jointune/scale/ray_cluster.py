@@ -1,0 +1,247 @@
+"""Connect to a Ray cluster, and have its workers do pieces of work; nothing is lost where one of them dies."""
+
+import logging
+import re
+import signal
+import socket
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from jointune.errors import JointuneError, SettingsError, first_line, setting
+from jointune.utils.extras import require
+from jointune.utils.wording import counted
+
+_CONNECT_SECONDS = 5.0
+
+_DEATHS = 3
+"""Workers that may die of one piece of work before it is given up."""
+
+_PATIENCE = 30.0
+"""Seconds after which it is told that workers wait for room."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class ClusterError(JointuneError):
+    """A cluster that cannot be reached, or whose workers die."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """The workers of a run.
+
+    Attributes:
+        least: number to begin with.
+        most: number up to which more are added while work is waiting.
+        cpus: cores of each.
+        gpus: GPUs of each; 0.5 lets two share one.
+    """
+
+    least: int = 1
+    most: int = 1
+    cpus: float = 1
+    gpus: float = 0
+
+    @classmethod
+    def parse(cls, number: str, cpus: float = 1, gpus: float = 0) -> "Workers":
+        """Return the workers for ``MIN:MAX`` or a single number.
+
+        Raises:
+            SettingsError: it is neither, or there would be none.
+        """
+        match = re.fullmatch(r"([1-9]\d{0,5})(?::([1-9]\d{0,5}))?", number)
+        if not match or int(match[2] or match[1]) < int(match[1]):
+            raise SettingsError(
+                f"{setting('workers', number)}: give a number of workers, or the least and the most, such as 2:8",
+                setting="workers",
+            )
+        for name, value in (("cpus_per_worker", cpus), ("gpus_per_worker", gpus)):
+            if not 0 <= value <= 1024:
+                raise SettingsError(f"{setting(name, value)}: give a number from 0 on", setting=name)
+        return cls(int(match[1]), int(match[2] or match[1]), cpus, gpus)
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """The arguments of ``ray.remote`` for one worker."""
+        return {"num_cpus": self.cpus, "num_gpus": self.gpus}
+
+
+@contextmanager
+def ray_cluster(address: str) -> Iterator[Any]:
+    """Connect to a Ray cluster for the duration of the block; yield the package ``ray``.
+
+    Args:
+        address: ``HOST:PORT`` of its head, or ``auto`` on one of its machines.
+
+    Raises:
+        ClusterError: no cluster answers there.
+        MissingExtraError: Ray is not installed.
+    """
+    ray = require("ray", "ray", "a Ray cluster")
+    _check_answers(address)
+    handlers = _handlers()
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
+    except Exception as reason:  # Ray raises many kinds
+        raise ClusterError(
+            f"{setting('ray', address)}: not a Ray cluster that this machine can join: {first_line(reason)}",
+            "run this on a machine of the cluster, with the Ray of the cluster",
+            setting="ray",
+        ) from reason
+    finally:
+        _restore(handlers)
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Refuse an address at which nothing listens, which Ray would try for a minute."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as reason:
+        raise ClusterError(
+            f"{setting('ray', address)}: no Ray cluster answers there: {first_line(reason)}",
+            "start one (`ray start --head --port PORT`), or correct the address",
+            setting="ray",
+        ) from reason
+
+
+def _handlers() -> dict[int, Any]:
+    """Return the signal handlers that Ray replaces by its own; only the main thread may set them."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+
+def _restore(handlers: dict[int, Any]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+class WorkerPool(Generic[T, R]):
+    """Actors of a cluster that each do pieces of work; a dead one's pieces are given to another.
+
+    Args:
+        ray: the package, connected.
+        make: makes an actor with the methods ``ready`` and ``work``; is called again where one died.
+        workers: their number.
+        ahead: pieces that a worker has at a time: while the model works on one, the next one can be read.
+        told: is told now and then what workers wait for.
+    """
+
+    def __init__(
+        self,
+        ray: Any,
+        make: Callable[[], Any],
+        workers: Workers,
+        ahead: int = 2,
+        told: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._ray, self._make, self._workers, self._ahead, self._told = ray, make, workers, ahead, told
+        self._starting: dict[Any, Any] = {}
+        self._under_way: dict[Any, tuple[Any, T]] = {}
+        self._ready: list[Any] = []
+
+    def results(self, pieces: Sequence[T]) -> Iterator[tuple[T, R]]:
+        """Yield each piece with its result, as soon as it is there.
+
+        Raises:
+            JointuneError: a piece raised it; no other result follows.
+            ClusterError: workers died again and again.
+        """
+        waiting, deaths = deque(pieces), Counter[str]()
+        try:
+            while waiting or self._under_way:
+                self._staff(len(waiting))
+                done, _ = self._ray.wait([*self._starting, *self._under_way], timeout=_PATIENCE)
+                if not done and not self._ready:
+                    self._told(self._shortage())
+                for reference in done:
+                    yield from self._finish(reference, waiting, deaths)
+        finally:
+            for actor in [*self._starting.values(), *self._ready]:
+                self._ray.kill(actor)
+
+    def _staff(self, waiting: int) -> None:
+        """Start workers while there is work for them."""
+        number = len(self._starting) + len(self._ready)
+        wanted = self._workers.least if len(self._ready) < self._workers.least else self._workers.most
+        for _ in range(min(wanted - number, waiting)):
+            actor = self._make()
+            self._starting[actor.ready.remote()] = actor
+
+    def _finish(self, reference: Any, waiting: deque[T], deaths: Counter[str]) -> Iterator[tuple[T, R]]:
+        """Take what a worker gave: a result, an error, or its death; then give it more work."""
+        from ray.exceptions import RayError, RayTaskError
+
+        started = self._starting.pop(reference, None)
+        actor, piece = (started, None) if started else self._under_way.pop(reference)
+        name = "" if piece is None else str(piece)
+        try:
+            result = self._ray.get(reference)
+        except RayTaskError as error:
+            raise error.cause from error
+        except RayError as error:
+            logging.getLogger(__name__).info("a worker died: %s", error)
+            self._bury(actor, waiting)
+            if piece is not None:
+                waiting.appendleft(piece)
+            deaths[name] += 1
+            if deaths[name] >= _DEATHS:
+                what = f"the workers that were given {name} died" if name else "workers died while they started"
+                raise ClusterError(
+                    f"{what}, {counted(_DEATHS, 'time')}: {first_line(error)}",
+                    "see Ray's log; give each worker more memory, or install jointune on every machine of the cluster",
+                ) from error
+            return
+        if piece is None:
+            deaths[""] = 0
+            self._ready.append(actor)
+        else:
+            yield piece, result
+        self._hand_out(actor, waiting)
+
+    def _bury(self, actor: Any, waiting: deque[T]) -> None:
+        """Forget a dead worker, and put back what else it had."""
+        self._ready = [other for other in self._ready if other is not actor]
+        for reference in [one for one, (other, _) in self._under_way.items() if other is actor]:
+            waiting.appendleft(self._under_way.pop(reference)[1])
+        with suppress(Exception):
+            self._ray.kill(actor)
+
+    def _hand_out(self, actor: Any, waiting: deque[T]) -> None:
+        busy = sum(other is actor for other, _ in self._under_way.values())
+        # The last pieces are for whoever is idle first.
+        while waiting and busy < (self._ahead if len(waiting) > len(self._ready) else 1):
+            piece = waiting.popleft()
+            self._under_way[actor.work.remote(piece)] = actor, piece
+            busy += 1
+        if not busy:  # its machine is free for others
+            self._ready = [other for other in self._ready if other is not actor]
+            self._ray.kill(actor)
+
+    def _shortage(self) -> str:
+        total = self._ray.cluster_resources()
+        have = ", ".join(f"{total.get(name, 0):g} {name}" for name in ("CPU", "GPU"))
+        gpus = f" and {self._workers.gpus:g} GPU" if self._workers.gpus else ""
+        return (
+            f"no worker has started yet: each takes {self._workers.cpus:g} CPU{gpus}, and the cluster has {have} in all"
+        )
+
+
+def as_completed(ray: Any, references: Sequence[Any]) -> Iterator[Any]:
+    """Yield the references as soon as their results are there."""
+    left = list(references)
+    while left:
+        done, left = ray.wait(left)
+        yield from done
