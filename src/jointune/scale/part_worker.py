@@ -17,6 +17,7 @@ from jointune.scale.part_predictor import PartPredictor
 from jointune.scale.ray_cluster import ClusterError, WorkerPool, Workers
 from jointune.scale.scored_folder import FinishedPart, ScoredFolder
 from jointune.utils.run_folder import scratch_folder
+from jointune.utils.threads import set_up_threads
 
 R = TypeVar("R")
 
@@ -41,6 +42,7 @@ class PartWorker:
         render: Callable[..., str],
     ) -> None:
         self._options, self._folder, self._bundle, self._version = options, folder, bundle, version
+        set_up_threads()
         self._rendered = ExitStack()
         self._rendered.enter_context(settings_rendered_by(render))
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from jointune.errors import JointuneError, SettingsError, first_line, setting
-from jointune.utils.extras import require
+from jointune.utils.extras import check_installed, require
 from jointune.utils.wording import counted
 
 _CONNECT_SECONDS = 5.0
@@ -60,15 +60,25 @@ class Workers:
                 f"{setting('workers', number)}: give a number of workers, or the least and the most, such as 2:8",
                 setting="workers",
             )
-        for name, value in (("cpus_per_worker", cpus), ("gpus_per_worker", gpus)):
-            if not 0 <= value <= 1024:
-                raise SettingsError(f"{setting(name, value)}: give a number from 0 on", setting=name)
-        return cls(int(match[1]), int(match[2] or match[1]), cpus, gpus)
+        return cls(int(match[1]), int(match[2] or match[1]), cpus, gpus).checked()
+
+    def checked(self) -> "Workers":
+        """Return the workers, if there can be such ones; raise a ``SettingsError`` otherwise."""
+        for name, value in (("cpus_per_worker", self.cpus), ("gpus_per_worker", self.gpus)):
+            if not 0 <= value <= 1024 or (value > 1 and value % 1):
+                raise SettingsError(f"{setting(name, value)}: give a share of one, or a whole number", setting=name)
+        return self
 
     @property
     def resources(self) -> dict[str, float]:
         """The arguments of ``ray.remote`` for one worker."""
         return {"num_cpus": self.cpus, "num_gpus": self.gpus}
+
+    def room_in(self, ray: Any) -> int:
+        """Return how many of them a cluster has room for at a time, and at least 1."""
+        total = ray.cluster_resources()
+        room = [total.get(name, 0) // each for name, each in (("CPU", self.cpus), ("GPU", self.gpus)) if each]
+        return max(1, int(min(room, default=1)))
 
 
 @contextmanager
@@ -82,8 +92,8 @@ def ray_cluster(address: str) -> Iterator[Any]:
         ClusterError: no cluster answers there.
         MissingExtraError: Ray is not installed.
     """
+    check_cluster(address)
     ray = require("ray", "ray", "a Ray cluster")
-    _check_answers(address)
     handlers = _handlers()
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
@@ -101,8 +111,14 @@ def ray_cluster(address: str) -> Iterator[Any]:
         ray.shutdown()
 
 
-def _check_answers(address: str) -> None:
-    """Refuse an address at which nothing listens, which Ray would try for a minute."""
+def check_cluster(address: str) -> None:
+    """See that Ray is installed, and that something listens at the address, which Ray would try for a minute.
+
+    Raises:
+        ClusterError: nothing does.
+        MissingExtraError: Ray is not installed.
+    """
+    check_installed("ray", "ray", "a Ray cluster")
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon or not port.isdigit():
         return
@@ -237,11 +253,3 @@ class WorkerPool(Generic[T, R]):
         return (
             f"no worker has started yet: each takes {self._workers.cpus:g} CPU{gpus}, and the cluster has {have} in all"
         )
-
-
-def as_completed(ray: Any, references: Sequence[Any]) -> Iterator[Any]:
-    """Yield the references as soon as their results are there."""
-    left = list(references)
-    while left:
-        done, left = ray.wait(left)
-        yield from done
