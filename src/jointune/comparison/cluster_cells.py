@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from jointune.comparison.cells import CellResult, Failure, save_result
 from jointune.comparison.worker import CellRunner, Job, run_apart
 from jointune.data.post import Posts
 from jointune.errors import InterruptedTraining, first_line
-from jointune.scale.ray_cluster import Workers
+from jointune.scale.ray_cluster import Workers, set_up_worker
 from jointune.utils.progress import Bar, QuietBar
 from jointune.utils.run_folder import scratch_folder
-from jointune.utils.threads import set_up_threads
 
 
 def runner_on_cluster(ray: Any, workers: Workers) -> CellRunner:
@@ -29,7 +29,7 @@ def runner_on_cluster(ray: Any, workers: Workers) -> CellRunner:
         # The posts are sent to each machine once, not with each cell.
         posts = ray.put(listed[0].posts)
         task = ray.remote(**workers.resources)(_run_task)
-        cells = {task.remote(replace(job, posts=Posts([], job.posts.name)), posts): job for job in listed}
+        cells = {task.remote(replace(job, posts=Posts([], job.posts.name)), posts, Path.cwd()): job for job in listed}
         bar.note(f"{len(cells):,} cells wait for the cluster")
         try:
             while cells:
@@ -46,8 +46,8 @@ def runner_on_cluster(ray: Any, workers: Workers) -> CellRunner:
     return CellRunner(run, max(1, int(min(room, default=1))))
 
 
-def _run_task(job: Job, posts: Posts) -> CellResult | Failure:
-    set_up_threads()
+def _run_task(job: Job, posts: Posts, cwd: Path) -> CellResult | Failure:
+    set_up_worker(cwd)
     with scratch_folder("cell") as folder:
         return run_apart(replace(job, posts=posts, folder=folder), QuietBar())
 

@@ -1,6 +1,7 @@
 """Connect to a Ray cluster, and have its workers do pieces of work; nothing is lost where one of them dies."""
 
 import logging
+import os
 import re
 import signal
 import socket
@@ -9,10 +10,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from jointune.errors import JointuneError, SettingsError, first_line, setting
 from jointune.utils.extras import check_installed, require
+from jointune.utils.threads import set_up_threads
 from jointune.utils.wording import counted
 
 _CONNECT_SECONDS = 5.0
@@ -80,13 +83,32 @@ class Workers:
         room = [total.get(name, 0) // each for name, each in (("CPU", self.cpus), ("GPU", self.gpus)) if each]
         return max(1, int(min(room, default=1)))
 
+    def shortage_in(self, ray: Any) -> str:
+        """Say what they take and what a cluster has."""
+        total = ray.cluster_resources()
+        have = ", ".join(f"{total.get(name, 0):g} {name}" for name in ("CPU", "GPU"))
+        each = f"{self.cpus:g} CPU" + (f" and {self.gpus:g} GPU" if self.gpus else "")
+        return f"the workers wait for room: each takes {each}, and the cluster has {have} in all"
+
+
+def set_up_worker(folder: Path) -> None:
+    """Have this process of a worker use the threads it is allowed, and find relative paths where the driver does.
+
+    Args:
+        folder: working folder of the driver; left alone if there is none of this name here.
+    """
+    set_up_threads()
+    with suppress(OSError):
+        os.chdir(folder)
+
 
 @contextmanager
-def ray_cluster(address: str) -> Iterator[Any]:
+def ray_cluster(address: str, shown: bool = False) -> Iterator[Any]:
     """Connect to a Ray cluster for the duration of the block; yield the package ``ray``.
 
     Args:
         address: ``HOST:PORT`` of its head, or ``auto`` on one of its machines.
+        shown: whether to show what workers print.
 
     Raises:
         ClusterError: no cluster answers there.
@@ -96,7 +118,7 @@ def ray_cluster(address: str) -> Iterator[Any]:
     ray = require("ray", "ray", "a Ray cluster")
     handlers = _handlers()
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, configure_logging=False)
+        ray.init(address=address, log_to_driver=shown, logging_level=logging.ERROR, configure_logging=False)
     except Exception as reason:  # Ray raises many kinds
         raise ClusterError(
             f"{setting('ray', address)}: not a Ray cluster that this machine can join: {first_line(reason)}",
@@ -181,7 +203,7 @@ class WorkerPool(Generic[T, R]):
                 self._staff(len(waiting))
                 done, _ = self._ray.wait([*self._starting, *self._under_way], timeout=_PATIENCE)
                 if not done and not self._ready:
-                    self._told(self._shortage())
+                    self._told(self._workers.shortage_in(self._ray))
                 for reference in done:
                     yield from self._finish(reference, waiting, deaths)
         finally:
@@ -245,11 +267,3 @@ class WorkerPool(Generic[T, R]):
         if not busy:  # its machine is free for others
             self._ready = [other for other in self._ready if other is not actor]
             self._ray.kill(actor)
-
-    def _shortage(self) -> str:
-        total = self._ray.cluster_resources()
-        have = ", ".join(f"{total.get(name, 0):g} {name}" for name in ("CPU", "GPU"))
-        gpus = f" and {self._workers.gpus:g} GPU" if self._workers.gpus else ""
-        return (
-            f"no worker has started yet: each takes {self._workers.cpus:g} CPU{gpus}, and the cluster has {have} in all"
-        )
