@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from jointune.baselines.late import Mixture
 from jointune.classifier import JointClassifier
 from jointune.comparison.cells import Cell, CellResult, Cost, Failure, load_result, save_failure, save_result
-from jointune.comparison.cluster_cells import runner_on_cluster
+from jointune.comparison.cluster_cells import on_cluster
 from jointune.comparison.comparison import Comparison
 from jointune.comparison.comparison_folder import comparison_folder, describe, open_folder
 from jointune.comparison.methods import Estimator, Setup, check_encoders, chosen_methods, valid_budgets
@@ -32,7 +31,7 @@ from jointune.evaluation.score_table import title
 from jointune.modalities.check import usable
 from jointune.modalities.image.first_images import FirstImages
 from jointune.modalities.image.image_text import read_with_bar
-from jointune.scale.ray_cluster import Workers, check_cluster, ray_cluster
+from jointune.scale.ray_cluster import Workers, check_cluster, connected
 from jointune.targets.choice import chosen_target
 from jointune.targets.target import Target
 from jointune.utils.cache_dir import cache_limit
@@ -166,7 +165,10 @@ def compare(
         ]
         late_metric = None if own_methods else target.check_metric(settings.get("metric"))
         fitted, cells = target.fitted(posts), folder / "cells"
-        with _cell_runner(ray, workers) as runner, progress_bar("comparing", "cells", progress) as bar:
+        with connected(ray, workers) as cluster, progress_bar("comparing", "cells", progress) as bar:
+            runner = (
+                on_cluster(cluster) if cluster else CellRunner(lambda jobs, bar: (run_apart(job, bar) for job in jobs))
+            )
             _run_grid(grid, makers, divided, posts, fitted, cells, late_metric, runner, bar)
         comparison = replace(Comparison.load(folder, posts, groups, divided), problems=tuple(problems))
         if out:
@@ -245,13 +247,8 @@ def _run_grid(
         finish(outcome)
 
 
-@contextmanager
-def _cell_runner(ray: str | None, workers: Workers) -> Iterator[CellRunner]:
-    if ray is None:
-        yield CellRunner(lambda jobs, bar: (run_apart(job, bar) for job in jobs))
-        return
-    with ray_cluster(ray) as cluster:
-        yield runner_on_cluster(cluster, workers)
+def _run_here(jobs: Iterable[Job], bar: Bar) -> Iterator[CellResult | Failure]:
+    return (run_apart(job, bar) for job in jobs)
 
 
 def _late_from_parts(cell: Cell, truth: np.ndarray, metric: str, folder: Path) -> CellResult | None:

@@ -7,9 +7,10 @@ import signal
 import socket
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -164,6 +165,63 @@ def _handlers() -> dict[int, Any]:
 def _restore(handlers: dict[int, Any]) -> None:
     for number, handler in handlers.items():
         signal.signal(number, handler)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster that runs tasks, as many at a time as it has room for.
+
+    Attributes:
+        ray: the package, connected.
+        workers: the resources of each task.
+    """
+
+    ray: Any
+    workers: Workers
+
+    @property
+    def room(self) -> int:
+        """How many tasks run at a time."""
+        return self.workers.room_in(self.ray)
+
+    def task(self, function: Callable[..., R]) -> Callable[..., Any]:
+        """Return what starts a function of a module as a task, and returns a reference to its result."""
+        return partial(self.ray.remote(**self.workers.resources)(_run_task).remote, Path.cwd(), function)
+
+    def next_result(self, references: Iterable[Any]) -> tuple[Any, Callable[[], Any]]:
+        """Wait for a task; return its reference, and what returns its result or raises its error."""
+        (reference,), _ = self.ray.wait(list(references))
+
+        def fetch() -> Any:
+            from ray.exceptions import RayError, RayTaskError
+
+            try:
+                return self.ray.get(reference)
+            except RayTaskError as error:
+                raise error.cause from error
+            except RayError as error:
+                raise LostTaskError(first_line(error)) from error
+
+        return reference, fetch
+
+
+class LostTaskError(Exception):
+    """The worker of a task died, and those that Ray gave it to after that."""
+
+
+def _run_task(folder: Path, function: Callable[..., R], *arguments: Any) -> R:
+    set_up_worker(folder)
+    return function(*arguments)
+
+
+@contextmanager
+def connected(address: str | None, workers: Workers) -> Iterator[Cluster | None]:
+    """Connect to a cluster for the duration of the block, if there is an address; see ``ray_cluster``."""
+    if address is None:
+        yield None
+        return
+    with ray_cluster(address) as ray:
+        yield Cluster(ray, workers)
 
 
 class WorkerPool(Generic[T, R]):

@@ -1,7 +1,7 @@
 """Train in several processes of a Ray cluster, which torch and Accelerate connect as if ``torchrun`` had started them.
 
-By plain actors, not Ray Train: that would bring pandas, pyarrow, pydantic and tensorboardX, and make the text of another
-error of one that says what to do. What is needed of it is a group of workers that begins again together.
+By plain actors, not Ray Train: that would bring pandas, pyarrow, pydantic and tensorboardX, and wrap an error that says
+what to do into the text of another one. What is needed of it is a group of workers that begins again together.
 """
 
 import logging
