@@ -44,7 +44,7 @@ def test_a_single_table_is_cut_into_ranges_of_rows(options, tmp_path):
 def test_two_tables_with_one_output_are_refused(options, tmp_path):
     for name in ("a.ndjson", "a.ndjson.jsonl"):
         (tmp_path / name).write_text('{"text": "good"}\n')
-    with pytest.raises(PostsError, match="several tables would have the output a.ndjson.jsonl; rename one"):
+    with pytest.raises(PostsError, match=r"several tables would have the output a\.ndjson\.jsonl; rename one"):
         input_parts(str(tmp_path), options)
 
 

@@ -56,7 +56,8 @@ def predict_parts(
     # Processes that score a share each write into one folder.
     with locked(folder.path) if ray and not folder.address else nullcontext():
         with ray_cluster(ray) if ray else nullcontext() as cluster:
-            folder.claim(described_run(posts, options, bundle), resume or share is not None, force, source)
+            run = described_run(posts, options, bundle)
+            folder.claim(run, resume or share is not None, force, source, alone=share is None)
             if workers is not None:
                 work = predict_on_cluster(cluster, chosen, options, folder, bundle, workers, option)
             else:

@@ -8,6 +8,7 @@ each other, and object stores cannot append to a file.
 
 import hashlib
 import json
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -17,7 +18,7 @@ from typing import Any
 from jointune.data.remote import can_fetch, is_address, read_if_there, upload_file
 from jointune.errors import JointuneError, OutputError, SettingsError, setting
 from jointune.scale.input_parts import InputPart
-from jointune.utils.files import SCORED_MARK, atomic_file, clear_write_errors, remove_leftovers, sha256, write_json
+from jointune.utils.files import SCORED_MARK, atomic_file, clear_write_errors, discard_folder, sha256, write_json
 from jointune.utils.run_folder import RunFolder, scratch_folder
 
 _STAGED = "_writing"
@@ -65,7 +66,7 @@ class ScoredFolder:
     def __str__(self) -> str:
         return self.address or str(self.path)
 
-    def claim(self, run: Mapping[str, Any], resume: bool, force: bool, source: Path | None) -> None:
+    def claim(self, run: Mapping[str, Any], resume: bool, force: bool, source: Path | None, alone: bool) -> None:
         """Begin the folder, or check that it holds parts of the same run.
 
         Args:
@@ -73,6 +74,7 @@ class ScoredFolder:
             resume: whether to go on with the parts that are there.
             force: whether to remove them.
             source: the posts, which are never removed.
+            alone: whether no other process writes there now, so that what killed ones left half-written is removed.
 
         Raises:
             OutputError: the folder may not be written to, or holds another run.
@@ -84,6 +86,8 @@ class ScoredFolder:
         folder.refuse()
         if folder.exists and resume:
             folder.check_same(folder.fingerprint(), run)
+            if alone:
+                discard_folder(self.path / _STAGED)
             return
         folder.discard()
         folder.write_fingerprint(run)
@@ -131,13 +135,11 @@ class ScoredFolder:
     def writing(self, name: str) -> Iterator[Path]:
         """Yield the path to write a file to, which then appears whole or not at all."""
         if self.address is None:
-            # Not beside the output: to look for what a killed worker left there, a million names would have to be read.
-            staged = self.path / _STAGED / Path(name).name
+            # Not beside the output: what a killed worker left there would have to be found among a million names.
+            staged = self.path / _STAGED / f"{secrets.token_hex(8)}-{Path(name).name}"
+            with clear_write_errors(self.path / name), atomic_file(staged) as temporary:
+                yield temporary
             with clear_write_errors(self.path / name):
-                staged.parent.mkdir(parents=True, exist_ok=True)
-                remove_leftovers(staged.parent, staged.name)
-                with atomic_file(staged) as temporary:
-                    yield temporary
                 (self.path / name).parent.mkdir(exist_ok=True)
                 staged.replace(self.path / name)
             return
