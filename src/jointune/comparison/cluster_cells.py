@@ -1,5 +1,6 @@
 """Run the cells of a comparison on a Ray cluster: each is a task, which runs its cell as one machine does."""
 
+import pickle
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -16,12 +17,14 @@ def on_cluster(cluster: Cluster) -> CellRunner:
     """Return what runs cells on a cluster, as many at a time as it has room for."""
 
     def run(jobs: Iterable[Job], bar: Bar) -> Iterator[CellResult | Failure]:
+        import cloudpickle  # takes methods of one's own, whose modules a task finds once it looks where the driver does
+
         listed = list(jobs)
         if not listed:
             return
         # The posts are sent to each machine once, not with each cell.
         posts, start = cluster.ray.put(listed[0].posts), cluster.task(_run_cell)
-        cells = {start(replace(job, posts=Posts([], job.posts.name)), posts): job for job in listed}
+        cells = {start(cloudpickle.dumps(replace(job, posts=Posts([], job.posts.name))), posts): job for job in listed}
         try:
             while cells:
                 bar.note(f"{min(cluster.room, len(cells)):,} at a time on the cluster")
@@ -40,6 +43,6 @@ def on_cluster(cluster: Cluster) -> CellRunner:
     return CellRunner(run, cluster.room)
 
 
-def _run_cell(job: Job, posts: Posts) -> CellResult | Failure:
+def _run_cell(job: bytes, posts: Posts) -> CellResult | Failure:
     with scratch_folder("cell") as folder:
-        return run_apart(replace(job, posts=posts, folder=folder), QuietBar())
+        return run_apart(replace(pickle.loads(job), posts=posts, folder=folder), QuietBar())

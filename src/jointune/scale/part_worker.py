@@ -14,7 +14,7 @@ from jointune.inference.predictor import Predictor
 from jointune.output.predicted_table import PredictOptions
 from jointune.scale.input_parts import InputPart
 from jointune.scale.part_predictor import PartPredictor
-from jointune.scale.ray_cluster import ClusterError, WorkerPool, Workers, set_up_worker
+from jointune.scale.ray_cluster import ClusterError, Surroundings, WorkerPool, Workers
 from jointune.scale.scored_folder import FinishedPart, ScoredFolder
 from jointune.utils.run_folder import scratch_folder
 
@@ -29,7 +29,7 @@ class PartWorker:
         folder: of the output.
         bundle: content of the bundle's files by their names.
         version: of jointune that the driver runs.
-        cwd: working folder of the driver.
+        surroundings: of the driver.
         render: how messages name a setting.
     """
 
@@ -39,11 +39,11 @@ class PartWorker:
         folder: ScoredFolder,
         bundle: dict[str, bytes],
         version: str,
-        cwd: Path,
+        surroundings: Surroundings,
         render: Callable[..., str],
     ) -> None:
         self._options, self._folder, self._bundle, self._version = options, folder, bundle, version
-        set_up_worker(cwd)
+        surroundings.take_over()
         self._rendered = ExitStack()
         self._rendered.enter_context(settings_rendered_by(render))
 
@@ -102,7 +102,7 @@ def predict_on_cluster(
     """
     content = {file.name: file.read_bytes() for file in sorted(bundle.iterdir()) if file.is_file()}
     # Once for each machine, in the memory that its workers share.
-    arguments = (options, folder, ray.put(content), __version__, Path.cwd(), render)
+    arguments = (options, folder, ray.put(content), __version__, Surroundings(), render)
     actor = ray.remote(max_concurrency=2, **workers.resources)(PartWorker)
 
     def warn(note: str) -> None:

@@ -5,11 +5,12 @@ import os
 import re
 import signal
 import socket
+import sys
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -92,15 +93,24 @@ class Workers:
         return f"the workers wait for room: each takes {each}, and the cluster has {have} in all"
 
 
-def set_up_worker(folder: Path) -> None:
-    """Have this process of a worker use the threads it is allowed, and find relative paths where the driver does.
+@dataclass(frozen=True)
+class Surroundings:
+    """Where a driver finds files and modules by relative names.
 
-    Args:
-        folder: working folder of the driver; left alone if there is none of this name here.
+    Attributes:
+        folder: its working folder.
+        modules: its ``sys.path``.
     """
-    set_up_threads()
-    with suppress(OSError):
-        os.chdir(folder)
+
+    folder: Path = field(default_factory=Path.cwd)
+    modules: tuple[str, ...] = field(default_factory=lambda: tuple(sys.path))
+
+    def take_over(self) -> None:
+        """Have this process of a worker find them there too, if it has such folders, and use the threads it may."""
+        set_up_threads()
+        sys.path.extend(entry for entry in self.modules if entry not in sys.path)
+        with suppress(OSError):
+            os.chdir(self.folder)
 
 
 @contextmanager
@@ -186,7 +196,7 @@ class Cluster:
 
     def task(self, function: Callable[..., R]) -> Callable[..., Any]:
         """Return what starts a function of a module as a task, and returns a reference to its result."""
-        return partial(self.ray.remote(**self.workers.resources)(_run_task).remote, Path.cwd(), function)
+        return partial(self.ray.remote(**self.workers.resources)(_run_task).remote, Surroundings(), function)
 
     def next_result(self, references: Iterable[Any]) -> tuple[Any, Callable[[], Any]]:
         """Wait for a task; return its reference, and what returns its result or raises its error."""
@@ -209,8 +219,8 @@ class LostTaskError(Exception):
     """The worker of a task died, and those that Ray gave it to after that."""
 
 
-def _run_task(folder: Path, function: Callable[..., R], *arguments: Any) -> R:
-    set_up_worker(folder)
+def _run_task(surroundings: Surroundings, function: Callable[..., R], *arguments: Any) -> R:
+    surroundings.take_over()
     return function(*arguments)
 
 

@@ -9,11 +9,10 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 from jointune.errors import InterruptedTraining, JointuneError, SettingsError, first_line, setting, settings_rendered_by
-from jointune.scale.ray_cluster import ClusterError, Workers, ray_cluster, set_up_worker
+from jointune.scale.ray_cluster import ClusterError, Surroundings, Workers, ray_cluster
 from jointune.utils.wording import counted
 
 _STARTS = 4
@@ -32,12 +31,14 @@ class TrainingWorker:
         rank: its number.
         world: number of processes.
         on_gpu: whether it has a GPU, the only one that it sees.
-        folder: working folder of the driver.
+        surroundings: of the driver.
         render: how messages name a setting.
     """
 
-    def __init__(self, rank: int, world: int, on_gpu: bool, folder: Path, render: Callable[..., str]) -> None:
-        set_up_worker(folder)
+    def __init__(
+        self, rank: int, world: int, on_gpu: bool, surroundings: Surroundings, render: Callable[..., str]
+    ) -> None:
+        surroundings.take_over()
         os.environ.update({"RANK": str(rank), "WORLD_SIZE": str(world), "LOCAL_RANK": "0"})
         if not on_gpu:
             os.environ["ACCELERATE_USE_CPU"] = "true"
@@ -114,7 +115,7 @@ def _train_once(ray: Any, workers: Workers, work: Work, stored: Any, render: Cal
         for rank in range(workers.most):
             place = PlacementGroupSchedulingStrategy(group, rank)
             make = ray.remote(scheduling_strategy=place, **workers.resources)(TrainingWorker)
-            actors.append(make.remote(rank, workers.most, workers.gpus > 0, Path.cwd(), render))
+            actors.append(make.remote(rank, workers.most, workers.gpus > 0, Surroundings(), render))
         try:
             address = ray.get(actors[0].free_address.remote())
         except ray.exceptions.RayError as error:
