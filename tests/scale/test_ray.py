@@ -103,7 +103,7 @@ def test_the_work_of_a_dead_worker_is_done_by_another(cluster, tmp_path):
     with ray_cluster(cluster.address) as ray:
         make = ray.remote(max_concurrency=2, num_cpus=0.1)(Worker).remote
         pool = WorkerPool(ray, make, Workers(1, 3))
-        assert sorted(pool.results(range(7))) == [(piece, 2 * piece) for piece in range(7)]
+        assert sorted(pool.results(range(7))) == [2 * piece for piece in range(7)]
         with pytest.raises(ClusterError, match="the workers that were given deadly died, 3 times"):
             list(WorkerPool(ray, make, Workers()).results(["deadly"]))
 

@@ -1,7 +1,7 @@
 """jointune predict by parts: on a Ray cluster, or a share of the parts in this process."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 from jointune.cli.options import out
@@ -58,11 +58,12 @@ def predict_parts(
         with ray_cluster(ray) if ray else nullcontext() as cluster:
             run = described_run(posts, options, bundle)
             folder.claim(run, resume or share is not None, force, source, alone=share is None)
-            if workers is not None:
-                work = predict_on_cluster(cluster, chosen, options, folder, bundle, workers, option)
+            if workers is None:
+                total = _show(map(PartPredictor(options, folder, options.load()).ensure, chosen), chosen, not quiet)
             else:
-                work = map(PartPredictor(options, folder, options.load()).ensure, chosen)
-            total = _show(work, chosen, not quiet)
+                # Closed before the connection is: it ends the workers.
+                with closing(predict_on_cluster(cluster, chosen, options, folder, bundle, workers, option)) as work:
+                    total = _show(work, chosen, not quiet)
         folder.close()
     _report(total, len(parts), folder, options)
 

@@ -54,11 +54,11 @@ class PartWorker:
                 f"the cluster's workers run jointune {__version__}, and this is {self._version}",
                 "install one of them everywhere",
             )
-        copy = self._resources.enter_context(scratch_folder("bundle"))
-        for name, content in self._bundle.items():
-            (copy / name).write_bytes(content)
-        options = replace(self._options, bundle=str(copy))
-        self._parts = PartPredictor(options, self._folder, _in_turn(options.load()))
+        with scratch_folder("bundle") as copy:
+            for name, content in self._bundle.items():
+                (copy / name).write_bytes(content)
+            options = replace(self._options, bundle=str(copy))
+            self._parts = PartPredictor(options, self._folder, _in_turn(options.load()))
 
     def work(self, part: InputPart) -> FinishedPart:
         """Score a part; see ``PartPredictor.ensure``."""
@@ -109,5 +109,4 @@ def predict_on_cluster(
         warnings.warn(note, JointuneWarning, stacklevel=2)
 
     pool: WorkerPool[InputPart, FinishedPart] = WorkerPool(ray, lambda: actor.remote(*arguments), workers, 2, warn)
-    for _, finished in pool.results(parts):
-        yield finished
+    yield from pool.results(parts)

@@ -257,15 +257,16 @@ class WorkerPool(Generic[T, R]):
         self._starting: dict[Any, Any] = {}
         self._under_way: dict[Any, tuple[Any, T]] = {}
         self._ready: list[Any] = []
+        self._deaths = Counter[str]()
 
-    def results(self, pieces: Sequence[T]) -> Iterator[tuple[T, R]]:
-        """Yield each piece with its result, as soon as it is there.
+    def results(self, pieces: Sequence[T]) -> Iterator[R]:
+        """Yield the result of each piece, as soon as it is there. Close it before the connection.
 
         Raises:
             JointuneError: a piece raised it; no other result follows.
             ClusterError: workers died again and again.
         """
-        waiting, deaths = deque(pieces), Counter[str]()
+        waiting = deque(pieces)
         try:
             while waiting or self._under_way:
                 self._staff(len(waiting))
@@ -273,7 +274,7 @@ class WorkerPool(Generic[T, R]):
                 if not done and not self._ready:
                     self._told(self._workers.shortage_in(self._ray))
                 for reference in done:
-                    yield from self._finish(reference, waiting, deaths)
+                    yield from self._finish(reference, waiting)
         finally:
             for actor in [*self._starting.values(), *self._ready]:
                 self._ray.kill(actor)
@@ -286,52 +287,54 @@ class WorkerPool(Generic[T, R]):
             actor = self._make()
             self._starting[actor.ready.remote()] = actor
 
-    def _finish(self, reference: Any, waiting: deque[T], deaths: Counter[str]) -> Iterator[tuple[T, R]]:
+    def _finish(self, reference: Any, waiting: deque[T]) -> Iterator[R]:
         """Take what a worker gave: a result, an error, or its death; then give it more work."""
         from ray.exceptions import RayError, RayTaskError
 
         started = self._starting.pop(reference, None)
-        actor, piece = (started, None) if started else self._under_way.pop(reference)
-        name = "" if piece is None else str(piece)
+        actor = started or self._under_way[reference][0]
         try:
             result = self._ray.get(reference)
         except RayTaskError as error:
             raise error.cause from error
         except RayError as error:
             logging.getLogger(__name__).info("a worker died: %s", error)
-            self._bury(actor, waiting)
-            if piece is not None:
-                waiting.appendleft(piece)
-            deaths[name] += 1
-            if deaths[name] >= _DEATHS:
-                what = f"the workers that were given {name} died" if name else "workers died while they started"
-                raise ClusterError(
-                    f"{what}, {counted(_DEATHS, 'time')}: {first_line(error)}",
-                    "see Ray's log; give each worker more memory, or install jointune on every machine of the cluster",
-                ) from error
+            self._bury(actor, waiting, first_line(error))
             return
-        if piece is None:
-            deaths[""] = 0
+        if started:
+            self._deaths[""] = 0
             self._ready.append(actor)
         else:
-            yield piece, result
+            del self._under_way[reference]
+            yield result
         self._hand_out(actor, waiting)
 
-    def _bury(self, actor: Any, waiting: deque[T]) -> None:
-        """Forget a dead worker, and put back what else it had."""
+    def _bury(self, actor: Any, waiting: deque[T], reason: str) -> None:
+        """Forget a dead worker, and put back the work that it had."""
         self._ready = [other for other in self._ready if other is not actor]
-        for reference in [one for one, (other, _) in self._under_way.items() if other is actor]:
-            waiting.appendleft(self._under_way.pop(reference)[1])
-        with suppress(Exception):
-            self._ray.kill(actor)
+        references = [reference for reference, (other, _) in self._under_way.items() if other is actor]
+        lost = [self._under_way.pop(reference)[1] for reference in references]
+        waiting.extendleft(reversed(lost))
+        for name in map(str, lost) if lost else [""]:
+            self._deaths[name] += 1
+            if self._deaths[name] >= _DEATHS:
+                what = f"the workers that were given {name} died" if name else "workers died while they started"
+                raise ClusterError(
+                    f"{what}, {counted(_DEATHS, 'time')}: {reason}",
+                    "see Ray's log; give each worker more memory, or install jointune on every machine of the cluster",
+                )
 
     def _hand_out(self, actor: Any, waiting: deque[T]) -> None:
-        busy = sum(other is actor for other, _ in self._under_way.values())
-        # The last pieces are for whoever is idle first.
-        while waiting and busy < (self._ahead if len(waiting) > len(self._ready) else 1):
-            piece = waiting.popleft()
-            self._under_way[actor.work.remote(piece)] = actor, piece
-            busy += 1
-        if not busy:  # its machine is free for others
+        own = [piece for other, piece in self._under_way.values() if other is actor]
+        while waiting and len(own) < self._most_for(own, waiting):
+            own.append(waiting.popleft())
+            self._under_way[actor.work.remote(own[-1])] = actor, own[-1]
+        if not own:  # its machine is free for others
             self._ready = [other for other in self._ready if other is not actor]
             self._ray.kill(actor)
+
+    def _most_for(self, own: Sequence[T], waiting: Sequence[T]) -> int:
+        """Return how many pieces a worker may have at a time."""
+        # What a worker died of is tried alone, and the last pieces are for whoever is idle first.
+        suspected = any(self._deaths[str(piece)] for piece in [*own, waiting[0]])
+        return 1 if suspected or len(waiting) <= len(self._ready) else self._ahead

@@ -11,7 +11,7 @@ import json
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,6 @@ class FinishedPart:
         rows: number of rows written.
         problems: number of posts that were left out, or used without a picture.
         digests: the SHA-256 of its files.
-        now: whether it was scored now, and not by an earlier run.
     """
 
     name: str
@@ -47,7 +46,6 @@ class FinishedPart:
     rows: int
     problems: int
     digests: dict[str, str]
-    now: bool = field(default=True, compare=False)
 
 
 class ScoredFolder:
@@ -89,7 +87,8 @@ class ScoredFolder:
             if alone:
                 discard_folder(self.path / _STAGED)
             return
-        folder.discard()
+        if force:
+            folder.discard()
         folder.write_fingerprint(run)
 
     def _claim_address(self, run: Mapping[str, Any], resume: bool, force: bool) -> None:
@@ -116,7 +115,7 @@ class ScoredFolder:
         if entry is None:
             return None
         try:
-            found = FinishedPart(**json.loads(entry), now=False)
+            found = FinishedPart(**json.loads(entry))
         except (ValueError, TypeError):  # damaged
             return None
         same = found.source == json.loads(json.dumps(part.source))
@@ -193,7 +192,7 @@ class PartOutput:
         """Enter the part in the manifest, once its files are written; see ``FinishedPart``."""
         done = FinishedPart(self._part.name, self._part.source, read, rows, problems, self._digests)
         with self._folder.writing(_entry(self._part.name)) as path:
-            write_json(path, {name: value for name, value in asdict(done).items() if name != "now"})
+            write_json(path, asdict(done))
         return done
 
 
