@@ -1,7 +1,7 @@
 """What parts cost beside their posts: python benchmarks/many_parts.py [--sizes 10000 100000 ...].
 
-Parts without rows are listed, entered in the manifest, and checked as --resume checks them. Microseconds a part, and the
-memory of this process; the posts' own time comes on top.
+Parts without rows are listed, written with their entry in the manifest, and checked as --resume checks them. Seconds,
+and the memory of this process.
 """
 
 import tempfile
