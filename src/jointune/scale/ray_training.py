@@ -7,11 +7,20 @@ what to do into the text of another one. What is needed of it is a group of work
 import logging
 import os
 import socket
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from jointune.errors import InterruptedTraining, JointuneError, SettingsError, first_line, setting, settings_rendered_by
+from jointune.errors import (
+    InterruptedTraining,
+    JointuneError,
+    JointuneWarning,
+    SettingsError,
+    first_line,
+    setting,
+    settings_rendered_by,
+)
 from jointune.scale.ray_cluster import ClusterError, Surroundings, Workers, ray_cluster
 from jointune.utils.wording import counted
 
@@ -40,6 +49,8 @@ class TrainingWorker:
     ) -> None:
         surroundings.take_over()
         os.environ.update({"RANK": str(rank), "WORLD_SIZE": str(world), "LOCAL_RANK": "0"})
+        warnings.simplefilter("ignore")  # as in the command: other packages' warnings are not for its user
+        warnings.simplefilter("default", JointuneWarning)
         if not on_gpu:
             os.environ["ACCELERATE_USE_CPU"] = "true"
         self._rendered = ExitStack()
