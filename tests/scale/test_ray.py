@@ -1,5 +1,6 @@
 """Commands on a real Ray cluster of two nodes with one core each: the same results, whoever dies."""
 
+import json
 import os
 import shutil
 import signal
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from helpers import predictors
-from jointune import JointClassifier, compare, read_posts
+from jointune import JointClassifier, PostsError, compare, read_posts
 from jointune.scale.ray_cluster import ClusterError, WorkerPool, Workers, ray_cluster
 
 pytest.importorskip("ray", reason="the extra ray is not installed")
@@ -23,8 +24,15 @@ pytest.importorskip("ray", reason="the extra ray is not installed")
 def cluster():
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    cluster.add_node(num_cpus=1)
+    cluster = Cluster()
+    for number in range(5):  # Ray gives up a node that does not start in seconds, as on a machine that is busy
+        try:
+            cluster.add_node(num_cpus=1, include_dashboard=False)
+        except Exception:
+            if number == 4:
+                raise
+        if len(cluster.list_all_nodes()) == 2:
+            break
     yield cluster
     cluster.shutdown()
 
@@ -81,20 +89,14 @@ def test_workers_score_the_same_rows(jointune, cluster, tiny_bundle, parts, scor
     assert "holds scored parts; go on with --resume" in said
 
 
-def test_an_error_in_a_worker_is_said_as_everywhere(refused, cluster, tiny_bundle, parts, tmp_path):
-    broken = tmp_path / "broken"
-    shutil.copytree(parts, broken)
-    (broken / "part3.csv").write_text("text,image\nhappy,lost.png\n")
-    run = ("predict", tiny_bundle, broken, "--ray", cluster.address, "--out", tmp_path / "scored")
-    refused(*run, says=["part3.csv row 1", "lost.png: no such file", "--on-bad-image skip leaves such posts out"])
-
-
 def test_the_work_of_a_dead_worker_is_done_by_another(cluster, tmp_path):
     class Worker:
         def ready(self):
             pass
 
         def work(self, piece):
+            if piece == "broken":
+                raise PostsError("part3.csv row 1: no text", "give it one")
             if piece == "deadly" or (piece % 3 == 0 and not (tmp_path / str(piece)).exists()):
                 (tmp_path / str(piece)).touch()
                 os._exit(1)
@@ -106,6 +108,8 @@ def test_the_work_of_a_dead_worker_is_done_by_another(cluster, tmp_path):
         assert sorted(pool.results(range(7))) == [2 * piece for piece in range(7)]
         with pytest.raises(ClusterError, match="the workers that were given deadly died, 3 times"):
             list(WorkerPool(ray, make, Workers()).results(["deadly"]))
+        with pytest.raises(PostsError, match=r"^part3\.csv row 1: no text; give it one$"):
+            list(WorkerPool(ray, make, Workers()).results(["broken"]))
 
 
 @pytest.mark.parametrize(
@@ -133,15 +137,25 @@ def test_cells_are_compared_as_here(cluster, posts_csv, tmp_path, cells_here):
     assert (tmp_path / "there" / "report.html").exists()
 
 
-def test_two_workers_train_one_bundle(jointune, cluster, posts_csv, tiny_settings, tmp_path):
-    run = ["train", posts_csv, "--split-column", "split", "--epochs", "1", "--precision", "fp32", "--quiet"]
-    run += [word for side in ("text", "image") for word in (f"--{side}-encoder", tiny_settings[f"{side}_encoder"])]
-    run += ["--batch-size", "4", "--epoch-steps", "1", "--out", tmp_path / "bundle"]
-    code, said = jointune(*run, "--ray", cluster.address, "--workers", "2")
+def test_two_workers_train_as_one_does(jointune, cluster, posts_csv, tiny_settings, tmp_path):
+    shutil.copytree(tiny_settings["text_encoder"], tmp_path / "bert")
+    config = json.loads((tmp_path / "bert" / "config.json").read_text())
+    config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (tmp_path / "bert" / "config.json").write_text(json.dumps(config))
+    run = ["train", posts_csv, "--split-column", "split", "--epochs", "2", "--precision", "fp32", "--quiet"]
+    run += ["--text-encoder", tmp_path / "bert", "--image-encoder", tiny_settings["image_encoder"]]
+    run += ["--epoch-steps", "1", "--modality-dropout", "0", "--no-augment", "--class-weight", "balanced"]
+    code, said = jointune(*run, "--batch-size", "10", "--out", tmp_path / "one")
+    assert code == 0, said
+    there = ["--ray", cluster.address, "--workers", "2", "--out", tmp_path / "two"]
+    code, said = jointune(*run, "--batch-size", "5", *there)
     assert code == 0, said
     assert "validation in fp32" in said
-    assert not (tmp_path / "bundle.partial").exists()
-    assert len(JointClassifier.load(tmp_path / "bundle").predict(read_posts(posts_csv))) == 48
+    assert not (tmp_path / "two.partial").exists()
+    one, two = (JointClassifier.load(tmp_path / name) for name in ("one", "two"))
+    np.testing.assert_allclose(*(model.predict_proba(read_posts(posts_csv)) for model in (one, two)), atol=1e-4)
+    losses = [[entry["loss"] for entry in model.log_[1:]] for model in (one, two)]
+    np.testing.assert_allclose(*losses, atol=1e-5)
 
 
 @pytest.fixture
