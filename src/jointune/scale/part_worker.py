@@ -1,7 +1,7 @@
 """Score parts on the workers of a Ray cluster."""
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -88,8 +88,8 @@ def predict_on_cluster(
     bundle: Path,
     workers: Workers,
     render: Callable[..., str],
-) -> Iterator[FinishedPart]:
-    """Score parts on the workers of a cluster, and yield each one that is finished.
+) -> Generator[FinishedPart, None, None]:
+    """Score parts on the workers of a cluster, and yield each one that is finished. Close it before the connection.
 
     Args:
         ray: the package, connected.

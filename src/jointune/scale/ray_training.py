@@ -153,8 +153,8 @@ def _results(ray: Any, references: Sequence[Any]) -> list[Any]:
             errors.append(error)
     if not errors:
         return [results[reference] for reference in references]
-    for error in errors:
-        if not isinstance(error, ray.exceptions.RayTaskError):
-            raise _LostWorkerError(first_line(error)) from error
-    causes = [error.cause for error in errors if isinstance(error, ray.exceptions.RayTaskError)]
+    causes = [one.cause for one in errors if isinstance(one, ray.exceptions.RayTaskError)]
+    if len(causes) < len(errors):
+        lost = next(one for one in errors if not isinstance(one, ray.exceptions.RayTaskError))
+        raise _LostWorkerError(first_line(lost)) from lost
     raise next((cause for cause in causes if isinstance(cause, JointuneError)), causes[0])
