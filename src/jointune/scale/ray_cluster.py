@@ -321,7 +321,7 @@ class WorkerPool(Generic[T, R]):
                 what = f"the workers that were given {name} died" if name else "workers died while they started"
                 raise ClusterError(
                     f"{what}, {counted(_DEATHS, 'time')}: {reason}",
-                    "see Ray's log; give each worker more memory, or install jointune on every machine of the cluster",
+                    "see Ray's log; give each worker more memory, or see that each machine has jointune",
                 )
 
     def _hand_out(self, actor: Any, waiting: deque[T]) -> None:
