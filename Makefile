@@ -66,6 +66,7 @@ bench: setup  ## Measure speed as ratios; all of it with POSTS=posts.csv, see be
 ifdef POSTS
 	$(BIN)/python benchmarks/waiting.py $(POSTS)
 	$(BIN)/python benchmarks/scale.py $(POSTS)
+	$(BIN)/python benchmarks/many_parts.py --sizes 10000 100000
 	$(BIN)/python benchmarks/scale.py $(POSTS) --encoders default --out build/bench/scale_default.json
 	$(BIN)/python benchmarks/time_to_score.py $(POSTS) $(if $(PEER),--peer "$(PEER)")
 else

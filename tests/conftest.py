@@ -318,8 +318,8 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     from helpers.small_chunks import loading_with
 
     def set_size(posts: int) -> None:  # no option of the command does
-        for command in ("predict", "embed"):
-            monkeypatch.setattr(f"jointune.cli.{command}.load_predictor", loading_with(posts))
+        for module in ("output.predicted_table", "cli.embed"):
+            monkeypatch.setattr(f"jointune.{module}.load_predictor", loading_with(posts))
 
     set_size(8)
     return set_size

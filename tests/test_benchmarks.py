@@ -29,6 +29,10 @@ def test_arithmetic(run):
     assert "Data and bookkeeping: " in run("arithmetic", "--count", 4, "--rounds", 1, "--side", 64)
 
 
+def test_many_parts(run):
+    assert "| 5 |" in run("many_parts", "--sizes", 5)
+
+
 def test_predict(run, tiny_bundle, posts_csv):
     pytest.importorskip("onnxruntime", reason="the extra export is not installed")
     said = run("predict", tiny_bundle, posts_csv, "--count", 4, "--rounds", 1)

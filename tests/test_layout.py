@@ -23,6 +23,7 @@ ORDER = (
     "training",
     "classifier",
     "output",
+    "scale",
     "baselines",
     "tuning",
     "comparison",

@@ -10,13 +10,13 @@ CHUNK = 64
 
 def predict(*arguments: str) -> None:
     """What the process does."""
-    import jointune.cli.predict
+    import jointune.output.predicted_table
     from helpers.small_chunks import loading_with
     from jointune.cli.app import main
 
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 1)
-    jointune.cli.predict.load_predictor = loading_with(CHUNK)
+    jointune.output.predicted_table.load_predictor = loading_with(CHUNK)
     main(["predict", *arguments, "--quiet"])
 
 

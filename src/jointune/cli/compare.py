@@ -18,9 +18,11 @@ from jointune.cli.options import (
     two_texts,
 )
 from jointune.cli.posts_options import read_whole
+from jointune.cli.scale_options import Cpus, Gpus, Ray, chosen_workers
 from jointune.comparison.methods import METHODS, Setup, chosen_methods, valid_budgets
 from jointune.data.read import Columns
 from jointune.errors import SettingsError
+from jointune.scale.ray_cluster import Workers, check_cluster
 from jointune.utils.files import COMPARISON_MARK
 from jointune.utils.run_folder import RunFolder, locking
 from jointune.utils.wording import counted
@@ -61,6 +63,9 @@ def compare(
         str | None,
         typer.Option(metavar="TEMPLATE|FILE", help="For clip-zero-shot: with {label}, or JSON from label to prompt."),
     ] = None,
+    ray: Ray = None,
+    cpus_per_worker: Cpus = None,
+    gpus_per_worker: Gpus = None,
     use: Columns = Columns(),  # noqa: B008 - immutable
     encoding: str | None = None,
     resume: Annotated[bool, typer.Option("--resume", help="Run only the cells that REPORT_DIR lacks.")] = False,
@@ -70,10 +75,14 @@ def compare(
 ) -> None:
     """Compare methods on the same posts, folds, seeds and numbers of training posts, and write a report.
 
-    Every finished cell is stored at once. The exit code is 1 where a cell crashed; --resume tries those again.
+    Every finished cell is stored at once. The exit code is 1 where a cell crashed; --resume tries those again. With
+    --ray, as many cells run at a time as the cluster has room for.
     """
     if use.split and folds is not None:
         raise SettingsError("--folds and --split-column: the posts are divided by one or the other")
+    workers = chosen_workers(ray, None, cpus_per_worker, gpus_per_worker) or Workers()
+    if ray is not None:
+        check_cluster(ray)
     wanted, templates = _list(label_budgets), read_prompts(prompts)
     names = _list(methods) if methods is not None else None
     use = columns_to_learn_from(use, settings)
@@ -98,6 +107,9 @@ def compare(
         visualbert=visualbert,
         prompts=templates,
         progress=not quiet,
+        ray=ray,
+        cpus_per_worker=workers.cpus,
+        gpus_per_worker=workers.gpus,
         **settings,
     )
     say_affected(list(comparison.problems), settings["on_bad_image"])

@@ -63,7 +63,7 @@ def demo(
             evaluate(str(folder / "model"), folder / "test.csv", folder / "metrics.json", report=shown, quiet=True)
         _announce("4. Predict", "predict", *arguments, f"--out={path}/scored.csv")
         with _as_if_in(path, folder):
-            predict(str(folder / "model"), str(folder / "test.csv"), folder / "scored.csv", quiet=True)
+            predict(str(folder / "model"), str(folder / "test.csv"), str(folder / "scored.csv"), quiet=True)
 
         loaded = JointClassifier.load(folder / "model")
         scores = {

@@ -190,12 +190,21 @@ def with_preset(context: typer.Context, preset: str, settings: Mapping[str, Any]
     return {**settings, **{name: chosen[name] for name, source in sources.items() if _is_default(source)}}
 
 
-def say_affected(problems: list[Problem], policy: str) -> None:
+Said = list[tuple[str, str | None]]
+"""Lines to print, each with its style."""
+
+
+def affected_lines(problems: list[Problem], policy: str) -> Said:
     """List and count the posts that --on-bad-image skipped or left without their picture."""
-    if problems:
-        for problem in problems:
-            out.print(f"{policy}: {problem}", style="yellow")
-        out.print(f"{affected(len(problems), policy)} (--on-bad-image {policy}).", style="yellow")
+    lines = [f"{policy}: {problem}" for problem in problems]
+    lines += [f"{affected(len(problems), policy)} (--on-bad-image {policy})."] if problems else []
+    return [(line, "yellow") for line in lines]
+
+
+def say_affected(problems: list[Problem], policy: str) -> None:
+    """Print ``affected_lines``."""
+    for line, style in affected_lines(problems, policy):
+        out.print(line, style=style)
 
 
 def sentence(scores: ScoreTable) -> str:

@@ -1,10 +1,8 @@
 """jointune predict."""
 
-from collections.abc import Collection, Iterator, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -28,24 +26,19 @@ from jointune.cli.options import (
     TextColumn,
     out,
 )
-from jointune.config import check_settings
+from jointune.cli.predict_parts import predict_parts
+from jointune.cli.scale_options import Cpus, Gpus, Part, Ray, WorkerNumber, chosen_workers
 from jointune.data.problems import valid_policy
-from jointune.data.read import Columns, PostsFile
+from jointune.data.read import Columns
 from jointune.data.remote import is_address
-from jointune.errors import SettingsError
-from jointune.inference.load import check_options, columns_of, load_predictor
+from jointune.errors import SettingsError, setting
 from jointune.modalities.text.text_fit import TextFitCounter
+from jointune.output.predicted_table import PredictedTable, PredictOptions
 from jointune.output.resumable import Parts, refuse_outputs
-from jointune.output.writers import added_columns, check_output, columns_of_earlier_scoring, make_layout
 from jointune.utils.run_folder import locking
 from jointune.utils.wording import counted, listed
 
-if TYPE_CHECKING:
-    from jointune.inference.predictor import Predictor
-    from jointune.inference.scored import Scored
 
-
-@locking("path")
 def predict(
     bundle: BundleArgument,
     posts: Annotated[
@@ -53,12 +46,18 @@ def predict(
         typer.Argument(
             metavar="POSTS",
             help="CSV, TSV, JSONL, JSON or Parquet file, a folder of such files, a saved Hugging Face dataset, or the "
-            "http, https, s3 or gs address of a file.",
+            "http, https, s3 or gs address of a file; with --ray or --part also the s3 or gs address of a folder.",
             show_default=False,
         ),
     ],
-    path: Annotated[
-        Path, typer.Option("--out", metavar="SCORED", help="A .parquet, .csv, .tsv or .jsonl file.", show_default=False)
+    scored: Annotated[
+        str,
+        typer.Option(
+            "--out",
+            metavar="SCORED",
+            help="A .parquet, .csv, .tsv or .jsonl file; with --ray or --part a folder, or an s3 or gs address.",
+            show_default=False,
+        ),
     ],
     text_column: TextColumn = "text",
     image_column: ImageColumn = "image",
@@ -94,6 +93,11 @@ def predict(
     ood: Ood = False,
     device: Device = None,
     engine: Engine = None,
+    ray: Ray = None,
+    workers: WorkerNumber = None,
+    cpus_per_worker: Cpus = None,
+    gpus_per_worker: Gpus = None,
+    part: Part = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after an interrupt, an error or a kill.")] = False,
     force: Force = False,
     quiet: Quiet = False,
@@ -105,66 +109,63 @@ def predict(
     Finished parts of an unfinished run are kept beside SCORED, as SCORED.partial: --resume goes on from them, --force
     discards them. --on-bad-image skip leaves out every row that cannot be used, also a malformed one and one with
     neither text nor picture, and lists them in SCORED.skipped.csv.
+
+    With --ray, the workers of a Ray cluster score each table of a folder, or each 5,000 rows of a single table, into a
+    table of the folder SCORED. --part does so for a share of them, without Ray. --resume scores what is not finished
+    there.
     """
-    policy = valid_policy(on_bad_image)
-    if safe_csv and path.suffix.lower() not in (".csv", ".tsv"):
-        raise SettingsError(f"--safe-csv is of .csv and .tsv files, and {path.name} is none: leave it out")
-    if sets is not None and coverage is None:
-        raise SettingsError("--sets is of prediction sets", "say how much they are to cover, such as --coverage 0.9")
-    check_options(bundle, device, abstain, engine, coverage)
-    check_settings({"max_images": max_images, "frames": frames})
+    by_parts = ray is not None or part is not None
+    if safe_csv and not by_parts and Path(scored).suffix.lower() not in (".csv", ".tsv"):
+        raise SettingsError(f"--safe-csv is of .csv and .tsv files, and {Path(scored).name} is none: leave it out")
+    options = PredictOptions(
+        bundle,
+        Columns(text_column or None, image_column or None, None, None, image_root, remote_images),
+        encoding,
+        valid_policy(on_bad_image),
+        max_images,
+        frames,
+        abstain,
+        coverage,
+        sets,
+        ood,
+        device,
+        engine,
+        prefix,
+        safe_csv,
+    )
+    cluster = chosen_workers(ray, workers, cpus_per_worker, gpus_per_worker)
+    options.check()
+    if by_parts:
+        predict_parts(options, posts, scored, ray, cluster, part, resume, force, quiet)
+    else:
+        _predict_whole(Path(scored), posts, options, resume, force, quiet)
+
+
+@locking("path")
+def _predict_whole(path: Path, posts: str, options: PredictOptions, resume: bool, force: bool, quiet: bool) -> None:
+    """Score an input into one file."""
+    policy = options.on_bad_image
     refuse_outputs(path, policy == "skip", resume, force, None if is_address(posts) else Path(posts))
-    use = Columns(text_column or None, image_column or None, None, None, image_root, remote_images)
-    file = PostsFile(posts, columns_of(bundle, use), encoding, not quiet)
-    replaced = columns_of_earlier_scoring(file.table, prefix)
-    kept = [name for name in file.columns if name not in set(replaced)]
-    remedy = "rename it, or name the added columns otherwise, such as with --prefix new_"
-    check_output(path, kept, added_columns([], prefix), remedy)
+    table = PredictedTable(options.open(posts, not quiet), options)
+    file, replaced = table.file, table.replaced
+    table.check(path)
     total = file.count(strict=policy != "skip")
-    predictor = load_predictor(bundle, device, abstain, engine, coverage, sets, ood).with_images(max_images, frames)
-    added = [f"{prefix}{name}" for name in predictor.added_columns]
-    check_output(path, kept, added, remedy)
+    predictor = options.load()
+    table.check(path, predictor)
     if replaced:
         out.print(
             f"note: the posts were scored before: {listed(replaced, len(replaced))} are replaced in {path.name}; "
             f"{file.path.name} keeps them, and --prefix new_ would keep both",
             style="yellow",
         )
-    run = known_by(
-        bundle,
-        file,
-        text_column=text_column,
-        image_column=image_column,
-        image_root=image_root,
-        remote_images=remote_images,
-        encoding=encoding,
-        on_bad_image=policy,
-        max_images=max_images,
-        frames=frames,
-        abstain=predictor.least_confidence,  # comes from a file of the bundle that may be edited
-        coverage=coverage,
-        sets=sets,
-        ood=ood or None,
-        prefix=prefix,
-        safe_csv=safe_csv or None,
-        device=device,
-        engine=engine,
-    )
-    texts = {f"{prefix}{name}" for name in predictor.text_columns}
-    layout = make_layout(path, file.table, added, replaced, safe_csv, texts)
-    parts = Parts(path, layout, run, resume, on_problems=["--on-bad-image"])
+    # The least confidence comes from a file of the bundle that may be edited.
+    settings = options.described() | {setting("abstain"): predictor.least_confidence}
+    run = known_by(options.bundle, file) | settings
+    parts = Parts(path, table.layout(path, predictor), run, resume, on_problems=["--on-bad-image"])
     fit = TextFitCounter(predictor.text)
-    score = partial(predictor.chunks, islice(file, parts.read, None), policy, file.path.name, fit=fit)
-    rows = partial(_rows, predictor=predictor, added=added, left_out=replaced)
+    score = partial(table.chunks, predictor, parts.read, fit=fit)
+    rows = partial(table.rows, predictor=predictor)
     written = write_parts(parts, path, total, policy, score, rows, ("predicting", not quiet), force)
     for note in predictor.notes_on_texts(fit):
         out.print(f"note: {note}.", style="yellow")
     out.print(f"wrote {path}: {counted(written, 'post')}")
-
-
-def _rows(
-    scored: "Sequence[Scored]", predictor: "Predictor", added: Sequence[str], left_out: Collection[str]
-) -> Iterator[dict[str, Any]]:
-    for entry in scored:
-        fields = {name: value for name, value in entry.post.fields.items() if name not in left_out}
-        yield {**fields, **dict(zip(added, predictor.cells(entry), strict=True))}

@@ -1,5 +1,6 @@
 """jointune train."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,10 +11,11 @@ from jointune.cli.options import (
     PostsArgument,
     Preset,
     Quiet,
+    Said,
     Validation,
+    affected_lines,
     columns_to_learn_from,
     out,
-    say_affected,
     sentence,
     takes_division,
     takes_settings,
@@ -21,17 +23,22 @@ from jointune.cli.options import (
     with_preset,
 )
 from jointune.cli.posts_options import fraction_or_file, read_if_file, read_training_posts
+from jointune.cli.scale_options import Cpus, Gpus, Ray, WorkerNumber, chosen_workers
 from jointune.config import SETTINGS
+from jointune.data.post import Posts
 from jointune.data.read import Columns, PostsFile
 from jointune.inference.load import bundle_settings, check_options, columns_of
+from jointune.scale.ray_cluster import check_cluster
+from jointune.scale.ray_training import train_on_cluster
 from jointune.training.start_settings import settings_of_start
 from jointune.utils.files import BUNDLE_MARK
 from jointune.utils.run_folder import TRAINING_STATE, RunFolder, locking, partial_folder
+from jointune.utils.wording import option
 
 _NOT_HERE = {"device", "progress", "text_column", "image_column", "label_column"}
 
 
-@locking("bundle", training=True)
+@locking("bundle", training=True, unless="ray")
 @takes_settings(name for name in SETTINGS if name not in _NOT_HERE)
 @takes_division
 def train(
@@ -54,6 +61,10 @@ def train(
     replay: Annotated[
         Path | None, typer.Option(metavar="POSTS", help="Older posts, to be learned from beside the new ones.")
     ] = None,
+    ray: Ray = None,
+    workers: WorkerNumber = None,
+    cpus_per_worker: Cpus = None,
+    gpus_per_worker: Gpus = None,
     use: Columns = Columns(),  # noqa: B008 - immutable
     encoding: str | None = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on after an interrupt or a kill.")] = False,
@@ -64,8 +75,12 @@ def train(
     """Fine-tune a text and an image encoder jointly, and write a bundle.
 
     The state of an unfinished run is kept beside BUNDLE, as BUNDLE.partial: --resume goes on from it, --force discards
-    it.
+    it. With --ray, the workers of a Ray cluster train together, --batch-size posts each at a time; BUNDLE and the
+    pictures have to be where all of them find them.
     """
+    cluster = chosen_workers(ray, workers, cpus_per_worker, gpus_per_worker)
+    if ray is not None:
+        check_cluster(ray)
     settings = with_preset(context, preset, settings)
     if start:
         check_options(start)
@@ -84,23 +99,69 @@ def train(
     if not resume:
         partial.discard()
 
-    from jointune import JointClassifier
+    work = _Training(bundle, partial, {**settings, **two_texts(use), "progress": not quiet}, start, resume, force)
+    posts_of_all = (learned, held, tested, older)
+    if cluster is None:
+        said = work(posts_of_all)
+    else:
+        said = train_on_cluster(str(ray), cluster, replace(work, resume=True), posts_of_all, not quiet, option)
+    for line, style in said:
+        out.print(line, style=style)
 
-    # The posts are read already; the bundle is to find other ones under the usual names.
-    classifier = JointClassifier(**settings, **two_texts(use), progress=not quiet)
-    classifier.fit(
-        learned, validation=held, test=tested, checkpoint=partial.path, resume=resume, start=start, replay=older
-    )
-    if not classifier.is_main_process_:
-        return
-    classifier.save(bundle, force)
-    partial.discard()
-    say_affected(classifier.problems_, settings["on_bad_image"])
-    for part, scores in (
-        ("before, validation", classifier.start_metrics_),
-        ("validation", classifier.metrics_),
-        ("test", classifier.test_metrics_),
-    ):
-        if scores:
-            out.print(f"{part} in fp32: {sentence(scores)}")
-    out.print(f"wrote {bundle}")
+
+@dataclass(frozen=True)
+class _Training:
+    """A training whose posts are read; each of several processes calls it.
+
+    Attributes:
+        bundle: the folder to write.
+        partial: the folder of the state.
+        settings: of the classifier.
+        start: the bundle to go on from.
+        resume: whether to go on from the state.
+        force: whether a bundle may be replaced.
+    """
+
+    bundle: Path
+    partial: RunFolder
+    settings: dict[str, Any]
+    start: str | None
+    resume: bool
+    force: bool
+
+    def __call__(self, posts: tuple[Posts, Posts | float | None, Posts | float | None, Posts | None]) -> Said:
+        """Train, and write the bundle in the main process; return what to say, with the style of each line.
+
+        Args:
+            posts: to learn from, for validation and for testing, and older ones.
+        """
+        return self._run(*posts, bundle=self.bundle)
+
+    @locking("bundle", training=True)
+    def _run(
+        self,
+        learned: Posts,
+        held: Posts | float | None,
+        tested: Posts | float | None,
+        older: Posts | None,
+        bundle: Path,
+    ) -> Said:
+        from jointune import JointClassifier
+
+        # The posts are read already; the bundle is to find other ones under the usual names.
+        classifier = JointClassifier(**self.settings)
+        parts: dict[str, Any] = {"validation": held, "test": tested, "start": self.start, "replay": older}
+        classifier.fit(learned, **parts, checkpoint=self.partial.path, resume=self.resume)
+        if not classifier.is_main_process_:
+            return []
+        classifier.save(bundle, self.force)
+        self.partial.discard()
+        said: Said = affected_lines(classifier.problems_, self.settings["on_bad_image"])
+        for part, scores in (
+            ("before, validation", classifier.start_metrics_),
+            ("validation", classifier.metrics_),
+            ("test", classifier.test_metrics_),
+        ):
+            if scores:
+                said.append((f"{part} in fp32: {sentence(scores)}", None))
+        return [*said, (f"wrote {bundle}", None)]

@@ -19,9 +19,11 @@ from jointune.cli.options import (
     two_texts,
 )
 from jointune.cli.posts_options import read_training_posts
+from jointune.cli.scale_options import Cpus, Gpus, Ray, chosen_workers
 from jointune.data.divide import VALIDATION
 from jointune.data.read import Columns
 from jointune.fusion.registry import check_fusion
+from jointune.scale.ray_cluster import Workers, check_cluster
 from jointune.tuning.study import FUSIONS, SPACE, Budget
 from jointune.utils.extras import check_installed
 from jointune.utils.files import TUNING_MARK
@@ -52,6 +54,9 @@ def tune(
         FUSIONS
     ),
     validation: Validation = "0.1",
+    ray: Ray = None,
+    cpus_per_worker: Cpus = None,
+    gpus_per_worker: Gpus = None,
     use: Columns = Columns(),  # noqa: B008 - immutable
     encoding: str | None = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on; trials and minutes spent earlier count.")] = False,
@@ -61,8 +66,12 @@ def tune(
 ) -> None:
     """Search for the settings that suit the posts best, and say whether they beat the default recipe.
 
-    Every finished trial is stored at once. Posts that the split column marks as test are not used.
+    Every finished trial is stored at once. Posts that the split column marks as test are not used. With --ray, as many
+    trials run at a time as the cluster has room for.
     """
+    workers = chosen_workers(ray, None, cpus_per_worker, gpus_per_worker) or Workers()
+    if ray is not None:
+        check_cluster(ray)
     names = [name.strip() for name in fusions.split(",")]
     check_installed("optuna", "tune", "tuning")
     use = columns_to_learn_from(use, settings)
@@ -93,6 +102,9 @@ def tune(
             force=force,
             fusions=names,
             progress=not quiet,
+            ray=ray,
+            cpus_per_worker=workers.cpus,
+            gpus_per_worker=workers.gpus,
             **settings,
             **two_texts(use),
         )

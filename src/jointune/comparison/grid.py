@@ -1,7 +1,7 @@
 """Run the whole grid: every method on the same posts, folds, seeds and label budgets."""
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,11 +13,12 @@ import numpy as np
 from jointune.baselines.late import Mixture
 from jointune.classifier import JointClassifier
 from jointune.comparison.cells import Cell, CellResult, Cost, Failure, load_result, save_failure, save_result
+from jointune.comparison.cluster_cells import on_cluster
 from jointune.comparison.comparison import Comparison
 from jointune.comparison.comparison_folder import comparison_folder, describe, open_folder
 from jointune.comparison.methods import Estimator, Setup, check_encoders, chosen_methods, valid_budgets
 from jointune.comparison.report.write import write_report
-from jointune.comparison.worker import Job, run_apart
+from jointune.comparison.worker import CellRunner, Job, run_apart
 from jointune.config import Config, check_names
 from jointune.data.folds import Fold, draw, fold_of_split, make_folds
 from jointune.data.label_checks import label_problems
@@ -30,6 +31,7 @@ from jointune.evaluation.score_table import title
 from jointune.modalities.check import usable
 from jointune.modalities.image.first_images import FirstImages
 from jointune.modalities.image.image_text import read_with_bar
+from jointune.scale.ray_cluster import Workers, check_cluster, connected
 from jointune.targets.choice import chosen_target
 from jointune.targets.target import Target
 from jointune.utils.cache_dir import cache_limit
@@ -60,6 +62,9 @@ def compare(
     prompts: str | dict[str, str] | None = None,
     on_bad_image: OnBadImage = "error",
     progress: bool = True,
+    ray: str | None = None,
+    cpus_per_worker: float = 1,
+    gpus_per_worker: float = 0,
     **settings: Any,
 ) -> Comparison:
     """Train and test every method on the same posts, folds, seeds and numbers of training posts.
@@ -84,6 +89,9 @@ def compare(
         on_bad_image: what to do about a picture that cannot be read, for all methods alike: ``error``, ``skip`` the
             post, or go on as if it were ``missing``.
         progress: whether to show progress on standard error.
+        ray: address of a Ray cluster, on which as many cells run at a time as there is room for.
+        cpus_per_worker: cores of each cell there.
+        gpus_per_worker: GPUs of each cell there.
         settings: of ``JointClassifier``, for all methods that it is part of.
 
     Returns:
@@ -95,7 +103,11 @@ def compare(
         SettingsError: an argument is out of range.
         OutputError: ``out`` exists and is neither resumed nor replaced, or is of another comparison.
         InterruptedTraining: Ctrl-C; finished cells are kept in ``out``.
+        ClusterError: no cluster answers at ``ray``.
     """
+    workers = Workers(cpus=cpus_per_worker, gpus=gpus_per_worker).checked()
+    if ray is not None:
+        check_cluster(ray)
     if "seed" in settings:
         raise SettingsError("seed: a comparison chooses the seeds itself", "say how many with seeds", setting="seed")
     check_names(settings)
@@ -151,9 +163,13 @@ def compare(
             for budget in budgets
             for name in sorted(makers, key=lambda name: name == "late")  # it is made of finished cells
         ]
-        with progress_bar("comparing", "cells", progress) as bar:
-            late_metric = None if own_methods else target.check_metric(settings.get("metric"))
-            _run_grid(grid, makers, divided, posts, target.fitted(posts), folder / "cells", late_metric, bar)
+        late_metric = None if own_methods else target.check_metric(settings.get("metric"))
+        fitted, cells = target.fitted(posts), folder / "cells"
+        with connected(ray, workers) as cluster, progress_bar("comparing", "cells", progress) as bar:
+            runner = (
+                on_cluster(cluster) if cluster else CellRunner(lambda jobs, bar: (run_apart(job, bar) for job in jobs))
+            )
+            _run_grid(grid, makers, divided, posts, fitted, cells, late_metric, runner, bar)
         comparison = replace(Comparison.load(folder, posts, groups, divided), problems=tuple(problems))
         if out:
             write_report(comparison, folder)
@@ -179,6 +195,7 @@ def _run_grid(
     target: Target,
     folder: Path,
     late_metric: str | None,
+    runner: CellRunner,
     bar: Bar,
 ) -> None:
     """Run the cells that ``folder`` lacks; without ``late_metric``, ``late`` is a method of one's own."""
@@ -189,16 +206,16 @@ def _run_grid(
         remove_leftovers(folder)
     done = {cell: result for cell in grid if (result := load_result(cell, folder))}
     bar.start(len(grid), len(done))
-    for cell in [cell for cell in grid if cell not in done]:
-        fold = divided[cell.fold]
-        bar.note(str(cell))
-        outcome: CellResult | Failure | None = None
-        if late_metric and cell.method == "late":
-            outcome = _late_from_parts(cell, truth, late_metric, folder)
-        if outcome is None:
+
+    def jobs(cells: Iterable[Cell]) -> Iterator[Job]:
+        for cell in cells:
+            fold, make = divided[cell.fold], partial(makers[cell.method], cell.seed)
+            bar.note(str(cell))
             train = draw(posts, fold.train, cell.budget, cell.seed, target)
-            make = partial(makers[cell.method], cell.seed)
-            outcome = run_apart(Job(cell, make, posts, labels, train, fold.validation, fold.test, folder), bar)
+            yield Job(cell, make, posts, labels, train, fold.validation, fold.test, folder)
+
+    def finish(outcome: CellResult | Failure) -> None:
+        cell = outcome.cell
         if isinstance(outcome, Failure):
             save_failure(outcome, folder)
             del sizes[cell]
@@ -211,8 +228,27 @@ def _run_grid(
             bar.line(f"{len(done)} of {len(grid)}: {cell}: {title(first)} {value:.3f}, trained in {took}")
         bar.note("")
         if done:
-            bar.expect(time_left({cell: _seconds(result) for cell, result in done.items()}, sizes))
+            left = time_left({cell: _seconds(result) for cell, result in done.items()}, sizes)
+            bar.expect(left / runner.at_once)
         bar.advance()
+
+    waiting = [cell for cell in grid if cell not in done]
+    of_parts = [cell for cell in waiting if late_metric and cell.method == "late"]
+    for outcome in runner.run(jobs(cell for cell in waiting if cell not in of_parts), bar):
+        finish(outcome)
+    alone = []
+    for cell in of_parts:
+        made = _late_from_parts(cell, truth, late_metric or "", folder)
+        if made:
+            finish(made)
+        else:
+            alone.append(cell)
+    for outcome in runner.run(jobs(alone), bar):
+        finish(outcome)
+
+
+def _run_here(jobs: Iterable[Job], bar: Bar) -> Iterator[CellResult | Failure]:
+    return (run_apart(job, bar) for job in jobs)
 
 
 def _late_from_parts(cell: Cell, truth: np.ndarray, metric: str, folder: Path) -> CellResult | None:

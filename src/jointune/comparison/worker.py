@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from io import TextIOWrapper
@@ -97,6 +97,19 @@ def _end_with_parent() -> None:
     """Wait until the parent process is gone, and end: nobody waits for the cell any more."""
     os.read(0, 1)  # not by sys.stdin, whose lock a thread must not hold when the interpreter ends
     os._exit(1)
+
+
+@dataclass(frozen=True)
+class CellRunner:
+    """A way to run cells.
+
+    Attributes:
+        run: runs jobs, and yields the outcome of each as soon as it is there; the results are stored in its folder.
+        at_once: number of cells that run at a time.
+    """
+
+    run: Callable[[Iterable[Job], Bar], Iterator[CellResult | Failure]]
+    at_once: int = 1
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Fetch tables and images behind http, https, s3 and gs addresses; nothing else in the package reads from a network."""
+"""Read and write behind http, https, s3 and gs addresses; nothing else in the package reads posts from a network."""
 
 import posixpath
 import re
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class FetchError(JointuneError):
-    """An address that could not be fetched."""
+    """An address that could not be read or written."""
 
 
 def is_address(value: str) -> bool:
@@ -108,8 +108,76 @@ def download(address: str, folder: Path, bar: Bar) -> Path:
                 megabytes = copy.tell() // 2**20
         return path
 
-    try:
+    with _as_posts_error(address):
         return _retried(attempt, _PAUSE)
+
+
+def list_folder(address: str) -> list[tuple[str, list[object]]]:
+    """Return the addresses of the files in the folder behind an s3 or gs address.
+
+    Each comes with JSON values that change if the file does. The address of a file is listed alone, and so is an http
+    address, of which no changes are known.
+
+    Raises:
+        PostsError: there is nothing.
+        MissingExtraError: the package that lists it is not installed.
+    """
+    scheme = address.split(":")[0].lower()
+    if scheme not in _PACKAGES:
+        return [(address, [])]
+
+    def attempt() -> list[dict[str, Any]]:
+        system = _filesystem(scheme)
+        system.invalidate_cache()
+        return [entry for entry in system.ls(address, detail=True) if entry["type"] == "file"]
+
+    with _as_posts_error(address):
+        entries = _retried(attempt, _PAUSE)
+    tags = ("ETag", "etag", "LastModified", "updated")
+    return [
+        (f"{scheme}://{one['name']}", [one["size"], *(str(one[tag]) for tag in tags if tag in one)]) for one in entries
+    ]
+
+
+def read_if_there(address: str) -> bytes | None:
+    """Return the content behind an s3 or gs address; None if there is none.
+
+    Raises:
+        FetchError: it cannot be read.
+    """
+
+    def attempt() -> bytes | None:
+        try:
+            return bytes(_filesystem(address.split(":")[0].lower()).cat_file(address))
+        except FileNotFoundError:
+            return None
+
+    return _retried(attempt, _PAUSE)
+
+
+def upload_file(path: Path, address: str) -> None:
+    """Copy a file to an s3 or gs address, where it appears whole or not at all.
+
+    Raises:
+        FetchError: it cannot be written.
+    """
+    _retried(lambda: _filesystem(address.split(":")[0].lower()).put_file(str(path), address), _PAUSE)
+
+
+def _filesystem(scheme: str) -> Any:
+    """Return the file system of fsspec for ``s3`` or ``gs``."""
+    package, purpose = _PACKAGES[scheme], f"reading from {scheme}://"
+    fsspec = require("fsspec", "remote", purpose)
+    try:
+        return fsspec.filesystem(scheme)
+    except ImportError as reason:
+        raise MissingExtraError(f"{purpose} needs the package {package}: pip install {package}") from reason
+
+
+@contextmanager
+def _as_posts_error(address: str) -> Iterator[None]:
+    try:
+        yield
     except FetchError as error:
         raise PostsError(f"{address}: {error.reason}", error.remedy) from error
 
@@ -117,17 +185,12 @@ def download(address: str, folder: Path, bar: Bar) -> Path:
 @contextmanager
 def _opened(address: str, redirects: bool, seconds: float | None) -> Iterator[Any]:
     scheme = address.split(":")[0].lower()
-    purpose = f"reading from {scheme}://"
-    fsspec = require("fsspec", "remote", purpose)
     if scheme in _PACKAGES:
-        try:
-            system = fsspec.filesystem(scheme)
-        except ImportError as reason:
-            package = _PACKAGES[scheme]
-            raise MissingExtraError(f"{purpose} needs the package {package}: pip install {package}") from reason
-        with system.open(address, "rb") as file:
+        with _filesystem(scheme).open(address, "rb") as file:
             yield file
         return
+    purpose = f"reading from {scheme}://"
+    fsspec = require("fsspec", "remote", purpose)
     aiohttp = require("aiohttp", "remote", purpose)
     if urlsplit(address).port == 0:
         raise FetchError("port 0, at which nothing can be", "correct the address")

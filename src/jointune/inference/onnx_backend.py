@@ -24,7 +24,7 @@ from jointune.targets.target import Target
 from jointune.utils.extras import require
 from jointune.utils.files import EXPORT_MARK, check_format, check_manifest, read_json, read_text
 from jointune.utils.json_rules import check, clear_build_errors, record, whole
-from jointune.utils.threads import available_cores
+from jointune.utils.threads import computing_threads
 
 FORMAT = 3
 """Raised when an older jointune could no longer read the folder."""
@@ -92,7 +92,7 @@ def open_graph(path: Path, engine: str | None = None, threads: int | None = None
     if engine not in (None, *ENGINES):
         raise SettingsError(f"{setting('engine', engine)}: choose one of {', '.join(ENGINES)}", setting="engine")
     make = _openvino if engine == "openvino" else _onnxruntime
-    return make(path, threads or available_cores())
+    return make(path, threads or computing_threads())
 
 
 def _onnxruntime(path: Path, threads: int) -> Graph:

@@ -154,8 +154,9 @@ class Parts:
             with atomic_folder(joined) as temporary:
                 parts = [self.folder / next(iter(part.digests)) for part in self._finished]
                 join_parts(parts, temporary / self._path.name, self._layout)
-                if with_skipped:
-                    _list_skipped(self.problems(), temporary / skipped_file(self._path).name, self._layout.safe)
+                if with_skipped and (first := next(problems := self.problems(), None)):
+                    skipped = temporary / skipped_file(self._path).name
+                    list_problems(chain([first], problems), skipped, self._layout.safe)
         for target in (skipped_file(self._path), self._path):
             if (joined / target.name).exists():
                 with clear_write_errors(target):
@@ -188,13 +189,11 @@ class Parts:
         return not self._finished
 
 
-def _list_skipped(problems: Iterator[Problem], path: Path, safe: bool) -> None:
-    first = next(problems, None)
-    if first is None:
-        return
+def list_problems(problems: Iterable[Problem], path: Path, safe: bool) -> None:
+    """Write a CSV file of problems; ``safe`` is whether ``safe_cell`` is applied."""
     with open(path, "w", encoding="utf-8", errors="replace", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["row", "file", "reason", "remedy"])
-        for problem in chain([first], problems):
+        for problem in problems:
             cells = problem.where, problem.what, problem.reason, problem.remedy
             writer.writerow(map(safe_cell, cells) if safe else cells)

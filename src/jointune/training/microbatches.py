@@ -69,9 +69,9 @@ def gradients(
     size = part_size(config, accelerator.device)
     while step < total:
         try:
-            for parts in prefetch(_stream(training, config, step, total, size, accelerator)):
+            for parts, labels in prefetch(_stream(training, config, step, total, size, accelerator)):
                 torch.manual_seed(config.seed * 1_000_003 + step * 101 + accelerator.process_index)
-                loss = _backward(model, parts, objective, config.precision, accelerator)
+                loss = _backward(model, parts, labels, objective, config.precision, accelerator)
                 step += 1
                 yield loss
         except torch.OutOfMemoryError as error:
@@ -102,49 +102,61 @@ def part_size(config: Config, device: torch.device) -> int:
 
 
 def batches_of(training: TrainingSet, config: Config, epoch: int, accelerator: Accelerator) -> list[np.ndarray]:
-    """Return this process's share of an epoch, the same number of batches for each process."""
-    batches = training.epoch_order(config.batch_size, config.seed, epoch)
-    world = accelerator.num_processes
-    while len(batches) % world:
-        batches.append(batches[len(batches) % world])
-    return batches[accelerator.process_index :: world]
+    """Return the posts of each step of an epoch, for all processes together: the same as for one with their batches."""
+    return training.epoch_order(config.batch_size * accelerator.num_processes, config.seed, epoch)
 
 
 def _stream(
     training: TrainingSet, config: Config, first: int, total: int, size: int, accelerator: Accelerator
-) -> Iterator[list[Batch]]:
-    """Return the batches of all steps from ``first`` on, each in parts of ``size`` posts."""
+) -> Iterator[tuple[list[Batch], np.ndarray]]:
+    """Yield this process's share of each step from ``first`` on, in parts of ``size`` posts, and the labels of all."""
     step, epoch = 0, 0
     while step < total:
         for chosen in batches_of(training, config, epoch, accelerator):
             if step >= first:
                 seed = config.seed * 1009 + accelerator.process_index
-                parts = [chosen[start : start + size] for start in range(0, len(chosen), size)]
-                yield [
-                    training.training_batch(part, seed, step, config.modality_dropout, config.augment, number)
-                    for number, part in enumerate(parts)
-                ]
+                own = chosen[accelerator.process_index :: accelerator.num_processes]
+                parts = [own[start : start + size] for start in range(0, len(own), size)]
+                yield (
+                    [
+                        # A process without a share takes part in the exchange of gradients, with a loss of zero.
+                        training.training_batch(part, seed, step, config.modality_dropout, config.augment, number)
+                        for number, part in enumerate(parts or [chosen[:1]])
+                    ],
+                    training.labels[chosen],
+                )
             step += 1
         epoch += 1
 
 
 def _backward(
-    model: nn.Module, parts: list[Batch], objective: Objective, precision: str, accelerator: Accelerator
+    model: nn.Module,
+    parts: list[Batch],
+    all_labels: np.ndarray,
+    objective: Objective,
+    precision: str,
+    accelerator: Accelerator,
 ) -> float:
-    """Add up the gradients of the parts of one step; its mean loss, in which posts weigh as their labels do."""
-    posts = sum(len(part.indices) for part in parts)
-    labels_of = [torch.from_numpy(part.labels).to(accelerator.device) for part in parts]
-    weight = objective.target.total_weight(torch.cat(labels_of), objective.weights)
+    """Add up the gradients of the parts of one step; its mean loss, in which posts weigh as their labels do.
+
+    Processes average their gradients. So each one's loss is the sum over its own posts, over the mean weight of a
+    process's posts: however the posts of a step are shared, their average is that of one process.
+    """
+    world = accelerator.num_processes
+    share = 0 if len(all_labels) <= accelerator.process_index else world
+    weight = objective.target.total_weight(torch.from_numpy(all_labels).to(accelerator.device), objective.weights)
     total = torch.zeros((), device=accelerator.device)
-    for number, (part, labels) in enumerate(zip(parts, labels_of, strict=True), 1):
+    for number, part in enumerate(parts, 1):
         # Processes exchange gradients once a step: one may have fewer parts than another.
         exchange = nullcontext() if number == len(parts) else accelerator.no_sync(model)
         with exchange:
             with autocast(accelerator.device, precision):
                 output = model(to_inputs(part, accelerator.device))
+            labels = torch.from_numpy(part.labels).to(accelerator.device)
             loss = objective.loss(output.logits.float(), labels) / weight
             if output.loss is not None:
-                loss = loss + output.loss.float() * (len(part.indices) / posts)
+                loss = loss + output.loss.float() * (len(part.indices) / len(all_labels))
+            loss = loss * share
             accelerator.backward(loss)
         total += loss.detach()
-    return float(total)
+    return float(accelerator.reduce(total, "mean") if world > 1 else total)

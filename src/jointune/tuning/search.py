@@ -3,35 +3,21 @@
 import logging
 import math
 import time
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from jointune.classifier import JointClassifier
 from jointune.config import Config, check_names
-from jointune.data.divide import divide
 from jointune.data.fingerprints import posts_digest
-from jointune.data.label_checks import check_parts
-from jointune.data.post import Posts
-from jointune.data.problems import OnBadImage, Problem, valid_policy
-from jointune.data.records import as_posts
+from jointune.data.problems import OnBadImage, valid_policy
 from jointune.data.split import identity_groups
-from jointune.errors import (
-    InterruptedTraining,
-    JointuneError,
-    JointuneWarning,
-    PostsError,
-    SettingsError,
-    TooLittleMemoryError,
-)
+from jointune.errors import InterruptedTraining, JointuneError, SettingsError, TooLittleMemoryError
 from jointune.evaluation.significance import Difference, Run, paired_difference
-from jointune.modalities.check import usable
-from jointune.modalities.image.first_images import FirstImages
 from jointune.persistence.bundle import versions
+from jointune.scale.ray_cluster import Cluster, Workers, check_cluster, connected
 from jointune.targets.choice import chosen_target
 from jointune.targets.target import Target
 from jointune.training.tracking import loggable
@@ -50,9 +36,10 @@ from jointune.tuning.study import (
     prepare_study,
     rounded,
 )
+from jointune.tuning.trial_data import TrialData, divide_for_trials, score_settings
 from jointune.utils.extras import require
 from jointune.utils.files import TUNING_MARK
-from jointune.utils.progress import LineBar, QuietBar, progress_bar, spoken
+from jointune.utils.progress import LineBar, QuietBar, spoken
 from jointune.utils.run_folder import RunFolder, locking
 
 if TYPE_CHECKING:
@@ -83,6 +70,9 @@ def tune(
     on_bad_image: OnBadImage = "error",
     seed: int = 0,
     progress: bool = True,
+    ray: str | None = None,
+    cpus_per_worker: float = 1,
+    gpus_per_worker: float = 0,
     **settings: Any,
 ) -> Tuned:
     """Search for the settings that suit these posts best.
@@ -106,6 +96,10 @@ def tune(
         on_bad_image: as for ``JointClassifier``.
         seed: of the division of the posts, of every training and of the sampler.
         progress: whether to show progress on standard error.
+        ray: address of a Ray cluster, on which as many trials run at a time as there is room for; what is proposed then
+            depends on which of them finish first.
+        cpus_per_worker: cores of each trial there.
+        gpus_per_worker: GPUs of each trial there.
         settings: fixed settings of ``JointClassifier``, the same for all trials.
 
     Returns:
@@ -116,12 +110,16 @@ def tune(
         SettingsError: an argument is out of range, or nothing is left to search.
         EncoderError: an encoder cannot be loaded.
         OutputError: ``out`` exists and is neither resumed nor replaced, is of another tuning, or cannot be written.
-        MissingExtraError: Optuna is not installed.
+        MissingExtraError: Optuna is not installed, or Ray is not.
+        ClusterError: no cluster answers at ``ray``.
         InterruptedTraining: Ctrl-C. Finished trials stay in ``out``; the error is an ``InterruptedTuning``, whose
             ``tuned`` holds their result.
     """
     began = time.monotonic()
     require("optuna", "tune", "tuning")
+    workers = Workers(cpus=cpus_per_worker, gpus=gpus_per_worker).checked()
+    if ray is not None:
+        check_cluster(ray)
     budget = Budget(TRIALS if trials is None and time_limit is None else trials, time_limit)
     metric = chosen_target(settings).check_metric(metric)
     fixed = settings | {"metric": metric, "seed": seed, "on_bad_image": valid_policy(on_bad_image)}
@@ -129,13 +127,14 @@ def tune(
     space = make_space(fusions or FUSIONS, (*fixed, *chosen_target(settings).refused_settings))
     if not space:
         raise SettingsError("there is nothing left to search: leave one of the searched settings open")
-    data = _divide(posts, validation, fixed, progress)
+    data = divide_for_trials(posts, validation, fixed, progress)
     folder = RunFolder(Path(out), TUNING_MARK, _CONTENTS, resume, force) if out is not None else None
     resumed = folder.claim(_fingerprint(data, fixed, space)) if folder else False
     study = open_study(folder.path / _STUDY if folder else None, resumed)
     search = _Search(study, space, {name: default[name] for name in space}, fixed, data, progress)
     try:
-        ended = search.run(budget, began)
+        with connected(ray, workers) as cluster:
+            ended = search.run(budget, began, cluster)
     except (KeyboardInterrupt, InterruptedTraining) as reason:
         tuned = search.result("the search was interrupted") if search.rows() else None
         if tuned and folder:
@@ -164,48 +163,7 @@ def _default_recipe(fixed: dict[str, Any], fusions: Sequence[str] | None) -> dic
     return vars(config.validated())
 
 
-@dataclass(frozen=True)
-class _Data:
-    """Posts of all trials, and problems of posts with a bad image that were skipped or stripped of it."""
-
-    training: Posts
-    validation: Posts
-    problems: list[Problem]
-
-
-def _divide(posts: Any, validation: Any, fixed: dict[str, Any], progress: bool) -> _Data:
-    """Divide the posts as ``JointClassifier.fit`` does: a later training with the same arguments repeats a trial.
-
-    Posts with a bad image are therefore left out before a fraction is held out.
-    """
-    setup = JointClassifier(**fixed)
-    columns, problems = setup.columns(), []
-    first_images = FirstImages(setup.max_images)
-
-    def with_good_images(part: Posts) -> Posts:
-        with progress_bar("checking posts", "posts", progress) as bar:
-            good, passed = usable(first_images.of(part), fixed["on_bad_image"], setup.frames, bar)
-        if not good:
-            raise PostsError(f"{part.name}: no posts to tune on")
-        problems.extend(passed)
-        return good
-
-    division = divide(as_posts(posts, use=columns, labelled=True), validation, use=columns)
-    for note in division.notes:
-        warnings.warn(note, JointuneWarning, stacklevel=4)  # the caller of the decorated tune
-    training = with_good_images(division.training)
-    if division.fraction is None:
-        held_out = with_good_images(division.validation)
-        check_parts(training, held_out, asked=division.asked)
-    else:
-        check_parts(training, None, asked=division.asked)
-        training, held_out = replace(division, training=training).held_out(fixed["seed"])
-    for note in first_images.notes:
-        warnings.warn(note, JointuneWarning, stacklevel=4)
-    return _Data(training, held_out, problems)
-
-
-def _fingerprint(data: _Data, fixed: dict[str, Any], space: Space) -> dict[str, Any]:
+def _fingerprint(data: TrialData, fixed: dict[str, Any], space: Space) -> dict[str, Any]:
     """Return all that must agree for trials to be compared, as JSON values."""
     environment, columns = versions(), Config(**fixed).field_columns
     return {
@@ -226,7 +184,7 @@ class _Search:
     space: Space
     default: dict[str, Any]
     fixed: dict[str, Any]
-    data: _Data
+    data: TrialData
     progress: bool
 
     @property
@@ -245,51 +203,90 @@ class _Search:
             for number, trial in enumerate(finished_trials(self.study))
         ]
 
-    def run(self, budget: Budget, began: float) -> str:
+    def run(self, budget: Budget, began: float, cluster: "Cluster | None" = None) -> str:
         """Run trials until the budget is exhausted, and return the reason why it is.
 
         Args:
             budget: of trials and minutes.
             began: start of this run, by the monotonic clock.
+            cluster: where trials run, if not here.
         """
+        at_once = cluster.room if cluster else 1
         show = (LineBar("tuning", "trials") if self.progress else QuietBar()).line
         durations = [row["seconds"] for row in self.rows()]
-        began -= sum(durations)
+        began -= sum(durations) / at_once
         ended = budget.exhausted(durations, time.monotonic() - began)
 
-        def after_trial(study: "Study", _: "FrozenTrial") -> None:
-            nonlocal ended
+        def after_trial() -> str | None:
             rows = self.rows()
             durations, elapsed = [row["seconds"] for row in rows], time.monotonic() - began
             name = f"trial {len(rows) - 1}" + ("" if budget.trials is None else f" of {budget.trials}")
-            left = spoken(budget.remaining(durations, elapsed))
+            left = spoken(budget.remaining(durations, elapsed) / at_once)
             show(f"{name}{', the default recipe' if len(rows) == 1 else ''}: {self._outcome(rows)}; about {left} left")
-            if ended := budget.exhausted(durations, elapsed):
+            return budget.exhausted(durations, elapsed)
+
+        def after_each(study: "Study", _: "FrozenTrial") -> None:
+            nonlocal ended
+            if ended := after_trial():
                 study.stop()
 
         if ended is None:
             with optuna_session():
                 prepare_study(self.study, self.default)
-                self.study.optimize(self._train, callbacks=[after_trial])
+                if cluster is None:
+                    self.study.optimize(self._train, callbacks=[after_each])
+                else:
+                    ended = self._train_on(cluster, budget.trials, after_trial)
         return cast(str, ended)
 
     def _train(self, trial: "Trial") -> float:
         """Train and score one trial; a trial that fails is recorded, and its value is not a number."""
+        settings = self._proposed(trial, len(finished_trials(self.study)))
+        return self._recorded(trial, lambda: score_settings(settings, self.data, self.progress))
+
+    def _train_on(self, cluster: "Cluster", trials: int | None, after_trial: Callable[[], str | None]) -> str | None:
+        """Train as many trials at a time as a cluster has room for, and return why no more are trained.
+
+        Trials are proposed by those that have finished until then, so that their order decides the proposals.
+        """
+        from optuna.trial import TrialState
+
+        data, task = cluster.ray.put(self.data), cluster.task(score_settings)
+        running: dict[Any, Trial] = {}
+        ended: str | None = None
+        while True:
+            begun = len(finished_trials(self.study)) + len(running)
+            if ended is None and len(running) < cluster.room and (trials is None or begun < trials):
+                trial = self.study.ask()
+                running[task(self._proposed(trial, begun, several=True), data, False)] = trial
+                continue
+            if not running:
+                return ended
+            reference, fetch = cluster.next_result(running)
+            trial = running.pop(reference)
+            value = self._recorded(trial, fetch)
+            failed = math.isnan(value)
+            self.study.tell(trial, None if failed else value, TrialState.FAIL if failed else None)
+            ended = after_trial()
+
+    def _proposed(self, trial: "Trial", number: int, several: bool = False) -> dict[str, Any]:
+        """Return the settings of a trial; ``several`` are proposed before the scores of those before are known."""
         from optuna.samplers import TPESampler
 
-        finished = len(finished_trials(self.study))
-        # The draws depend on the seed and the number of finished trials alone: an interrupted trial is proposed again,
-        # and a resumed search equals an uninterrupted one.
-        trial.study.sampler = TPESampler(seed=(self.fixed["seed"] * 1_000_003 + finished) % 2**32)
+        # The draws depend on the seed and the number of trials alone: an interrupted trial is proposed again, and a
+        # resumed search equals an uninterrupted one.
+        seed = (self.fixed["seed"] * 1_000_003 + number) % 2**32
+        trial.study.sampler = TPESampler(seed=seed, constant_liar=several)
         values = {
             name: getattr(trial, f"suggest_{kind}")(name, **range_) for name, (kind, range_) in self.space.items()
         }
-        began = time.monotonic()
+        return self.fixed | rounded(values)
+
+    def _recorded(self, trial: "Trial", outcome: Callable[[], dict[str, Any]]) -> float:
+        """Record what a trial gave, or why it failed; return its value, for a failed one not a number."""
+        finished, began = len(finished_trials(self.study)), time.monotonic()
         try:
-            classifier = JointClassifier(**self.fixed | rounded(values), progress=self.progress)
-            classifier.fit(self.data.training, validation=self.data.validation)
-            scores = self.target.logged(classifier.metrics_)
-            predicted = classifier.predictor_.target.choose(classifier.answers(self.data.validation)).tolist()
+            attributes = outcome()
         except Exception as reason:
             # Other settings may do if memory is short for a fusion, or if weights diverge at a learning rate. But if
             # the default recipe fails, or the posts or encoders are at fault, they will not.
@@ -299,9 +296,9 @@ class _Search:
             trial.set_user_attr("seconds", time.monotonic() - began)
             trial.set_user_attr("error", f"{type(reason).__name__}: {reason}"[:500])
             return math.nan
-        for name, value in {"scores": scores, "predicted": predicted, "seconds": time.monotonic() - began}.items():
+        for name, value in attributes.items():
             trial.set_user_attr(name, value)
-        return objective_value(scores, self.fixed["metric"], self.target.tie)
+        return objective_value(attributes["scores"], self.fixed["metric"], self.target.tie)
 
     def _outcome(self, rows: Sequence[Mapping[str, Any]]) -> str:
         """Describe the last trial in a few words."""

@@ -21,6 +21,7 @@ from typing import Any, ParamSpec, TypeVar
 from jointune.errors import OutputError, setting
 from jointune.utils.files import (
     COMPARISON_MARK,
+    SCORED_MARK,
     TUNING_MARK,
     atomic_file,
     clear_write_errors,
@@ -49,12 +50,13 @@ TRAINING_STATE = "state.pt"
 _held = threading.local()
 
 
-def locking(parameter: str, training: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def locking(parameter: str, training: bool = False, unless: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Decorate a function so that it holds the lock of its output while it runs; see ``locked``.
 
     Args:
         parameter: the function's parameter that names the output; None is no output.
         training: whether several processes may share the work, of which the main one takes the lock.
+        unless: a parameter; where an argument is given for it, another process does the work, and takes the lock.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -66,7 +68,8 @@ def locking(parameter: str, training: bool = False) -> Callable[[Callable[P, R]]
             bound.apply_defaults()
             path = bound.arguments.get(parameter)
             alone = not training or next((os.environ[name] for name in _RANKS if name in os.environ), "0") == "0"
-            with locked(Path(path)) if path is not None and alone else nullcontext():
+            here = not bound.arguments.get(unless)
+            with locked(Path(path)) if path is not None and alone and here else nullcontext():
                 return function(*args, **kwargs)
 
         return run
@@ -363,7 +366,8 @@ class RunFolder:
 
     @property
     def _kind(self) -> str:
-        return {COMPARISON_MARK: "a comparison", TUNING_MARK: "a tuning"}.get(self.mark, "an unfinished run")
+        kinds = {COMPARISON_MARK: "a comparison", TUNING_MARK: "a tuning", SCORED_MARK: "scored parts"}
+        return kinds.get(self.mark, "an unfinished run")
 
     def _remedy(self) -> str:
         if self.force is None:

@@ -35,6 +35,12 @@ def available_cores(limits: Path = CGROUP, visible: int | None = None) -> int:
     return visible if quota is None else max(1, min(visible, round(quota)))
 
 
+def computing_threads() -> int:
+    """Return how many threads should compute: what the user or a cluster's worker says to OpenMP, or one a core."""
+    chosen = os.environ.get("OMP_NUM_THREADS", "")
+    return int(chosen) if chosen.isdecimal() and int(chosen) else available_cores()
+
+
 def set_up_threads(environment: MutableMapping[str, str] = os.environ, cores: int | None = None) -> None:
     """Set the variables for the number of OpenMP's threads and how long they spin, unless the user set them.
 

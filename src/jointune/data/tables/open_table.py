@@ -1,6 +1,6 @@
 """Open a table of any format by its path."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from jointune.data.tables.delimited import DelimitedTable
@@ -37,6 +37,12 @@ class FolderTable(Table):
         return sum(table.count() for table in self.tables)
 
 
+def tables_among(names: Iterable[str]) -> list[str]:
+    """Return the names of a folder's tables, sorted; without .json files, which rather describe tables beside them."""
+    found = sorted(name for name in names if name.lower().endswith(_ENDINGS) and not name.startswith("."))
+    return [name for name in found if not name.lower().endswith(".json")] or found
+
+
 def open_table(path: Path, encoding: str, wanted: Sequence[str], in_folder: bool = False) -> Table:
     """Open a file, a folder of files or a saved dataset; ``wanted`` columns decide between separators of a CSV file.
 
@@ -54,11 +60,7 @@ def _open(path: Path, encoding: str, wanted: Sequence[str], in_folder: bool) -> 
     if path.is_dir() and not in_folder:
         if is_saved_dataset(path):
             return SavedDataset(path)
-        files = sorted(
-            file for file in path.iterdir() if file.suffix.lower() in _ENDINGS and not file.name.startswith(".")
-        )
-        # Beside tables, .json files rather describe them.
-        files = [file for file in files if file.suffix.lower() != ".json"] or files
+        files = [path / name for name in tables_among(file.name for file in path.iterdir())]
         if not files:
             raise PostsError(f"{path}: the folder holds no {endings} file and no saved dataset")
         return FolderTable(path, [open_table(file, encoding, wanted, in_folder=True) for file in files])

@@ -1,0 +1,1 @@
+"""More posts and experiments than one process takes: parts of an input, and Ray clusters."""
