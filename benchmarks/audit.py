@@ -9,9 +9,10 @@ import io
 import tempfile
 import time
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -20,10 +21,13 @@ from scipy.stats import t
 from sklearn.metrics import average_precision_score
 
 from jointune import JointClassifier, Post, Posts, read_posts
-from jointune.audit.audit import audit, suspicions
+from jointune.audit.audit import suspicions
+from jointune.audit.near_duplicates import near_duplicates
 from jointune.audit.out_of_fold import judge_out_of_fold
 from jointune.data.split import identity_groups
+from jointune.modalities.image.decode import decode_posts
 from jointune.modalities.image.open import open_image
+from jointune.training.fit import load_modalities
 
 
 def flipped(posts: Posts, share: float, random: np.random.Generator) -> tuple[Posts, np.ndarray]:
@@ -98,6 +102,13 @@ def planted(
     return copies, origins, changes
 
 
+def prepared_images(posts: Sequence[Post]) -> Iterator[np.ndarray | None]:
+    """Yield the first image of each post as an audit compares it: as the image encoder takes it."""
+    image: Any = load_modalities(JointClassifier().validated())["image"].preprocessor
+    for decoded in decode_posts(posts, lambda opened: image.crop(image.prepare(opened)), image.resize[::-1]):
+        yield decoded.images[0] if decoded.images else None
+
+
 def duplicates(posts: Posts, count: int, seed: int) -> dict[str, dict[str, float]]:
     """Plant copies, and return recall and precision by change.
 
@@ -106,7 +117,8 @@ def duplicates(posts: Posts, count: int, seed: int) -> dict[str, dict[str, float
     """
     with tempfile.TemporaryDirectory() as folder:
         copies, origins, changes = planted(posts, count, Path(folder), np.random.default_rng(seed))
-        found = audit(Posts([*posts, *copies], posts.name), classifier=JointClassifier(seed=seed, progress=False)).pairs
+        everyone = [*posts, *copies]
+        found = near_duplicates([post.whole_text for post in everyone], prepared_images(everyone))
     groups = identity_groups(posts)
     pairs = [(pair.first, pair.second - len(posts)) for pair in found if pair.second >= len(posts) > pair.first]
     result = {}

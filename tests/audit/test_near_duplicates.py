@@ -75,6 +75,13 @@ def test_plain_images_are_no_duplicates_of_others():
     assert not [pair for pair in found if pair.second == 3]
 
 
+def test_the_same_shape_on_another_ground_is_no_duplicate():
+    dark, light = (np.full((32, 32, 3), value, dtype=np.uint8) for value in ((0, 0, 90), (250, 240, 0)))
+    dark[4:9, 4:9], light[4:9, 4:9] = (60, 0, 0), (160, 240, 0)
+    assert near_duplicates([None] * 3, [dark, light, dark])[0] == Pair(0, 2, "image", 1.0)
+    assert len(near_duplicates([None] * 3, [dark, light, dark])) == 1
+
+
 @settings(max_examples=30)
 @given(st.lists(st.text(max_size=60), max_size=8))
 def test_any_texts_can_be_compared(texts):

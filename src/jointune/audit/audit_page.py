@@ -75,7 +75,8 @@ def _content(found: "Audit") -> dict[str, Any]:
 
 
 def _suspicious(found: "Audit") -> list[dict[str, Any]]:
-    shown = np.argsort(-found.suspicion, kind="stable")[:_SHOWN].tolist()
+    order = np.argsort(-found.suspicion, kind="stable")[:_SHOWN]
+    shown = order[found.suspicion[order] > 0.5].tolist()  # to the others, the given label is the most probable one
     posts = found.judged.posts
     return [
         _card(
@@ -140,8 +141,10 @@ def _named_table(named: Sequence[NamedLabel]) -> Table:
     return Table("Pictures that name a label", [Column("label", "l"), "of its posts", "of other posts"], rows)
 
 
-def _slice_table(caption: str, slices: Sequence[Slice]) -> Table:
-    low, high = (min(one.low for one in slices), max(one.high for one in slices)) if slices else (0.0, 1.0)
+def _slice_table(caption: str, slices: Sequence[Slice]) -> Table | None:
+    if not slices:
+        return None
+    low, high = min(one.low for one in slices), max(one.high for one in slices)
     rows = [
         [
             one.name,
@@ -156,8 +159,7 @@ def _slice_table(caption: str, slices: Sequence[Slice]) -> Table:
     ]
     drawn = Column(interval(low, high), "l", drawing=True)
     columns = [Column("part", "l"), "posts", "accuracy", drawn, "other posts", "confidence", Column("found", "l")]
-    notes = [] if slices else ["No part has 20 posts."]
-    return Table(caption, columns, rows, notes, axis=(low, high))
+    return Table(caption, columns, rows, axis=(low, high))
 
 
 def _of_model(model: ModelFindings) -> dict[str, Any]:
@@ -179,7 +181,7 @@ def _of_model(model: ModelFindings) -> dict[str, Any]:
     return {
         "model_lead": lead,
         "model_notes": list(filter(None, notes)),
-        "model_table": _slice_table("Accuracy of the model by part", model.slices) if model.posts else None,
+        "model_table": _slice_table("Accuracy of the model by part", model.slices),
         "loss_table": _loss_table(model.losses) if model.losses else None,
         "most_changed": MOST,
     }

@@ -28,6 +28,8 @@ _CUT = 0.025
 """Share of an image that is cut off at each edge for a second copy: so a cropped image is compared with a like one."""
 _CORRELATED = 0.95
 """Correlation of the small copies of near-duplicate images, at least."""
+_COLOUR = 24
+"""Levels of 255 by which their mean colours differ, at most: images of one shape on other grounds are not the same."""
 _AT_ONCE = 2048
 """Images that are compared with all others together."""
 
@@ -101,18 +103,20 @@ def _alike_images(images: Iterable[np.ndarray | None]) -> Iterator[tuple[int, in
     if not copies:
         return
     numbers = list(copies)
-    whole, cut = (np.stack(of_one) for of_one in zip(*copies.values(), strict=True))
+    whole, cut, colours = (np.stack(of_one) for of_one in zip(*copies.values(), strict=True))
     for start in range(0, len(numbers), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         likeness = np.maximum(whole[part] @ whole.T, np.maximum(whole[part] @ cut.T, cut[part] @ whole.T))
         rows, columns = np.nonzero(likeness >= _CORRELATED)
         for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
-            if start + row < column:
+            if start + row < column and np.abs(colours[start + row] - colours[column]).max() <= _COLOUR:
                 yield numbers[start + row], numbers[column], round(min(float(likeness[row, column]), 1.0), 4)
 
 
-def _copies(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return small grey copies of an image and of its inner part, of mean 0 and unit length, float32 [1024] each.
+def _copies(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return small grey copies of an image and of its inner part, of mean 0 and unit length, and its mean colour.
+
+    They are float32, [1024], [1024] and [3].
 
     Of an image of one colour, they are 0, so that it is like no other.
     """
@@ -125,4 +129,4 @@ def _copies(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         small = small - small.mean()
         length = float(np.linalg.norm(small))
         made.append(small / length if length > _EDGE else np.zeros_like(small))
-    return made[0], made[1]
+    return made[0], made[1], image.mean((0, 1), dtype=np.float32)
