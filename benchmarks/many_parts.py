@@ -16,7 +16,6 @@ from jointune.scale.input_parts import input_parts
 from jointune.scale.scored_folder import ScoredFolder
 from jointune.utils.memory import peak_memory
 
-
 _WRITTEN = 2_000
 """Parts that are written and checked: each flushes two files to the disk, which takes long."""
 
