@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from helpers import predictors
-from jointune import JointClassifier, PostsError, compare, read_posts
+from jointune import JointClassifier, PostsError, compare, read_posts, tune
 from jointune.scale.ray_cluster import ClusterError, WorkerPool, Workers, ray_cluster
 
 pytest.importorskip("ray", reason="the extra ray is not installed")
@@ -195,3 +195,39 @@ def test_a_killed_driver_loses_nothing(predicting, scored_here, tmp_path):
         running.wait()
         assert predicting(tmp_path / f"scored{number}", "--resume").wait(120) == 0
         assert tables(tmp_path / f"scored{number}") == scored_here
+
+
+@pytest.mark.slow
+def test_a_killed_worker_costs_a_training_the_steps_since_its_last_validation(
+    cluster, posts_csv, tiny_settings, tmp_path
+):
+    def start(name: str) -> subprocess.Popen:
+        run = [sys.executable, "-m", "jointune", "train", posts_csv, "--split-column", "split", "--precision", "fp32"]
+        run += [word for side in ("text", "image") for word in (f"--{side}-encoder", tiny_settings[f"{side}_encoder"])]
+        run += ["--epochs", "60", "--patience", "60", "--epoch-steps", "1", "--batch-size", "4", "--quiet"]
+        run += ["--ray", cluster.address, "--workers", "2", "--out", tmp_path / name]
+        return subprocess.Popen(list(map(str, run)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    assert start("calm").wait(300) == 0
+    running = start("killed")
+    while not (tmp_path / "killed.partial" / "state.pt").exists():
+        assert running.poll() is None
+        time.sleep(0.05)
+    os.kill(max(pids_of("TrainingWorker")), signal.SIGKILL)
+    assert running.wait(300) == 0
+    calm, killed = (JointClassifier.load(tmp_path / name) for name in ("calm", "killed"))
+    assert [entry["step"] for entry in killed.log_] == [entry["step"] for entry in calm.log_]
+    np.testing.assert_allclose(*(model.predict_proba(read_posts(posts_csv)) for model in (calm, killed)), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_trials_run_side_by_side(cluster, posts_csv, tiny_settings, tmp_path):
+    fixed = {name: value for name, value in tiny_settings.items() if name not in ("epochs", "encoder_lr", "head_lr")}
+    run = fixed | {"out": tmp_path / "tuned", "ray": cluster.address}
+    tuned = tune(posts_csv, trials=2, **run)
+    assert [row["error"] for row in tuned.trials] == [None, None]
+    tuned = tune(posts_csv, trials=4, resume=True, **run)
+    assert len(tuned.trials) == 4
+    assert tuned.trials[0]["epochs"] == JointClassifier().epochs, "the default recipe"
+    assert len({row["encoder_lr"] for row in tuned.trials}) == 4
+    assert (tmp_path / "tuned" / "report.md").exists()
