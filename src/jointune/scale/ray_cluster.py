@@ -160,7 +160,7 @@ def check_cluster(address: str) -> None:
     except (OSError, OverflowError) as reason:
         raise ClusterError(
             f"{setting('ray', address)}: no Ray cluster answers there: {first_line(reason)}",
-            "start one (`ray start --head --port PORT`), or correct the address",
+            "start one with `ray start`, or correct the address",
             setting="ray",
         ) from reason
 
