@@ -55,7 +55,7 @@ def label_next(
     margins = first - second
     order = np.argsort(margins, kind="stable")
     candidates = order[:_CANDIDATES]
-    kept = "error" if policy == "error" else "missing"
+    kept: OnBadImage = "error" if policy == "error" else "missing"
     vectors = predictor.embed([scored[number].post for number in candidates], policy=kept)
     order = np.concatenate([candidates[_spread(vectors, 1 - margins[candidates])], order[_CANDIDATES:]])
     texts = predictor.target.texts(predictor.target.choose(answers))

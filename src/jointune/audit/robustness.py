@@ -66,7 +66,8 @@ def losses(
     """
     if not posts:
         return []
-    target, kept = predictor.target, "error" if policy == "error" else "missing"
+    target = predictor.target
+    kept: OnBadImage = "error" if policy == "error" else "missing"
     truth, chosen, groups = target.encode(posts), target.choose(answers), np.array(identity_groups(posts))
     found = []
     for name, numbers, changed in _changes(posts, seed):
@@ -161,7 +162,7 @@ def _blurred(image: Image.Image, _: Random) -> Image.Image:
 
 def _cropped(image: Image.Image, random: Random) -> Image.Image:
     width, height = (max(round(0.8 * side), 1) for side in image.size)
-    left, top = random.integers(0, image.width - width + 1), random.integers(0, image.height - height + 1)
+    left, top = (int(random.integers(0, rest + 1)) for rest in (image.width - width, image.height - height))
     return image.crop((left, top, left + width, top + height))
 
 
