@@ -83,7 +83,7 @@ def test_what_to_label_next_is_written_with_the_columns_of_the_posts(written):
 
 def test_the_page_stands_alone(written):
     page = (written / "audit.html").read_text(encoding="utf-8")
-    assert page.count("data:image/jpeg") >= 50
+    assert page.count("data:image/jpeg") >= 30
     assert "http://" not in page
     assert "https://" not in page
     assert '<html lang="en">' in page

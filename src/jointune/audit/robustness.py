@@ -162,7 +162,7 @@ def _blurred(image: Image.Image, _: Random) -> Image.Image:
 
 def _cropped(image: Image.Image, random: Random) -> Image.Image:
     width, height = (max(round(0.8 * side), 1) for side in image.size)
-    left, top = (int(random.integers(0, left + 1)) for left in (image.width - width, image.height - height))
+    left, top = (int(random.integers(0, rest + 1)) for rest in (image.width - width, image.height - height))
     return image.crop((left, top, left + width, top + height))
 
 
