@@ -212,6 +212,7 @@ def assert_known_alone(command: str) -> None:
             "git",
             "cd",
             "tensorboard",
+            "ray",
             "bash",
             ".ci/run",
             ".venv/bin/pre-commit",
@@ -241,7 +242,7 @@ def test_options_named_in_the_text_exist(page: Path):
 
     known = {"--version", "--help", *(option for command in COMMANDS for option in options_of(command))}
     prose = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    others = {"--mixed_precision", "--logdir"}  # of accelerate and tensorboard
+    others = {"--mixed_precision", "--logdir", "--disable-usage-stats"}  # of accelerate, tensorboard and Ray
     spans = re.findall(r"`([^`\n]+)`", prose)
     named = {option for code in spans for option in re.findall(r"(?<!\S)--[a-z0-9_-]+", code)}
     assert named <= known | others, f"no such option: {named - known - others}"

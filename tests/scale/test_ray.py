@@ -24,7 +24,7 @@ pytest.importorskip("ray", reason="the extra ray is not installed")
 def cluster():
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster()
+    cluster, handler = Cluster(), signal.getsignal(signal.SIGTERM)
     for number in range(5):  # Ray gives up a node that does not start in seconds, as on a machine that is busy
         try:
             cluster.add_node(num_cpus=1, include_dashboard=False)
@@ -33,6 +33,7 @@ def cluster():
                 raise
         if len(cluster.list_all_nodes()) == 2:
             break
+    signal.signal(signal.SIGTERM, handler)  # a node of Ray takes it for itself
     yield cluster
     cluster.shutdown()
 
@@ -204,7 +205,7 @@ def test_a_killed_worker_costs_a_training_the_steps_since_its_last_validation(
     def start(name: str) -> subprocess.Popen:
         run = [sys.executable, "-m", "jointune", "train", posts_csv, "--split-column", "split", "--precision", "fp32"]
         run += [word for side in ("text", "image") for word in (f"--{side}-encoder", tiny_settings[f"{side}_encoder"])]
-        run += ["--epochs", "60", "--patience", "60", "--epoch-steps", "1", "--batch-size", "4", "--quiet"]
+        run += ["--epochs", "20", "--patience", "20", "--epoch-steps", "1", "--batch-size", "4", "--quiet"]
         run += ["--ray", cluster.address, "--workers", "2", "--out", tmp_path / name]
         return subprocess.Popen(list(map(str, run)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
