@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 LOWEST := build/lowest
 DEMO := src/jointune/demo/data/posts.csv
 
-.PHONY: help setup demo test test-lowest attack check-install lint audit format bench docs clean
+.PHONY: help setup demo test test-lowest test-ray attack check-install lint audit format bench docs clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -41,6 +41,10 @@ test-lowest:  ## Run the fast tests with the lowest versions that pyproject.toml
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check -c $(LOWEST)/constraints.txt \
 	  --group dev -e '.[train,serve]'
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(LOWEST)/bin/python -m pytest -m "not slow" -n auto --dist loadfile
+
+test-ray: setup  ## Install Ray, and run the tests that need it on a cluster of two nodes on this machine
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,ray]'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/scale
 
 attack: setup  ## Attack tables, bundles, runs, the service and the page, on this machine alone
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -m attack -n auto --maxprocesses 4 --dist loadfile
