@@ -17,6 +17,7 @@ from jointune.cli.options import (
     OnlySplit,
     PostsArgument,
     Quiet,
+    check_page,
     out,
     say_affected,
     sentence,
@@ -25,7 +26,7 @@ from jointune.cli.options import (
 from jointune.cli.posts_options import read_split
 from jointune.data.problems import Problem, valid_policy
 from jointune.data.read import Columns
-from jointune.errors import JointuneWarning, SettingsError
+from jointune.errors import JointuneWarning
 from jointune.evaluation.score_table import ScoreTable, title
 from jointune.inference.load import check_options, columns_of, load_predictor
 from jointune.output.pages.figures import signed, signed_interval
@@ -68,8 +69,7 @@ def evaluate(
     for output in filter(None, (path, report)):
         refuse_existing(output, force, source=posts)
     if report:
-        if report.suffix.lower() not in (".html", ".htm"):
-            raise SettingsError(f"--report {report}: the page is HTML: give it the ending .html")
+        check_page("--report", report)
         check_pages()
     policy = valid_policy(on_bad_image)
     columns = [name.strip() for name in by.split(",")] if by else []

@@ -15,6 +15,7 @@ from jointune.cli.options import (
     Force,
     OnBad,
     Quiet,
+    check_page,
     out,
     say_affected,
     takes_columns,
@@ -77,8 +78,7 @@ def explain(
 
     The page holds its pictures and loads nothing. An exported model explains itself without torch.
     """
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise SettingsError(f"--out {path}: the page is an .html file", "name it so")
+    check_page("--out", path)
     refuse_existing(path, force, source=posts)
     policy = valid_policy(on_bad_image)
     check_options(bundle, device, engine=engine)

@@ -319,3 +319,13 @@ def _parameter(name: str, optional: bool = False, panel: str | None = None) -> i
         kind, default = kind | None, None
     annotation = Annotated[kind, option(name, optional=optional, panel=panel)]  # type: ignore[valid-type]
     return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=annotation)
+
+
+def check_page(name: str, path: Path) -> None:
+    """Check that the page an option names is an .html file.
+
+    Raises:
+        SettingsError: it is not.
+    """
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise SettingsError(f"{name} {path}: the page is HTML: give it the ending .html")
