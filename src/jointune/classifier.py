@@ -11,7 +11,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 
-from jointune.config import document_settings
+from jointune.config import SETTINGS
 from jointune.data.divide import divide
 from jointune.data.fingerprints import LearnedPosts
 from jointune.data.label_checks import check_parts
@@ -51,7 +51,18 @@ from jointune.utils.hub import local_folder
 from jointune.utils.run_folder import locking
 
 
-@document_settings
+def _document_settings(kind: type["JointClassifier"]) -> type["JointClassifier"]:
+    """Describe all settings in the docstring of the class, where it says ``{settings}``."""
+    lines = []
+    for name, row in SETTINGS.items():
+        choices = f" One of {', '.join(f'``{choice}``' for choice in row.choices)}." if row.choices else ""
+        lines.append(f"        {name}: {row.help}{choices}")
+    described = "\n".join(lines)
+    kind.__doc__ = (kind.__doc__ or "").replace("        {settings}", described)
+    return kind
+
+
+@_document_settings
 class JointClassifier(PostClassifier):
     """A classifier of posts: a text encoder and an image encoder, fine-tuned jointly with a fusion and a head.
 

@@ -6,7 +6,7 @@ what a bundle may hold, and the reference pages. To add a setting, add a field t
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields
-from typing import Any, Literal, Self, TypeVar, get_type_hints
+from typing import Any, Literal, Self, get_type_hints
 
 import numpy as np
 
@@ -208,6 +208,9 @@ class Config:
         panel=None,
         metavar="error|skip|missing",
     )
+    keep_vectors: int = _setting(
+        10_000, "Vectors of at most this many training posts are kept in the bundle, for predict --ood; 0 for none.", 0
+    )
     track: str | None = _setting(
         None, f"Log to a tracker: {', '.join(TRACKERS)}.", panel=None, metavar="|".join(TRACKERS)
     )
@@ -279,19 +282,6 @@ TYPES: dict[str, Any] = get_type_hints(Config)
 
 PRESETS: dict[str, dict[str, Any]] = {"fast": {"epochs": 0}, "default": {}}
 """Settings by the name under which they are chosen together."""
-
-_Class = TypeVar("_Class")
-
-
-def document_settings(kind: type[_Class]) -> type[_Class]:
-    """Describe all settings in the docstring of a class, where it says ``{settings}``."""
-    lines = []
-    for name, row in SETTINGS.items():
-        choices = f" One of {', '.join(f'``{choice}``' for choice in row.choices)}." if row.choices else ""
-        lines.append(f"        {name}: {row.help}{choices}")
-    described = "\n".join(lines)
-    kind.__doc__ = (kind.__doc__ or "").replace("        {settings}", described)
-    return kind
 
 
 def check_types(settings: Mapping[str, Any]) -> None:

@@ -103,31 +103,21 @@ def test_a_bundle_without_vectors_says_so(refused, posts_csv, tmp_path):
     refused("predict", old, posts_csv, "--out", tmp_path / "out.csv", "--ood", says=["--ood", "train it anew"])
 
 
-def test_the_sample_follows_the_seed():
-    from jointune.training import trained_vectors
+def test_the_vectors_kept_are_as_many_as_wanted(tiny_settings, posts_csv, tmp_path):
+    posts = read_posts(posts_csv)
 
-    class Backend:
-        def vectors(self, batches, count, names):
-            return {"text": np.concatenate([batch.indices[:, None] for batch in batches]).astype(np.float32)}
+    def kept(most):
+        folder = tmp_path / f"kept{len(list(tmp_path.iterdir()))}"
+        settings = tiny_settings | {"epochs": 0, "keep_vectors": most}
+        JointClassifier(**settings).fit(posts, validation=0.2).save(folder)
+        if not (folder / TRAINING_VECTORS).exists():
+            return None
+        with np.load(folder / TRAINING_VECTORS) as file:
+            return file["text.rows"], file["text.mean"]
 
-    class Rows:
-        rows = {"text": None}  # noqa: RUF012
+    rows, mean = kept(8)
+    assert len(rows) == 8
+    np.testing.assert_array_equal(mean, kept(8)[1])  # the same eight posts
+    assert len(kept(10_000)[0]) > 8
+    assert kept(0) is None
 
-        def __init__(self, count):
-            self.present = np.ones((count, 1), dtype=bool)
-
-        def __len__(self):
-            return len(self.present)
-
-        def in_order(self, batch_size, only):
-            from jointune.modalities.batch import Batch
-
-            self.only = only
-            yield Batch(only, self.present[only], {})
-
-    one, other = Rows(12_000), Rows(12_000)
-    found = trained_vectors.sampled_vectors(Backend(), ["text"], one, 8, seed=0)
-    assert found["text"][:, 0].tolist() == list(range(10_000)), "rows of the sample, not of all posts"
-    trained_vectors.sampled_vectors(Backend(), ["text"], other, 8, seed=0)
-    assert one.only.tolist() == other.only.tolist()
-    assert one.only[-1] > 10_000

@@ -99,12 +99,15 @@ def _classifier(setup: Setup, seed: int, **changes: Any) -> Any:
     # Imported here, so that a process that runs another method need not load torch.
     from jointune.classifier import JointClassifier
 
-    return JointClassifier(**{**setup.settings, **changes, "seed": seed})
+    return JointClassifier(**{**setup.settings, **changes, **UNKEPT, "seed": seed})
 
 
 def _joint(about: str, **changes: Any) -> Method:
     return Method(about, lambda setup, seed: _classifier(setup, seed, **changes), changes=changes)
 
+
+UNKEPT: dict[str, Any] = {"keep_vectors": 0}
+"""For classifiers that are not saved."""
 
 ONLY_TEXT_AND_IMAGE: dict[str, Any] = {"number_columns": (), "category_columns": ()}
 """For methods that know no other modality."""
@@ -135,7 +138,7 @@ def _clip(setup: Setup, seed: int) -> Estimator:
 
     assert setup.clip is not None, "checked before"
     rest = {k: v for k, v in setup.settings.items() if k not in ("text_encoder", "image_encoder", "fusion")}
-    return clip_classifier(setup.clip, **{**rest, **ONLY_TEXT_AND_IMAGE}, seed=seed)
+    return clip_classifier(setup.clip, **{**rest, **ONLY_TEXT_AND_IMAGE, **UNKEPT}, seed=seed)
 
 
 def _clip_zero_shot(setup: Setup, _: int) -> Estimator:

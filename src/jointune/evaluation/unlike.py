@@ -15,8 +15,6 @@ TRAINING_VECTORS = "training_vectors.npz"
 """The file of a bundle or an export that holds the vectors; those of earlier versions have none."""
 
 JOINT = "joint"
-MOST = 10_000
-"""Training posts that are kept, at most."""
 
 _NEIGHBOURS = 10  # of which the distances are averaged, at most
 _USUAL = 0.95  # of the validation posts are no stranger than what is still called usual

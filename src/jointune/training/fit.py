@@ -109,7 +109,8 @@ class Trained:
         calibration: likewise.
         learned: fingerprints of the posts.
         conformity: the scores of validation posts by which prediction sets are made.
-        vectors: of training posts, to compare other posts with; None where no validation post tells what is usual.
+        vectors: of training posts, to compare other posts with; None where none are wanted, or no validation
+            post tells what is usual.
         notes: what to know before the model is trusted.
         device: where the model is.
         before: the scores of the model that training started from, on the same posts; None without one.
@@ -295,7 +296,8 @@ def train(
     seen, seen_held = data.fingerprints()
     learned = LearnedPosts.of(seen, seen_held)
     trained = TorchBackend(model, data.target, device)
-    found = validated_vectors(trained, model.vector_names, data.validation, config.batch_size)
+    names = model.vector_names if config.keep_vectors else ()
+    found = validated_vectors(trained, names, data.validation, config.batch_size)
     scores, held = found.pop(ANSWERS), modalities_of(data.validation)
     labels = data.validation.labels
     calibration = data.target.calibrate(labels, scores, held)
@@ -309,9 +311,10 @@ def train(
     out_of_fold = (calibration.out_of_fold if calibration else scores)[differing]
     conformity = Conformity(data.target.conformity(labels[differing], out_of_fold), [held[i] for i in differing])
     own = {name: rows[differing] for name, rows in found.items()}
-    fast = TorchBackend(model, data.target, device, config.precision)
-    sample = sampled_vectors(fast, list(own), data.training, config.batch_size, config.seed)
-    vectors = TrainingVectors.of(sample, own)
+    vectors = None
+    if config.keep_vectors:
+        fast = TorchBackend(model, data.target, device, config.precision)
+        vectors = TrainingVectors.of(sampled_vectors(fast, list(own), data.training, config), own)
     notes = target.notes_on_answers(metrics, "validation")
     notes += notes_on_known(known, labels, scores, target.metrics, "validation")
     outcome = (calibration, learned, conformity, vectors, notes, device, before)

@@ -6,11 +6,12 @@ from itertools import compress
 
 import numpy as np
 
+from jointune.config import Config
 from jointune.data.fingerprints import Known
 from jointune.data.post import Posts
 from jointune.data.split import joined
 from jointune.evaluation.calibration import presence
-from jointune.evaluation.unlike import JOINT, MOST
+from jointune.evaluation.unlike import JOINT
 from jointune.inference.scored import ANSWERS
 from jointune.inference.torch_backend import TorchBackend
 from jointune.training.training_set import TrainingSet
@@ -47,18 +48,19 @@ def validated_vectors(
 
 
 def sampled_vectors(
-    backend: TorchBackend, names: Sequence[str], posts: TrainingSet, batch_size: int, seed: int
+    backend: TorchBackend, names: Sequence[str], posts: TrainingSet, config: Config
 ) -> dict[str, np.ndarray]:
-    """Return the vectors of at most ``MOST`` posts, drawn by the seed, float32 [R, D] each.
+    """Return the vectors of at most ``keep_vectors`` posts, drawn by the seed, float32 [R, D] each.
 
     They are NaN where a post lacks the modality, or for ``joint`` where it has one alone. Cached activations of frozen
     layers are used, so ``backend`` has the precision of training.
     """
     drawn = np.arange(len(posts))
-    if len(posts) > MOST:
-        drawn = np.sort(np.random.default_rng(seed).choice(len(posts), MOST, replace=False))
+    if len(posts) > config.keep_vectors:
+        drawn = np.sort(np.random.default_rng(config.seed).choice(len(posts), config.keep_vectors, replace=False))
     batches = (
-        replace(batch, indices=np.searchsorted(drawn, batch.indices)) for batch in posts.in_order(batch_size, drawn)
+        replace(batch, indices=np.searchsorted(drawn, batch.indices))
+        for batch in posts.in_order(config.batch_size, drawn)
     )
     return _without_absent(backend.vectors(batches, len(drawn), names), posts, drawn)
 

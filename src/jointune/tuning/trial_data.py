@@ -62,7 +62,7 @@ def divide_for_trials(posts: Any, validation: Any, fixed: dict[str, Any], progre
 def score_settings(settings: dict[str, Any], data: TrialData, progress: bool) -> dict[str, Any]:
     """Train a classifier with these settings; return its scores, its predictions, and the seconds that it took."""
     began = time.monotonic()
-    classifier = JointClassifier(**settings, progress=progress)
+    classifier = JointClassifier(**settings | {"keep_vectors": 0}, progress=progress)  # it is not saved
     classifier.fit(data.training, validation=data.validation)
     scores = chosen_target(settings).logged(classifier.metrics_)
     predicted = classifier.predictor_.target.choose(classifier.answers(data.validation)).tolist()
