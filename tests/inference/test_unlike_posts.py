@@ -120,4 +120,3 @@ def test_the_vectors_kept_are_as_many_as_wanted(tiny_settings, posts_csv, tmp_pa
     np.testing.assert_array_equal(mean, kept(8)[1])  # the same eight posts
     assert len(kept(10_000)[0]) > 8
     assert kept(0) is None
-

@@ -15,7 +15,8 @@ import pytest
 
 from helpers import predictors
 from jointune import JointClassifier, PostsError, compare, read_posts, tune
-from jointune.scale.ray_cluster import ClusterError, WorkerPool, Workers, ray_cluster
+from jointune.scale.ray_cluster import ClusterError, Workers, ray_cluster
+from jointune.scale.worker_pool import WorkerPool
 
 pytest.importorskip("ray", reason="the extra ray is not installed")
 

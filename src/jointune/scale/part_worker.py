@@ -14,8 +14,9 @@ from jointune.inference.predictor import Predictor
 from jointune.output.predicted_table import PredictOptions
 from jointune.scale.input_parts import InputPart
 from jointune.scale.part_predictor import PartPredictor
-from jointune.scale.ray_cluster import ClusterError, Surroundings, WorkerPool, Workers
+from jointune.scale.ray_cluster import ClusterError, Surroundings, Workers
 from jointune.scale.scored_folder import FinishedPart, ScoredFolder
+from jointune.scale.worker_pool import WorkerPool
 from jointune.utils.run_folder import scratch_folder
 
 R = TypeVar("R")
