@@ -65,17 +65,31 @@ def main(options: Namespace) -> None:
             drawn = "{:.3f} to {:.3f}".format(*wilson(held, len(unseen)))
             rows.append([sets, coverage, f"{share:.3f}", drawn, f"{low:.3f} to {high:.3f}", f"{size:.2f}"])
     show(["sets", "asked", "held", "interval", "expected", "labels"], rows)
-    usual = [one.unlike_score for one in classifier.unlike(unseen)]
+    usual = classifier.unlike(unseen)
     rows = []
     for name, made in strange(unseen, options.seed).items():
         began = time.perf_counter()
         answers = classifier.unlike(made)
-        area = float(roc_auc_score([0] * len(usual) + [1] * len(made), usual + [one.unlike_score for one in answers]))
+        strangers, both = [0] * len(usual) + [1] * len(made), usual + answers
+        area = float(roc_auc_score(strangers, [one.unlike_score for one in both]))
+        by_logit = float(roc_auc_score(strangers, [-(one.max_logit or 0.0) for one in both]))
         said = {one.unlike for one in answers}
         named = {what: sum(one.unlike == what for one in answers) / len(answers) for what in sorted(said)}
-        result["unlike"][name] = {"auroc": area, "said": named, "seconds": time.perf_counter() - began}
-        rows.append([name, f"{area:.3f}", ", ".join(f"{what or 'usual'} {share:.2f}" for what, share in named.items())])
-    show(["posts", "area under the curve", "said"], rows)
+        result["unlike"][name] = {
+            "auroc": area,
+            "max_logit": by_logit,
+            "said": named,
+            "seconds": time.perf_counter() - began,
+        }
+        rows.append(
+            [
+                name,
+                f"{area:.3f}",
+                f"{by_logit:.3f}",
+                ", ".join(f"{what or 'usual'} {share:.2f}" for what, share in named.items()),
+            ]
+        )
+    show(["posts", "area under the curve", "by the greatest logit", "said"], rows)
     save(options.out, result)
 
 

@@ -23,6 +23,10 @@ def vectors(count, seed, **shifted):
     return {name: rows.astype(np.float32) for name, rows in made.items()}
 
 
+def compare(known, found, logits=None):
+    return known.compare(found, np.zeros((len(found["text"]), 3)) if logits is None else logits, 3)
+
+
 @pytest.fixture(scope="module")
 def known():
     return TrainingVectors.of(vectors(600, 0), vectors(200, 1))
@@ -38,30 +42,39 @@ def test_distances_by_hand():
 
 
 def test_one_validation_post_in_twenty_is_unusual(known):
-    scores = np.array([one.unlike_score for one in known.compare(vectors(200, 1))])
+    scores = np.array([one.unlike_score for one in compare(known, vectors(200, 1))])
     assert (scores > 1).mean() == pytest.approx(0.05, abs=0.006)
-    assert (np.array([one.unlike_score for one in known.compare(vectors(1000, 2))]) > 1).mean() < 0.1
+    assert (np.array([one.unlike_score for one in compare(known, vectors(1000, 2))]) > 1).mean() < 0.1
 
 
 @pytest.mark.parametrize("part", ["text", "image"])
 def test_what_is_unusual_is_named(known, part):
-    found = list(known.compare(vectors(100, 3, **{part: 30})))
+    found = list(compare(known, vectors(100, 3, **{part: 30})))
     assert np.mean([one.unlike_score > 1 for one in found]) == 1
     assert np.mean([one.unlike == part for one in found]) > 0.9
-    assert {one.unlike for one in known.compare(vectors(50, 3, text=30, image=30))} == {"text+image"}
+    assert {one.unlike for one in compare(known, vectors(50, 3, text=30, image=30))} == {"text+image"}
 
 
 def test_a_pairing_is_unusual_though_its_parts_are_not(known):
-    found = list(known.compare(vectors(300, 4, pairing=True)))
+    found = list(compare(known, vectors(300, 4, pairing=True)))
     assert np.mean([one.unlike == "pairing" for one in found]) > 0.8
+
+
+def test_the_greatest_logit_stands_beside_where_each_label_has_one(known):
+    found = vectors(2, 4)
+    logits = np.array([[0.5, -2.0, 3.25], [-1.0, -3.0, -2.0]])
+    assert [one.max_logit for one in compare(known, found, logits)] == [3.25, -1.0]
+    assert list(next(compare(known, found, logits)).named()) == ["unlike_score", "unlike", "max_logit"]
+    of_thresholds = list(compare(known, found, logits[:, :2]))
+    assert [list(one.named()) for one in of_thresholds] == [["unlike_score", "unlike"]] * 2
 
 
 def test_a_post_without_a_modality_is_judged_by_the_rest(known):
     alone = vectors(50, 5, text=30)
     alone["image"][:] = alone["joint"][:] = np.nan
-    assert {one.unlike for one in known.compare(alone)} == {"text"}
+    assert {one.unlike for one in compare(known, alone)} == {"text"}
     nothing = {name: np.full((1, rows.shape[1]), np.nan) for name, rows in alone.items()}
-    (one,) = known.compare(nothing)
+    (one,) = compare(known, nothing)
     assert one.unlike == "kind"
     assert one.unlike_score > 1
 
@@ -78,7 +91,7 @@ def test_vectors_are_kept_in_half_precision(known, tmp_path):
     known.save(tmp_path / TRAINING_VECTORS)
     again = read_training_vectors(tmp_path, "bundle")
     assert again.spaces["text"].rows.dtype == np.float16
-    assert list(again.compare(vectors(20, 6))) == list(known.compare(vectors(20, 6)))
+    assert list(compare(again, vectors(20, 6))) == list(compare(known, vectors(20, 6)))
     assert read_training_vectors(tmp_path / "nowhere", "bundle") is None
 
 

@@ -48,7 +48,8 @@ def test_predict_says_how_unlike_each_post_is(jointune, request, kind, posts_csv
     code, said = jointune("predict", folder, posts_csv, "--out", out, "--ood", "--coverage", 0.8)
     assert code == 0, said
     rows = rows_of(out)
-    assert list(rows[0])[-3:] == ["prediction_set", "unlike_score", "unlike"]
+    assert list(rows[0])[-4:] == ["prediction_set", "unlike_score", "unlike", "max_logit"]
+    np.testing.assert_allclose([float(row["max_logit"]) for row in rows], [f.max_logit for f in found], atol=1e-3)
     np.testing.assert_allclose([float(row["unlike_score"]) for row in rows], [f.unlike_score for f in found], atol=0.02)
     assert np.mean([row["unlike"] == one.unlike for row, one in zip(rows, found, strict=True)]) > 0.9
     assert jointune("predict", folder, posts_csv, "--out", plain)[0] == 0

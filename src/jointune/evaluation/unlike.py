@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -31,12 +31,22 @@ class Unlikeness:
         unlike_score: greater is stranger; one validation post in 20 has more than 1.
         unlike: what is unusual about a post with more than 1: its ``text``, its ``image``, both as ``text+image``, or
             the ``pairing`` of them, or its ``kind``, if no training post had any of its modalities; else empty.
+        max_logit: the greatest logit of a label, of targets that have such: less is stranger (Hendrycks et al., 2022,
+            arXiv 1911.11132).
     """
 
     unlike_score: float
     unlike: str
+    max_logit: float | None = None
 
-    columns: ClassVar[tuple[str, str]] = ("unlike_score", "unlike")
+    @staticmethod
+    def columns(logits: int, labels: int) -> list[str]:
+        """Return the names of what ``named`` returns; there is a ``max_logit`` where each label has a logit."""
+        return ["unlike_score", "unlike", *(["max_logit"] if logits == labels else [])]
+
+    def named(self) -> dict[str, float | str]:
+        """Return what there is, by the names of columns."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -112,21 +122,25 @@ class TrainingVectors:
             return None
         return cls(spaces, max(float(np.nanquantile(cls(spaces, 1.0)._greatest(validation), _USUAL)), 1e-6))
 
-    def compare(self, vectors: Mapping[str, np.ndarray]) -> Iterator[Unlikeness]:
+    def compare(self, vectors: Mapping[str, np.ndarray], logits: np.ndarray, labels: int) -> Iterator[Unlikeness]:
         """Say of each post how unlike the training posts it is.
 
         Args:
             vectors: of each of ``spaces``, float [N, D]; NaN where a post lacks the modality.
+            logits: float [N, O].
+            labels: their number.
         """
+        of_labels = "max_logit" in Unlikeness.columns(logits.shape[1], labels)
+        greatest = logits.max(1).round(6).tolist() if of_labels else [None] * len(logits)
         scores = self._relative(vectors) / self.usual
-        for row in scores.T:
+        for row, logit in zip(scores.T, greatest, strict=True):
             strange = [name for name, score in zip(self.spaces, row, strict=True) if score > 1]
             alone = [name for name in strange if name != JOINT]
             score = float(np.fmax.reduce(row))
             if np.isnan(score):  # nothing to compare it by
-                yield Unlikeness(_BEYOND, "kind")
+                yield Unlikeness(_BEYOND, "kind", logit)
             else:
-                yield Unlikeness(round(score, 6), "+".join(alone) or ("pairing" if strange else ""))
+                yield Unlikeness(round(score, 6), "+".join(alone) or ("pairing" if strange else ""), logit)
 
     def _greatest(self, vectors: Mapping[str, np.ndarray]) -> np.ndarray:
         return np.asarray(np.fmax.reduce(self._relative(vectors), axis=0))

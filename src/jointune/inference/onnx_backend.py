@@ -14,7 +14,7 @@ from jointune.errors import BundleError, SettingsError, setting
 from jointune.evaluation.conformal import read_conformity
 from jointune.evaluation.unlike import JOINT, TRAINING_VECTORS, read_training_vectors
 from jointune.inference.predictor import Predictor
-from jointune.inference.scored import ANSWERS, check_vector
+from jointune.inference.scored import LOGITS, check_vector
 from jointune.modalities.batch import ITEMS, Batch, Preprocessors, in_order, split_batch
 from jointune.modalities.image.modality import PREPROCESSOR
 from jointune.modalities.text.modality import TOKENIZER
@@ -72,8 +72,8 @@ class Graph(NamedTuple):
 
 
 def vector_output(of: str) -> str:
-    """Return the name of the output that holds the joint vector, or a modality's."""
-    return of if of == JOINT else f"{of}_vector"
+    """Return the name of the output that holds the logits, the joint vector, or a modality's."""
+    return of if of in (LOGITS, JOINT) else f"{of}_vector"
 
 
 def open_graph(path: Path, engine: str | None = None, threads: int | None = None) -> Graph:
@@ -209,9 +209,8 @@ class ExportedModel:
 
     def __call__(self, batches: Iterable[Batch], count: int) -> np.ndarray:
         """Return probabilities by the batches' indices, float32 [count, C]; there is at least one batch."""
-        return in_order(((batch, {ANSWERS: self._target.activate(self.logits(batch))}) for batch in batches), count)[
-            ANSWERS
-        ]
+        found = ((batch, {"answers": self._target.activate(self.logits(batch))}) for batch in batches)
+        return in_order(found, count)["answers"]
 
     def vectors(self, batches: Iterable[Batch], count: int, names: Collection[str]) -> dict[str, np.ndarray]:
         """Return vectors of each post by the batches' indices; see ``TorchBackend.vectors``.
@@ -225,17 +224,12 @@ class ExportedModel:
                 f"{self._arguments[0].parent} holds no vectors: it was exported by an earlier jointune",
                 "export the bundle again",
             )
-        known = [name for name in (JOINT, *self._preprocessors) if vector_output(name) in self._graph.outputs]
+        known = (LOGITS, JOINT, *self._preprocessors)
         for name in names:
-            if name != ANSWERS:
-                check_vector(name, known)
-        outputs = ["logits" if name == ANSWERS else vector_output(name) for name in names]
-
-        def vectors(batch: Batch) -> dict[str, np.ndarray]:
-            found = dict(zip(names, self._outputs(batch, outputs), strict=True))
-            return {name: self._target.activate(rows) if name == ANSWERS else rows for name, rows in found.items()}
-
-        return in_order(((batch, vectors(batch)) for batch in batches), count)
+            check_vector(name, [one for one in known if vector_output(one) in self._graph.outputs])
+        outputs = [vector_output(name) for name in names]
+        found = ((batch, dict(zip(names, self._outputs(batch, outputs), strict=True))) for batch in batches)
+        return in_order(found, count)
 
 
 def load_exported(folder: Path, engine: str | None = None, threads: int | None = None) -> Predictor:

@@ -17,7 +17,7 @@ from jointune.evaluation.calibration import presence
 from jointune.evaluation.conformal import Bounds, Conformity, check_coverage
 from jointune.evaluation.unlike import JOINT, TrainingVectors, Unlikeness
 from jointune.inference.scored import (
-    ANSWERS,
+    LOGITS,
     PreparedChunk,
     Probabilities,
     Scored,
@@ -171,7 +171,7 @@ class Predictor:
     def added_columns(self) -> list[str]:
         """The columns that scoring adds to a table, the prediction first."""
         added = [*self.target.added_columns(), *(self.target.set_columns if self.bounds else ())]
-        return [*added, *(Unlikeness.columns if self.ood else ())]
+        return [*added, *(Unlikeness.columns(self.target.outputs, len(self.labels)) if self.ood else ())]
 
     @property
     def text_columns(self) -> set[str]:
@@ -184,12 +184,12 @@ class Predictor:
         cells = self.target.cells(row, self.least_confidence)
         if self.bounds is not None:
             cells += self.target.set_cells(self.sets(row[None], [scored.held])[0])
-        return [*cells, scored.unlike.unlike_score, scored.unlike.unlike] if scored.unlike else cells
+        return [*cells, *scored.unlike.named().values()] if scored.unlike else cells
 
     def response(self, scored: Scored) -> dict[str, Any]:
         """Return the service's answer for one post, as JSON values."""
         row = scored.probabilities
-        said = self.target.response(row, self.least_confidence) | (vars(scored.unlike) if scored.unlike else {})
+        said = self.target.response(row, self.least_confidence) | (scored.unlike.named() if scored.unlike else {})
         return said | (self.target.set_response(self.sets(row[None], [scored.held])[0]) if self.bounds else {})
 
     def stream(
@@ -322,11 +322,12 @@ class Predictor:
         if of is not None and self.vectors is not None:
             rows = self._present(self.vectors(batches, len(posts), [of]), present)[of]
         elif self.ood and self.vectors is not None and self.training_vectors is not None:
-            found = self.vectors(batches, len(posts), [ANSWERS, *self.training_vectors.spaces])
-            rows = found.pop(ANSWERS)
+            found = self.vectors(batches, len(posts), [LOGITS, *self.training_vectors.spaces])
+            logits = found.pop(LOGITS)
+            rows = self.target.activate(logits).astype(np.float32)
             if JOINT in found:  # of one modality alone there is no pairing
                 found[JOINT][present.sum(1) < 2] = np.nan
-            unlike = [*self.training_vectors.compare(self._present(found, present))]
+            unlike = [*self.training_vectors.compare(self._present(found, present), logits, len(self.labels))]
         else:
             rows = self.probabilities(batches, len(posts))
         return [Scored(*entry) for entry in zip(posts, rows, held, unlike, strict=True)]

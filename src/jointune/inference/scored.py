@@ -11,13 +11,13 @@ from jointune.errors import SettingsError, setting
 from jointune.evaluation.unlike import Unlikeness
 from jointune.modalities.batch import Batch
 
-ANSWERS = "answers"
-"""The name of what ``Probabilities`` gives, beside vectors."""
+LOGITS = "logits"
+"""The name under which ``Vectors`` gives the logits."""
 
 Vectors = Callable[[Iterable[Batch], int, Collection[str]], dict[str, np.ndarray]]
 """Batches, the number of their posts, and names of vectors to these, float32 [N, D], by the batches' indices.
 
-The names are ``joint``, modalities, and ``answers``. A post that lacks a modality has any numbers in its row.
+The names are ``joint``, modalities, and ``logits``. A post that lacks a modality has any numbers in its row.
 """
 
 Probabilities = Callable[[Iterable[Batch], int], np.ndarray]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from jointune.errors import SettingsError, setting
-from jointune.inference.scored import ANSWERS, check_vector
+from jointune.inference.scored import LOGITS, check_vector
 from jointune.modalities.batch import Batch, in_order
 from jointune.model import autocast, evaluating, to_inputs
 from jointune.targets.target import Target
@@ -42,9 +42,10 @@ class TorchBackend:
         """
 
         def scores(batch: Batch) -> dict[str, np.ndarray]:
-            return {ANSWERS: self._answers(self.model(to_inputs(batch, self.device)).logits)}
+            logits = self.model(to_inputs(batch, self.device)).logits
+            return {"answers": self.target.activate(logits.double().cpu().numpy())}
 
-        return self._each(batches, count, scores)[ANSWERS]
+        return self._each(batches, count, scores)["answers"]
 
     def vectors(self, batches: Iterable[Batch], count: int, names: Collection[str]) -> dict[str, np.ndarray]:
         """Return vectors of each post, float32 [count, D] each, by name; takes and raises what a call does.
@@ -52,7 +53,7 @@ class TorchBackend:
         Args:
             batches: of posts, one at least.
             count: of posts in all of them.
-            names: ``joint``, modalities, and ``answers`` for what a call returns.
+            names: ``joint``, modalities, and ``logits``, which are calibrated.
 
         Raises:
             SettingsError: the model has no such vector.
@@ -61,16 +62,12 @@ class TorchBackend:
 
         def vectors(batch: Batch) -> dict[str, np.ndarray]:
             outputs, found = model.run(to_inputs(batch, self.device))
+            found = found | {LOGITS: outputs.logits}
             for name in names:
-                if name != ANSWERS:
-                    check_vector(name, found)
-            answers = {ANSWERS: self._answers(outputs.logits)} if ANSWERS in names else {}
-            return answers | {name: found[name].float().cpu().numpy() for name in names if name != ANSWERS}
+                check_vector(name, found)
+            return {name: found[name].float().cpu().numpy() for name in names}
 
         return self._each(batches, count, vectors)
-
-    def _answers(self, logits: torch.Tensor) -> np.ndarray:
-        return self.target.activate(logits.double().cpu().numpy())
 
     def _each(
         self, batches: Iterable[Batch], count: int, compute: Callable[[Batch], dict[str, np.ndarray]]

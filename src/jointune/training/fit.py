@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 
@@ -27,7 +28,7 @@ from jointune.evaluation.conformal import Conformity
 from jointune.evaluation.notes import notes_on_known
 from jointune.evaluation.score_table import ScoreTable
 from jointune.evaluation.unlike import TrainingVectors
-from jointune.inference.scored import ANSWERS
+from jointune.inference.scored import LOGITS
 from jointune.inference.torch_backend import TorchBackend
 from jointune.modalities.check import check_posts
 from jointune.modalities.image.cache import open_store
@@ -298,7 +299,8 @@ def train(
     trained = TorchBackend(model, data.target, device)
     names = model.vector_names if config.keep_vectors else ()
     found = validated_vectors(trained, names, data.validation, config.batch_size)
-    scores, held = found.pop(ANSWERS), modalities_of(data.validation)
+    scores = data.target.activate(found.pop(LOGITS)).astype(np.float32)
+    held = modalities_of(data.validation)
     labels = data.validation.labels
     calibration = data.target.calibrate(labels, scores, held)
     if calibration is not None:

@@ -1,4 +1,4 @@
-"""Answers and vectors of a trained model, of validation posts and of a sample of the training posts."""
+"""Logits and vectors of a trained model, of validation posts and of a sample of the training posts."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +12,7 @@ from jointune.data.post import Posts
 from jointune.data.split import joined
 from jointune.evaluation.calibration import presence
 from jointune.evaluation.unlike import JOINT
-from jointune.inference.scored import ANSWERS
+from jointune.inference.scored import LOGITS
 from jointune.inference.torch_backend import TorchBackend
 from jointune.training.training_set import TrainingSet
 
@@ -40,10 +40,10 @@ def independent(posts: Posts, digests: Sequence[Sequence[bytes]], known: np.ndar
 def validated_vectors(
     backend: TorchBackend, names: Sequence[str], posts: TrainingSet, batch_size: int
 ) -> dict[str, np.ndarray]:
-    """Return the answers and the vectors of all posts, float32 [N, D] each; see ``sampled_vectors``."""
+    """Return the logits and the vectors of all posts, float32 [N, D] each; see ``sampled_vectors``."""
     posts.forget_activations()
     return _without_absent(
-        backend.vectors(posts.in_order(batch_size), len(posts), [ANSWERS, *names]), posts, np.arange(len(posts))
+        backend.vectors(posts.in_order(batch_size), len(posts), [LOGITS, *names]), posts, np.arange(len(posts))
     )
 
 
