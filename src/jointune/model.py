@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from jointune.encoders.encoder_output import EncoderOutput, join_items
 from jointune.errors import TooLittleMemoryError
+from jointune.evaluation.unlike import JOINT, summary_of
 from jointune.fusion.fused import Fused
 from jointune.fusion.registry import FusionFactory, make_fusion, only_text_and_image
 from jointune.fusion.single_stream import SingleStreamFusion
@@ -116,8 +117,8 @@ class JointModel(nn.Module):
     def run(self, inputs: Inputs) -> tuple[Outputs, dict[str, Tensor]]:
         """Return what ``forward`` does, and the vectors that it is made from.
 
-        These are ``joint`` [B, J], of the fusion, and by its name the pooled vector [B, D] of each modality, which is
-        the learned one where a post lacks the modality.
+        These are ``joint`` [B, J], of the fusion, by its name the pooled vector [B, D] of each modality, which is the
+        learned one where a post lacks the modality, and by ``summary_of`` its name that of all depths.
         """
         outputs = {name: self.output_of(name, inputs) for name in self.encoders}
         fused = self.fusion(outputs, inputs.present)
@@ -126,12 +127,13 @@ class JointModel(nn.Module):
         if self.probe is not None:
             logits = logits + self.probe(outputs.values())
         pooled = {name: output.pooled for name, output in outputs.items()}
-        return Outputs(logits / self.temperature, loss), {"joint": vectors, **pooled}
+        summaries = {summary_of(name): output.summary for name, output in outputs.items()}
+        return Outputs(logits / self.temperature, loss), {JOINT: vectors, **pooled, **summaries}
 
     @property
     def vector_names(self) -> tuple[str, ...]:
         """The names of the vectors of ``run``."""
-        return ("joint", *self.encoders)
+        return (JOINT, *self.encoders, *map(summary_of, self.encoders))
 
     def each_encoder(self) -> list[Any]:
         """Return the encoders in the order of the modalities."""
@@ -179,7 +181,7 @@ class SingleStreamModel(JointModel):
     @property
     def vector_names(self) -> tuple[str, ...]:
         """See ``JointModel.vector_names``; texts have a vector of their own only with a probe."""
-        return ("joint", "image") if self.probe is None else super().vector_names
+        return (JOINT, "image", summary_of("image")) if self.probe is None else super().vector_names
 
     def run(self, inputs: Inputs) -> tuple[Outputs, dict[str, Tensor]]:
         """See ``JointModel.run``; there is no loss."""
@@ -190,11 +192,11 @@ class SingleStreamModel(JointModel):
         words = _fill_missing(words, inputs.present[:, 0], missing, len(missing))
         image = self.output_of("image", inputs)
         joined = encoder.forward_with_image(words, self.fusion.image_tokens(image), image.mask)
-        vectors = {"joint": self.fusion(joined), "image": image.pooled}
-        logits = self.head(vectors["joint"])
+        vectors = {JOINT: self.fusion(joined), "image": image.pooled, summary_of("image"): image.summary}
+        logits = self.head(vectors[JOINT])
         if self.probe is not None:
             text = self.output_of("text", inputs)
-            vectors["text"] = text.pooled
+            vectors |= {"text": text.pooled, summary_of("text"): text.summary}
             logits = logits + self.probe((text, image))
         return Outputs(logits / self.temperature), vectors
 

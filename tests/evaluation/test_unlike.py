@@ -4,23 +4,23 @@ import numpy as np
 import pytest
 
 from jointune import BundleError
-from jointune.evaluation.unlike import TRAINING_VECTORS, Space, TrainingVectors, read_training_vectors
+from jointune.evaluation.unlike import UNLIKE, Pairing, Principal, Space, TrainingVectors, read_training_vectors
 
 
 def vectors(count, seed, **shifted):
-    """Vectors of texts and images that come in pairs: one of three kinds, the same in both; ``joint`` has both."""
+    """Vectors of texts and images that come in pairs: one of three kinds, the same in both."""
     random = np.random.default_rng(seed)
     kinds = random.integers(0, 3, count)
     centres = 8 * np.eye(3, 4)
     text, image = (centres[kinds] + random.normal(0, 0.5, (count, 4)) for _ in range(2))
     if "pairing" in shifted:
         image = image[np.argsort(kinds)][(np.argsort(np.argsort(kinds)) + count // 3) % count]
-    made = {"text": text, "image": image, "joint": np.concatenate([text, image], 1)}
-    for name, shift in shifted.items():
-        if name in made:
-            made[name] = made[name] + shift * np.eye(1, 4, 3)
-            made["joint"] = np.concatenate([made["text"], made["image"]], 1)
-    return {name: rows.astype(np.float32) for name, rows in made.items()}
+    made = {"text": text, "image": image}
+    return {name: (rows + shifted.get(name, 0) * np.eye(1, 4, 3)).astype(np.float32) for name, rows in made.items()}
+
+
+def space_of(rows):
+    return Space.of(rows, Principal.of(rows))
 
 
 def compare(known, found, logits=None):
@@ -33,12 +33,42 @@ def known():
 
 
 def test_distances_by_hand():
-    space = Space.of(np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]))
-    np.testing.assert_allclose(space.scale, np.sqrt(0.5))
-    expected = (0 + 2 + 2 + 2 * np.sqrt(2)) / 4  # in standard deviations
+    space = space_of(np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]))
+    # In standard deviations, and a tenth of the variance is added to each.
+    expected = (0 + 2 + 2 + 2 * np.sqrt(2)) / 4 / np.sqrt(1.1)
     np.testing.assert_allclose(space.distances(np.array([[1.0, 0.0]])), expected, rtol=1e-3)
     assert np.isnan(space.distances(np.array([[np.nan, np.nan]]))).all()
     assert len(space.distances(np.zeros((0, 2)))) == 0
+
+
+def test_a_projection_keeps_distances():
+    random = np.random.default_rng(0)
+    wide = random.normal(size=(3000, 400))
+    space = space_of(wide[:2000])
+    assert space.rows.shape == (2000, 256)
+    one, other = wide[2000:2500], wide[2500:]
+    apart = np.linalg.norm(space.project(one) - space.project(other), axis=1)
+    np.testing.assert_allclose(apart / np.linalg.norm(one - other, axis=1), 1 / np.sqrt(1.1), rtol=0.25)
+
+
+def test_what_hardly_varies_in_training_posts_counts():
+    random = np.random.default_rng(0)
+    level = random.normal(size=(500, 1))
+    space = space_of(np.concatenate([level, level + 0.01 * random.normal(size=(500, 1))], 1))
+    along, across = space.distances(np.array([[1.0, 1.0], [0.5, -0.5]]))
+    assert across > 3 * along
+
+
+def test_correlated_modalities_pair():
+    random = np.random.default_rng(0)
+    shared = random.normal(size=(900, 3))
+    first, second = (np.concatenate([shared, random.normal(size=(900, 5))], 1) for _ in range(2))
+    components = (Principal.of(first[:600]), Principal.of(second[:600]))
+    pairing = Pairing.of(first[:600], second[:600], components)
+    apart = pairing.misfits(first[600:], np.roll(second[600:], 1, axis=0))
+    assert (apart > pairing.misfits(first[600:], second[600:])).mean() > 0.8
+    assert np.isnan(pairing.misfits(first[:1], np.full((1, 8), np.nan))).all()
+    assert Pairing.of(first[:7], second[:7], components) is None
 
 
 def test_one_validation_post_in_twenty_is_unusual(known):
@@ -71,7 +101,7 @@ def test_the_greatest_logit_stands_beside_where_each_label_has_one(known):
 
 def test_a_post_without_a_modality_is_judged_by_the_rest(known):
     alone = vectors(50, 5, text=30)
-    alone["image"][:] = alone["joint"][:] = np.nan
+    alone["image"][:] = np.nan
     assert {one.unlike for one in compare(known, alone)} == {"text"}
     nothing = {name: np.full((1, rows.shape[1]), np.nan) for name, rows in alone.items()}
     (one,) = compare(known, nothing)
@@ -83,12 +113,12 @@ def test_without_validation_posts_nothing_is_usual():
     nobody = {name: rows[:0] for name, rows in vectors(5, 0).items()}
     assert TrainingVectors.of(vectors(20, 0), nobody) is None
     lacking = vectors(20, 1)
-    lacking["image"][:] = lacking["joint"][:] = np.nan
+    lacking["image"][:] = np.nan
     assert list(TrainingVectors.of(vectors(20, 0), lacking).spaces) == ["text"]
 
 
 def test_vectors_are_kept_in_half_precision(known, tmp_path):
-    known.save(tmp_path / TRAINING_VECTORS)
+    known.save(tmp_path / UNLIKE)
     again = read_training_vectors(tmp_path, "bundle")
     assert again.spaces["text"].rows.dtype == np.float16
     assert list(compare(again, vectors(20, 6))) == list(compare(known, vectors(20, 6)))
@@ -99,34 +129,39 @@ def test_vectors_are_kept_in_half_precision(known, tmp_path):
     "change",
     [
         {"usual": np.array(0.0)},
-        {"text.usual": np.array(np.nan)},
-        {"text.usual": np.array([1.0])},
+        {"usual": np.array([1.0, 2.0])},
+        {"text.scale": np.array([np.nan, 1.0])},
+        {"text.scale": np.array([1.0, 1.0])},
+        {"text.scale": np.array([1.0])},
         {"text.mean": np.zeros(3)},
-        {"text.scale": np.zeros(4)},
+        {"text.matrix": np.zeros((4, 3))},
+        {"text+image.first.matrix": np.zeros((4, 3))},
+        {"text+image.second.mean": np.zeros(3)},
         {"text.rows": np.full((2, 4), np.inf)},
         {"text.rows": np.zeros((0, 4))},
         {"text.rows": np.array([[None] * 4], dtype=object)},
         {"text.mean": None},
+        {"text+image.second.mean": None},
         {"usual": None},
     ],
 )
 def test_damaged_vectors_are_refused(known, tmp_path, change):
-    path = tmp_path / TRAINING_VECTORS
+    path = tmp_path / UNLIKE
     known.save(path)
     with np.load(path) as file:
         arrays = {**file} | change
     np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
-    with pytest.raises(BundleError, match=TRAINING_VECTORS):
+    with pytest.raises(BundleError, match=UNLIKE):
         read_training_vectors(tmp_path, "bundle")
 
 
 def test_other_files_are_refused(known, tmp_path):
-    path = tmp_path / TRAINING_VECTORS
+    path = tmp_path / UNLIKE
     known.save(path)
     whole = path.read_bytes()
     with np.load(path) as file:
         np.savez_compressed(tmp_path / "small.npz", **file)
     for content in (b"no archive", b"", whole[: len(whole) // 2], (tmp_path / "small.npz").read_bytes()):
         path.write_bytes(content)
-        with pytest.raises(BundleError, match=TRAINING_VECTORS):
+        with pytest.raises(BundleError, match=UNLIKE):
             read_training_vectors(tmp_path, "bundle")

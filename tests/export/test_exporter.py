@@ -154,7 +154,7 @@ def compared(classifier, posts, **graphs):
 
 def test_the_folder_has_all_that_scoring_needs(exported_model, classifier, posts_csv, posts):
     names = {file.name for file in exported_model.iterdir()}
-    further = {"conformity.json", "training_vectors.npz"}
+    further = {"conformity.json", "unlike.npz"}
     assert names == {*VERIFIED, *further, "manifest.json", "README.md", "learned_posts.json"}
     assert all(stat.S_IMODE(file.stat().st_mode) & 0o044 for file in exported_model.iterdir())
     report = json.loads((exported_model / "export.json").read_text())["export"]["check"]

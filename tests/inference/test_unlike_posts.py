@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jointune import BundleError, JointClassifier, SettingsError, read_posts
-from jointune.evaluation.unlike import TRAINING_VECTORS
+from jointune.evaluation.unlike import UNLIKE
 from jointune.inference.load import load_predictor
 
 
@@ -18,20 +18,20 @@ def rows_of(path):
 
 
 def test_training_keeps_vectors(tiny_bundle):
-    with np.load(tiny_bundle / TRAINING_VECTORS) as file:
+    with np.load(tiny_bundle / UNLIKE) as file:
         shapes = {name: file[name].shape for name in file.files if name.endswith(".rows")}
-    assert {name: rows for name, (rows, _) in shapes.items()} == {"joint.rows": 32, "text.rows": 32, "image.rows": 32}
+    assert {name: rows for name, (rows, _) in shapes.items()} == {"text.rows": 32, "image.rows": 32}
 
 
 @pytest.mark.parametrize("kind", ["tiny_bundle", "exported_model"])
 def test_vectors_may_be_deleted_but_not_altered(request, kind, tmp_path):
     folder = tmp_path / "copy"
     shutil.copytree(request.getfixturevalue(kind), folder)
-    kept = (folder / TRAINING_VECTORS).read_bytes()
-    (folder / TRAINING_VECTORS).write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
-    with pytest.raises(BundleError, match=TRAINING_VECTORS):
+    kept = (folder / UNLIKE).read_bytes()
+    (folder / UNLIKE).write_bytes(kept[:-1] + bytes([kept[-1] ^ 1]))
+    with pytest.raises(BundleError, match=UNLIKE):
         load_predictor(folder, "cpu" if kind == "tiny_bundle" else None)
-    (folder / TRAINING_VECTORS).unlink()
+    (folder / UNLIKE).unlink()
     load_predictor(folder, "cpu" if kind == "tiny_bundle" else None)
     with pytest.raises(SettingsError, match="keeps no training vectors"):
         load_predictor(folder, "cpu" if kind == "tiny_bundle" else None, ood=True)
@@ -111,9 +111,9 @@ def test_the_vectors_kept_are_as_many_as_wanted(tiny_settings, posts_csv, tmp_pa
         folder = tmp_path / f"kept{len(list(tmp_path.iterdir()))}"
         settings = tiny_settings | {"epochs": 0, "keep_vectors": most}
         JointClassifier(**settings).fit(posts, validation=0.2).save(folder)
-        if not (folder / TRAINING_VECTORS).exists():
+        if not (folder / UNLIKE).exists():
             return None
-        with np.load(folder / TRAINING_VECTORS) as file:
+        with np.load(folder / UNLIKE) as file:
             return file["text.rows"], file["text.mean"]
 
     rows, mean = kept(8)

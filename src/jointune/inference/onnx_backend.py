@@ -12,7 +12,7 @@ import numpy as np
 from jointune.data.fingerprints import read_learned
 from jointune.errors import BundleError, SettingsError, setting
 from jointune.evaluation.conformal import read_conformity
-from jointune.evaluation.unlike import JOINT, TRAINING_VECTORS, read_training_vectors
+from jointune.evaluation.unlike import JOINT, SUMMARY, UNLIKE, read_training_vectors, summary_of
 from jointune.inference.predictor import Predictor
 from jointune.inference.scored import LOGITS, check_vector
 from jointune.modalities.batch import ITEMS, Batch, Preprocessors, in_order, split_batch
@@ -43,7 +43,7 @@ def read_description(folder: Path) -> dict[str, Any]:
     Raises:
         BundleError: a file is missing or altered, or was written by a newer jointune.
     """
-    check_manifest(folder, VERIFIED, "folder", "the export", TRAINING_VECTORS)
+    check_manifest(folder, VERIFIED, "folder", "the export", UNLIKE)
     description: dict[str, Any] = read_json(folder / EXPORT_MARK)
     check(description, record({"format": whole(0, 10**9)}), folder / EXPORT_MARK, "folder")
     check_format(folder, description, FORMAT)
@@ -72,8 +72,8 @@ class Graph(NamedTuple):
 
 
 def vector_output(of: str) -> str:
-    """Return the name of the output that holds the logits, the joint vector, or a modality's."""
-    return of if of in (LOGITS, JOINT) else f"{of}_vector"
+    """Return the name of the output that holds the logits, or vectors; see ``Vectors``."""
+    return of if of in (LOGITS, JOINT) or of.endswith(SUMMARY) else f"{of}_vector"
 
 
 def open_graph(path: Path, engine: str | None = None, threads: int | None = None) -> Graph:
@@ -224,7 +224,7 @@ class ExportedModel:
                 f"{self._arguments[0].parent} holds no vectors: it was exported by an earlier jointune",
                 "export the bundle again",
             )
-        known = (LOGITS, JOINT, *self._preprocessors)
+        known = (LOGITS, JOINT, *self._preprocessors, *map(summary_of, self._preprocessors))
         for name in names:
             check_vector(name, [one for one in known if vector_output(one) in self._graph.outputs])
         outputs = [vector_output(name) for name in names]

@@ -15,7 +15,7 @@ from jointune.data.problems import OnBadImage, Problem, raise_problems, stops
 from jointune.errors import JointuneWarning, SettingsError, setting
 from jointune.evaluation.calibration import presence
 from jointune.evaluation.conformal import Bounds, Conformity, check_coverage
-from jointune.evaluation.unlike import JOINT, TrainingVectors, Unlikeness
+from jointune.evaluation.unlike import JOINT, TrainingVectors, Unlikeness, summary_of
 from jointune.inference.scored import (
     LOGITS,
     PreparedChunk,
@@ -322,12 +322,12 @@ class Predictor:
         if of is not None and self.vectors is not None:
             rows = self._present(self.vectors(batches, len(posts), [of]), present)[of]
         elif self.ood and self.vectors is not None and self.training_vectors is not None:
-            found = self.vectors(batches, len(posts), [LOGITS, *self.training_vectors.spaces])
+            spaces = self.training_vectors.spaces
+            found = self.vectors(batches, len(posts), [LOGITS, *map(summary_of, spaces)])
             logits = found.pop(LOGITS)
             rows = self.target.activate(logits).astype(np.float32)
-            if JOINT in found:  # of one modality alone there is no pairing
-                found[JOINT][present.sum(1) < 2] = np.nan
-            unlike = [*self.training_vectors.compare(self._present(found, present), logits, len(self.labels))]
+            summaries = self._present({name: found[summary_of(name)] for name in spaces}, present)
+            unlike = [*self.training_vectors.compare(summaries, logits, len(self.labels))]
         else:
             rows = self.probabilities(batches, len(posts))
         return [Scored(*entry) for entry in zip(posts, rows, held, unlike, strict=True)]

@@ -14,10 +14,12 @@ from jointune.modalities.batch import Batch
 LOGITS = "logits"
 """The name under which ``Vectors`` gives the logits."""
 
+
 Vectors = Callable[[Iterable[Batch], int, Collection[str]], dict[str, np.ndarray]]
 """Batches, the number of their posts, and names of vectors to these, float32 [N, D], by the batches' indices.
 
-The names are ``joint``, modalities, and ``logits``. A post that lacks a modality has any numbers in its row.
+The names are ``joint``, modalities, those of ``summary_of``, and ``logits``. A post that lacks a modality has any
+numbers in its row.
 """
 
 Probabilities = Callable[[Iterable[Batch], int], np.ndarray]

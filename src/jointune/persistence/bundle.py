@@ -22,7 +22,7 @@ from jointune.encoders.foreign_config import forbidden, too_many
 from jointune.encoders.weights import build_tower
 from jointune.errors import BundleError, first_line
 from jointune.evaluation.conformal import Conformity, read_conformity
-from jointune.evaluation.unlike import TRAINING_VECTORS, TrainingVectors, read_training_vectors
+from jointune.evaluation.unlike import UNLIKE, TrainingVectors, read_training_vectors
 from jointune.fusion.registry import FusionFactory
 from jointune.modalities.batch import Preprocessors
 from jointune.modalities.modality import MODALITIES, modality
@@ -262,7 +262,7 @@ def _verified_config(path: Path) -> dict[str, Any]:
     if not isinstance(config, dict) or whole(0, 10**9)(config.get("format")):
         raise BundleError(f"{path} is not a jointune bundle: its config.json names no format")
     check_format(path, config, FORMAT)
-    check_manifest(path, _VERIFIED, "bundle", "training", TRAINING_VECTORS)
+    check_manifest(path, _VERIFIED, "bundle", "training", UNLIKE)
     check(config, BUNDLE, path / "config.json", "bundle")
     if isinstance(config.get("text_preprocessing"), dict):  # before format 3, only the settings said it
         config["text_preprocessing"].setdefault("with_image_text", config["settings"].get("read_image_text", False))

@@ -9,7 +9,7 @@ import numpy as np
 from jointune.data.labels import MOST_LABELS
 from jointune.errors import SettingsError
 from jointune.evaluation.conformal import CONFORMITY, Conformity
-from jointune.evaluation.unlike import TRAINING_VECTORS, TrainingVectors
+from jointune.evaluation.unlike import UNLIKE, TrainingVectors
 from jointune.modalities.batch import Batch, Preprocessor, Preprocessors, collate
 from jointune.modalities.modality import MODALITIES, modality
 from jointune.targets.choice import OWN_SETTINGS, chosen_target
@@ -65,8 +65,8 @@ def write_uncertainty(folder: Path, conformity: Conformity | None, vectors: Trai
         write_json(folder / CONFORMITY, conformity.to_dict())
         written.append(CONFORMITY)
     if vectors is not None:
-        vectors.save(folder / TRAINING_VECTORS)
-        written.append(TRAINING_VECTORS)
+        vectors.save(folder / UNLIKE)
+        written.append(UNLIKE)
     return written
 
 

@@ -27,8 +27,7 @@ from jointune.evaluation.calibration import Calibration
 from jointune.evaluation.conformal import Conformity
 from jointune.evaluation.notes import notes_on_known
 from jointune.evaluation.score_table import ScoreTable
-from jointune.evaluation.unlike import TrainingVectors
-from jointune.inference.scored import LOGITS
+from jointune.evaluation.unlike import TrainingVectors, summary_of
 from jointune.inference.torch_backend import TorchBackend
 from jointune.modalities.check import check_posts
 from jointune.modalities.image.cache import open_store
@@ -297,9 +296,9 @@ def train(
     seen, seen_held = data.fingerprints()
     learned = LearnedPosts.of(seen, seen_held)
     trained = TorchBackend(model, data.target, device)
-    names = model.vector_names if config.keep_vectors else ()
-    found = validated_vectors(trained, names, data.validation, config.batch_size)
-    scores = data.target.activate(found.pop(LOGITS)).astype(np.float32)
+    summarised = [name for name in encoders if config.keep_vectors and summary_of(name) in model.vector_names]
+    logits, found = validated_vectors(trained, summarised, data.validation, config.batch_size)
+    scores = data.target.activate(logits).astype(np.float32)
     held = modalities_of(data.validation)
     labels = data.validation.labels
     calibration = data.target.calibrate(labels, scores, held)
@@ -316,7 +315,8 @@ def train(
     vectors = None
     if config.keep_vectors:
         fast = TorchBackend(model, data.target, device, config.precision)
-        vectors = TrainingVectors.of(sampled_vectors(fast, list(own), data.training, config), own)
+        sample = sampled_vectors(fast, summarised, data.training, config)
+        vectors = TrainingVectors.of(sample, own, config.seed)
     notes = target.notes_on_answers(metrics, "validation")
     notes += notes_on_known(known, labels, scores, target.metrics, "validation")
     outcome = (calibration, learned, conformity, vectors, notes, device, before)

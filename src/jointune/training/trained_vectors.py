@@ -1,6 +1,6 @@
 """Logits and vectors of a trained model, of validation posts and of a sample of the training posts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import compress
 
@@ -11,7 +11,7 @@ from jointune.data.fingerprints import Known
 from jointune.data.post import Posts
 from jointune.data.split import joined
 from jointune.evaluation.calibration import presence
-from jointune.evaluation.unlike import JOINT
+from jointune.evaluation.unlike import summary_of
 from jointune.inference.scored import LOGITS
 from jointune.inference.torch_backend import TorchBackend
 from jointune.training.training_set import TrainingSet
@@ -38,22 +38,22 @@ def independent(posts: Posts, digests: Sequence[Sequence[bytes]], known: np.ndar
 
 
 def validated_vectors(
-    backend: TorchBackend, names: Sequence[str], posts: TrainingSet, batch_size: int
-) -> dict[str, np.ndarray]:
-    """Return the logits and the vectors of all posts, float32 [N, D] each; see ``sampled_vectors``."""
+    backend: TorchBackend, modalities: Sequence[str], posts: TrainingSet, batch_size: int
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return the logits of all posts, float32 [N, O], and their vectors; see ``sampled_vectors``."""
     posts.forget_activations()
-    return _without_absent(
-        backend.vectors(posts.in_order(batch_size), len(posts), [LOGITS, *names]), posts, np.arange(len(posts))
-    )
+    names = [LOGITS, *map(summary_of, modalities)]
+    found = backend.vectors(posts.in_order(batch_size), len(posts), names)
+    return found[LOGITS], _summaries(found, posts, np.arange(len(posts)))
 
 
 def sampled_vectors(
-    backend: TorchBackend, names: Sequence[str], posts: TrainingSet, config: Config
+    backend: TorchBackend, modalities: Sequence[str], posts: TrainingSet, config: Config
 ) -> dict[str, np.ndarray]:
-    """Return the vectors of at most ``keep_vectors`` posts, drawn by the seed, float32 [R, D] each.
+    """Return the vectors of at most ``keep_vectors`` posts, drawn by the seed, by modality, float32 [R, D] each.
 
-    They are NaN where a post lacks the modality, or for ``joint`` where it has one alone. Cached activations of frozen
-    layers are used, so ``backend`` has the precision of training.
+    They are of all depths, and NaN where a post lacks the modality. Cached activations of frozen layers are used, so
+    ``backend`` has the precision of training.
     """
     drawn = np.arange(len(posts))
     if len(posts) > config.keep_vectors:
@@ -62,14 +62,13 @@ def sampled_vectors(
         replace(batch, indices=np.searchsorted(drawn, batch.indices))
         for batch in posts.in_order(config.batch_size, drawn)
     )
-    return _without_absent(backend.vectors(batches, len(drawn), names), posts, drawn)
+    return _summaries(backend.vectors(batches, len(drawn), list(map(summary_of, modalities))), posts, drawn)
 
 
-def _without_absent(found: dict[str, np.ndarray], posts: TrainingSet, drawn: np.ndarray) -> dict[str, np.ndarray]:
-    present = posts.present[drawn]
-    for column, name in enumerate(posts.rows):
-        if name in found:
-            found[name][~present[:, column]] = np.nan
-    if JOINT in found:
-        found[JOINT][present.sum(1) < 2] = np.nan
-    return found
+def _summaries(found: Mapping[str, np.ndarray], posts: TrainingSet, drawn: np.ndarray) -> dict[str, np.ndarray]:
+    present = dict(zip(posts.rows, posts.present[drawn].T[:, :, None], strict=True))
+    return {
+        name: np.where(own, found[summary_of(name)], np.nan)
+        for name, own in present.items()
+        if summary_of(name) in found
+    }
