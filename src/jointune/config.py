@@ -209,7 +209,9 @@ class Config:
         metavar="error|skip|missing",
     )
     keep_vectors: int = _setting(
-        10_000, "Vectors of at most this many training posts are kept in the bundle, for predict --ood; 0 for none.", 0
+        10_000,
+        "Vectors of at most this many training posts are kept in the bundle, to tell posts unlike them; 0 for none.",
+        0,
     )
     track: str | None = _setting(
         None, f"Log to a tracker: {', '.join(TRACKERS)}.", panel=None, metavar="|".join(TRACKERS)

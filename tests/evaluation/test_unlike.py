@@ -1,10 +1,10 @@
-"""Posts unlike the training posts: distances by hand, planted strangers, and what is unusual about them."""
+"""Posts unlike the training posts: planted strangers, what is unusual about them, and the file."""
 
 import numpy as np
 import pytest
 
 from jointune import BundleError
-from jointune.evaluation.unlike import UNLIKE, Pairing, Principal, Space, TrainingVectors, read_training_vectors
+from jointune.evaluation.unlike import UNLIKE, TrainingVectors, read_training_vectors
 
 
 def vectors(count, seed, **shifted):
@@ -19,10 +19,6 @@ def vectors(count, seed, **shifted):
     return {name: (rows + shifted.get(name, 0) * np.eye(1, 4, 3)).astype(np.float32) for name, rows in made.items()}
 
 
-def space_of(rows):
-    return Space.of(rows, Principal.of(rows))
-
-
 def compare(known, found, logits=None):
     return known.compare(found, np.zeros((len(found["text"]), 3)) if logits is None else logits, 3)
 
@@ -30,45 +26,6 @@ def compare(known, found, logits=None):
 @pytest.fixture(scope="module")
 def known():
     return TrainingVectors.of(vectors(600, 0), vectors(200, 1))
-
-
-def test_distances_by_hand():
-    space = space_of(np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]]))
-    # In standard deviations, and a tenth of the variance is added to each.
-    expected = (0 + 2 + 2 + 2 * np.sqrt(2)) / 4 / np.sqrt(1.1)
-    np.testing.assert_allclose(space.distances(np.array([[1.0, 0.0]])), expected, rtol=1e-3)
-    assert np.isnan(space.distances(np.array([[np.nan, np.nan]]))).all()
-    assert len(space.distances(np.zeros((0, 2)))) == 0
-
-
-def test_a_projection_keeps_distances():
-    random = np.random.default_rng(0)
-    wide = random.normal(size=(3000, 400))
-    space = space_of(wide[:2000])
-    assert space.rows.shape == (2000, 256)
-    one, other = wide[2000:2500], wide[2500:]
-    apart = np.linalg.norm(space.project(one) - space.project(other), axis=1)
-    np.testing.assert_allclose(apart / np.linalg.norm(one - other, axis=1), 1 / np.sqrt(1.1), rtol=0.25)
-
-
-def test_what_hardly_varies_in_training_posts_counts():
-    random = np.random.default_rng(0)
-    level = random.normal(size=(500, 1))
-    space = space_of(np.concatenate([level, level + 0.01 * random.normal(size=(500, 1))], 1))
-    along, across = space.distances(np.array([[1.0, 1.0], [0.5, -0.5]]))
-    assert across > 3 * along
-
-
-def test_correlated_modalities_pair():
-    random = np.random.default_rng(0)
-    shared = random.normal(size=(900, 3))
-    first, second = (np.concatenate([shared, random.normal(size=(900, 5))], 1) for _ in range(2))
-    components = (Principal.of(first[:600]), Principal.of(second[:600]))
-    pairing = Pairing.of(first[:600], second[:600], components)
-    apart = pairing.misfits(first[600:], np.roll(second[600:], 1, axis=0))
-    assert (apart > pairing.misfits(first[600:], second[600:])).mean() > 0.8
-    assert np.isnan(pairing.misfits(first[:1], np.full((1, 8), np.nan))).all()
-    assert Pairing.of(first[:7], second[:7], components) is None
 
 
 def test_one_validation_post_in_twenty_is_unusual(known):
@@ -88,15 +45,20 @@ def test_what_is_unusual_is_named(known, part):
 def test_a_pairing_is_unusual_though_its_parts_are_not(known):
     found = list(compare(known, vectors(300, 4, pairing=True)))
     assert np.mean([one.unlike == "pairing" for one in found]) > 0.8
+    assert np.mean([one.parts["pairing"] > 1 > one.parts["text"] for one in found]) > 0.8
 
 
 def test_the_greatest_logit_stands_beside_where_each_label_has_one(known):
     found = vectors(2, 4)
     logits = np.array([[0.5, -2.0, 3.25], [-1.0, -3.0, -2.0]])
     assert [one.max_logit for one in compare(known, found, logits)] == [3.25, -1.0]
-    assert list(next(compare(known, found, logits)).named()) == ["unlike_score", "unlike", "max_logit"]
-    of_thresholds = list(compare(known, found, logits[:, :2]))
-    assert [list(one.named()) for one in of_thresholds] == [["unlike_score", "unlike"]] * 2
+    columns = ["unlike_score", "unlike", "unlike_text", "unlike_image", "unlike_pairing"]
+    assert known.columns(3, 3) == [*columns, "max_logit"]
+    assert known.columns(2, 3) == columns
+    for kept, labels in ((3, 3), (2, 3)):
+        (one, _) = known.compare(found, logits[:, :kept], labels)
+        assert len(one.cells()) == len(known.columns(kept, labels))
+        assert ("max_logit" in one.response()) == (kept == labels)
 
 
 def test_a_post_without_a_modality_is_judged_by_the_rest(known):
@@ -106,6 +68,7 @@ def test_a_post_without_a_modality_is_judged_by_the_rest(known):
     nothing = {name: np.full((1, rows.shape[1]), np.nan) for name, rows in alone.items()}
     (one,) = compare(known, nothing)
     assert one.unlike == "kind"
+    assert one.response()["unlike_parts"] == {}
     assert one.unlike_score > 1
 
 

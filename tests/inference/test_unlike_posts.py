@@ -48,7 +48,8 @@ def test_predict_says_how_unlike_each_post_is(jointune, request, kind, posts_csv
     code, said = jointune("predict", folder, posts_csv, "--out", out, "--ood", "--coverage", 0.8)
     assert code == 0, said
     rows = rows_of(out)
-    assert list(rows[0])[-4:] == ["prediction_set", "unlike_score", "unlike", "max_logit"]
+    parts = ["unlike_text", "unlike_image", "unlike_pairing"]
+    assert list(rows[0])[-7:] == ["prediction_set", "unlike_score", "unlike", *parts, "max_logit"]
     np.testing.assert_allclose([float(row["max_logit"]) for row in rows], [f.max_logit for f in found], atol=1e-3)
     np.testing.assert_allclose([float(row["unlike_score"]) for row in rows], [f.unlike_score for f in found], atol=0.02)
     assert np.mean([row["unlike"] == one.unlike for row, one in zip(rows, found, strict=True)]) > 0.9
@@ -68,6 +69,7 @@ def test_a_stranger_is_told_by_its_image(tiny_bundle, tmp_path):
     assert "image" in odd.unlike
     (alone,) = model.unlike([{"text": text}])
     assert alone.unlike in ("", "text")
+    assert list(alone.response()["unlike_parts"]) == ["text"]
 
 
 def test_the_service_and_the_page_say_it(tiny_bundle, posts_csv):
@@ -89,6 +91,7 @@ def test_the_service_and_the_page_say_it(tiny_bundle, posts_csv):
         answer = client.post("/predict", data={"text": "good"}, files={"image": file.getvalue()}).json()
     assert answer["unlike_score"] > 1
     assert "image" in answer["unlike"]
+    assert answer["unlike_parts"]["image"] > 1
     path = posts_csv.with_name("stranger.png")
     try:
         path.write_bytes(file.getvalue())

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from jointune.evaluation.vector_spaces import USUAL, Pairing, Principal, Projection, Scale, Space
 from jointune.utils.files import clear_read_errors, member
 
 UNLIKE = "unlike.npz"
@@ -20,14 +21,6 @@ JOINT = "joint"
 SUMMARY = "_summary"
 """Ending of the names of vectors that hold what an encoder has of a post at all depths; see ``EncoderOutput``."""
 
-_NEIGHBOURS = 10  # of which the distances are averaged, at most
-_WIDTH = 256  # of a space
-_RIDGE = 0.1  # of the mean variance, is added to each when vectors are whitened
-_PAIR_WIDTH = 64  # principal components of each modality that are correlated
-_CORRELATIONS = 32
-_POSTS_A_COMPONENT = 8  # or there are fewer components
-_USUAL = 0.95  # of the validation posts are no stranger than what is still called usual
-_AT_ONCE = 1024  # posts
 _BEYOND = 1e6  # the score of posts that have no modality in common with any training post
 
 
@@ -44,183 +37,28 @@ class Unlikeness:
         unlike_score: greater is stranger; one validation post in 20 has more than 1.
         unlike: what is unusual about a post with more than 1: its ``text``, its ``image``, both as ``text+image``, or
             the ``pairing`` of them, or its ``kind``, if no training post had any of its modalities; else empty.
+        parts: how strange each modality is and, as ``pairing``, how badly they go together: one validation post in 20
+            has more than 1; NaN of what the post lacks.
         max_logit: the greatest logit of a label, of targets that have such: less is stranger (Hendrycks et al., 2022,
             arXiv 1911.11132).
     """
 
     unlike_score: float
     unlike: str
+    parts: Mapping[str, float]
     max_logit: float | None = None
 
-    @staticmethod
-    def columns(logits: int, labels: int) -> list[str]:
-        """Return the names of what ``named`` returns; there is a ``max_logit`` where each label has a logit."""
-        return ["unlike_score", "unlike", *(["max_logit"] if logits == labels else [])]
+    def cells(self) -> list[float | str]:
+        """Return the values of the columns ``TrainingVectors.columns``."""
+        logit = [] if self.max_logit is None else [self.max_logit]
+        return [self.unlike_score, self.unlike, *self.parts.values(), *logit]
 
-    def named(self) -> dict[str, float | str]:
-        """Return what there is, by the names of columns."""
-        return {name: value for name, value in vars(self).items() if value is not None}
-
-
-@dataclass(frozen=True)
-class Projection:
-    """A linear map of vectors.
-
-    Attributes:
-        mean: is subtracted first, float32 [D].
-        matrix: float32 [D, W].
-    """
-
-    mean: np.ndarray
-    matrix: np.ndarray
-
-    def __call__(self, vectors: np.ndarray) -> np.ndarray:
-        """Project vectors, float [N, D], to float32 [N, W]."""
-        return ((vectors - self.mean) @ self.matrix).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class Principal:
-    """The principal components of vectors, each number of which is divided by its standard deviation first.
-
-    Attributes:
-        mean: of the vectors, float32 [D].
-        scale: their standard deviations, float [D].
-        axes: of the components, those of great variance first, float [D, D].
-        variances: along them, float [D].
-    """
-
-    mean: np.ndarray
-    scale: np.ndarray
-    axes: np.ndarray
-    variances: np.ndarray
-
-    @classmethod
-    def of(cls, vectors: np.ndarray) -> "Principal":
-        """Analyse vectors, float [R, D], without NaN."""
-        mean, scale = vectors.mean(0).astype(np.float32), vectors.std(0)
-        scale = np.where(scale > 1e-6, scale, 1)  # of a constant
-        standard = (vectors - mean) / scale
-        variances, axes = np.linalg.eigh(standard.T @ standard / len(standard))
-        return cls(mean, scale, axes[:, ::-1], np.maximum(variances[::-1], 0))
-
-    def to(self, matrix: np.ndarray) -> Projection:
-        """Return the projection to combinations of the first components, float [C, W]."""
-        axes = self.axes[:, : len(matrix)] @ matrix
-        return Projection(self.mean, (axes / self.scale[:, None]).astype(np.float32))
-
-
-@dataclass(frozen=True)
-class Space:
-    """Training posts as the encoder of one modality sees them.
-
-    Vectors are whitened, since what is strange often differs where training posts hardly vary. A random projection then
-    leaves fewer dimensions, and distances about as they are (Johnson and Lindenstrauss, 1984).
-
-    Attributes:
-        project: whitens and projects.
-        rows: of training posts, projected, float16 [R, W].
-    """
-
-    project: Projection
-    rows: np.ndarray
-
-    @classmethod
-    def of(cls, vectors: np.ndarray, components: Principal, seed: int = 0) -> "Space":
-        """Make the space of vectors, float [R, D], without NaN; the seed draws the projection."""
-        variances = components.variances
-        roots = np.sqrt(variances + max(_RIDGE * float(variances.mean()), 1e-12))
-        draw = np.eye(len(roots))
-        if len(roots) > _WIDTH:
-            draw = np.linalg.qr(np.random.default_rng(seed).normal(size=(len(roots), _WIDTH)))[0]
-            draw *= np.sqrt(len(roots) / _WIDTH)
-        project = components.to(draw / roots[:, None])
-        return cls(project, project(vectors).astype(np.float16))
-
-    def distances(self, vectors: np.ndarray) -> np.ndarray:
-        """Return the mean distance from the nearest training posts, float [N]; NaN where the vector is NaN.
-
-        After Sun et al. (2022, arXiv 2204.06507), who take the k-th distance, of vectors of unit length.
-        """
-        nearest = min(_NEIGHBOURS, len(self.rows))
-        training = self.rows.astype(np.float32)
-        squares = (training**2).sum(1)
-        found = [np.zeros(0)]
-        for start in range(0, len(vectors), _AT_ONCE):
-            projected = self.project(vectors[start : start + _AT_ONCE])
-            all_squares = (projected**2).sum(1, keepdims=True) + squares - 2 * projected @ training.T
-            least = np.partition(all_squares, nearest - 1, axis=1)[:, :nearest]
-            found.append(np.sqrt(np.maximum(least, 0)).mean(1))
-        return np.concatenate(found)
-
-
-@dataclass(frozen=True)
-class Pairing:
-    """How the vectors of two modalities go together in training posts: a canonical correlation analysis.
-
-    After Hotelling (1936), "Relations between two sets of variates", on the principal components of each.
-
-    Attributes:
-        first: projects those of the first modality to canonical variates, times the roots of their correlations.
-        second: likewise.
-    """
-
-    first: Projection
-    second: Projection
-
-    @classmethod
-    def of(cls, first: np.ndarray, second: np.ndarray, components: tuple[Principal, Principal]) -> "Pairing | None":
-        """Correlate the vectors of the same posts, float [R, D] and [R, E]; None of too few posts.
-
-        Args:
-            first: of one modality.
-            second: of the other.
-            components: of each.
-        """
-        most = min(_PAIR_WIDTH, len(first) // _POSTS_A_COMPONENT, first.shape[1], second.shape[1])
-        if most < 1:
-            return None
-        white = [
-            np.diag(1 / np.sqrt(np.maximum(one.variances[:most], max(1e-6 * one.variances[0], 1e-12))))
-            for one in components
-        ]
-        variates = [one.to(matrix)(own) for one, matrix, own in zip(components, white, (first, second), strict=True)]
-        left, strengths, right = np.linalg.svd(variates[0].T @ variates[1] / len(first))
-        roots = np.sqrt(strengths[:_CORRELATIONS])
-        return cls(
-            components[0].to(white[0] @ left[:, :_CORRELATIONS] * roots),
-            components[1].to(white[1] @ right[:_CORRELATIONS].T * roots),
+    def response(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        parts = {name: value for name, value in self.parts.items() if not np.isnan(value)}
+        return {"unlike_score": self.unlike_score, "unlike": self.unlike, "unlike_parts": parts} | (
+            {} if self.max_logit is None else {"max_logit": self.max_logit}
         )
-
-    def misfits(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Return by how little the vectors of a post fit each other, float [N]; NaN where either is NaN."""
-        return -(self.first(first) * self.second(second)).sum(1)
-
-
-@dataclass(frozen=True)
-class Scale:
-    """What is usual of a measure among validation posts.
-
-    Attributes:
-        middle: their median.
-        usual: what one in 20 exceeds.
-    """
-
-    middle: float
-    usual: float
-
-    @classmethod
-    def of(cls, values: np.ndarray) -> "Scale | None":
-        """Take the values of validation posts; None if all are NaN."""
-        known = values[~np.isnan(values)]
-        if not len(known):
-            return None
-        middle, usual = np.quantile(known, [0.5, _USUAL])
-        return cls(float(middle), float(max(usual, middle + 1e-3 * abs(middle) + 1e-6)))
-
-    def __call__(self, values: np.ndarray) -> np.ndarray:
-        """Return 0 for what is at the middle, and 1 for what is barely usual."""
-        return (values - self.middle) / (self.usual - self.middle)
 
 
 @dataclass(frozen=True)
@@ -267,7 +105,15 @@ class TrainingVectors:
         if not spaces:
             return None
         parts = cls(spaces, pairings, scales, 1.0)._parts(validation)
-        return cls(spaces, pairings, scales, max(float(np.nanquantile(_norm(parts), _USUAL)), 1e-6))
+        return cls(spaces, pairings, scales, max(float(np.nanquantile(_norm(parts), USUAL)), 1e-6))
+
+    def columns(self, logits: int, labels: int) -> list[str]:
+        """Return the columns of a table that say how unlike posts are, for this number of logits and of labels.
+
+        There is a greatest logit where each label has one.
+        """
+        parts = [*self.spaces, *(["pairing"] if self.pairings else [])]
+        return ["unlike_score", "unlike", *(f"unlike_{part}" for part in parts), *["max_logit"][: logits == labels]]
 
     def compare(self, vectors: Mapping[str, np.ndarray], logits: np.ndarray, labels: int) -> Iterator[Unlikeness]:
         """Say of each post how unlike the training posts it is.
@@ -277,27 +123,29 @@ class TrainingVectors:
             logits: float [N, O].
             labels: their number.
         """
-        of_labels = "max_logit" in Unlikeness.columns(logits.shape[1], labels)
+        of_labels = "max_logit" in self.columns(logits.shape[1], labels)
         greatest = logits.max(1).round(6).tolist() if of_labels else [None] * len(logits)
         parts = self._parts(vectors)
         scores = _norm(parts) / self.usual
         for score, logit, *row in zip(scores, greatest, *parts.values(), strict=True):
-            if np.isnan(score):  # nothing to compare it by
-                yield Unlikeness(_BEYOND, "kind", logit)
-                continue
+            own = dict(zip(parts, np.round(row, 6).tolist(), strict=True))
+            known = {name: value for name, value in own.items() if not np.isnan(value)}
             said = ""
-            if score > 1:
-                known = {name: value for name, value in zip(parts, row, strict=True) if not np.isnan(value)}
+            if not known:  # nothing to compare it by
+                score, said = _BEYOND, "kind"
+            elif score > 1:
                 strange = [name for name, value in known.items() if value > 1] or [max(known, key=lambda n: known[n])]
                 said = "+".join(name for name in strange if name in self.spaces) or "pairing"
-            yield Unlikeness(round(float(score), 6), said, logit)
+            yield Unlikeness(round(float(score), 6), said, own, logit)
 
     def _parts(self, vectors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return how strange each part of posts is, float [N] each, 1 for what is barely usual."""
-        measured = {name: space.distances(vectors[name]) for name, space in self.spaces.items()}
-        for pair, pairing in self.pairings.items():
-            measured["+".join(pair)] = pairing.misfits(*(vectors[name] for name in pair))
-        return {name: self.scales[name](values) for name, values in measured.items()}
+        parts = {name: self.scales[name](space.distances(vectors[name])) for name, space in self.spaces.items()}
+        misfits = [
+            self.scales["+".join(pair)](pairing.misfits(*(vectors[name] for name in pair)))
+            for pair, pairing in self.pairings.items()
+        ]
+        return parts | ({"pairing": np.fmax.reduce(misfits)} if misfits else {})
 
     def save(self, path: Path) -> None:
         """Write the vectors as an .npz file."""

@@ -171,7 +171,8 @@ class Predictor:
     def added_columns(self) -> list[str]:
         """The columns that scoring adds to a table, the prediction first."""
         added = [*self.target.added_columns(), *(self.target.set_columns if self.bounds else ())]
-        return [*added, *(Unlikeness.columns(self.target.outputs, len(self.labels)) if self.ood else ())]
+        vectors = self.training_vectors if self.ood else None
+        return [*added, *(vectors.columns(self.target.outputs, len(self.labels)) if vectors else ())]
 
     @property
     def text_columns(self) -> set[str]:
@@ -184,12 +185,12 @@ class Predictor:
         cells = self.target.cells(row, self.least_confidence)
         if self.bounds is not None:
             cells += self.target.set_cells(self.sets(row[None], [scored.held])[0])
-        return [*cells, *scored.unlike.named().values()] if scored.unlike else cells
+        return [*cells, *scored.unlike.cells()] if scored.unlike else cells
 
     def response(self, scored: Scored) -> dict[str, Any]:
         """Return the service's answer for one post, as JSON values."""
         row = scored.probabilities
-        said = self.target.response(row, self.least_confidence) | (scored.unlike.named() if scored.unlike else {})
+        said = self.target.response(row, self.least_confidence) | (scored.unlike.response() if scored.unlike else {})
         return said | (self.target.set_response(self.sets(row[None], [scored.held])[0]) if self.bounds else {})
 
     def stream(
@@ -324,10 +325,9 @@ class Predictor:
         elif self.ood and self.vectors is not None and self.training_vectors is not None:
             spaces = self.training_vectors.spaces
             found = self.vectors(batches, len(posts), [LOGITS, *map(summary_of, spaces)])
-            logits = found.pop(LOGITS)
-            rows = self.target.activate(logits).astype(np.float32)
+            rows = self.target.activate(found[LOGITS]).astype(np.float32)
             summaries = self._present({name: found[summary_of(name)] for name in spaces}, present)
-            unlike = [*self.training_vectors.compare(summaries, logits, len(self.labels))]
+            unlike = [*self.training_vectors.compare(summaries, found[LOGITS], len(self.labels))]
         else:
             rows = self.probabilities(batches, len(posts))
         return [Scored(*entry) for entry in zip(posts, rows, held, unlike, strict=True)]

@@ -57,8 +57,8 @@ def columns_of_earlier_scoring(table: Table, prefix: str = "") -> list[str]:
     first, confidence = added_columns([], prefix)
     start = table.columns.index(first) if first in table.columns else len(table.columns)
     added = table.columns[start:]
-    after = {f"{prefix}{name}" for name in ("prediction_set", "unlike_score", "unlike", "max_logit")}
-    numbers = [name for name in added if name not in after]
+    after = (f"{prefix}prediction_set", f"{prefix}unlike", f"{prefix}max_logit")
+    numbers = [name for name in added if not name.startswith(after)]
     labels = numbers[2:] if numbers[1:2] == [confidence] else numbers[1:]  # there is none of several labels
     if len(labels) < 2 or not all(name.startswith(f"{prefix}p_") for name in labels):
         return []

@@ -175,6 +175,9 @@ class Answer(BaseModel):
         None, description="How unlike the training posts it is, if the server compares; above 1 is unusual."
     )
     unlike: str | None = Field(None, description="What is unusual: text, image, text+image, or their pairing.")
+    unlike_parts: dict[str, float] | None = Field(
+        None, description="How strange each modality is, and the pairing of them; above 1 is unusual."
+    )
     max_logit: float | None = Field(None, description="The greatest logit of a label, likewise; less is stranger.")
     missing: list[str] = Field(description="The modalities that the post came without.")
     notes: list[str] = Field([], description="What of the post was not used; only where there is something.")
