@@ -128,11 +128,12 @@ def test_prediction_and_evaluation_read_the_columns(jointune, refused, bundle, t
         assert not out.exists()
 
 
-def test_methods_are_compared_with_and_without_fields(table, tiny_settings, tmp_path):
+def test_methods_are_compared_with_and_without_fields(table, tiny_settings, tmp_path, cells_here):
     settings = {name: value for name, value in tiny_settings.items() if name not in ("seed", "progress")}
     settings |= {"image_column": None, "number_columns": ["stars"], "category_columns": ["shop"]}
     posts = read_posts(table, image_column=None, field_columns=["stars", "shop"])
-    comparison = compare(posts, methods=["frozen", "text"], folds=2, seeds=1, out=tmp_path / "report", **settings)
+    with cells_here():
+        comparison = compare(posts, methods=["frozen", "text"], folds=2, seeds=1, out=tmp_path / "report", **settings)
     accuracy = {row["method"]: row["accuracy"] for row in comparison.table()}
     assert accuracy["frozen"] > 0.9 > accuracy["text"]
 
