@@ -36,6 +36,20 @@ def cropped(image, share=0.05):
     return image.crop((edge, edge, image.width - edge, image.height - edge)).resize(image.size)
 
 
+def cropped_at_a_corner(image):
+    """Cut off 5 % of the width on the left, and of the height below."""
+    return image.crop((round(0.05 * image.width), 0, image.width, round(0.95 * image.height))).resize(image.size)
+
+
+def test_hashtags_links_and_handles_do_not_make_another_text():
+    tags = "#somethingquitelong http://t.co/{0} @somebody{0} #{0}"
+    texts = [f"{text(seed, 6)} {tags.format('first')}" for seed in range(50)]
+    changed = [f"{text(seed, 6)} {tags.format('other')}" for seed in range(50)]
+    found = near_duplicates(texts + changed, [None] * 100)
+    assert [(pair.first, pair.second) for pair in found] == [(seed, 50 + seed) for seed in range(50)]
+    assert near_duplicates(["#happy #monday #coffee #now", "#sunny #friday #teapot #now"], [None, None]) == []
+
+
 def test_planted_texts_are_found():
     texts = [text(seed) for seed in range(300)]
     changed = [one.replace(f" {seed}", f" #other{seed}") for seed, one in enumerate(texts[:40])]
@@ -47,7 +61,9 @@ def test_planted_texts_are_found():
     assert {pair.shared for pair in found} == {"text"}
 
 
-@pytest.mark.parametrize("change", [recompressed, cropped, lambda image: image.resize((90, 90)).resize((128, 128))])
+@pytest.mark.parametrize(
+    "change", [recompressed, cropped, cropped_at_a_corner, lambda image: image.resize((90, 90)).resize((128, 128))]
+)
 def test_planted_images_are_found(change):
     images = [picture(seed) for seed in range(200)]
     changed = [np.asarray(change(image)) for image in images[:30]]

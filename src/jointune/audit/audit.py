@@ -137,7 +137,9 @@ def audit(
 
 
 def suspicions(labels: np.ndarray, answers: np.ndarray) -> np.ndarray:
-    """Return how likely each label is to be wrong, float [N], from 0 to 1.
+    """Return how likely each label is to be wrong, float [N], from 0 to 1: the probability that it lacks.
+
+    On MVSA with flipped labels, this ranks them better than the margin between the labels, or the entropy.
 
     Args:
         labels: class numbers, int [N].
@@ -145,7 +147,7 @@ def suspicions(labels: np.ndarray, answers: np.ndarray) -> np.ndarray:
     """
     rank = require("cleanlab.rank", "audit", "an audit")
     return 1 - np.asarray(
-        rank.get_label_quality_scores(labels, answers, method="normalized_margin", adjust_pred_probs=False)
+        rank.get_label_quality_scores(labels, answers, method="self_confidence", adjust_pred_probs=False)
     )
 
 

@@ -76,8 +76,8 @@ def _content(found: "Audit") -> dict[str, Any]:
 
 def _suspicious(found: "Audit") -> list[dict[str, Any]]:
     order = np.argsort(-found.suspicion, kind="stable")[:_SHOWN]
-    shown = order[found.suspicion[order] > 0.5].tolist()  # to the others, the given label is the most probable one
     posts = found.judged.posts
+    shown = [post for post in order.tolist() if found.suggested[post] != str(posts[post].label)]
     return [
         _card(
             posts[post],
