@@ -459,3 +459,10 @@ def test_our_own_methods_through_the_same_interface(posts_csv, tiny_settings, tm
     assert results["late"].details["temperature of the average"] == pytest.approx(temperature, rel=1e-4)
     expected = at_temperature(averaged["test_scores"], temperature)
     np.testing.assert_allclose(results["late"].test_scores, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["joint", "frozen", "joint-paper"])
+def test_what_no_cell_reads_is_not_computed(name):
+    from jointune.comparison.methods import METHODS, Setup
+
+    assert METHODS[name].make(Setup(), 0).keep_vectors == 0
