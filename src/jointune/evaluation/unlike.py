@@ -91,11 +91,10 @@ class TrainingVectors:
         spaces, pairings, scales = dict[str, Space](), dict[tuple[str, str], Pairing](), dict[str, Scale]()
         having = {name: ~np.isnan(vectors[:, 0]) for name, vectors in training.items()}
         components = {name: Principal.of(training[name][own]) for name, own in having.items() if own.any()}
-        for name, own in having.items():
-            if own.any():
-                space = Space.of(training[name][own], components[name], seed)
-                if scale := Scale.of(space.distances(validation[name])):
-                    spaces[name], scales[name] = space, scale
+        for name, one in components.items():
+            space = Space.of(training[name][having[name]], one, seed)
+            if scale := Scale.of(space.distances(validation[name])):
+                spaces[name], scales[name] = space, scale
         for pair in combinations(spaces, 2):
             both = having[pair[0]] & having[pair[1]]
             own = (components[pair[0]], components[pair[1]])
