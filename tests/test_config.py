@@ -86,5 +86,5 @@ def test_explicit_settings_win_over_a_preset():
     assert JointClassifier.from_preset("fast", seed=3).get_params() == JointClassifier(epochs=0, seed=3).get_params()
     assert JointClassifier.from_preset("fast", epochs=1).epochs == 1
     assert JointClassifier.from_preset("default").get_params() == JointClassifier().get_params()
-    with pytest.raises(SettingsError, match="preset='quick': choose one of fast, default"):
+    with pytest.raises(SettingsError, match="preset='quick': choose one of fast, default, best"):
         JointClassifier.from_preset("quick")

@@ -157,6 +157,12 @@ class Config:
     average_epochs: float = _setting(
         1.0, "Validate and keep weights averaged over about this many epochs; 0 for those of single steps.", 0
     )
+    average_runs: int = _setting(
+        1,
+        "Fine-tune this many times from the same start, each time in another order, and average the weights of all: as "
+        "many times the time, and less chance in the result. Patience ends none of several.",
+        1,
+    )
     evaluations_per_epoch: int = _setting(2, "Validations an epoch.", 1)
     patience: int = _setting(
         2, "Stop after this many epochs without a better score; 0 at the first validation without.", 0
@@ -254,7 +260,7 @@ class Config:
         """Make it with the settings of a preset.
 
         Args:
-            preset: ``fast``, the probe alone; or ``default``.
+            preset: ``fast``, the probe alone; ``default``; or ``best``, the average of several trainings.
             settings: further arguments; they win over those of the preset.
 
         Raises:
@@ -282,7 +288,7 @@ DEFAULTS: dict[str, Any] = {row.name: row.default for row in fields(Config)}
 
 TYPES: dict[str, Any] = get_type_hints(Config)
 
-PRESETS: dict[str, dict[str, Any]] = {"fast": {"epochs": 0}, "default": {}}
+PRESETS: dict[str, dict[str, Any]] = {"fast": {"epochs": 0}, "default": {}, "best": {"average_runs": 3}}
 """Settings by the name under which they are chosen together."""
 
 

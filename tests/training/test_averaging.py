@@ -13,7 +13,7 @@ def walk(average_steps: float, steps: int, value: float = 1.0) -> tuple[nn.Linea
     """Weights that are 0 at first and ``value`` after every step."""
     model = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(model.weight)
-    average = WeightAverage(model, average_steps)
+    average = WeightAverage(model, average_steps, 10_000)
     for step in range(1, steps + 1):
         nn.init.constant_(model.weight, value)
         average.update(step)
@@ -44,7 +44,7 @@ def test_it_is_applied_for_a_while_only():
 def test_frozen_weights_are_left_alone():
     model = nn.Linear(2, 2)
     model.bias.requires_grad_(False)
-    assert len(WeightAverage(model, 10).averages) == 1
+    assert len(WeightAverage(model, 10, 10).averages) == 1
 
 
 def test_training_keeps_the_average(tiny_settings, posts_csv):
@@ -59,3 +59,37 @@ def test_training_keeps_the_average(tiny_settings, posts_csv):
     again = JointClassifier(**settings | {"average_epochs": 2.0}).fit(learn, validation=held)
     np.testing.assert_array_equal(again.predict_proba(test), averaged.predict_proba(test))
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_several_runs_count_alike_and_start_alike():
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(model.weight, 5.0)
+    average = WeightAverage(model, 0, run_steps=1, runs=3)
+    optimizer = torch.optim.AdamW(model.parameters())
+    for step, end, mean in ((1, 1.0, 1.0), (2, 2.0, 1.5), (3, 9.0, 4.0)):
+        assert model.weight.item() == 5.0
+        nn.init.constant_(model.weight, end)
+        average.update(step)
+        assert average.averages[0].item() == pytest.approx(mean)
+        average.begin_run(step, optimizer)
+    assert model.weight.item() == 9.0, "none follows the last"
+
+
+def test_training_several_times_repeats_the_first_run_and_averages(parts, tiny_settings):
+    learn, held, test = parts
+    settings = tiny_settings | {"epochs": 2, "patience": 0, "prefer_last": 100.0}
+    one, three = (
+        JointClassifier(**settings | {"patience": 9, "average_runs": runs}).fit(learn, validation=held)
+        for runs in (1, 3)
+    )
+    first = [entry["loss"] for entry in three.log_[: len(one.log_)]]
+    assert first == [entry["loss"] for entry in one.log_], "the first run is the one run"
+    others = [entry["loss"] for entry in three.log_[len(one.log_) :]]
+    assert others[:4] != first[1:] != others[4:] != others[:4], "each has an order of its own"
+    ends = {entry["epoch"]: entry["averaged_runs"] for entry in three.log_ if "averaged_runs" in entry}
+    assert ends == {2: 1, 4: 2, 6: 3}
+    assert three.log_[-1]["kept"]
+    assert not np.array_equal(one.predict_proba(test), three.predict_proba(test))
+    assert "Training chose the average of 3 runs, after 6 epochs" in three.predictor().card
+    impatient = JointClassifier(**settings | {"average_runs": 3}).fit(learn, validation=held)
+    np.testing.assert_array_equal(impatient.predict_proba(test), three.predict_proba(test))

@@ -95,6 +95,29 @@ def test_interrupted_in_the_middle_of_an_epoch_and_resumed(tmp_path, posts_csv, 
     assert log(tmp_path / "bundle") == log(uninterrupted)
 
 
+@pytest.mark.parametrize(
+    "step", [5, 8, 9], ids=["within the first run", "at its end", "after the first step of the next"]
+)
+def test_several_runs_are_interrupted_and_resumed(tmp_path, parts, tiny_settings, step):
+    training, held, test = parts
+    settings = tiny_settings | {"epochs": 2, "epoch_steps": 4, "batch_size": len(training), "average_runs": 2}
+    whole = JointClassifier(**settings).fit(training, validation=held)
+    assert whole.log_[-1]["step"] == 16
+    asked = []
+
+    def interrupt(model, _):
+        asked.append(model.training)
+        if model.training and sum(asked) == step * parts_a_step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    parts_a_step = -(-len(training) // 16)
+    with watched(JointModel, interrupt), pytest.raises(InterruptedTraining):
+        JointClassifier(**settings).fit(training, validation=held, checkpoint=tmp_path)
+    resumed = JointClassifier(**settings).fit(training, validation=held, checkpoint=tmp_path, resume=True)
+    np.testing.assert_array_equal(resumed.predict_proba(test), whole.predict_proba(test))
+    assert [entry | {"seconds": 0} for entry in resumed.log_] == [entry | {"seconds": 0} for entry in whole.log_]
+
+
 def test_a_run_that_stopped_early_goes_no_further(tmp_path, parts, tiny_settings):
     """As after a kill, or a disk that is full, while the bundle is saved."""
     training, held, test = parts

@@ -22,6 +22,10 @@ from jointune.targets.choice import chosen_target
 from jointune.utils.wording import counted, visible_lines
 
 
+def _spelled(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 def option(name: str, *, optional: bool = False, panel: str | None = None) -> Any:
     """Make the option of a setting.
 
@@ -32,9 +36,8 @@ def option(name: str, *, optional: bool = False, panel: str | None = None) -> An
     """
     row, default = SETTINGS[name], DEFAULTS[name]
     # A switch that is on by default has a counterpart that turns it off.
-    spelled = f"--{name.replace('_', '-')}"
     return typer.Option(
-        *([] if default is True else [spelled]),
+        *([] if default is True else [_spelled(name)]),
         help=row.help,
         metavar=row.metavar or "|".join(row.choices) or None,
         rich_help_panel=panel or row.panel,
@@ -125,9 +128,9 @@ Preset = Annotated[
     typer.Option(
         metavar="|".join(PRESETS),
         help="Settings to start from; options that are given win. fast is the probe alone, quicker still once "
-        "its encoders have seen the posts: "
+        "its encoders have seen the posts; best averages several trainings, in three times the time: "
         + "; ".join(
-            f"{preset} sets {', '.join(f'--{name} {value}' for name, value in values.items())}"
+            f"{preset} sets {', '.join(f'{_spelled(name)} {value}' for name, value in values.items())}"
             for preset, values in PRESETS.items()
             if values
         )

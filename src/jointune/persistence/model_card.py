@@ -99,10 +99,12 @@ def _chosen(log: Sequence[Mapping[str, Any]]) -> str:
     if not log or "probe_strength" not in log[0]:
         return ""
     penalty = f"a penalty of inverse strength {log[0]['probe_strength']:.3g}"
-    epoch = next((entry.get("epoch") for entry in log if entry.get("kept") is True), 0)
-    if not epoch:
+    kept = next((entry for entry in log if entry.get("kept") is True), {})
+    if not kept.get("epoch"):
         return f" Training chose the linear probe alone, with {penalty}."
-    return f" Training chose the weights after {epoch:.3g} epochs; the linear probe that it began with has {penalty}."
+    runs = kept.get("averaged_runs", 1)
+    which = f"the average of {runs} runs, after" if runs > 1 else "the weights after"
+    return f" Training chose {which} {kept['epoch']:.3g} epochs; the linear probe that it began with has {penalty}."
 
 
 def _data_table(target: Target, data: Mapping[str, Mapping[str, int]]) -> list[str]:

@@ -77,9 +77,10 @@ def fine_tune(
     section 3.4.3, with the schedule's end in place of the smallest tree). Where training stopped early, it is the best.
 
     AdamW (arXiv 1711.05101) with a linear warm-up, after which the rates fall. What is validated and kept is the
-    average of the weights over about the last ``config.average_epochs``. Every random draw follows from the seed and
-    the step number alone, so that a resumed run repeats an uninterrupted one. The caller's random state must be guarded
-    by it.
+    average of the weights over about the last ``config.average_epochs``. With several ``config.average_runs``, all of
+    this is repeated from the same start, and what is validated at the end of each is the average of those so far (model
+    soups, arXiv 2203.05482). Every random draw follows from the seed and the step number alone, so that a resumed run
+    repeats an uninterrupted one. The caller's random state must be guarded by it.
 
     Args:
         model: trained in place.
@@ -120,12 +121,13 @@ def fine_tune(
 
     batches = len(batches_of(training, config, 0, accelerator))
     steps_per_epoch = batches * math.ceil(config.epoch_steps / batches)
-    total = steps_per_epoch * config.epochs
+    run_steps = steps_per_epoch * config.epochs
+    total = run_steps * config.average_runs
     evaluate_at = _evaluation_steps(steps_per_epoch, config.evaluations_per_epoch)
     run = RunState()
-    average = WeightAverage(model, steps_per_epoch * config.average_epochs)
+    average = WeightAverage(model, steps_per_epoch * config.average_epochs, run_steps, config.average_runs)
     if saved:
-        average.load(saved.pop("averages"))
+        average.load_state_dict(saved.pop("average"))
         model.load_state_dict(saved.pop("model"))
         optimizer.load_state_dict(saved.pop("optimizer"))
         run = RunState(**saved)
@@ -134,8 +136,8 @@ def fine_tune(
 
     def save() -> None:
         if checkpoints and accelerator.is_main_process:
-            states = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "averages": average.averages}
-            checkpoints.save(vars(run) | states)
+            parts = {"model": model, "optimizer": optimizer, "average": average}
+            checkpoints.save(vars(run) | {name: part.state_dict() for name, part in parts.items()})
 
     def check(more: Mapping[str, Any] = MappingProxyType({})) -> None:
         with average.applied():
@@ -143,8 +145,9 @@ def fine_tune(
             run.seconds = time.monotonic() - began
             slack = config.prefer_last if run.step == total else 0.0
             verdict = run.validated(found, model, run.step / steps_per_epoch, optimizer.param_groups[0]["lr"], slack)
-            run.log[-1] |= more
-            run.stopped = run.step - run.kept_step >= max(1, config.patience * steps_per_epoch)
+            run.log[-1] |= {**more, **average.described(run.step)}
+            waited = run.step - run.kept_step
+            run.stopped = config.average_runs == 1 and waited >= max(1, config.patience * steps_per_epoch)
         accelerator.log({k: v for k, v in run.log[-1].items() if isinstance(v, int | float)}, step=run.step)
         bar.line(_sentence(run.log[-1], verdict, found.shown))
         save()
@@ -155,9 +158,10 @@ def fine_tune(
             check(chosen)
         # A run that died after its stop, such as while its bundle was saved, has no step left.
         last = run.step if run.stopped else total
+        average.begin_run(run.step, optimizer)
         for loss in gradients(wrapped, training, objective, config, run.step, last, accelerator, bar):
             for group in optimizer.param_groups:
-                group["lr"] = group["peak_lr"] * _schedule(run.step, total, steps_per_epoch, config)
+                group["lr"] = group["peak_lr"] * _schedule(run.step % run_steps, run_steps, steps_per_epoch, config)
             accelerator.clip_grad_norm_(wrapped.parameters(), config.max_grad_norm)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
@@ -172,6 +176,7 @@ def fine_tune(
                 check()
                 if run.stopped:
                     break
+            average.begin_run(run.step, optimizer)
             if _anywhere(interrupt.asked, accelerator):
                 save()
                 raise InterruptedTraining("training was interrupted" + ("; its state is saved" if checkpoints else ""))
