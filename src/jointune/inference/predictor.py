@@ -164,7 +164,11 @@ class Predictor:
             SettingsError: the model keeps no vectors of training posts.
         """
         if self.training_vectors is None or self.vectors is None:
-            raise SettingsError("ood: this model keeps no training vectors", "train it anew", setting="ood")
+            raise SettingsError(
+                "ood: this model keeps no training vectors",
+                f"train it anew, with {setting('keep_vectors')} above 0",
+                setting="ood",
+            )
         return replace(self, ood=True)
 
     @property
