@@ -38,3 +38,8 @@ def test_predict(run, tiny_bundle, posts_csv):
     said = run("predict", tiny_bundle, posts_csv, "--count", 4, "--rounds", 1)
     assert "| exported |" in said
     assert "| int8 |" in said
+
+
+def test_cluster(run, tiny_bundle, posts_csv):
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    assert "| 8 |" in run("cluster", tiny_bundle, posts_csv, "--count", 0, "--sizes", 8, "--kills", 0)

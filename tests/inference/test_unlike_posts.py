@@ -33,7 +33,7 @@ def test_vectors_may_be_deleted_but_not_altered(request, kind, tmp_path):
         load_predictor(folder, "cpu" if kind == "tiny_bundle" else None)
     (folder / UNLIKE).unlink()
     load_predictor(folder, "cpu" if kind == "tiny_bundle" else None)
-    with pytest.raises(SettingsError, match="keeps no training vectors"):
+    with pytest.raises(SettingsError, match="no vectors are kept"):
         load_predictor(folder, "cpu" if kind == "tiny_bundle" else None, ood=True)
 
 
@@ -102,7 +102,7 @@ def test_the_service_and_the_page_say_it(tiny_bundle, posts_csv):
 
 def test_a_bundle_without_vectors_says_so(refused, posts_csv, tmp_path):
     old = Path(__file__).parents[1] / "persistence" / "old_bundle"
-    with pytest.raises(SettingsError, match="keeps no training vectors"):
+    with pytest.raises(SettingsError, match="no vectors are kept"):
         load_predictor(old, ood=True)
     refused("predict", old, posts_csv, "--out", tmp_path / "out.csv", "--ood", says=["--ood", "train it anew"])
 

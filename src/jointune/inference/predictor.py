@@ -164,11 +164,7 @@ class Predictor:
             SettingsError: the model keeps no vectors of training posts.
         """
         if self.training_vectors is None or self.vectors is None:
-            raise SettingsError(
-                "ood: this model keeps no training vectors",
-                f"train it anew, with {setting('keep_vectors')} above 0",
-                setting="ood",
-            )
+            raise SettingsError(f"ood: no vectors are kept ({setting('keep_vectors')})", "train it anew", setting="ood")
         return replace(self, ood=True)
 
     @property
