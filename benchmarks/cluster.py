@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from results import circumstances, parser, save, show
 from tiny_encoders import save_tiny_encoders
 
@@ -147,42 +148,42 @@ def main(options: Namespace) -> None:
         workers = {number: ("--ray", address, "--workers", str(number)) for number in (1, 2)}
         if options.count:
             posts = write_parts(options.posts, options.count, folder / "posts")
-            runs = {"local": timed(options.bundle, posts, folder / "local.csv")}
-            save(options.out, result | {"posts": options.count, "speed": runs})
-            for number, more in reversed(workers.items()):
-                runs[f"workers: {number}"] = timed(options.bundle, posts, folder / f"by{number}", *more)
-                save(options.out, result | {"posts": options.count, "speed": runs})
-            result |= {"posts": options.count, "speed": runs}
+            speed: dict[str, dict[str, float]] = {}
+            result |= {"posts": options.count, "speed": speed}
+            for how, out, more in (
+                ("local", "0.csv", ()),
+                ("2 workers", "2", workers[2]),
+                ("1 worker", "1", workers[1]),
+            ):
+                speed[how] = timed(options.bundle, posts, folder / out, *more)
+                save(options.out, result)
             print(f"{options.count:,} posts in parts of {PART_ROWS}")
             header = ["predict", "seconds", "local = 1"]
-            local = runs["local"]["seconds"]
-            show(header, [[n, f"{r['seconds']:.0f}", f"{r['seconds'] / local:.2f}"] for n, r in runs.items()])
+            local = speed["local"]["seconds"]
+            show(header, [[n, f"{r['seconds']:.0f}", f"{r['seconds'] / local:.2f}"] for n, r in speed.items()])
         if options.sizes or options.kills:
             classifier = JointClassifier(**save_tiny_encoders(folder), epochs=0, progress=False)
             classifier.fit(read_posts(POSTS, split_column="split"))
             classifier.save(folder / "tiny")
-        rows = []
-        for size in options.sizes:
-            posts = write_parts(POSTS, size, folder / f"posts{size}")
-            rows.append({"posts": size} | timed(folder / "tiny", posts, folder / f"scored{size}", *workers[2]))
-            save(options.out, result | {"memory": rows})
-        result |= {"memory": rows} if rows else {}
-        columns = list(rows[0]) if rows else []
-        show(columns, [[f"{row[column]:,.0f}" for column in columns] for row in rows])
-        same = {}
-        for who in ("worker", "command") if options.kills else ():
-            posts = folder / "few"
-            if not same:
-                write_parts(POSTS, 20 * PART_ROWS, posts)
-                timed(folder / "tiny", posts, folder / "calm", *workers[2])
-            outcomes = []
-            for run in range(options.kills if who == "worker" else max(1, options.kills // 3)):
-                out = folder / f"{who}{run}"
-                ended = survives(folder / "tiny", posts, out, workers[2], rng, who == "command")
-                outcomes.append(ended and tables(out) == tables(folder / "calm"))
-            same[who] = {"runs": len(outcomes), "same": sum(outcomes)}
-            save(options.out, result | {"deaths": same})
-        show(["killed", "runs", "same bytes"], [[who, row["runs"], row["same"]] for who, row in same.items()])
+        if options.sizes:
+            rows = []
+            for size in options.sizes:
+                posts = write_parts(POSTS, size, folder / f"posts{size}")
+                rows.append({"posts": size} | timed(folder / "tiny", posts, folder / f"scored{size}", *workers[2]))
+                save(options.out, result | {"memory": rows})
+            result |= {"memory": rows}
+            show(list(rows[0]), [[f"{value:,.0f}" for value in row.values()] for row in rows])
+        if options.kills:
+            posts = write_parts(POSTS, 20 * PART_ROWS, folder / "few")
+            timed(folder / "tiny", posts, folder / "calm", *workers[2])
+            same: dict[str, dict[str, int]] = {}
+            for who, runs in (("worker", options.kills), ("command", max(1, options.kills // 3))):
+                outs = [folder / f"{who}{run}" for run in range(runs)]
+                ends = [survives(folder / "tiny", posts, out, workers[2], rng, who == "command") for out in outs]
+                alike = [tables(out) == tables(folder / "calm") for out in outs]
+                same[who] = {"runs": runs, "same": sum(np.logical_and(ends, alike).tolist())}
+                save(options.out, result | {"deaths": same})
+            show(["killed", "runs", "same bytes"], [[who, row["runs"], row["same"]] for who, row in same.items()])
 
 
 if __name__ == "__main__":
