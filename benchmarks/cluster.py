@@ -28,6 +28,7 @@ from tiny_encoders import save_tiny_encoders
 
 from jointune import JointClassifier, read_posts
 from jointune.demo import POSTS
+from jointune.utils.memory import peak_memory
 
 PART_ROWS = 250
 
@@ -79,28 +80,19 @@ def processes(name: bytes) -> list[int]:
     return found
 
 
-def memory(process: int) -> float:
-    """Return the peak of resident memory, MiB; 0 for a process that has ended."""
-    try:
-        lines = Path("/proc", str(process), "status").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)
-
-
 @dataclass
 class Peaks:
-    """The greatest memory of a command and of its workers, MiB."""
+    """The greatest memory of a command and of its workers, bytes."""
 
-    command: float = 0.0
-    workers: float = 0.0
+    command: int = 0
+    workers: int = 0
     ended: threading.Event = field(default_factory=threading.Event)
 
     def watch(self, process: int) -> None:
         """Look every second, until the command has ended."""
         while not self.ended.wait(1):
-            self.command = max(self.command, memory(process))
-            self.workers = max([self.workers, *map(memory, processes(b"ray::PartWorker"))])
+            self.command = max(self.command, peak_memory(process) or 0)
+            self.workers = max([self.workers, *(peak_memory(own) or 0 for own in processes(b"ray::PartWorker"))])
 
 
 def timed(bundle: Path, posts: Path, out: Path, *more: str) -> dict[str, float]:
@@ -114,7 +106,8 @@ def timed(bundle: Path, posts: Path, out: Path, *more: str) -> dict[str, float]:
     watching.join()
     if code:
         raise SystemExit(f"the command ended with exit code {code}")
-    return {"seconds": time.perf_counter() - began, "command MiB": peaks.command, "worker MiB": peaks.workers}
+    seconds = time.perf_counter() - began
+    return {"seconds": seconds, "command MiB": peaks.command / 2**20, "worker MiB": peaks.workers / 2**20}
 
 
 def tables(folder: Path) -> dict[str, bytes]:

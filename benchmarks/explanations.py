@@ -180,11 +180,10 @@ def main(options: Namespace) -> None:
         result[method] = {"seconds": seconds, "deletion": deletion(predictor, found, options.seed), "randomised": {}}
         for stage, changed in randomised(predictor, options.seed):
             others = []
-            for one in found[
-                : options.count // 2
-            ]:  # the changed model may answer otherwise: the same label is explained
-                own, _ = explain(changed, [one.post], method, [predictor.labels[one.attributions[0].column]])
-                others += own
+            for one in found[: options.count // 2]:
+                # The changed model may answer otherwise: the label that was explained before is, too.
+                label = predictor.labels[one.attributions[0].column]
+                others += explain(changed, [one.post], method, [label])[0]
             alike = {name: likeness(found[: len(others)], others, name) for name in ("text", "image")}
             result[method]["randomised"][stage] = alike
         for modality, one in result[method]["deletion"].items():

@@ -26,6 +26,7 @@ from jointune.data.post import Posts
 from jointune.data.read import read_posts
 from jointune.demo import POSTS
 from jointune.inference.load import load_predictor
+from jointune.utils.memory import peak_memory
 
 
 def request_of(text: str | None, picture: bytes | None) -> bytes:
@@ -81,15 +82,6 @@ def milliseconds(times: list[float], share: float) -> float:
     return 1000 * sorted(times)[min(len(times) - 1, int(share * len(times)))]
 
 
-def peak(process: int) -> float | None:
-    """Return the peak memory of a process, in MB."""
-    status = Path("/proc", str(process), "status")
-    if not status.exists():
-        return None
-    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024 / 1e6
-
-
 def main(options: Namespace) -> None:
     """Start a service, ask it, and print the tables."""
     posts = Posts(islice(cycle(read_posts(options.posts)), options.requests), options.posts.name)
@@ -119,7 +111,7 @@ def main(options: Namespace) -> None:
                 idle.append(time.perf_counter() - asked)
         answers, seconds = crowd(ready["port"], requests, options.clients, options.seconds)
         rates.append(batch_rate())
-        memory = peak(server.pid)
+        memory = (peak_memory(server.pid) or 0) / 1e6
     finally:
         os.kill(server.pid, signal.SIGTERM)
         server.wait(20)
@@ -132,7 +124,7 @@ def main(options: Namespace) -> None:
             "model": str(options.model),
             "engine": options.engine,
             "seconds to ready": start,
-            "peak MB": memory,
+            "peak MB": memory or None,
             "idle seconds": idle,
             "clients": options.clients,
             "crowd seconds": [taken for _, taken in answers],

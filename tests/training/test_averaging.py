@@ -93,3 +93,13 @@ def test_training_several_times_repeats_the_first_run_and_averages(parts, tiny_s
     assert "Training chose the average of 3 runs, after 6 epochs" in three.predictor().card
     impatient = JointClassifier(**settings | {"average_runs": 3}).fit(learn, validation=held)
     np.testing.assert_array_equal(impatient.predict_proba(test), three.predict_proba(test))
+
+
+def test_the_probe_alone_has_no_runs(parts, tiny_settings):
+    learn, held, test = parts
+    one, several = (
+        JointClassifier(**tiny_settings | {"epochs": 0, "average_runs": runs}).fit(learn, validation=held)
+        for runs in (1, 3)
+    )
+    np.testing.assert_array_equal(one.predict_proba(test), several.predict_proba(test))
+    assert "Training chose the linear probe alone" in several.predictor().card

@@ -20,10 +20,7 @@ from jointune.modalities.modality import with_further_columns
 from jointune.modalities.text.normalise import valid_kinds
 from jointune.targets.choice import chosen_target
 from jointune.utils.wording import counted, visible_lines
-
-
-def _spelled(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+from jointune.utils.wording import option as spelled
 
 
 def option(name: str, *, optional: bool = False, panel: str | None = None) -> Any:
@@ -37,7 +34,7 @@ def option(name: str, *, optional: bool = False, panel: str | None = None) -> An
     row, default = SETTINGS[name], DEFAULTS[name]
     # A switch that is on by default has a counterpart that turns it off.
     return typer.Option(
-        *([] if default is True else [_spelled(name)]),
+        *([] if default is True else [spelled(name)]),
         help=row.help,
         metavar=row.metavar or "|".join(row.choices) or None,
         rich_help_panel=panel or row.panel,
@@ -130,7 +127,7 @@ Preset = Annotated[
         help="Settings to start from; options that are given win. fast is the probe alone, quicker still once "
         "its encoders have seen the posts; best averages several trainings, in three times the time: "
         + "; ".join(
-            f"{preset} sets {', '.join(f'{_spelled(name)} {value}' for name, value in values.items())}"
+            f"{preset} sets {', '.join(f'{spelled(name, value)}' for name, value in values.items())}"
             for preset, values in PRESETS.items()
             if values
         )

@@ -50,7 +50,7 @@ class WeightAverage:
 
     def begin_run(self, step: int, optimizer: Optimizer) -> None:
         """Start anew if a run ends with ``step`` and another follows: weights, averages and the optimizer's moments."""
-        if self.starts and step % self._run_steps == 0 and step < self._runs * self._run_steps:
+        if self.starts and step < self._runs * self._run_steps and step % self._run_steps == 0:
             with torch.no_grad():
                 for weight, average, start in zip(self._weights, self.averages, self.starts, strict=True):
                     weight.copy_(start)

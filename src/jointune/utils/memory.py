@@ -80,13 +80,22 @@ def _set_by_user() -> bool:
     return any(name in os.environ for name in _GLIBC_SETTINGS) or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "")
 
 
-def peak_memory() -> int | None:
-    """Return the peak of this process's main memory, in bytes; None if the system does not tell."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # The peak of getrusage includes that of the parent process.
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
+def peak_memory(process: int | None = None) -> int | None:
+    """Return the peak of a process's main memory, in bytes; None if the system does not tell, or it has ended.
+
+    Args:
+        process: its number; by default, it is this one.
+    """
+    try:
+        status = Path("/proc", str(process or "self"), "status").read_text()
+    except OSError:
+        status = ""
+    # The peak of getrusage includes that of the parent process.
+    for line in status.splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    if process is not None:
+        return None
     try:
         import resource
     except ImportError:
