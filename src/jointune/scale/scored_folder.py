@@ -19,7 +19,7 @@ from jointune.data.remote import can_fetch, is_address, read_if_there, upload_fi
 from jointune.errors import JointuneError, OutputError, SettingsError, setting
 from jointune.scale.input_parts import InputPart
 from jointune.utils.files import SCORED_MARK, atomic_file, clear_write_errors, discard_folder, sha256, write_json
-from jointune.utils.run_folder import RunFolder, scratch_folder
+from jointune.utils.run_folder import RunFolder, differing_names, scratch_folder
 
 _STAGED = "_writing"
 """The folder of files that are being written."""
@@ -99,8 +99,10 @@ class ScoredFolder:
         if stored is not None and not resume:
             way_on = f"go on with {setting('resume', True)}, or choose another address"
             raise OutputError(f"{self} exists already and holds scored parts", way_on)
-        wanted = json.loads(json.dumps(run))
-        differing = [name for name in wanted if stored is not None and json.loads(stored).get(name) != wanted[name]]
+        try:
+            differing = [] if stored is None else differing_names(json.loads(stored), run)
+        except (ValueError, AttributeError) as reason:
+            raise OutputError(f"{self}/{SCORED_MARK} is damaged: {reason}", "choose another address") from reason
         if differing:
             raise OutputError(
                 f"{self} holds scored parts with other {' and '.join(differing)}",

@@ -325,9 +325,7 @@ class RunFolder:
         Raises:
             OutputError: it names what differs.
         """
-        wanted = json.loads(json.dumps(fingerprint))
-        names = wanted if names is None else names
-        self.refuse_other([name for name in names if stored.get(name) != wanted.get(name)])
+        self.refuse_other(differing_names(stored, fingerprint, names))
 
     def refuse_other(self, differing: Sequence[str]) -> None:
         """Refuse to go on with a run from which this one differs.
@@ -373,3 +371,11 @@ class RunFolder:
         if self.force is None:
             return f"or start again without {setting('resume', True)}"
         return f"choose another path, or replace it with {setting('force', True)}"
+
+
+def differing_names(
+    stored: Mapping[str, Any], fingerprint: Mapping[str, Any], names: Iterable[str] | None = None
+) -> list[str]:
+    """Return the names in which a stored fingerprint differs from that of this run; all are compared by default."""
+    wanted = json.loads(json.dumps(fingerprint))
+    return [name for name in (wanted if names is None else names) if stored.get(name) != wanted.get(name)]
