@@ -153,7 +153,14 @@ class Config:
     modality_dropout: float = _setting(
         0.2, "Chance that a training post with both modalities loses one of them for a step.", 0, 1
     )
-    augment: bool = _setting(True, "Mirror training images at random, and crop them where there is a margin.")
+    augment: bool = _setting(True, "Change training images at random, and crop them where there is a margin.")
+    image_copies: int = _setting(
+        0,
+        "Changed copies of each training image, of which each step draws one, or the image itself: turned, sheared, "
+        "moved, recoloured (TrivialAugment). With 0, it draws from the image and its mirror image.",
+        0,
+        100,
+    )
     average_epochs: float = _setting(
         1.0, "Validate and keep weights averaged over about this many epochs; 0 for those of single steps.", 0
     )

@@ -41,11 +41,11 @@ def not_cached(monkeypatch):
     return lambda: monkeypatch.setattr("jointune.training.fit.cache_frozen_layers", lambda *_: None)
 
 
-@pytest.mark.parametrize("augment", [False, True])
+@pytest.mark.parametrize("augmented", [{"augment": False}, {}, {"image_copies": 3}], ids=str)
 @pytest.mark.parametrize("probe", [False, True])
-def test_it_changes_nothing_but_the_time(deep, parts, not_cached, augment, probe):
+def test_it_changes_nothing_but_the_time(deep, parts, not_cached, augmented, probe):
     training, held, test = parts
-    settings = deep | {"augment": augment, "probe": probe, "modality_dropout": 0.4}
+    settings = deep | augmented | {"probe": probe, "modality_dropout": 0.4}
     layers = []
     with watched(BertLayer, lambda layer, _: layers.append(layer.training)):
         stored = JointClassifier(**settings).fit(training, validation=held)
@@ -57,8 +57,8 @@ def test_it_changes_nothing_but_the_time(deep, parts, not_cached, augment, probe
     assert stored.metrics_.accuracy == stored.evaluate(held).accuracy
 
 
-@pytest.mark.parametrize("augment", [False, True])
-def test_each_of_several_images_has_its_own_activations(deep, parts, not_cached, augment):
+@pytest.mark.parametrize("augmented", [{"augment": False}, {}, {"image_copies": 2}], ids=str)
+def test_each_of_several_images_has_its_own_activations(deep, parts, not_cached, augmented):
     training, held, test = (
         Posts(
             replace(post, image=[other.image for other in part[number : number + 1 + number % 3]])
@@ -66,7 +66,7 @@ def test_each_of_several_images_has_its_own_activations(deep, parts, not_cached,
         )
         for part in parts
     )
-    settings = deep | {"augment": augment}
+    settings = deep | augmented
     stored = JointClassifier(**settings).fit(training, validation=held)
     not_cached()
     anew = JointClassifier(**settings).fit(training, validation=held)

@@ -57,7 +57,9 @@ class Modality:
         """Learn from the training posts what the preparation needs; nothing by default."""
         return loaded
 
-    def rows(self, preprocessor: Any, posts: Posts, store: Any, places: Sequence[tuple[int, ...]]) -> Rows:
+    def rows(
+        self, preprocessor: Any, posts: Posts, store: Any, places: Sequence[tuple[int, ...]], config: Config
+    ) -> Rows:
         """Prepare the posts of a training run.
 
         Args:
@@ -65,6 +67,7 @@ class Modality:
             posts: to prepare.
             store: the images of the run, already prepared.
             places: of each post's images in the store.
+            config: the settings.
         """
         return Rows(preprocessor.rows(posts), preprocessor)
 

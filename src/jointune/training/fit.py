@@ -195,7 +195,8 @@ def prepare(
 
     def encode(part: Posts, own_places: list[tuple[int, ...]]) -> TrainingSet:
         rows = {
-            name: modality(name).rows(loaded.preprocessor, part, store, own_places) for name, loaded in fitted.items()
+            name: modality(name).rows(loaded.preprocessor, part, store, own_places, config)
+            for name, loaded in fitted.items()
         }
         return TrainingSet(rows, target.encode(part))
 

@@ -46,13 +46,13 @@ def _run(
     model: JointModel,
     posts: TrainingSet,
     modalities: list[str] | tuple[str, ...],
-    mirrored: bool,
+    augment: bool,
     config: Config,
     device: torch.device,
     bar: Bar,
 ) -> None:
     caches = {
-        name: _Cache(model.encoders[name], posts.rows[name], mirrored, bar)
+        name: _Cache(model.encoders[name], posts.rows[name], augment, bar)
         for name in modalities
         if model.encoders[name].split
     }
@@ -72,16 +72,17 @@ def _run(
         rows = posts.rows[name]
         rows.activations = cache.store
         if isinstance(rows, ImageRows):
-            rows.mirrored_activations = cache.mirrored
+            rows.version_activations = cache.versions
 
 
 class _Cache:
-    """The activations of one modality, and of mirrored images where these are asked for."""
+    """The activations of one modality, and of all versions of images where training draws of them."""
 
-    def __init__(self, encoder: Any, rows: Rows, mirrored: bool, bar: Bar) -> None:
+    def __init__(self, encoder: Any, rows: Rows, augment: bool, bar: Bar) -> None:
         self._encoder, self._rows, self._bar = encoder, rows, bar
         self.store: ActivationStore | None = ActivationStore()
-        self.mirrored = ActivationStore() if mirrored and isinstance(rows, ImageRows) else None
+        others = rows.versions - 1 if augment and isinstance(rows, ImageRows) else 0
+        self.versions = [ActivationStore() for _ in range(others)]
 
     def add(self, numbers: list[int], inputs: Mapping[str, Tensor], items: np.ndarray | None) -> None:
         """Run the frozen layers on posts with these numbers, and keep the activations; for ``items``, see ``Batch``."""
@@ -89,18 +90,21 @@ class _Cache:
             return
         activations = _as_array(self._encoder.activations(inputs))
         if isinstance(self._rows, ImageRows):
-            copies = 1 if self.mirrored is None else 2
-            if not len(self.store) and not room_for(activations[0].nbytes * self._rows.images * copies):
+            stores = 1 + len(self.versions)
+            if not len(self.store) and not room_for(activations[0].nbytes * self._rows.images * stores):
                 self._bar.line("too little disk for the activations of images: frozen layers run in each epoch")
-                self.store = self.mirrored = None
+                self.store, self.versions = None, []
                 return
             places = (
                 [[place] for place in range(len(activations))] if items is None else [own[own >= 0] for own in items]
             )
             self.store.put_all(numbers, [activations[own] for own in places])
-            if self.mirrored is not None:
-                flipped = _as_array(self._encoder.activations({"pixels": inputs["pixels"].flip(2)}))
-                self.mirrored.put_all(numbers, [flipped[own] for own in places])
+            device = inputs["pixels"].device
+            for version, store in enumerate(self.versions, 1):
+                arrays = self._rows.preprocessor.collate([self._rows.all_of(number, version) for number in numbers])
+                tensors = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+                activations = _as_array(self._encoder.activations(tensors))
+                store.put_all(numbers, [activations[own] for own in places])
             return
         self.store.put_all(numbers, self._rows.own_parts(activations, inputs))
 

@@ -55,7 +55,9 @@ class Audio(Modality):
         encoder, preprocessor, description = load_audio_encoder(name, column, config.audio_seconds)
         return Loaded(preprocessor, encoder, description, description.pop("notes"))
 
-    def rows(self, preprocessor: AudioPreprocessor, posts: Posts, store: Any, places: Sequence[Any]) -> AudioRows:
+    def rows(
+        self, preprocessor: AudioPreprocessor, posts: Posts, store: Any, places: Sequence[Any], config: Config
+    ) -> AudioRows:
         """Decode sounds."""
         return AudioRows(posts, preprocessor)
 

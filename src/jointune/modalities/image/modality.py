@@ -56,10 +56,15 @@ class ImageModality(Modality):
         return Loaded(made, encoder, description, description.pop("notes"))
 
     def rows(
-        self, preprocessor: ImagePreprocessor, posts: Posts, store: Any, places: Sequence[tuple[int, ...]]
+        self,
+        preprocessor: ImagePreprocessor,
+        posts: Posts,
+        store: Any,
+        places: Sequence[tuple[int, ...]],
+        config: Config,
     ) -> ImageRows:
         """Find the images of posts in the store."""
-        return ImageRows(places, preprocessor, store)
+        return ImageRows(places, preprocessor, store, config.image_copies)
 
     def write(self, folder: Path, preprocessor: ImagePreprocessor) -> None:
         """Write the preprocessor as one file."""

@@ -18,6 +18,7 @@ from jointune.data.post import ImageSource, Post, Posts
 from jointune.data.problems import OnBadImage, Problem, joint_problem, raise_problems, stops
 from jointune.errors import OutputError
 from jointune.modalities.batch import Arrays
+from jointune.modalities.image.augment import changed
 from jointune.modalities.image.decode import decode_posts
 from jointune.modalities.image.pixels import ImagePreprocessor
 from jointune.modalities.rows import ActivationStore, Rows
@@ -164,34 +165,40 @@ def _key(source: ImageSource) -> Hashable:
 
 
 class ImageRow(NamedTuple):
-    """A drawn image: its pixels, uint8 [H, W, 3], None where activations replace them; and whether it is mirrored.
+    """A drawn image: its pixels, uint8 [H, W, 3], None where activations replace them; and its version.
 
     The row of a post is a list of these.
     """
 
     pixels: np.ndarray | None
-    mirrored: bool
+    version: int
 
 
 class ImageRows(Rows):
-    """Images of posts, cropped and mirrored at random in training.
+    """Images of posts, in training cropped at random, and one of several versions.
+
+    Version 0 is the image as it is. The others are as many changed copies as asked for, each the same in every epoch
+    and run; or, where none are, the mirrored image.
 
     Args:
         places: in the store, of each post's images.
         preprocessor: crops the images.
         store: the prepared images.
+        copies: of each image, changed by ``augment.changed``.
 
     Attributes:
         activations: of each post's images, [K, ...], cropped at the centre; random crops are then out of reach.
-        mirrored_activations: likewise of the images mirrored.
+        version_activations: likewise of versions 1 and up.
     """
 
     preprocessor: ImagePreprocessor
 
-    def __init__(self, places: Sequence[tuple[int, ...]], preprocessor: ImagePreprocessor, store: ImageStore) -> None:
+    def __init__(
+        self, places: Sequence[tuple[int, ...]], preprocessor: ImagePreprocessor, store: ImageStore, copies: int = 0
+    ) -> None:
         super().__init__([own or None for own in places], preprocessor)
-        self._store = store
-        self.mirrored_activations: ActivationStore | None = None
+        self._store, self._copies = store, copies
+        self.version_activations: list[ActivationStore] = []
 
     @property
     def images(self) -> int:
@@ -199,16 +206,38 @@ class ImageRows(Rows):
         return sum(len(places) for places in self.rows if places is not None)
 
     def row(self, index: int, random: np.random.Generator | None = None) -> list[ImageRow] | None:
-        """Return the images of a post, cropped at the centre, or cropped and mirrored by ``random`` draws."""
+        """Return the images of a post, cropped at the centre, or a version cropped by ``random`` draws."""
         places = self.rows[index]
         return None if places is None else [self._draw(place, random) for place in places]
 
     def _draw(self, place: int, random: np.random.Generator | None) -> ImageRow:
-        vertical, horizontal, mirror = (0.5, 0.5, 1.0) if random is None else random.random(3)
+        vertical, horizontal, version = 0.5, 0.5, 0
+        if random is not None:
+            vertical, horizontal, drawn = random.random(3)
+            version = self.versions - 1 - int(drawn * self.versions)
         if self.activations is not None:
-            return ImageRow(None, mirror < 0.5)
-        cropped = self.preprocessor.crop(self._store[place], (vertical, horizontal))
-        return ImageRow(cropped[:, ::-1] if mirror < 0.5 else cropped, mirror < 0.5)
+            return ImageRow(None, version)
+        return ImageRow(self.version(place, version, (vertical, horizontal)), version)
+
+    def all_of(self, index: int, version: int) -> list[np.ndarray]:
+        """Return a version of all images of a post, uint8 [H, W, 3] each, cropped at the centre."""
+        return [self.version(place, version) for place in self.rows[index]]
+
+    @property
+    def versions(self) -> int:
+        """The number of versions of an image, of which training draws."""
+        return 1 + (self._copies or 1)
+
+    def version(self, place: int, version: int, offset: tuple[float, float] = (0.5, 0.5)) -> np.ndarray:
+        """Return a version of the image at a place, uint8 [H, W, 3], cropped at ``offset``."""
+        pixels = self.preprocessor.crop(self._store[place], offset)
+        if not version:
+            return pixels
+        if not self._copies:
+            return pixels[:, ::-1]
+        # By its content: the place depends on what earlier runs left in the cache.
+        random = np.random.default_rng([version, *self._store.digests[place]])
+        return changed(pixels, random, tuple(self.preprocessor.mean_colour.tolist()))
 
     def cacheable(self, augment: bool) -> bool:
         """Return whether images are never cropped at random."""
@@ -231,11 +260,9 @@ class ImageRows(Rows):
             return self.preprocessor.collate(pixels), None
         activations = []
         for index, row in zip(indices, rows, strict=True):
-            stores = {False: self.activations, True: self.mirrored_activations}
-            own = {
-                mirrored: store[index] for mirrored in {image.mirrored for image in row} if (store := stores[mirrored])
-            }
-            activations += [own[image.mirrored][number] for number, image in enumerate(row)]
+            stores = (self.activations, *self.version_activations)
+            own = {version: stores[version][index] for version in {image.version for image in row}}
+            activations += [own[image.version][number] for number, image in enumerate(row)]
         return None, np.stack(activations)
 
 

@@ -64,7 +64,12 @@ class Text(Modality):
         return replace(loaded, preprocessor=replace(loaded.preprocessor, pair=pair), notes=[])
 
     def rows(
-        self, preprocessor: TextPreprocessor, posts: Posts, store: Any, places: Sequence[tuple[int, ...]]
+        self,
+        preprocessor: TextPreprocessor,
+        posts: Posts,
+        store: Any,
+        places: Sequence[tuple[int, ...]],
+        config: Config,
     ) -> TextRows:
         """Tokenize posts."""
         return TextRows(posts, preprocessor)
