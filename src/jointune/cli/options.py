@@ -125,7 +125,8 @@ Preset = Annotated[
     typer.Option(
         metavar="|".join(PRESETS),
         help="Settings to start from; options that are given win. fast is the probe alone, quicker still once "
-        "its encoders have seen the posts; best averages several trainings, in three times the time: "
+        "its encoders have seen the posts; best averages several trainings, with changed copies of the images, in "
+        "three times the time: "
         + "; ".join(
             f"{preset} sets {', '.join(f'{spelled(name, value)}' for name, value in values.items())}"
             for preset, values in PRESETS.items()
