@@ -128,7 +128,7 @@ Preset = Annotated[
         "its encoders have seen the posts; best averages several trainings, with changed copies of the images, in "
         "three times the time: "
         + "; ".join(
-            f"{preset} sets {', '.join(f'{spelled(name, value)}' for name, value in values.items())}"
+            f"{preset} sets {', '.join(spelled(name, value) for name, value in values.items())}"
             for preset, values in PRESETS.items()
             if values
         )
